@@ -211,6 +211,7 @@ def task_calls(both):
         (eve, "payRewards", 1, 1, [bob]),
         (owner, "publishAggregate", 1, 2, CID, "mean", [], CID2),
         (ann, "submitUpdate", 1, 3, CID, 1, 1),
+        (ann, "submitVotes", 1, 9, bytes(32), (1,) * 33),
         (owner, "publishAggregate", 1, 3, b"", "", many, b""),
         (ann, "submitUpdate", 2, 1, CID, 1, 1),
         (ann, "submitVotes", 2, 1, bytes(32), (1,)),
@@ -249,6 +250,8 @@ def test_windows_close_in_the_same_second(both):
     assert both.evm.now == opened + 60
     late = both.send(both.bob, TASKS, "submitUpdate", 1, 1, b"", 1, 1)
     assert late == errors(TASKS, "WindowClosed", opened + 60, opened + 61)
+    _, events = both.send(both.bob, TASKS, "submitVotes", 1, 1, bytes(32), (1,))
+    assert len(events) == 1  # votes have no window
     both.send(both.owner, TASKS, "publishAggregate", 1, 1, CID, "r", [both.ann], CID)
     _, events = both.send(both.bob, TASKS, "submitUpdate", 1, 2, CID, 1, 1, later=59)
     assert len(events) == 1
@@ -405,6 +408,16 @@ class SameContracts(RuleBasedStateMachine):
             call = (task, number, dice.choice(CIDS), dice.getrandbits(64), accuracy)
             later = dice.choice([1, 1, 15, 29, 30])
             self.both.send(sender, TASKS, "submitUpdate", *call, later=later)
+
+    @rule(dice=DICE)
+    def vote(self, dice):
+        task, _, current = self.task(dice)
+        number = current + dice.choice([0, 0, 0, 0, 1, -1])
+        ballot = dice.choice([bytes(32), b"\7" * 32])
+        size = dice.choice([0, 1, 7, 32, 33])
+        scores = [dice.choice([0, -1, dice.getrandbits(64) - (1 << 63)]) for _ in range(size)]
+        sender = dice.choice(self.both.people[:5])
+        self.both.send(sender, TASKS, "submitVotes", task, number, ballot, scores)
 
     @rule(dice=DICE)
     def publish(self, dice):

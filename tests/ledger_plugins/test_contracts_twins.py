@@ -249,6 +249,7 @@ def test_contract_states_its_limits(bench):
     """The limits and the token can be read."""
     assert bench.view("TrainingTask", "MAX_REWARD") == 20
     assert bench.view("TrainingTask", "MAX_CONTRIBUTORS") == 256
+    assert bench.view("TrainingTask", "MAX_SCORES") == 32
     assert bench.view("TrainingTask", "token") == ADDRESSES["StakeToken"]
 
 
@@ -274,6 +275,19 @@ def test_window_is_judged_by_block_time(bench):
     refused(bench, BOB, "TrainingTask", call, ("WindowClosed", 1_060, 1_061))
     publish(bench, [ANN])
     submit(bench, BOB, 2)
+
+
+def test_votes_are_said_and_not_stored(bench):
+    """Anyone votes, again and after the window; each vote is an event and changes no state."""
+    propose(bench, window=60)
+    bench.now = 1_061
+    states, ballot = copy.deepcopy(bench.states), b"\7" * 32
+    votes = [(-(1 << 63), (1 << 63) - 1), (), (1,) * 32]
+    for scores in votes:
+        task(bench, EVE, "submitVotes", 1, 1, ballot, scores)
+    said = {"task": 1, "round": 1, "miner": EVE, "ballot": ballot}
+    assert bench.events[1:] == [("VotesSubmitted", said | {"scores": one}) for one in votes]
+    assert bench.states == states
 
 
 def test_a_huge_window_never_closes(bench):

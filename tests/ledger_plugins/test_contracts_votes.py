@@ -1,10 +1,13 @@
 """Votes: signed offline by miners, relayed, read back in ledger order."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from fedledger.errors import CallError, ContractError
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import TrainingTask, VotesCall, read_votes, sign_votes
 from fedledger.ledger_plugins.storage.cid import cid_of
 
@@ -34,7 +37,13 @@ def test_a_vote_is_signed_offline_and_relayed(tasks):
     receipt = tasks.ledger.transact(transaction)
     [vote] = tasks.votes(1, 1)
     assert (vote.miner, vote.ballot, vote.scores) == (ANN.address, BALLOT, (-5, 0, 7))
-    assert (vote.transaction, vote.block) == (receipt.transaction, receipt.block)
+    assert (vote.transaction, vote.block, vote.position) == (
+        receipt.transaction,
+        receipt.block,
+        receipt.event("VotesSubmitted").position,
+    )
+    with pytest.raises(FrozenInstanceError):
+        vote.scores = ()
 
 
 def test_votes_come_in_ledger_order_and_by_round(tasks):
@@ -48,7 +57,10 @@ def test_votes_come_in_ledger_order_and_by_round(tasks):
         (BOB.address, OTHER, (2,)),
         (ANN.address, BALLOT, (-(2**63),)),
     ]
-    assert tasks.votes(1, 2) == []
+    assert tasks.votes(1, 2) == tasks.votes(2, 1) == []
+    first, second, third = tasks.votes(1, 1)
+    assert tasks.votes(1, 1, until=first.block) == [first]
+    assert tasks.votes(1, 1, since=second.block, until=third.block) == [second, third]
 
 
 def test_votes_on_another_round_are_refused(tasks):
@@ -68,7 +80,7 @@ def test_values_out_of_range_are_refused_before_signing(tasks, wrong):
 
 
 def test_other_calls_are_no_votes(tasks):
-    """A submission of an update is not taken for votes, nor is a call of another contract."""
+    """Another function, another contract or bytes that are no call are not taken for votes."""
     terms = tasks.ledger.terms("TrainingTask", "submitVotes")
     unsigned = tasks.ledger.prepare(
         ANN.address, "TrainingTask", "submitUpdate", 1, 1, b"\x01\x55\x12\x20", 1, 1
@@ -77,3 +89,8 @@ def test_other_calls_are_no_votes(tasks):
         read_votes(ANN.sign(unsigned), terms.to)
     with pytest.raises(CallError, match="TrainingTask is at"):
         read_votes(offline(tasks), "0x" + "1" * 40)
+    with pytest.raises(CallError, match="has no function"):
+        read_votes(ANN.sign(UnsignedTransaction(terms, 0, b"\1\2\3\4")), terms.to)
+    for data in (offline(tasks).unsigned.data[:-1], offline(tasks).unsigned.data + b"\0"):
+        with pytest.raises(CallError, match="submitVotes"):
+            read_votes(ANN.sign(UnsignedTransaction(terms, 0, data)), terms.to)

@@ -58,9 +58,6 @@ interface ITrainingTask {
         uint256 indexed task, uint32 indexed round, address indexed client, uint256 amount
     );
 
-    /// @notice A vote has at most `maximum` scores.
-    error TooManyScores(uint256 given, uint256 maximum);
-
     /// @notice Nobody proposed `task`.
     error UnknownTask(uint256 task);
 
@@ -90,6 +87,9 @@ interface ITrainingTask {
 
     /// @notice `accuracy` is above one million parts per million.
     error InvalidAccuracy(uint32 accuracy);
+
+    /// @notice `given` scores are more than MAX_SCORES.
+    error TooManyScores(uint256 given, uint256 maximum);
 
     /// @notice A rule's name has 1 to 32 bytes of well-formed UTF-8.
     error InvalidRule(string rule);
@@ -146,11 +146,13 @@ interface ITrainingTask {
         uint32 accuracy
     ) external;
 
-    /// @notice Scores candidate models of the open round; anyone may, and again.
+    /// @notice Says how the sender, a miner, scores candidate models of the open round; anyone may
+    /// call, also after the window. A miner may vote again: its last scores for a ballot count.
     /// @dev UnknownTask, TaskFinished, WrongRound, TooManyScores. Stores nothing: who may vote and
     /// how votes are counted is the specification's business.
     /// @param ballot A hash that names what was scored.
-    /// @param scores The change of the loss that each candidate brings, in millionths.
+    /// @param scores The change of the loss that each candidate brings, in millionths; at most
+    /// MAX_SCORES.
     function submitVotes(uint256 task, uint32 round, bytes32 ballot, int64[] calldata scores)
         external;
 
@@ -226,7 +228,7 @@ interface ITrainingTask {
     /// @notice The most clients that one call may list: 256.
     function MAX_CONTRIBUTORS() external view returns (uint256);
 
-    /// @notice Scores that one vote may have (clause L9).
+    /// @notice The most scores that one vote may have: 32.
     function MAX_SCORES() external view returns (uint256);
 
     /// @notice The StakeToken that pays the rewards.

@@ -50,6 +50,13 @@ contract GasTest is Fixture {
         vm.prank(ANN);
         tasks.submitVotes(1, 1, keccak256("ballot"), scores);
         vm.assertLe(measured("TrainingTask", "submitVotes 7"), SUBMIT_LIMIT, "submitVotes 7");
+        scores = new int64[](32);
+        for (uint256 i = 0; i < scores.length; ++i) {
+            scores[i] = -1;
+        }
+        vm.prank(ANN);
+        tasks.submitVotes(1, 1, keccak256("ballot"), scores);
+        vm.assertLe(measured("TrainingTask", "submitVotes 32"), SUBMIT_LIMIT, "submitVotes 32");
     }
 
     function test_publishAggregate_of_30_stays_within_its_limit() public {

@@ -17,6 +17,7 @@ contract TrainingTaskTest is Fixture {
     function test_it_states_its_limits() public view {
         vm.assertEq(tasks.MAX_REWARD(), 20, "reward");
         vm.assertEq(tasks.MAX_CONTRIBUTORS(), 256, "contributors");
+        vm.assertEq(tasks.MAX_SCORES(), 32, "scores");
         vm.assertEq(tasks.token(), address(token), "token");
     }
 
@@ -163,13 +164,18 @@ contract TrainingTaskTest is Fixture {
         tasks.submitVotes(1, 1, bytes32(0), new int64[](0));
     }
 
-    function test_submitVotes_says_what_was_voted(bytes32 ballot, int64[] memory scores) public {
-        vm.assume(scores.length <= tasks.MAX_SCORES());
-        propose(1, 0, 20);
-        vm.expectEmit(address(tasks));
-        emit ITrainingTask.VotesSubmitted(1, 1, ANN, ballot, scores);
-        vm.prank(ANN);
-        tasks.submitVotes(1, 1, ballot, scores);
+    function test_anyone_votes_again_and_after_the_window() public {
+        propose(1, 60, 20);
+        vm.warp(START + 61);
+        int64[] memory scores = new int64[](2);
+        (scores[0], scores[1]) = (type(int64).min, type(int64).max);
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectEmit(address(tasks));
+            emit ITrainingTask.VotesSubmitted(1, 1, EVE, "ballot", scores);
+            vm.prank(EVE);
+            tasks.submitVotes(1, 1, "ballot", scores);
+        }
+        vm.assertEq(status(1, 1, EVE), 0, "a vote is no submission");
     }
 
     function publishBy(
@@ -286,6 +292,28 @@ contract TrainingTaskTest is Fixture {
         vm.prank(ANN);
         tasks.submitUpdate(1, 1, cid, 1, 1);
         vm.assertEq(status(1, 1, ANN), good ? 1 : 0, "status");
+    }
+
+    function testFuzz_a_vote_has_at_most_32_scores(
+        address miner,
+        bytes32 ballot,
+        uint256 size,
+        uint256 seed
+    ) public {
+        int64[] memory scores = new int64[](bound(size, 0, 64));
+        for (uint256 i = 0; i < scores.length; ++i) {
+            // forge-lint: disable-next-line(unsafe-typecast) - any 64 bits are a score
+            scores[i] = int64(uint64(uint256(keccak256(abi.encode(seed, i)))));
+        }
+        propose(1, 0, 20);
+        if (scores.length > 32) {
+            refused(abi.encodeWithSelector(ITrainingTask.TooManyScores.selector, scores.length, 32));
+        } else {
+            vm.expectEmit(address(tasks));
+            emit ITrainingTask.VotesSubmitted(1, 1, miner, ballot, scores);
+        }
+        vm.prank(miner);
+        tasks.submitVotes(1, 1, ballot, scores);
     }
 
     function testFuzz_only_the_owner_publishes(address sender) public {
