@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..strategies.selection import CANDIDATES, MIXED
 from .choices import Choice
 
 __all__ = [
@@ -73,7 +74,8 @@ class Approach(_Table):
     Attributes:
         name: what tables and plots call it.
         strategy: "fedavg", "pofl", or the name of one aggregation rule.
-        rules: rules to mix ("pofl" only; default Krum, trimmed mean, Bulyan).
+        rules: rules to choose from ("pofl" only; default Krum, trimmed mean and Bulyan, and for an
+            election Multi-Krum, median and mean as well).
         byzantine: number of malicious clients to tolerate; "auto": as many as there are, and as
             many as there could be (the largest of `malicious`) where nobody attacks.
         window: arrival window in seconds; false: none. Default: 10 for "pofl", none for a rule.
@@ -100,7 +102,9 @@ class Approach(_Table):
             return ()
         if self.strategy != "pofl":
             return (self.strategy,)
-        return ("krum", "trimmed_mean", "bulyan") if self.rules is None else self.rules
+        if self.rules is None:
+            return CANDIDATES if self.selection == "election" else MIXED
+        return self.rules
 
     @property
     def window_seconds(self) -> float | None:

@@ -19,6 +19,7 @@ __all__ = ["Summary", "SummaryRow", "described", "heading", "summarise", "to_mar
 FAILED = "failed"
 _NOTHING = "-"
 _MOST_ACROSS = 5
+_ROUND = "time of a round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,11 @@ class SummaryRow:
         title: what the line is about.
         values: one text for each column: "94.2 %", "94.2 ± 0.5 %", "94.2 % (paper 92.3)",
             "failed".
-        seconds: time of all its cells, or None where none finished.
         marks: numbers of the footnotes that belong to it, from 1.
     """
 
     title: str
     values: tuple[str, ...]
-    seconds: float | None
     marks: tuple[int, ...]
 
 
@@ -79,18 +78,17 @@ def summarise(result: RunResult) -> Summary:
             for cell in own
             for note in result.footnotes(cell)
         }
-        finished = [result.results[cell.id] for cell in own if cell.id in result.results]
-        rows.append(
-            SummaryRow(
-                title,
-                tuple(
-                    _value(result, [cell for cell in own if across(cell) == column])
-                    for column in columns
-                ),
-                sum(cell.seconds for cell in finished) if finished else None,
-                tuple(sorted(marks)),
-            )
-        )
+        values = [
+            _value(result, [cell for cell in own if across(cell) == column]) for column in columns
+        ]
+        if not _turned(result):
+            values.append(_round_time(result, own))
+        rows.append(SummaryRow(title, tuple(values), tuple(sorted(marks))))
+    if _turned(result):
+        groups = [[cell for cell in cells if across(cell) == column] for column in columns]
+        rows.append(SummaryRow(_ROUND, tuple(_round_time(result, group) for group in groups), ()))
+    else:
+        columns.append(_ROUND)
     return Summary(tuple(columns), tuple(rows), tuple(notes))
 
 
@@ -98,12 +96,11 @@ def to_markdown(result: RunResult, summary: Summary) -> str:
     """Return the table as a Markdown document."""
     config = result.config
     lines = [f"# {config.title or config.name}", ""]
-    lines += _row(["accuracy after the last round", *summary.columns, "time"])
-    lines += _row(["---", *("---:" for _ in summary.columns), "---:"])
+    lines += _row(["accuracy after the last round", *summary.columns])
+    lines += _row(["---", *("---:" for _ in summary.columns)])
     for row in summary.rows:
         marks = "".join(f"[{mark}]" for mark in row.marks)
-        time = _NOTHING if row.seconds is None else f"{row.seconds:.0f} s"
-        lines += _row([f"{row.title} {marks}".strip(), *row.values, time])
+        lines += _row([f"{row.title} {marks}".strip(), *row.values])
     lines.append("")
     lines += [f"[{mark}] {note}  " for mark, note in enumerate(summary.footnotes, start=1)]
     lines += ["", *described(result), ""]
@@ -123,6 +120,13 @@ def described(result: RunResult) -> list[str]:
         where = "; ".join(sources(config))
         lines.append(f"In brackets what the paper reports{f' ({where})' if where else ''}.")
     return lines
+
+
+def _round_time(result: RunResult, cells: Iterable[Cell]) -> str:
+    """Return the mean time of a round: training, aggregation, ledger, and an election if any."""
+    found = [result.results[cell.id] for cell in cells if cell.id in result.results]
+    rounds = sum(len(cell.rules) - cell.resumed_after for cell in found)
+    return f"{sum(cell.seconds for cell in found) / rounds:.2f} s" if rounds else _NOTHING
 
 
 def _turned(result: RunResult) -> bool:

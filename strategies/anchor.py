@@ -6,7 +6,7 @@ aggregate to the ledger, then the rewards. Each step can be repeated.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
 from . import documents
 from .documents import Accepted, Candidate, Dropped, Evidence, Late, Specification
+from .election import ballot_of
 from .replies import CheckedUpdate, Expectation, check_reply
 
 __all__ = ["KEPT", "Anchor", "counted_votes"]
@@ -325,7 +326,9 @@ class Anchor:
         self._pay(task.id, server_round, contributors)
         self.task = self._contract.task(task.id)
 
-    def votes(self, server_round: int, ballot: bytes, candidates: int) -> list[tuple[int, ...]]:
+    def votes(
+        self, server_round: int, ballot: bytes, candidates: int
+    ) -> dict[int, tuple[int, ...]]:
         """Return the registered miners' scores for a ballot as the ledger has them now."""
         return counted_votes(
             self._contract, self.opened.id, server_round, ballot, candidates, self.clients
@@ -348,6 +351,16 @@ class Anchor:
             raise UpdateRejected("duplicate", f"{client} already answered in this round")
         if self._nodes.setdefault(node, client) != client:
             raise UpdateRejected("signature", f"the node signed as {self._nodes[node]} before")
+
+    def past_votes(self) -> Iterator[dict[int, tuple[int, ...]]]:
+        """Return the votes of every election of this task that is on the ledger, in order."""
+        task = self.opened
+        for aggregate in self._contract.aggregates(task.id):
+            evidence = documents.load(Evidence, aggregate.evidence, self.store)
+            cids = [candidate.cid for candidate in evidence.candidates]
+            if cids:
+                ballot = ballot_of(task.id, aggregate.round, evidence.base, cids)
+                yield self.votes(aggregate.round, ballot, len(cids))
 
     def drop(self, node: int, reason: str, detail: str) -> Dropped:
         """Return a dropped reply of a node, with its account where that is known."""
@@ -390,8 +403,8 @@ def counted_votes(  # noqa: PLR0917 - what a vote is counted by, in that order
     ballot: bytes,
     candidates: int,
     clients: Sequence[str],
-) -> list[tuple[int, ...]]:
-    """Return the votes that count: the last of each registered miner, in the order of `clients`.
+) -> dict[int, tuple[int, ...]]:
+    """Return the votes that count: the last of each registered miner, by its place in `clients`.
 
     Args:
         contract: the contract on its ledger.
@@ -406,4 +419,4 @@ def counted_votes(  # noqa: PLR0917 - what a vote is counted by, in that order
         for vote in contract.votes(task, server_round)
         if vote.ballot == ballot and len(vote.scores) == candidates
     }
-    return [last[client] for client in clients if client in last]
+    return {place: last[client] for place, client in enumerate(clients) if client in last}

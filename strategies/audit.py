@@ -26,7 +26,7 @@ from . import documents
 from .anchor import KEPT, counted_votes
 from .arrival import ArrivalWindow
 from .documents import Evidence, Specification
-from .election import ballot_of
+from .election import Electorate, ballot_of
 from .pofl import Decision, Entry, PoFLParameters, elected, proposals, recompute
 from .selection import check_reveal
 
@@ -176,6 +176,7 @@ class _TaskAudit:
         self.base_cid = task.model_cid
         self.base = self._model(task.model_cid)
         self.payments = self.contract.payments(task.id)
+        self.electorate: Electorate | None = None
         self.aggregates = self.contract.aggregates(task.id)
         if [aggregate.round for aggregate in self.aggregates] != list(
             range(1, task.current_round + 1)
@@ -335,7 +336,9 @@ class _TaskAudit:
             len(cids),
             self.specification.clients,
         )
-        return elected(parameters, proposed, votes)
+        if self.electorate is None:
+            self.electorate = Electorate(parameters.byzantine)
+        return elected(self.electorate, proposed, votes)
 
     def _check_window(self, parameters: PoFLParameters, evidence: Evidence) -> None:
         valid: Sequence[int] = [

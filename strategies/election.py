@@ -1,22 +1,34 @@
-"""Miner election: every rule's candidate is scored by the miners, and the median elects one.
+"""Miner election: every rule's candidate is scored by the miners, who elect one or keep the model.
 
 Bift lets the other miners verify a block before they build on it (section IV-C), and BlockFedML
 keeps a checkpoint to go back to. Joined, they answer what choosing a rule at random cannot: a rule
 that this round's attack defeats is not used. Each miner measures, on data of its own, how much each
 candidate model changes the loss of the model the round began with; it signs these numbers, and they
-go on the ledger. The candidate with the lowest median change is elected, if that median is below
-zero; otherwise the round keeps its model.
+go on the ledger.
 
-A median is bounded by what honest miners said as long as they are more than half of those who
-voted. The quorum of 2f+1 votes makes sure of that for f lying miners: whatever direction they lie
-in, they can neither force a model that most honest miners find worse nor block one that most of
-them find better by more than the honest ones differ among themselves.
+What they say is counted as follows, f being the number of miners that may lie.
+
+1. Agreement. The candidates, and the choice to keep the model, are ordered by the median score. A
+   miner agrees by the share of pairs it orders alike, less the share it orders the other way, over
+   all elections so far, this one included.
+2. When more than 3f vote, the f that agree least are left out of this count. Liars disagree again
+   and again, and are known after a few rounds; data of one's own merely makes scores noisy.
+3. Of the scores left, the f lowest and the f highest for each candidate are cut off. The candidate
+   with the lowest mean of the rest is elected if that mean is below zero; otherwise the round keeps
+   its model.
+
+Every mean lies between the lowest and the highest honest score as long as at most f lie among 2f+1
+or more, whoever was left out: step 2 leaves more than 2f, and step 3 cuts off as many as can lie.
+So f liars can neither force a model that all honest miners find worse nor block one that all find
+better. Votes are integers and so is the count: everyone gets the same result.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import combinations
 
-__all__ = ["ballot_of", "elect"]
+__all__ = ["Electorate", "ballot_of"]
 
 _BALLOT = b"fedledger ballot v1"
 
@@ -38,19 +50,62 @@ def ballot_of(task: int, server_round: int, base: str, candidates: Sequence[str]
     return digest.digest()
 
 
-def elect(votes: Sequence[Sequence[int]], candidates: int) -> int | None:
-    """Return the position of the elected candidate, or None when none improves the model.
-
-    Of an even number of scores the upper middle one is the median, so that doubt keeps the model.
-    Equal medians go to the first candidate.
+class Electorate:
+    """The miners of a task, and how far each agreed with its elections so far.
 
     Args:
-        votes: of each miner that voted, a score for each candidate.
-        candidates: number of candidates.
+        byzantine: f, the number of miners that may lie.
     """
-    if not votes or not candidates:
-        return None
-    middle = len(votes) // 2
-    medians = [sorted(vote[index] for vote in votes)[middle] for index in range(candidates)]
-    best = min(range(candidates), key=medians.__getitem__)
-    return best if medians[best] < 0 else None
+
+    def __init__(self, byzantine: int) -> None:
+        self._byzantine = byzantine
+        self._alike: dict[int, int] = {}
+        self._pairs: dict[int, int] = {}
+
+    @property
+    def quorum(self) -> int:
+        """Votes that an election needs: 2f+1."""
+        return 2 * self._byzantine + 1
+
+    def agreement(self, miner: int) -> Fraction:
+        """Return a miner's agreement with the elections it voted in, from -1 to 1; 0 if none."""
+        return Fraction(self._alike.get(miner, 0), self._pairs.get(miner, 0) or 1)
+
+    def elect(self, votes: Mapping[int, Sequence[int]]) -> int | None:
+        """Return the position of the elected candidate, or None when the model is to be kept.
+
+        Equal means go to the first candidate. Remembers who agreed.
+
+        Args:
+            votes: each miner's scores, one a candidate, by the miner's position in the task's list
+                of clients; at least `quorum`.
+
+        Raises:
+            ValueError: there are fewer votes.
+        """
+        if len(votes) < self.quorum:
+            raise ValueError(f"{len(votes)} votes, {self.quorum} are needed")
+        self._remember(votes)
+        f = self._byzantine
+        counted = sorted(votes, key=lambda miner: (-self.agreement(miner), miner))
+        if len(votes) > 3 * f:
+            counted = counted[: len(votes) - f]
+        columns = zip(*(votes[miner] for miner in counted), strict=True)
+        totals = [sum(sorted(column)[f : len(counted) - f]) for column in columns]
+        if not totals or min(totals) >= 0:
+            return None
+        return totals.index(min(totals))
+
+    def _remember(self, votes: Mapping[int, Sequence[int]]) -> None:
+        columns = zip(*votes.values(), strict=True)
+        order = [*(sorted(column)[len(votes) // 2] for column in columns), 0]
+        pairs = list(combinations(range(len(order)), 2))
+        for miner, vote in votes.items():
+            said = (*vote, 0)
+            alike = sum(_sign(said[a] - said[b]) * _sign(order[a] - order[b]) for a, b in pairs)
+            self._alike[miner] = self._alike.get(miner, 0) + alike
+            self._pairs[miner] = self._pairs.get(miner, 0) + len(pairs)
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)

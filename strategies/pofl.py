@@ -6,7 +6,7 @@ the rest. Which one is fixed by something nobody knows until the window has clos
 strategy calls it live, the audit calls it with what it finds on the ledger and in the store.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -30,14 +30,12 @@ from .anchor import KEPT
 from .arrival import ArrivalWindow, Clock
 from .base import LedgerStrategy, Outcome, same_metrics
 from .documents import Candidate, Dropped
-from .election import ballot_of, elect
+from .election import Electorate, ballot_of
 from .polling import poll
 from .replies import CheckedUpdate
-from .selection import Beacon, Selection, beacon_index, timestamp_index
+from .selection import CANDIDATES, MIXED, Beacon, Selection, beacon_index, timestamp_index
 
 __all__ = ["Decision", "Entry", "PoFL", "PoFLParameters", "elected", "proposals", "recompute"]
-
-DEFAULT_RULES = ("krum", "trimmed_mean", "bulyan")
 
 
 class PoFLParameters(BaseModel):
@@ -157,23 +155,23 @@ def proposals(parameters: PoFLParameters, entries: Sequence[Entry]) -> list[Deci
 
 
 def elected(
-    parameters: PoFLParameters, proposed: Sequence[Decision], votes: Sequence[Sequence[int]]
+    electorate: Electorate, proposed: Sequence[Decision], votes: Mapping[int, Sequence[int]]
 ) -> Decision:
     """Return the proposal that the miners elect, or the decision to keep the model.
 
     Args:
-        parameters: the task's settings.
+        electorate: the task's miners, with all elections before this one.
         proposed: the candidates, in the order of the scores.
-        votes: of each miner that voted, a score for each candidate.
+        votes: each miner's scores, by its position in the task's list of clients.
     """
-    quorum = 2 * parameters.byzantine + 1
     if not proposed:
         return Decision(KEPT, None, (), "no rule has a candidate")
-    if len(votes) < quorum:
-        return Decision(KEPT, None, (), f"{len(votes)} miners voted, {quorum} are needed")
-    chosen = elect(votes, len(proposed))
+    if len(votes) < electorate.quorum:
+        kept = f"{len(votes)} miners voted, {electorate.quorum} are needed"
+        return Decision(KEPT, None, (), kept)
+    chosen = electorate.elect(votes)
     if chosen is None:
-        return Decision(KEPT, None, (), "no candidate improves the model by the miners' median")
+        return Decision(KEPT, None, (), "no candidate improves the model by the miners' count")
     return proposed[chosen]
 
 
@@ -193,7 +191,7 @@ class PoFL(LedgerStrategy):
         clients: addresses of the registered clients; the order numbers them.
         model_id: the task's name on the ledger.
         byzantine: f, the number of malicious clients to tolerate.
-        rules: rules to choose from.
+        rules: rules to choose from (default: `MIXED`, or `CANDIDATES` for an election).
         selection: "beacon"; or "election": every rule makes a candidate and the clients, as
             miners, elect one by scoring them on their own data (needs an evaluation that reports
             "loss"); or the paper's "timestamp", which the last uploader can aim.
@@ -228,7 +226,7 @@ class PoFL(LedgerStrategy):
         clients: Sequence[str],
         model_id: str,
         byzantine: int,
-        rules: Sequence[str] = DEFAULT_RULES,
+        rules: Sequence[str] | None = None,
         selection: Selection = "beacon",
         window: ArrivalWindow,
         clock: Clock | None = None,
@@ -242,10 +240,12 @@ class PoFL(LedgerStrategy):
         min_available_nodes: int | None = None,
         weighted_by_key: str = "num-examples",
     ) -> None:
-        for rule in rules:
-            known_rules.load(rule)
         if selection not in get_args(Selection):
             raise UnknownNameError("selection", selection, get_args(Selection))
+        if rules is None:
+            rules = CANDIDATES if selection == "election" else MIXED
+        for rule in rules:
+            known_rules.load(rule)
         least = 2 * byzantine + 3 if min_submissions is None else min_submissions
         if least > len(clients):
             raise ConfigError(
@@ -276,6 +276,7 @@ class PoFL(LedgerStrategy):
         self._arrival_window = window
         self._average = inner.train_metrics_aggr_fn
         self._beacon: Beacon | None = None
+        self._electorate: Electorate | None = None
         self._beacon_seed = beacon_seed
         self._settings = PoFLParameters(
             byzantine=byzantine,
@@ -291,6 +292,7 @@ class PoFL(LedgerStrategy):
 
     def before_start(self, rounds: int) -> None:
         """Make the beacon, so that its commitment can go into the specification."""
+        self._electorate = None
         if self._settings.selection != "beacon":
             return  # the others need no secret
         anchor = self.anchor
@@ -348,7 +350,12 @@ class PoFL(LedgerStrategy):
     ) -> tuple[Decision, list[Candidate], list[Dropped]]:
         anchor, proposed = self.anchor, proposals(self._settings, entries)
         if not proposed or self._grid is None:
-            return elected(self._settings, [], ()), [], []
+            return elected(Electorate(self._settings.byzantine), [], {}), [], []
+        if self._electorate is None:
+            self._electorate = Electorate(self._settings.byzantine)
+            for past in anchor.past_votes():  # of a run that this one continues
+                if len(past) >= self._electorate.quorum:
+                    self._electorate.elect(past)
         models = [
             anchor.layout.add(current, decision.update)
             for decision in proposed
@@ -370,7 +377,7 @@ class PoFL(LedgerStrategy):
             Candidate(rule=decision.rule, cid=cid)
             for decision, cid in zip(proposed, cids, strict=True)
         ]
-        return elected(self._settings, proposed, votes), candidates, invalid
+        return elected(self._electorate, proposed, votes), candidates, invalid
 
     def _metrics(self, accepted: Sequence[CheckedUpdate]) -> MetricRecord | None:
         alike, _ = same_metrics(accepted)

@@ -25,9 +25,23 @@ from typing import Literal
 
 from fedledger.errors import AuditError, ConfigError
 
-__all__ = ["Beacon", "Selection", "beacon_index", "check_reveal", "timestamp_index"]
+__all__ = [
+    "CANDIDATES",
+    "MIXED",
+    "Beacon",
+    "Selection",
+    "beacon_index",
+    "check_reveal",
+    "timestamp_index",
+]
 
 Selection = Literal["beacon", "timestamp", "election"]
+
+MIXED = ("krum", "trimmed_mean", "bulyan")
+"""The rules that Bift mixes."""
+
+CANDIDATES = (*MIXED, "multi_krum", "median", "mean")
+"""The rules that an election chooses from: the plain mean too, since miners judge what it makes."""
 
 _LINK = b"fedledger beacon link v1"
 _CHOICE = b"fedledger rule choice v1"

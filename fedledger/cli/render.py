@@ -45,12 +45,11 @@ def show_run(result: "RunResult", form: Format) -> None:
     summary = summarise(result)
     table = Table(title=result.config.title or result.config.name, title_justify="left")
     table.add_column("accuracy after the last round")
-    for column in (*summary.columns, "time"):
+    for column in summary.columns:
         table.add_column(column, justify="right")
     for row in summary.rows:
         marks = "".join(f"[{mark}]" for mark in row.marks)
-        seconds = "-" if row.seconds is None else f"{row.seconds:.0f} s"
-        table.add_row(Text(f"{row.title} {marks}".strip()), *row.values, seconds)
+        table.add_row(Text(f"{row.title} {marks}".strip()), *row.values)
     console.print(table)
     for mark, note in enumerate(summary.footnotes, start=1):
         _line(console, f"[{mark}] {note}")

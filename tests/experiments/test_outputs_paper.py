@@ -33,8 +33,8 @@ def test_a_papers_number_stands_beside_ours_in_every_form(tmp_path):
     result = made_up(tmp_path, PAPER)
     summary = summarise(result)
     assert [row.values for row in summary.rows] == [
-        ("50.0 % (paper 92.5)", "52.0 %"),
-        ("51.0 % (paper 90.0)", "53.0 % (paper 92.3)"),
+        ("50.0 % (paper 92.5)", "52.0 %", "0.75 s"),
+        ("51.0 % (paper 90.0)", "53.0 % (paper 92.3)", "0.75 s"),
     ]
     markdown = to_markdown(result, summary)
     assert "| 53.0 % (paper 92.3) |" in markdown
@@ -144,7 +144,7 @@ def test_the_latex_table_is_well_formed(tmp_path):
     text = to_latex(result, summarise(result))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 3
-    assert all(row.replace(r"\&", "").count("&") == 2 for row in rows)
+    assert all(row.replace(r"\&", "").count("&") == 3 for row in rows)
     assert r"F\&A\_v\textbackslash{}g\%" in text
     assert r"PoFL$^{1}$" in text
     assert r"$\pm$" in text

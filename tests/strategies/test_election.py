@@ -1,58 +1,106 @@
 """Miner election: what liars below half can and cannot do."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedledger.clients.voting import MAX_SCORE, score_of
-from fedledger.strategies.election import ballot_of, elect
+from fedledger.strategies.election import Electorate, ballot_of
 
-scores = st.integers(-(10**6), 10**6)
+scores = st.integers(-(10**6), 10**6) | st.sampled_from([-MAX_SCORE, MAX_SCORE])
 
 
-def test_the_lowest_median_below_zero_is_elected():
-    """One wild vote does not move the choice."""
-    assert elect([[-5, -9], [-6, -8], [10**9, 10**9]], 2) == 1
-    assert elect([[-5, -5], [-5, -5]], 2) == 0
+def elect(byzantine, rows):
+    return Electorate(byzantine).elect(dict(enumerate(rows)))
+
+
+def test_the_lowest_score_below_zero_is_elected():
+    """One wild vote of three does not move the choice; equal scores go to the first candidate."""
+    assert elect(1, [[-5, -9], [-6, -8], [10**9, 10**9]]) == 1
+    assert elect(0, [[-5, -5], [-5, -5]]) == 0
+    assert elect(0, [[-5, -1], [-1, -6]]) == 1  # the mean decides
 
 
 def test_when_nothing_improves_the_model_it_is_kept():
-    """A median of zero is no improvement, nor is no vote at all."""
-    assert elect([[0, 3], [0, 4], [-1, 2]], 2) is None
-    assert elect([], 2) is None
-    assert elect([[], []], 0) is None
+    """A mean of zero is no improvement."""
+    assert elect(1, [[0, 3], [0, 4], [-1, 2]]) is None
+    assert elect(0, [[-1], [1]]) is None
+
+
+def test_too_few_votes_are_refused():
+    """An election needs 2f+1 votes."""
+    assert Electorate(2).quorum == 5
+    with pytest.raises(ValueError, match="4 votes, 5 are needed"):
+        elect(2, [[-1]] * 4)
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.data(), st.integers(1, 6), st.integers(1, 4))
-def test_liars_below_half_stay_within_what_honest_miners_said(data, liars, candidates):
-    """With 2f+1 votes each median lies between the lowest and the highest honest score."""
-    rows = st.lists(scores, min_size=candidates, max_size=candidates)
-    honest = data.draw(st.lists(rows, min_size=liars + 1, max_size=liars + 4))
-    lies = data.draw(
-        st.lists(
-            st.lists(
-                st.sampled_from([-MAX_SCORE, MAX_SCORE]) | scores,
-                min_size=candidates,
-                max_size=candidates,
-            ),
-            min_size=liars,
-            max_size=liars,
-        )
-    )
-    chosen = elect(honest + lies, candidates)
-    if chosen is not None:
-        assert min(row[chosen] for row in honest) < 0
-    if candidates == 1 and all(row[0] < 0 for row in honest):
-        assert chosen == 0
+@given(st.data(), st.integers(0, 4), st.integers(1, 4), st.integers(1, 3))
+def test_liars_below_half_stay_within_what_honest_miners_said(data, f, candidates, rounds):
+    """Nothing that all honest find worse is elected, and something is if all find all better."""
+    electorate = Electorate(f)
+    honest_count = data.draw(st.integers(f + 1, 2 * f + 4))
+    vote = st.lists(scores, min_size=candidates, max_size=candidates)
+    for _ in range(rounds):
+        honest = data.draw(st.lists(vote, min_size=honest_count, max_size=honest_count))
+        lies = data.draw(st.lists(vote, min_size=f, max_size=f))
+        chosen = electorate.elect(dict(enumerate(honest + lies)))
+        if chosen is not None:
+            assert min(row[chosen] for row in honest) < 0
+        if all(score < 0 for row in honest for score in row):
+            assert chosen is not None
 
 
 @pytest.mark.parametrize("lie", [MAX_SCORE, -MAX_SCORE])
 def test_liars_can_neither_force_nor_block(lie):
     """Nine of thirty lie in either direction: a good candidate passes, a bad one does not."""
     good, bad = [[-100]] * 21 + [[lie]] * 9, [[100]] * 21 + [[lie]] * 9
-    assert elect(good, 1) == 0
-    assert elect(bad, 1) is None
+    assert elect(9, good) == 0
+    assert elect(9, bad) is None
+
+
+def test_who_keeps_disagreeing_is_left_out():
+    """Two of seven say the opposite: once known, they no longer tip a close election."""
+    electorate = Electorate(2)
+    clear = dict.fromkeys(range(5), (-40, -20, 30)) | {5: (40, 20, -30), 6: (40, 20, -30)}
+    close = {0: (-9, -8), 1: (-9, -8), 2: (-9, -2), 3: (-1, -8), 4: (-9, -8), 5: (9, 8), 6: (9, 8)}
+    for _ in range(3):
+        assert electorate.elect(clear) == 0
+    assert [electorate.agreement(miner) for miner in (0, 6, 7)] == [1, -1, 0]
+    assert electorate.elect(close) == 0
+    assert electorate.agreement(3) < electorate.agreement(0)
+
+
+def test_a_close_election_needs_to_know_the_liars():
+    """The same votes elect what two liars want while nobody knows them, and not once they are."""
+    liars = [(999, -999), (999, -999)]
+    votes = dict(enumerate([*liars, *[(-100, -60)] * 3, *[(-10, -60)] * 2]))
+    assert Electorate(2).elect(votes) == 1
+    known = Electorate(2)
+    for _ in range(3):
+        known.elect({miner: (9, 5) if miner < 2 else (-9, -5) for miner in range(7)})
+    assert known.elect(votes) == 0
+
+
+def test_silence_is_no_way_to_look_honest():
+    """Agreement is a share of the pairs a miner ordered, so who votes seldom gains nothing."""
+    electorate = Electorate(1)
+    for turn in range(4):
+        votes = dict.fromkeys(range(4), (-3, -2))
+        electorate.elect(votes | ({4: (3, 2)} if turn == 0 else {}))
+    assert electorate.agreement(4) == -1
+    assert electorate.agreement(0) == Fraction(1)
+
+
+def test_the_order_of_votes_does_not_matter():
+    """Whoever counts gets the same result."""
+    votes = {0: (-5, -9), 1: (-6, -8), 2: (10, -1), 3: (-7, -7)}
+    turned = dict(reversed(votes.items()))
+    one, other = Electorate(1), Electorate(1)
+    assert one.elect(votes) == other.elect(turned)
+    assert [one.agreement(miner) for miner in votes] == [other.agreement(m) for m in votes]
 
 
 def test_scores_are_the_change_of_the_loss():

@@ -10,6 +10,7 @@ from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger, documents
 from fedledger.strategies.anchor import Anchor
 from fedledger.strategies.documents import Evidence
+from fedledger.strategies.election import Electorate
 
 RULES = ("krum", "trimmed_mean", "median")
 
@@ -78,7 +79,7 @@ def test_a_model_that_is_worse_for_most_miners_is_kept_out(federation):
     elect(federation, app, rounds=1)
     evidence = evidence_of(federation)
     assert evidence.rule == "kept"
-    assert evidence.kept == "no candidate improves the model by the miners' median"
+    assert evidence.kept == "no candidate improves the model by the miners' count"
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -112,9 +113,7 @@ def test_votes_on_something_else_do_not_count(federation):
 
 def test_another_winner_fails_the_audit(federation, monkeypatch):
     """An aggregator that publishes a candidate the miners did not elect is found."""
-    from fedledger.strategies import pofl  # noqa: PLC0415 - the module, to change a name in it
-
-    monkeypatch.setattr(pofl, "elect", lambda _, candidates: candidates - 1)
+    monkeypatch.setattr(Electorate, "elect", lambda _, votes: len(votes[0]) - 1)
     elect(federation, make_app(), rounds=1)
     second = evidence_of(federation).rule
     monkeypatch.undo()
@@ -140,27 +139,44 @@ def test_candidates_of_its_own_making_fail_the_audit(federation, monkeypatch):
     assert "candidates: " in (report.reason or "")
 
 
+@pytest.mark.parametrize("killed_in", [1, 4])
 def test_a_run_killed_after_the_votes_resumes_to_the_same_model(
-    federation, tmp_path_factory, monkeypatch
+    federation, tmp_path_factory, monkeypatch, killed_in
 ):
-    """Votes that are on the ledger already are counted once, and the winner is the same."""
+    """Votes on the ledger count once; who disagreed before the kill is known after it."""
+    app = make_app(lies=dict.fromkeys((1, 4), lambda loss: -loss))
+    past = []
+    remember = Electorate.elect
+
+    def elected(electorate, votes):
+        past.append([electorate.agreement(miner) for miner in votes])
+        return remember(electorate, votes)
+
+    monkeypatch.setattr(Electorate, "elect", elected)
     from support.federation import Federation  # noqa: PLC0415 - a second one, beside the fixture
 
     undisturbed = Federation(tmp_path_factory.mktemp("undisturbed"))
-    expected = elect(undisturbed, make_app())
+    expected = elect(undisturbed, app, rounds=4)
     undisturbed.ledger.close()
+    before_last = past[-1]
 
     class Killed(BaseException):
         pass
 
-    def dies(*_args, **_kwargs):
-        raise Killed
+    publish = Anchor.publish
 
-    monkeypatch.setattr(Anchor, "publish", dies)
-    with pytest.raises(Killed):
-        elect(federation, make_app())
-    monkeypatch.undo()
+    def dies(self, *args, **given):
+        if self.opened.current_round == killed_in - 1:
+            raise Killed
+        publish(self, *args, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Anchor, "publish", dies)
+        with pytest.raises(Killed):
+            elect(federation, app, rounds=4)
     federation.reopen()
-    result = elect(federation, make_app())
+    result = elect(federation, app, rounds=4)
+    assert past[-1] == before_last
+    assert before_last[1] < 0 < before_last[0]
     assert same(result.arrays, expected.arrays)
     assert audit_ledger(federation.ledger, federation.store).passed
