@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import ConfigRecord, Context, Message, MetricRecord
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedledger.arrays import Layout, to_record, to_safetensors
+from fedledger.arrays import Layout, read_record, to_record, to_safetensors
 from fedledger.errors import AccountError, ConfigError, ModelError
 from fedledger.records import LEDGER, VERSION, SigningRequest
 
@@ -62,14 +62,14 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
             message, lambda asked: call_next(asked, context), request, terms, account, nonce
         )
     received = _only(message.content.array_records, "the server's message")
-    before = {key: array.numpy() for key, array in received.items()}
+    before = read_record(received)
 
     reply = call_next(message, context)
     if reply.has_error():
         return reply
     name, arrays = _only_item(reply.content.array_records, "the reply")
     metrics = _only(reply.content.metric_records, "the reply")
-    after = {key: array.numpy() for key, array in arrays.items()}
+    after = read_record(arrays)
     content = _in_form(before, after, request.form)
     data = to_safetensors(content)
     transaction = sign_update(

@@ -9,7 +9,7 @@ import numpy as np
 from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
-from fedledger.arrays import to_record
+from fedledger.arrays import read_record, to_record
 from fedledger.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train(
     lr: float,
     generator: "torch.Generator",
     momentum: float = 0.0,
-) -> float:
+) -> tuple[float, float]:
     """Train a model in place: SGD on cross-entropy, batches shuffled anew each epoch.
 
     Args:
@@ -45,7 +45,7 @@ def train(
         momentum: of SGD.
 
     Returns:
-        The mean loss of the last epoch.
+        The mean loss and the accuracy, a fraction, of the last epoch: each batch's before its step.
     """
     import torch  # noqa: PLC0415 - see the module's docstring
     from torch.nn.functional import cross_entropy  # noqa: PLC0415 - the same
@@ -53,19 +53,21 @@ def train(
     inputs, targets = torch.tensor(images), torch.tensor(labels)
     optimiser = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
     model.train()
-    mean = 0.0
+    mean, right = 0.0, 0
     for _ in range(epochs):
-        total = 0.0
+        total, right = 0.0, 0
         order = torch.randperm(len(inputs), generator=generator)
         for start in range(0, len(inputs), batch_size):
             batch = order[start : start + batch_size]
             optimiser.zero_grad()
-            loss = cross_entropy(model(inputs[batch]), targets[batch])
+            scores, wanted = model(inputs[batch]), targets[batch]
+            loss = cross_entropy(scores, wanted)
             torch.autograd.backward(loss)
             optimiser.step()
             total += float(loss.detach()) * len(batch)
+            right += int((scores.detach().argmax(dim=1) == wanted).sum())
         mean = total / len(inputs)
-    return mean
+    return mean, right / len(inputs)
 
 
 def evaluate(
@@ -108,7 +110,7 @@ def set_arrays(model: "nn.Module", arrays: ArrayRecord) -> None:
     """
     import torch  # noqa: PLC0415 - see the module's docstring
 
-    state = {key: torch.tensor(array.numpy()) for key, array in arrays.items()}
+    state = {key: torch.tensor(array) for key, array in read_record(arrays).items()}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

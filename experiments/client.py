@@ -7,6 +7,8 @@ arrays alone: training a round again, in any process, gives the same bits.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -20,6 +22,9 @@ from ..clients.voting import SCORED
 from .collusion import PARTITION, collusion_mod, report_partition
 from .config import Lies
 from .federation import Federation, federation_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["SCENARIO", "build_client_app", "make_reproducible", "reproducible", "train_reply"]
 
@@ -41,7 +46,7 @@ def build_client_app() -> ClientApp:
 def train_reply(message: Message, context: Context) -> Message:
     """Train one round and return the weights and metrics.
 
-    The metrics are "num-examples", and "loss" and "accuracy" of the new model on the client's own
+    The metrics are "num-examples", and "loss" and "accuracy" of the last epoch on the client's own
     data, which a malicious client has poisoned.
 
     Raises:
@@ -50,13 +55,12 @@ def train_reply(message: Message, context: Context) -> Message:
     import torch  # noqa: PLC0415 - seconds; a server that only builds the app does not need it
 
     config = message.content.config_records[CONFIG]
-    federation, client = _place(config, context)
+    federation, client, model = _place(config, context)
     images, labels = federation.client_data(client)
-    model = federation.initial_model()
     set_arrays(model, next(iter(message.content.array_records.values())))
     seed = federation.batch_seed(int(str(config["server-round"])), client)
     training = federation.scenario.training
-    train(
+    loss, accuracy = train(
         model,
         images,
         labels,
@@ -66,7 +70,6 @@ def train_reply(message: Message, context: Context) -> Message:
         momentum=training.momentum,
         generator=torch.Generator().manual_seed(seed),
     )
-    loss, accuracy = evaluate(model, images, labels)
     metrics = MetricRecord({"num-examples": len(labels), "loss": loss, "accuracy": accuracy})
     return Message(RecordDict({"arrays": get_arrays(model), "metrics": metrics}), reply_to=message)
 
@@ -80,9 +83,8 @@ def score_reply(message: Message, context: Context) -> Message:
         ConfigError: the message is not from an experiment, or the node has no partition.
     """
     config = message.content.config_records[CONFIG]
-    federation, client = _place(config, context)
+    federation, client, model = _place(config, context)
     images, labels = federation.client_data(client)
-    model = federation.initial_model()
     set_arrays(model, next(iter(message.content.array_records.values())))
     loss, accuracy = evaluate(model, images, labels)
     if client in federation.malicious:
@@ -100,7 +102,7 @@ def _lie(lies: Lies, loss: float, *, candidate: bool) -> float:
     return loss
 
 
-def _place(config: ConfigRecord, context: Context) -> tuple[Federation, int]:
+def _place(config: ConfigRecord, context: Context) -> tuple[Federation, int, "nn.Module"]:
     scenario, client = config.get(SCENARIO), context.node_config.get("partition-id")
     if not isinstance(scenario, str) or client is None:
         raise ConfigError(
@@ -108,7 +110,17 @@ def _place(config: ConfigRecord, context: Context) -> tuple[Federation, int]:
             "and 'partition-id' in the node config"
         )
     make_reproducible()
-    return federation_of(scenario), int(client)
+    return federation_of(scenario), int(client), _workbench(scenario)
+
+
+@lru_cache(maxsize=4)
+def _workbench(scenario: str) -> "nn.Module":
+    """Return the model that this process trains and evaluates in, one message after the other.
+
+    Building one takes longer than training a small one. Every weight and buffer is set from the
+    message before use.
+    """
+    return federation_of(scenario).initial_model()
 
 
 def make_reproducible() -> None:

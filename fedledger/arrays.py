@@ -32,6 +32,7 @@ __all__ = [
     "Vector",
     "from_record",
     "from_safetensors",
+    "read_record",
     "to_record",
     "to_safetensors",
 ]
@@ -287,6 +288,21 @@ def from_record(
         key: _unpacked(key, record[key], shape, dtype)
         for key, shape, dtype in layout._entries()  # noqa: SLF001 - the same module
     }
+
+
+def read_record(record: ArrayRecord) -> dict[str, NDArray[Any]]:
+    """Return a record's arrays by key, in its order, of the shapes and dtypes it declares.
+
+    As `from_record`, for a receiver that has no layout yet.
+
+    Raises:
+        ModelError: an array's bytes are not what it declares, or of a dtype outside `DTYPES`.
+    """
+    for key, array in record.items():
+        if array.dtype not in DTYPES:
+            known = sorted(DTYPES)
+            raise ModelError(f"{key!r}: dtype {shown(array.dtype)} is not one of {known}")
+    return {key: _unpacked(key, array, array.shape, array.dtype) for key, array in record.items()}
 
 
 def to_safetensors(arrays: Arrays) -> bytes:

@@ -12,7 +12,7 @@ from flwr.common import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from fedledger.arrays import Arrays, to_record
+from fedledger.arrays import Arrays, read_record, to_record
 from fedledger.errors import ModelError
 from fedledger.records import Form
 
@@ -145,7 +145,7 @@ class LedgerStrategy(Strategy):
             ConfigError: the ledger holds a task of this name with other settings.
         """
         self.before_start(num_rounds)
-        initial = {key: array.numpy() for key, array in initial_arrays.items()}
+        initial = read_record(initial_arrays)
         arrays = self.anchor.open(initial, num_rounds, type(self).__name__, self.parameters())
         self._done = done = self.anchor.opened.current_round
         self._timeout = timeout
@@ -182,7 +182,7 @@ class LedgerStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Let the inner strategy choose nodes and messages, then add what clients sign."""
-        self._current = {key: array.numpy() for key, array in arrays.items()}
+        self._current = read_record(arrays)
         self._config = config
         messages = self.inner.configure_train(server_round + self._done, arrays, config, grid)
         return self.anchor.address(messages)

@@ -79,12 +79,13 @@ def test_training_learns_and_evaluation_says_so():
     images, labels = batch()
     model = build_model(Choice(name="mlp"), (1, 8, 8), 3, seed=1)
     loss, accuracy = evaluate(model, images, labels)
-    last = train(
+    last, seen = train(
         model, images, labels, epochs=60, batch_size=8, lr=0.2, generator=torch.Generator()
     )
     after, right = evaluate(model, images, labels)
     assert after < loss / 3
     assert last < loss
+    assert accuracy < seen <= 1
     assert right > max(accuracy, 0.95)
 
 

@@ -20,6 +20,7 @@ from fedledger.arrays import (
     Layout,
     from_record,
     from_safetensors,
+    read_record,
     to_record,
     to_safetensors,
 )
@@ -574,3 +575,18 @@ def test_fuzzed_records_are_refused_or_read_as_numpy_does(at, patch, cut):
     except ModelError:
         return
     np.testing.assert_array_equal(back, np.load(BytesIO(data), allow_pickle=False))
+
+
+def test_a_record_is_read_as_it_declares_itself():
+    """Without a layout too: keys, order and values; bytes that say something else are refused."""
+    arrays = {"b": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array(3, np.int64)}
+    record = to_record(arrays)
+    found = read_record(record)
+    assert list(found) == ["b", "a"]
+    assert all(np.array_equal(found[key], arrays[key]) for key in arrays)
+    record["b"].dtype = "complex64"
+    with pytest.raises(ModelError, match="'b': dtype 'complex64' is not one of"):
+        read_record(record)
+    record["b"].dtype = "float64"
+    with pytest.raises(ModelError, match="do not hold"):
+        read_record(record)
