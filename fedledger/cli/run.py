@@ -51,8 +51,8 @@ def run(
 ) -> None:
     """Run an experiment, print its table and audit its ledger.
 
-    CONFIG is a TOML file, or the name of one that comes with fedledger: quickstart. Its results go
-    to OUT/NAME/TIME/.
+    CONFIG is a TOML file, or the name of one that comes with fedledger (`fedledger list configs`).
+    Its results go to OUT/NAME/TIME/.
 
     Example: `fedledger run quickstart --set rounds=5 --set "seeds=[1, 2, 3]"`
 

@@ -94,6 +94,15 @@ class Chain:
                 raise MalformedBlock("model_info", "not what the transactions give rise to")
             draft.keep(block)
 
+    def same_state(self, other: "Chain") -> bool:
+        """Tell whether another chain's state and records are the same."""
+        ours, theirs = self.records, other.records
+        return (
+            self.execution.dump() == other.execution.dump()
+            and ours.places == theirs.places
+            and list(ours.all_events()) == list(theirs.all_events())
+        )
+
     def _close(self, block: Block | None, executed: Sequence[Executed]) -> None:
         self._draft = None
         if block is not None:
@@ -199,20 +208,22 @@ class Draft:
         self.drop()
 
 
-def replay(encoded: Iterable[bytes]) -> Chain:
+def replay(encoded: Iterable[bytes], *, onto: Chain | None = None) -> Chain:
     """Return the chain that these blocks make, each checked completely.
 
     Args:
-        encoded: the blocks' encodings from block 0 on.
+        encoded: the blocks' encodings, from block 0 on or from the one after `onto`'s head.
+        onto: a chain to extend.
 
     Raises:
         ChainCorrupted: with the first block that is not valid.
         LedgerUnavailable: the chain has a contract that this version does not know.
     """
-    chain: Chain | None = None
-    index = -1
+    chain = onto
+    known = onto.head.index if onto else -1
+    index = known
     try:
-        for index, data in enumerate(encoded):  # noqa: B007 - read when a block is refused
+        for index, data in enumerate(encoded, start=known + 1):  # noqa: B007 - read when a block is refused
             block = Block.decode(data)
             if chain is None:
                 chain = Chain(block)

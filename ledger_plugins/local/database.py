@@ -94,8 +94,8 @@ class BlockFile:
         draft.rename(path)
         _sync_folder(path.parent)
 
-    def read_all(self) -> list[bytes]:
-        """Return all blocks, as one moment has them.
+    def read_all(self, start: int = 0) -> list[bytes]:
+        """Return all blocks from `start` on, as one moment has them.
 
         Raises:
             ChainCorrupted: the file is damaged, with the first block that cannot be read.
@@ -106,7 +106,7 @@ class BlockFile:
         try:
             with _mapped(0):
                 self._check_file()
-            return self._read_rows()
+            return self._read_rows(start)
         finally:
             with suppress(apsw.Error):  # a read that failed has ended its transaction itself
                 self._connection.execute("ROLLBACK")
@@ -159,21 +159,25 @@ class BlockFile:
         if size != pages * _PAGE:
             raise ChainCorrupted(0, f"the file has {size} bytes, its {pages} pages {pages * _PAGE}")
 
-    def _read_rows(self) -> list[bytes]:
+    def _read_rows(self, start: int) -> list[bytes]:
         rows: list[bytes] = []
-        with _mapped(0):
-            cursor = self._connection.execute("SELECT position, data FROM block ORDER BY position")
+        expected = start
+        with _mapped(start):
+            cursor = self._connection.execute(
+                "SELECT position, data FROM block WHERE position >= ? ORDER BY position", (start,)
+            )
         while True:
-            with _mapped(len(rows)):
+            with _mapped(expected):
                 row: Any = next(cursor, None)
             if row is None:
                 break
-            if row[0] != len(rows):
-                raise ChainCorrupted(len(rows), f"the file goes on with block {row[0]}")
+            if row[0] != expected:
+                raise ChainCorrupted(expected, f"the file goes on with block {row[0]}")
             rows.append(row[1])
-        if len(rows) != (count := self._connection.pragma("user_version")):
+            expected += 1
+        if expected != (count := self._connection.pragma("user_version")):
             raise ChainCorrupted(
-                min(len(rows), count), f"the file has {len(rows)} blocks and counts {count}"
+                min(expected, count), f"the file has {expected} blocks and counts {count}"
             )
         return rows
 

@@ -82,6 +82,22 @@ class Execution:
         """Make everything so far final."""
         self._journal.forget()
 
+    def dump(self) -> dict[str, Any]:
+        """Return the whole state as plain dictionaries, for `restore`."""
+        return {
+            "nonces": dict(self._nonces),
+            "contracts": {name: dict(state) for name, state in self._states.items()},
+            "models": dict(self._models.state),
+        }
+
+    def restore(self, dumped: Mapping[str, Any]) -> None:
+        """Take the state that `dump` gave, in place of the present one."""
+        self._nonces = JournalledState(self._journal, dumped["nonces"])
+        self._states = {
+            name: JournalledState(self._journal, dumped["contracts"][name]) for name in self._twins
+        }
+        self._models = ModelWatch(JournalledState(self._journal, dumped["models"]))
+
     def execute(
         self, transaction: SignedTransaction, *, seconds: int, block: int, position: int
     ) -> Executed:

@@ -1,5 +1,6 @@
 """The embedded ledger: a chain in memory, its file, and the lock that keeps writers apart."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,11 @@ from .chain import Chain, Draft, replay
 from .database import BlockFile
 from .genesis import Genesis
 from .lock import WriteLock
+from .snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 
 __all__ = ["LocalLedger"]
+
+_log = logging.getLogger(__name__)
 
 _Result = Receipt | ContractError | TransactionRefused
 
@@ -47,6 +51,8 @@ class LocalLedger(Ledger):
         chain: Chain,
         lock: WriteLock | None,
         clock: Callable[[], float],
+        *,
+        saved: int = 0,
     ) -> None:
         self.url = "local://" + quote(str(path))
         self.read_only = lock is None
@@ -57,6 +63,7 @@ class LocalLedger(Ledger):
         self._clock = clock
         self._guard = RLock()
         self._closed: str | None = None
+        self._saved = saved  # transactions that the snapshot has
 
     @property
     def chain_id(self) -> int:
@@ -172,13 +179,28 @@ class LocalLedger(Ledger):
             raise ChainCorrupted(
                 again.head.index, f"the file ends in {_hex(again.head.hash)}, not {_hex(head.hash)}"
             )
+        if not again.same_state(chain):
+            raise ChainCorrupted(head.index, "its blocks do not lead to the state in the snapshot")
         if not self.read_only and len(encoded) > head.index + 1:
             raise ChainCorrupted(head.index + 1, "somebody else wrote this block")
 
     def close(self) -> None:
-        """Close the file and give the lock back; closing twice is fine."""
+        """Write a snapshot if it is worth it, close the file and give the lock back, once."""
         with self._guard:
+            if self._closed is None:
+                self.save_snapshot()
             self._give_up("it was closed")
+
+    def save_snapshot(self) -> None:
+        """Write a snapshot when much happened since the last one; nothing depends on it."""
+        if self.read_only or len(self._chain.records.places) - self._saved < SNAPSHOT_AFTER:
+            return
+        try:
+            save_snapshot(snapshot_path(self._path), self._chain)
+        except OSError as error:
+            _log.warning("no snapshot of %s could be written: %s", self._path, error)
+        else:
+            self._saved = len(self._chain.records.places)
 
     def _one_block(self, chain: Chain, transactions: Sequence[SignedTransaction]) -> list[_Result]:
         """Execute and commit as many as fit; return what became of these."""

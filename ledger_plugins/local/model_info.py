@@ -22,7 +22,7 @@ class ModelWatch:
     """
 
     def __init__(self, state: MutableMapping[Any, Any]) -> None:
-        self._state = state
+        self.state = state
 
     def watch(self, events: Sequence[Event], sender: str) -> tuple[ModelInfo, ...]:
         """Return what one transaction of `sender` adds to the block's model info."""
@@ -34,7 +34,7 @@ class ModelWatch:
             if event.name == "TaskProposed":
                 entries.append(self._proposed(arguments, sender))
             elif event.name == "UpdateSubmitted":
-                self._state["claim", arguments["task"], arguments["client"]] = (
+                self.state["claim", arguments["task"], arguments["client"]] = (
                     arguments["samples"],
                     arguments["accuracy"],
                 )
@@ -43,7 +43,7 @@ class ModelWatch:
         return tuple(entries)
 
     def _proposed(self, arguments: Any, sender: str) -> ModelInfo:
-        self._state["task", arguments["task"]] = (arguments["modelId"], arguments["rounds"], 0)
+        self.state["task", arguments["task"]] = (arguments["modelId"], arguments["rounds"], 0)
         return ModelInfo(
             model_id=arguments["modelId"],
             init_ipfs_hash=arguments["modelCid"],
@@ -55,8 +55,8 @@ class ModelWatch:
 
     def _published(self, arguments: Any, sender: str) -> ModelInfo:
         task = arguments["task"]
-        model_id, rounds, finished = self._state["task", task]
-        self._state["task", task] = (model_id, rounds, finished + 1)
+        model_id, rounds, finished = self.state["task", task]
+        self.state["task", task] = (model_id, rounds, finished + 1)
         return ModelInfo(
             model_id=model_id,
             init_ipfs_hash=arguments["cid"],
@@ -68,7 +68,7 @@ class ModelWatch:
 
     def _mean_accuracy(self, task: int, contributors: Sequence[str]) -> int | None:
         """Return the contributors' claims, weighted by samples; the contract knows they claimed."""
-        claims = [self._state["claim", task, client] for client in contributors]
+        claims = [self.state["claim", task, client] for client in contributors]
         samples = sum(claim[0] for claim in claims)
         if not claims:
             return None

@@ -16,6 +16,7 @@ from .database import BlockFile
 from .genesis import DEFAULT_DIFFICULTY, Genesis
 from .ledger import LocalLedger
 from .lock import WriteLock
+from .snapshot import load_snapshot, snapshot_path
 
 __all__ = ["open_local_ledger"]
 
@@ -32,7 +33,10 @@ def open_local_ledger(
     create: bool = True,
     read_only: bool = False,
 ) -> LocalLedger:
-    """Open an embedded chain; all of it is verified before this returns.
+    """Open an embedded chain.
+
+    All of it is verified before this returns, but of a chain with a snapshot only what came after:
+    `LocalLedger.verify` verifies the rest.
 
     Args:
         url: "local:///absolute/path/chain.db"; the folder exists.
@@ -57,7 +61,8 @@ def open_local_ledger(
         if not path.exists() and create and not read_only:
             _create(path, wanted, chain_id, difficulty, clock)
         file = BlockFile(path, write=not read_only)
-        chain = replay(file.read_all())
+        known = load_snapshot(snapshot_path(path), file)
+        chain = replay(file.read_all(known.head.index + 1 if known else 0), onto=known)
         _compare(chain.genesis, wanted, chain_id, difficulty)
     except BaseException:
         if file:
@@ -66,7 +71,10 @@ def open_local_ledger(
             lock.release()
         raise
     _log.info("opened %s: chain %d, block %d", path, chain.genesis.chain_id, chain.head.index)
-    return LocalLedger(path, file, chain, lock, clock)
+    saved = len(known.records.places) if known else 0
+    ledger = LocalLedger(path, file, chain, lock, clock, saved=saved)
+    ledger.save_snapshot()  # after a crash there is much to save
+    return ledger
 
 
 def _path_of(url: str) -> Path:

@@ -1,7 +1,8 @@
 """What a chain has said so far, by transaction and by contract, in memory."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from ..base import Event
 from .execution import Executed
@@ -23,6 +24,16 @@ class Records:
             self.places[one.transaction.hash] = (block, position)
             for event in one.events:
                 self._events.setdefault(event.contract, []).append(event)
+
+    def all_events(self) -> Iterator[Event]:
+        """Return every contract's events; those of one contract in ledger order."""
+        return chain.from_iterable(self._events.values())
+
+    def restore(self, places: Mapping[str, tuple[int, int]], events: Iterable[Event]) -> None:
+        """Take in what `places` and `all_events` gave."""
+        self.places = dict(places)
+        for event in events:
+            self._events.setdefault(event.contract, []).append(event)
 
     def events(self, contract: str, name: str | None, since: int, until: int) -> list[Event]:
         """Return events of blocks `since` to `until`, all or those called `name`."""
