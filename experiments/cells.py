@@ -117,7 +117,7 @@ def _scenarios(config: ExperimentConfig) -> Iterator[Scenario]:
             malicious=fraction,
             malicious_clients=config.malicious_clients(fraction),
             model=config.model,
-            training=config.training,
+            training=config.training_on(dataset),
             latency=config.latency,
             lies=config.lies,
         )

@@ -20,7 +20,7 @@ from .attacks import NO_ATTACK, load_attack
 from .cells import Cell, cells_of
 from .choices import check_parameters
 from .config import Approach, ExperimentConfig
-from .datasets import require_dataset
+from .datasets import DATASETS, require_dataset
 from .engines import ENGINES
 from .models import MODELS
 from .partition import PARTITIONS
@@ -89,6 +89,9 @@ def _check_names(config: ExperimentConfig) -> None:
         raise UnknownNameError("engine", config.engine, ENGINES.names())
     for dataset in config.datasets:
         require_dataset(dataset)
+    for dataset in config.tuning:
+        if dataset not in DATASETS.names():
+            raise UnknownNameError("data set in 'tuning'", dataset, DATASETS.names())
     for partition in config.partitions:
         check_parameters(partition, PARTITIONS, _LEADING["partition"])
     check_parameters(config.model, MODELS, _LEADING["model"])

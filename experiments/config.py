@@ -21,6 +21,7 @@ __all__ = [
     "Lies",
     "Published",
     "Training",
+    "Tuning",
     "load_config",
 ]
 
@@ -50,6 +51,15 @@ class Training(_Table):
     batch_size: Count = 16
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Tuning(_Table):
+    """What differs from `Training` on one data set; None: nothing."""
+
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
 
 
 class Latency(_Table):
@@ -167,6 +177,7 @@ class ExperimentConfig(_Table):
         malicious: fractions of clients that are malicious when there is an attack.
         model: the model.
         training: how a client trains.
+        tuning: what of it differs, by data set.
         latency: how long uploads take.
         lies: what malicious clients say as miners, when candidates are elected: "none": the truth
             of their own data; "reverse": the opposite; "block": every candidate is bad; "wave":
@@ -195,6 +206,7 @@ class ExperimentConfig(_Table):
     malicious: tuple[Fraction, ...] = ()
     model: Choice = Choice(name="mlp")
     training: Training = Training()
+    tuning: Mapping[str, Tuning] = {}
     latency: Latency = Latency()
     lies: Lies = "none"
     reward: Annotated[int, Field(ge=0, le=20)] = 20
@@ -210,6 +222,11 @@ class ExperimentConfig(_Table):
         """Return how many clients a fraction means, rounded half up."""
         return int(fraction * self.clients + 0.5)
 
+    def training_on(self, dataset: str) -> Training:
+        """Return how a client trains on a data set."""
+        tuned = self.tuning.get(dataset, Tuning()).model_dump(exclude_none=True)
+        return self.training.model_copy(update=tuned)
+
     def to_toml(self) -> dict[str, Any]:
         """Return everything a TOML file has to say to get this config, whatever the defaults."""
         return {key: _plain(value) for key, value in self if value is not None}
@@ -223,7 +240,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {key: _plain(entry) for key, entry in value if entry is not None}
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(entry) for key, entry in value.items()}
     return value
 
 

@@ -38,6 +38,8 @@ approaches = [
     { name = "Krum", strategy = "krum" },
     { name = "PoFL", strategy = "pofl" },
 ]
+[tuning.digits]
+learning_rate = 0.02
 [scales.smoke]
 seeds = [1]
 [scales.smoke.training]
@@ -70,6 +72,14 @@ def test_the_complete_form_reads_back_as_the_same_config(load):
     again = parse(tomllib.loads(written), "again")
     assert again.to_toml() == config.to_toml()
     assert cells_of(again) == cells_of(config)
+
+
+def test_training_is_tuned_by_data_set(load):
+    """A data set's own values replace the others', and what it does not say stays."""
+    config = load(GRID, overrides=["training.epochs=7"])
+    assert {cell.scenario.training.learning_rate for cell in cells_of(config)} == {0.02}
+    assert config.training_on("digits").epochs == 7
+    assert config.training_on("fashion_mnist") == config.training
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
@@ -202,6 +212,8 @@ def test_windows_have_a_default_only_with_pofl(load):
         ("approaches.Pofl.window=3", "did you mean 'PoFL'"),
         ("attacks=['labelflip']", "did you mean 'label_flip'"),
         ("datasets=['digit']", "did you mean 'digits'"),
+        ("tuning.digit.epochs=2", "data set in 'tuning'.*did you mean 'digits'"),
+        ("tuning.digits.epoch=2", r"key of \[tuning\].*did you mean 'epochs'"),
         ("partitions=[{name='fang', p=0.5}]", "parameter of partition 'fang'"),
         ("model=mpl", "did you mean 'mlp'"),
         ("model={name='mlp', hiden=3}", "parameter of model 'mlp'.*did you mean 'hidden'"),
