@@ -121,9 +121,35 @@ class Anchor:
             self.task.current_round,
             self.task.rounds,
         )
+        return self.model()
+
+    def model(self) -> Arrays:
+        """Return the model that the open round begins with, as ledger and store have it."""
         return from_safetensors(
-            self.store.get(self.task.current_cid), layout=layout, max_bytes=self._cap(layout)
+            self.store.get(self.opened.current_cid),
+            layout=self.layout,
+            max_bytes=self._cap(self.layout),
         )
+
+    def rolled_back(self, server_round: int) -> bool:
+        """Tell whether a round ended by a rollback; `opened` is then the task as it is now."""
+        task = self._contract.task(self.opened.id)
+        if task.current_round < server_round:
+            return False
+        ended = {rollback.round: rollback for rollback in self._contract.rollbacks(task.id)}
+        if server_round not in ended:
+            return False
+        found = ended[server_round]
+        by = f"{found.votes} miners" if found.votes else "its owner"
+        logger.warning(
+            "round %d of task %d was rolled back to round %d by %s; its updates are void",
+            server_round,
+            task.id,
+            found.to_round,
+            by,
+        )
+        self.task = task
+        return True
 
     @property
     def opened(self) -> Task:

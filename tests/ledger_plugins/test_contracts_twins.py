@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import itertools
 
 import pytest
 from eth_abi.abi import encode
@@ -11,8 +12,18 @@ from eth_hash.auto import keccak
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
-from fedledger.ledger_plugins.contracts.twins.stake_token import DEFAULT_ADMIN_ROLE, MINTER_ROLE
+from fedledger.ledger_plugins.contracts.twins import (
+    TWINS,
+    Environment,
+    Twin,
+    base,
+    genesis_states,
+)
+from fedledger.ledger_plugins.contracts.twins.stake_token import (
+    DEFAULT_ADMIN_ROLE,
+    MINTER_ROLE,
+    PROPOSER_ROLE,
+)
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 ADMIN, OWNER, ANN, BOB, EVE = (address_from_bytes(bytes([n]) * 20) for n in range(1, 6))
@@ -103,22 +114,23 @@ def test_token_names_itself(bench):
     ]
     assert said == ["fedledger stake", "STAKE", 0, 0]
     assert bench.view("StakeToken", "MINTER_ROLE") == MINTER_ROLE
+    assert bench.view("StakeToken", "PROPOSER_ROLE") == PROPOSER_ROLE
     assert bench.view("StakeToken", "DEFAULT_ADMIN_ROLE") == bytes(32)
 
 
 @pytest.mark.parametrize("admin", [ADMIN, None])
 def test_genesis_gives_roles(admin):
-    """The administrator, if any, has both roles, TrainingTask may mint, and nobody else."""
+    """The administrator, if any, has all roles, TrainingTask mints, and everybody proposes."""
     bench = Bench(admin)
     holders = {
         (role, who)
-        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE)
-        for who in (ADMIN, OWNER, *ADDRESSES.values())
+        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE)
+        for who in (ADMIN, OWNER, ZERO_ADDRESS, *ADDRESSES.values())
         if bench.view("StakeToken", "hasRole", role, who)
     }
-    expected = {(MINTER_ROLE, ADDRESSES["TrainingTask"])}
+    expected = {(MINTER_ROLE, ADDRESSES["TrainingTask"]), (PROPOSER_ROLE, ZERO_ADDRESS)}
     if admin:
-        expected |= {(MINTER_ROLE, ADMIN), (DEFAULT_ADMIN_ROLE, ADMIN)}
+        expected |= {(role, ADMIN) for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE)}
     assert holders == expected
 
 
@@ -443,8 +455,10 @@ NOT_OURS = {"Error", "Panic", "RoleAdminChanged"}
 
 
 def _uses(twin):
-    """Find the (kind, name, argument names) of every emit and revert in a twin's source."""
-    for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(twin)))):
+    """Find the (kind, name, argument names) of every emit and revert in a twin's sources."""
+    parts = {inspect.getmodule(part) for part in twin.__mro__ if issubclass(part, Twin)}
+    nodes = [ast.walk(ast.parse(inspect.getsource(part))) for part in parts if part != base]
+    for node in itertools.chain(*nodes):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         kind = {"emit": "event", "revert": "error"}.get(node.func.attr)
