@@ -17,6 +17,7 @@ from fedledger.errors import ConfigError, UpdateRejected
 from fedledger.records import LEDGER, Form, SigningRequest
 
 from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import Ledger, Receipt
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
@@ -41,13 +42,14 @@ class Anchor:
     Attributes:
         ledger: where it goes.
         store: where contents go.
-        account: the aggregator's account; it owns the task.
+        account: the aggregator's account.
         clients: registered accounts.
-        model_id: the task's name; an unfinished task of this account and name is continued.
+        model_id: the task's name; an unfinished task of this owner and name is continued.
         reward: stake for each contributor and round.
         form: what replies hold.
         samples_key: metric with the number of samples.
         window: seconds in which the contract itself accepts updates, 0 for no limit.
+        owner: who proposed the task and appointed `account`; None: `account` proposes it.
     """
 
     ledger: Ledger
@@ -59,6 +61,7 @@ class Anchor:
     form: Form
     samples_key: str
     window: int = 0
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         if not self.clients or len(set(self.clients)) != len(self.clients):
@@ -82,7 +85,8 @@ class Anchor:
         """Propose the task, or continue the one that is there; return the model to go on with.
 
         Raises:
-            ConfigError: a task of this name exists with other settings.
+            ConfigError: a task of this name exists with other settings or another aggregator, or
+                there is none of the owner given.
         """
         layout = Layout.from_arrays(initial)
         self._layout = layout
@@ -96,7 +100,13 @@ class Anchor:
             max_update_bytes=self._cap(layout),
             profile=self.store.profile,
         )
-        existing = self._contract.find(self.account.address, self.model_id)
+        owner = checksum_address(self.owner) if self.owner else self.account.address
+        existing = self._contract.find(owner, self.model_id)
+        if not existing and owner != self.account.address:
+            raise ConfigError(
+                f"{owner} has no task {self.model_id!r} on the ledger: its owner proposes a task "
+                f"and then appoints {self.account.address} its aggregator"
+            )
         spec_cid, model_cid = documents.save(specification, self.store), self.store.put(model)
         if not existing:
             task, _ = self._contract.propose(
@@ -113,6 +123,12 @@ class Anchor:
             return initial
         self.task = self._contract.task(existing[-1])
         self._refuse_other(self.task, spec_cid, model_cid, rounds)
+        aggregator = self._contract.roles(self.task.id).aggregator
+        if aggregator != self.account.address and not self.task.finished:
+            raise ConfigError(
+                f"task {self.task.id} ({self.model_id}) is aggregated by {aggregator}, "
+                f"not by {self.account.address}"
+            )
         self._pay_open_rewards(self.task)
         logger.info(
             "task %d (%s) continues after round %d of %d",

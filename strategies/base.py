@@ -67,6 +67,7 @@ class LedgerStrategy(Strategy):
         ledger: an open ledger, or the URL of one.
         store: an open store, or the URL of one.
         account: the aggregator's account; it proposes the task and publishes the aggregates.
+        owner: who proposed the task instead, and appointed `account` its aggregator.
         clients: addresses of the registered clients.
         model_id: the task's name on the ledger.
         reward: stake for each contributor and round (Bift: 20).
@@ -89,6 +90,7 @@ class LedgerStrategy(Strategy):
         model_id: str,
         reward: int,
         ledger_window: int,
+        owner: str | None = None,
         clock: Clock | None = None,
         window: ArrivalWindow | None = None,
     ) -> None:
@@ -106,6 +108,7 @@ class LedgerStrategy(Strategy):
             form=self.form,
             samples_key=self.samples_key,
             window=ledger_window,
+            owner=owner,
         )
         self._grid: ArrivalGrid | None = None
         self._done = 0

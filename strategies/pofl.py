@@ -207,6 +207,8 @@ class PoFL(LedgerStrategy):
             from the aggregator's private key. Give one only where a run must be repeatable.
         ledger_window: seconds after a round's opening in which the contract accepts updates; 0
             leaves the window to the strategy.
+        owner: who proposed the task and appointed `account` its aggregator; default: `account`
+            proposes it. A task with a beacon needs its `beacon_seed` as well.
         fraction_train: fraction of the connected nodes asked in each round.
         fraction_evaluate: fraction asked to evaluate.
         min_available_nodes: connected nodes to wait for; default: `min_submissions`.
@@ -237,6 +239,7 @@ class PoFL(LedgerStrategy):
         reward: int = 20,
         beacon_seed: bytes | None = None,
         ledger_window: int = 0,
+        owner: str | None = None,
         fraction_train: float = 1.0,
         fraction_evaluate: float = 0.0,
         min_available_nodes: int | None = None,
@@ -270,6 +273,7 @@ class PoFL(LedgerStrategy):
             model_id=model_id,
             reward=reward,
             ledger_window=ledger_window,
+            owner=owner,
             clock=clock,
             window=window,
         )

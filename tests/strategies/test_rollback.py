@@ -7,7 +7,7 @@ import pytest
 from support.federation import Federation, arrays_of, make_app, same
 
 from fedledger.arrays import from_safetensors
-from fedledger.errors import ContractError
+from fedledger.errors import AuditError, ConfigError, ContractError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import audit_ledger, documents
 from fedledger.strategies.anchor import Anchor
@@ -195,6 +195,32 @@ def test_a_round_that_somebody_else_published_is_no_rollback(federation):
         federation.run(federation.pofl(), make_app(), rounds=3, evaluate_fn=after(r1=publish))
 
 
+@pytest.mark.parametrize("kind", ["pofl", "anchored"])
+def test_the_owner_hands_the_task_over(federation, kind):
+    """An appointed aggregator finishes the owner's task; whoever is not appointed is told so."""
+
+    def strategy(**changes):
+        return getattr(federation, kind)(**changes)
+
+    other = federation.keys.account("other")
+    with pytest.raises(ConfigError, match="has no task 'test'"):
+        federation.run(strategy(account=other, owner=federation.server.address), make_app())
+
+    def die():
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        federation.run(strategy(), make_app(), rounds=3, evaluate_fn=after(r1=die))
+    handed = {"account": other, "owner": federation.server.address.lower()}
+    with pytest.raises(ConfigError, match="is aggregated by"):
+        federation.run(strategy(**handed), make_app(), rounds=3)
+    contract_of(federation).appoint_aggregator(federation.server, task=1, aggregator=other.address)
+    with pytest.raises(ConfigError, match="is aggregated by"):
+        federation.run(strategy(), make_app(), rounds=3)
+    result = federation.run(strategy(**handed), make_app(), rounds=3)
+    check_end(federation, result, 3)
+
+
 def _without(position):
     return lambda found: [*found[:position], *found[position + 1 :]]
 
@@ -267,5 +293,5 @@ def test_values_of_the_beacon_can_be_skipped():
     beacon = Beacon(bytes(32), 5)
     check_reveal(beacon.reveal(3), beacon.commitment, 2)
     for skipped in (0, 1, 3):
-        with pytest.raises(Exception, match="does not hash"):
+        with pytest.raises(AuditError, match="does not hash"):
             check_reveal(beacon.reveal(3), beacon.commitment, skipped)

@@ -180,7 +180,11 @@ contract CheckpointsTest is Fixture {
     function test_a_vote_can_change() public {
         started();
         appoint(list(ANN, BOB));
+        vote(ANN, 3, 1);
+        vm.assertEq(tasks.getRollbackVotes(1, 1), 1, "Ann");
         vote(ANN, 3, 0);
+        vm.assertEq(tasks.getRollbackVotes(1, 1), 0, "changed her mind");
+        vm.assertEq(tasks.getRollbackVotes(1, 0), 1, "and counts once");
         vote(BOB, 3, 1);
         refused(abi.encodeWithSelector(ITrainingTask.AlreadyVoted.selector, BOB, 1));
         vote(BOB, 3, 1);

@@ -113,18 +113,20 @@ contract Handler {
         (task, round) = open(task, round);
         toRound = target(toRound, task, round);
         (,, uint32 miners) = TASKS.getRoles(task);
-        bool decided = false;
-        for (uint256 i = 0; i < 1 + sender % 4 && !decided; ++i) {
+        bool ended = false;
+        for (uint256 i = 0; i < 1 + sender % 4 && !ended; ++i) {
             address miner = actor(sender / 4 + i);
             if (sender % 9 != 0 && !TASKS.isMiner(task, miner)) continue;
             vm.prank(miner);
             TASKS.voteRollback(task, uint32(round), uint32(toRound));
             _wish[task][round][miner] = toRound + 1;
-            decided = 2 * wishes(task, round, toRound + 1) > miners;
             (, uint256 next) = open(task, 1);
-            if (decided != (next != round)) minorityRolledBack = true;
+            ended = next != round;
+            if (ended != (2 * wishes(task, round, toRound + 1) > miners)) {
+                minorityRolledBack = true;
+            }
         }
-        if (decided) model[task] = kept[task][toRound];
+        if (ended) model[task] = kept[task][toRound];
     }
 
     function pay(uint256 sender, uint256 task, uint256 round, uint256 who) external {
@@ -222,6 +224,10 @@ contract InvariantsTest is Fixture {
         (people[0], people[1], people[2], people[3], people[4]) = (ADMIN, OWNER, ANN, BOB, EVE);
         handler = new Handler(token, tasks, people);
         handler.propose(1, 6, 0, 20); // by OWNER
+        handler.keep(1, 1, 0);
+        for (uint256 i = 1; i < people.length; ++i) {
+            handler.appoint(1, 1, i);
+        }
     }
 
     function targetContracts() public view returns (address[] memory) {
