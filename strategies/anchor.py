@@ -17,6 +17,7 @@ from fedledger.errors import ConfigError, UpdateRejected
 from fedledger.records import LEDGER, Form, SigningRequest
 
 from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import Ledger, Receipt
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
@@ -42,13 +43,14 @@ class Anchor:
     Attributes:
         ledger: where it goes.
         store: where contents go.
-        account: the aggregator's account; it owns the task.
+        account: the aggregator's account.
         clients: registered accounts.
-        model_id: the task's name; an unfinished task of this account and name is continued.
+        model_id: the task's name; an unfinished task of this owner and name is continued.
         reward: stake for each contributor and round.
         form: what replies hold.
         samples_key: metric with the number of samples.
         window: seconds in which the contract itself accepts updates, 0 for no limit.
+        owner: who proposed the task and appointed `account`; None: `account` proposes it.
     """
 
     ledger: Ledger
@@ -60,6 +62,7 @@ class Anchor:
     form: Form
     samples_key: str
     window: int = 0
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         if not self.clients or len(set(self.clients)) != len(self.clients):
@@ -83,7 +86,8 @@ class Anchor:
         """Propose the task, or continue the one that is there; return the model to go on with.
 
         Raises:
-            ConfigError: a task of this name exists with other settings.
+            ConfigError: a task of this name exists with other settings or another aggregator, or
+                there is none of the owner given.
         """
         layout = Layout.from_arrays(initial)
         self._layout = layout
@@ -97,7 +101,13 @@ class Anchor:
             max_update_bytes=self._cap(layout),
             profile=self.store.profile,
         )
-        existing = self._contract.find(self.account.address, self.model_id)
+        owner = checksum_address(self.owner) if self.owner else self.account.address
+        existing = self._contract.find(owner, self.model_id)
+        if not existing and owner != self.account.address:
+            raise ConfigError(
+                f"{owner} has no task {self.model_id!r} on the ledger: its owner proposes a task "
+                f"and then appoints {self.account.address} its aggregator"
+            )
         spec_cid, model_cid = documents.save(specification, self.store), self.store.put(model)
         if not existing:
             task, _ = self._contract.propose(
@@ -114,6 +124,12 @@ class Anchor:
             return initial
         self.task = self._contract.task(existing[-1])
         self._refuse_other(self.task, spec_cid, model_cid, rounds)
+        aggregator = self._contract.roles(self.task.id).aggregator
+        if aggregator != self.account.address and not self.task.finished:
+            raise ConfigError(
+                f"task {self.task.id} ({self.model_id}) is aggregated by {aggregator}, "
+                f"not by {self.account.address}"
+            )
         self._pay_open_rewards(self.task)
         logger.info(
             "task %d (%s) continues after round %d of %d",
@@ -122,9 +138,35 @@ class Anchor:
             self.task.current_round,
             self.task.rounds,
         )
+        return self.model()
+
+    def model(self) -> Arrays:
+        """Return the model that the open round begins with, as ledger and store have it."""
         return from_safetensors(
-            self.store.get(self.task.current_cid), layout=layout, max_bytes=self._cap(layout)
+            self.store.get(self.opened.current_cid),
+            layout=self.layout,
+            max_bytes=self._cap(self.layout),
         )
+
+    def rolled_back(self, server_round: int) -> bool:
+        """Tell whether a round ended by a rollback; `opened` is then the task as it is now."""
+        task = self._contract.task(self.opened.id)
+        if task.current_round < server_round:
+            return False
+        ended = {rollback.round: rollback for rollback in self._contract.rollbacks(task.id)}
+        if server_round not in ended:
+            return False
+        found = ended[server_round]
+        by = f"{found.votes} miners" if found.votes else "its owner"
+        logger.warning(
+            "round %d of task %d was rolled back to round %d by %s; its updates are void",
+            server_round,
+            task.id,
+            found.to_round,
+            by,
+        )
+        self.task = task
+        return True
 
     @property
     def opened(self) -> Task:

@@ -39,6 +39,8 @@ class Anchored(LedgerStrategy):
         reward: stake for each contributor and round.
         ledger_window: seconds after a round's opening in which the contract accepts updates; 0
             sets no limit.
+        owner: who proposed the task and appointed `account` its aggregator; default: `account`
+            proposes it.
 
     Raises:
         ConfigError: a setting is wrong, or the ledger holds the task with other settings.
@@ -57,6 +59,7 @@ class Anchored(LedgerStrategy):
         model_id: str,
         reward: int = 20,
         ledger_window: int = 0,
+        owner: str | None = None,
     ) -> None:
         super().__init__(
             strategy,
@@ -67,6 +70,7 @@ class Anchored(LedgerStrategy):
             model_id=model_id,
             reward=reward,
             ledger_window=ledger_window,
+            owner=owner,
         )
 
     def parameters(self) -> dict[str, Any]:

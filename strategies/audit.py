@@ -18,7 +18,14 @@ from fedledger.errors import AuditError, FedledgerError
 
 from ..ledger_plugins.accounts import decode_transaction
 from ..ledger_plugins.base import Head, Ledger
-from ..ledger_plugins.contracts import Aggregate, Submission, Task, TrainingTask, read_update
+from ..ledger_plugins.contracts import (
+    Aggregate,
+    Rollback,
+    Submission,
+    Task,
+    TrainingTask,
+    read_update,
+)
 from ..ledger_plugins.contracts.stake_token import StakeToken
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_of
@@ -28,6 +35,7 @@ from .arrival import ArrivalWindow
 from .documents import Evidence, Specification
 from .election import Electorate, ballot_of
 from .pofl import Decision, Entry, PoFLParameters, elected, proposals, recompute
+from .recount import Recount
 from .selection import check_reveal
 
 __all__ = ["AuditReport", "RoundVerdict", "audit_ledger"]
@@ -151,8 +159,8 @@ def _audit_task(
     except FedledgerError as error:
         note(RoundVerdict(task.id, task.model_id, 0, False, ATTESTED, "", 0, 0, 0, 0, str(error)))
         return
-    for aggregate in rounds.aggregates:
-        note(rounds.verdict(aggregate))
+    for ended in rounds.ended:
+        note(rounds.rolled_back(ended) if isinstance(ended, Rollback) else rounds.verdict(ended))
 
 
 class _TaskAudit:
@@ -175,13 +183,41 @@ class _TaskAudit:
         self.revealed = bytes.fromhex(commitment) if commitment else None
         self.base_cid = task.model_cid
         self.base = self._model(task.model_cid)
+        self.skipped = 0
         self.payments = self.contract.payments(task.id)
         self.electorate: Electorate | None = None
-        self.aggregates = self.contract.aggregates(task.id)
-        if [aggregate.round for aggregate in self.aggregates] != list(
-            range(1, task.current_round + 1)
-        ):
-            raise AuditError("the published rounds are not 1, 2, 3, …")
+        rollbacks = self.contract.rollbacks(task.id)
+        self.ended: list[Aggregate | Rollback] = [*self.contract.aggregates(task.id), *rollbacks]
+        self.ended.sort(key=lambda ended: ended.round)
+        if [ended.round for ended in self.ended] != list(range(1, task.current_round + 1)):
+            raise AuditError("the rounds that ended are not 1, 2, 3, …")
+        self.models = {0: task.model_cid, **{ended.round: ended.cid for ended in self.ended}}
+        self.recount = Recount(self.contract, task) if rollbacks else None
+
+    def rolled_back(self, ended: Rollback) -> RoundVerdict:
+        reason: str | None = None
+        before = self.base_cid
+        self.skipped += 1  # the round revealed nothing
+        try:
+            self._go_on_from(ended.cid)
+            if self.recount is not None:
+                self.recount.check(ended, self.models, before)
+            self._check_rewards(ended.round, ())
+        except FedledgerError as error:
+            reason = str(error)
+        return RoundVerdict(
+            task=self.task.id,
+            model_id=self.task.model_id,
+            round=ended.round,
+            passed=reason is None,
+            aggregate=PROVED,
+            rule=f"rollback to {ended.to_round}",
+            accepted=0,
+            contributors=0,
+            late=0,
+            dropped=0,
+            reason=reason,
+        )
 
     def verdict(self, published: Aggregate) -> RoundVerdict:
         evidence: Evidence | None = None
@@ -207,9 +243,7 @@ class _TaskAudit:
 
     def _check_round(self, published: Aggregate, evidence: Evidence) -> None:
         base, base_cid = self.base, self.base_cid
-        # Later rounds are judged on what was published, so that one bad round is named once.
-        self.base_cid = published.cid
-        self.base = self._model(published.cid)
+        self._go_on_from(published.cid)
         self._check_statement(published, evidence, base_cid)
         submissions = self.contract.submissions(self.task.id, published.round)
         self._check_submissions(submissions, evidence)
@@ -221,7 +255,12 @@ class _TaskAudit:
         elif evidence.kept is None:
             accepted = [entry.client for entry in evidence.accepted]
             _equal("contributors", list(published.contributors), accepted)
-        self._check_rewards(published)
+        self._check_rewards(published.round, published.contributors)
+
+    def _go_on_from(self, cid: str) -> None:
+        """Judge later rounds on what the ledger says, so that one bad round is named once."""
+        self.base_cid = cid
+        self.base = self._model(cid)
 
     def _check_statement(self, published: Aggregate, evidence: Evidence, base_cid: str) -> None:
         """The evidence speaks of this round, and the ledger says the same as the evidence."""
@@ -364,16 +403,17 @@ class _TaskAudit:
         except ValueError as error:
             raise AuditError("the beacon's value is not hexadecimal") from error
         previous, self.revealed = self.revealed, reveal
-        check_reveal(reveal, previous)
+        skipped, self.skipped = self.skipped, 0
+        check_reveal(reveal, previous, skipped)
         return reveal
 
-    def _check_rewards(self, published: Aggregate) -> None:
+    def _check_rewards(self, server_round: int, contributors: Sequence[str]) -> None:
         paid = [
             (payment.client, payment.amount)
             for payment in self.payments
-            if payment.round == published.round
+            if payment.round == server_round
         ]
-        due = [(client, self.task.reward) for client in published.contributors]
+        due = [(client, self.task.reward) for client in contributors]
         for client, amount in sorted(set(paid) ^ set(due)):
             verb = "was paid" if (client, amount) in paid else "was not paid"
             raise AuditError(f"reward: {client} {verb} {amount} for this round")

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from fedledger.arrays import Arrays, read_record, to_record
-from fedledger.errors import ModelError
+from fedledger.errors import ContractError, ModelError
 from fedledger.records import Form
 
 from ..ledger_plugins import open_ledger, open_store
@@ -67,6 +67,7 @@ class LedgerStrategy(Strategy):
         ledger: an open ledger, or the URL of one.
         store: an open store, or the URL of one.
         account: the aggregator's account; it proposes the task and publishes the aggregates.
+        owner: who proposed the task instead, and appointed `account` its aggregator.
         clients: addresses of the registered clients.
         model_id: the task's name on the ledger.
         reward: stake for each contributor and round (Bift: 20).
@@ -89,6 +90,7 @@ class LedgerStrategy(Strategy):
         model_id: str,
         reward: int,
         ledger_window: int,
+        owner: str | None = None,
         clock: Clock | None = None,
         window: ArrivalWindow | None = None,
     ) -> None:
@@ -106,6 +108,7 @@ class LedgerStrategy(Strategy):
             form=self.form,
             samples_key=self.samples_key,
             window=ledger_window,
+            owner=owner,
         )
         self._grid: ArrivalGrid | None = None
         self._done = 0
@@ -182,6 +185,8 @@ class LedgerStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Let the inner strategy choose nodes and messages, then add what clients sign."""
+        if self.anchor.opened.finished:
+            return []  # rollbacks used up what was left
         self._current = read_record(arrays)
         self._config = config
         messages = self.inner.configure_train(server_round + self._done, arrays, config, grid)
@@ -190,10 +195,30 @@ class LedgerStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Check the replies, decide, and put the round on the ledger."""
+        """Check the replies, decide, and put the round on the ledger.
+
+        Where the round was rolled back meanwhile, its updates are void: the task goes on with the
+        checkpoint's model.
+        """
+        if self.anchor.opened.finished:
+            return None, None
+        ledger_round = server_round + self._done
+        if self.anchor.rolled_back(ledger_round):
+            return self._go_on(server_round), None
+        try:
+            outcome = self._close(ledger_round, replies)
+        except ContractError:
+            if not self.anchor.rolled_back(ledger_round):
+                raise
+            return self._go_on(server_round), None
+        if outcome.kept is not None:
+            log(INFO, "aggregate_train: model kept: %s", outcome.kept)
+        arrays = self._current if outcome.arrays is None else outcome.arrays
+        return to_record(arrays), outcome.metrics
+
+    def _close(self, ledger_round: int, replies: Iterable[Message]) -> Outcome:
         asked = self._grid.sent.values() if self._grid is not None else ()
         updates, dropped = self.anchor.check(replies, asked)
-        ledger_round = server_round + self._done
         stamped = [self._stamp(ledger_round, update) for update in updates]
         outcome = self.decide(ledger_round, stamped, self._current)
         self.anchor.publish(
@@ -207,10 +232,12 @@ class LedgerStrategy(Strategy):
             reveal=outcome.reveal,
             candidates=outcome.candidates,
         )
-        if outcome.kept is not None:
-            log(INFO, "aggregate_train: model kept: %s", outcome.kept)
-        arrays = self._current if outcome.arrays is None else outcome.arrays
-        return to_record(arrays), outcome.metrics
+        return outcome
+
+    def _go_on(self, server_round: int) -> ArrayRecord:
+        """Return the model after a rollback; several rounds may have ended by rollbacks at once."""
+        self._done = self.anchor.opened.current_round - server_round
+        return to_record(self.anchor.model())
 
     def _stamp(self, server_round: int, update: CheckedUpdate) -> CheckedUpdate:
         stamps = self._grid.stamps if self._grid is not None else {}

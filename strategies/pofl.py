@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
-from flwr.app import MetricRecord, RecordDict
+from flwr.app import ArrayRecord, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -205,6 +205,8 @@ class PoFL(LedgerStrategy):
             from the aggregator's private key. Give one only where a run must be repeatable.
         ledger_window: seconds after a round's opening in which the contract accepts updates; 0
             leaves the window to the strategy.
+        owner: who proposed the task and appointed `account` its aggregator; default: `account`
+            proposes it. A task with a beacon needs its `beacon_seed` as well.
         fraction_train: fraction of the connected nodes asked in each round.
         fraction_evaluate: fraction asked to evaluate.
         min_available_nodes: connected nodes to wait for; default: `min_submissions`.
@@ -235,6 +237,7 @@ class PoFL(LedgerStrategy):
         reward: int = 20,
         beacon_seed: bytes | None = None,
         ledger_window: int = 0,
+        owner: str | None = None,
         fraction_train: float = 1.0,
         fraction_evaluate: float = 0.0,
         min_available_nodes: int | None = None,
@@ -270,6 +273,7 @@ class PoFL(LedgerStrategy):
             model_id=model_id,
             reward=reward,
             ledger_window=ledger_window,
+            owner=owner,
             clock=clock,
             window=window,
         )
@@ -378,6 +382,11 @@ class PoFL(LedgerStrategy):
             for decision, cid in zip(proposed, cids, strict=True)
         ]
         return elected(self._electorate, proposed, votes), candidates, invalid
+
+    def _go_on(self, server_round: int) -> ArrayRecord:
+        """Forget an election that the rollback made void; the ledger has the others."""
+        self._electorate = None
+        return super()._go_on(server_round)
 
     def _metrics(self, accepted: Sequence[CheckedUpdate]) -> MetricRecord | None:
         alike, _ = same_metrics(accepted)

@@ -12,6 +12,8 @@ that value and over all updates accepted in the window, in the order of the task
 - the aggregator knows it but not the updates, and cannot change it without breaking the chain of
   hashes that the contract's record fixes.
 
+A round that was rolled back reveals nothing; its value is skipped and never used.
+
 `election` lets no chance decide: all rules make a candidate, and the miners elect one
 (`fedledger.strategies.election`).
 
@@ -81,17 +83,21 @@ class Beacon:
         return f"Beacon(rounds={len(self._values) - 1})"
 
 
-def check_reveal(reveal: bytes, previous: bytes) -> None:
+def check_reveal(reveal: bytes, previous: bytes, skipped: int = 0) -> None:
     """Check that a revealed value continues the chain.
 
     Args:
         reveal: the value revealed in this round.
-        previous: the value of the round before, or the commitment.
+        previous: the last value revealed, or the commitment.
+        skipped: number of rounds since then that revealed nothing, as they were rolled back.
 
     Raises:
         AuditError: it does not.
     """
-    if _link(reveal) != previous:
+    value = reveal
+    for _ in range(skipped + 1):
+        value = _link(value)
+    if value != previous:
         raise AuditError("the revealed beacon value does not hash to the one committed before")
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ..accounts import Account
 from ..base import Receipt
 from .facade import Facade
-from .twins.stake_token import DEFAULT_ADMIN_ROLE, MINTER_ROLE
+from .twins.stake_token import DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE
 
-__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "StakeToken", "Transfer"]
+__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken", "Transfer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,12 @@ class Transfer:
 
 
 class StakeToken(Facade):
-    """An ERC-20 without decimals; whoever has MINTER_ROLE creates tokens, nobody destroys them."""
+    """An ERC-20 without decimals; whoever has MINTER_ROLE creates tokens, nobody destroys them.
+
+    Tasks whose rewards are minted are proposed by holders of PROPOSER_ROLE. On a new embedded chain
+    the zero address has it, which means everybody; the chain's administrator closes it with
+    `revoke_role(admin, PROPOSER_ROLE, ZERO_ADDRESS)`.
+    """
 
     contract = "StakeToken"
 

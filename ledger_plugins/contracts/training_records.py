@@ -9,9 +9,9 @@ from fedledger.errors import InvalidCid
 from ..base import Event
 from ..storage.cid import cid_from_bytes
 
-__all__ = ["Aggregate", "Payment", "Submission", "Task", "Votes", "cid_text"]
+__all__ = ["MILLION", "Aggregate", "Payment", "Submission", "Task", "Votes", "cid_text"]
 
-_MILLION = 1_000_000
+MILLION = 1_000_000
 
 
 def cid_text(raw: bytes) -> str:
@@ -33,17 +33,18 @@ class Task:
 
     Attributes:
         id: its number, from 1.
-        owner: who proposed it and aggregates.
+        owner: who proposed it.
         model_id: its name for people.
         model_cid: CID of the initial model.
         rounds: number of rounds.
-        current_round: number of published rounds; the open one is the next.
+        current_round: number of rounds that ended, published or rolled back; the open one is the
+            next.
         window: seconds in which a round takes updates; 0: until it is published.
         reward: tokens for each contribution.
         spec: CID of the specification.
-        current_cid: CID of the newest model.
+        current_cid: CID of the model that the open round began with, or of the final one.
         opened_at: time at which the newest round opened, in seconds.
-        finished: whether all rounds are published.
+        finished: whether all rounds ended.
     """
 
     id: int
@@ -111,7 +112,7 @@ class Submission:
             client=said["client"],
             cid=cid_text(said["cid"]),
             samples=said["samples"],
-            accuracy=said["accuracy"] / _MILLION,
+            accuracy=said["accuracy"] / MILLION,
             transaction=event.transaction,
             block=event.block,
             position=event.position,

@@ -7,19 +7,17 @@ binary CIDs and parts per million. Tasks are numbered from 1, and so are the rou
 from collections.abc import Sequence
 
 from ..accounts import Account
-from ..base import CallTerms, Event, Receipt
+from ..base import CallTerms, Receipt
 from ..storage.cid import cid_to_bytes
-from .facade import Facade
+from .task_rollbacks import TaskRollbacks
 from .training_records import Aggregate, Payment, Submission, Task, Votes
 from .update_calls import accuracy_to_ppm
 
 __all__ = ["TrainingTask"]
 
 
-class TrainingTask(Facade):
+class TrainingTask(TaskRollbacks):
     """The tasks on a ledger."""
-
-    contract = "TrainingTask"
 
     def propose(
         self,
@@ -35,7 +33,8 @@ class TrainingTask(Facade):
         """Open a task; `account` becomes its owner and aggregator.
 
         Args:
-            account: who signs.
+            account: who signs; tasks with a reward need the token's PROPOSER_ROLE where the token's
+                administrator has closed it.
             model_id: a name for people, 1 to 64 bytes of UTF-8.
             model_cid: CID of the initial model.
             rounds: number of rounds, at least 1.
@@ -113,7 +112,7 @@ class TrainingTask(Facade):
         """End the open round; the contributors' rewards go into escrow until `pay_rewards`.
 
         Args:
-            account: the task's owner.
+            account: the task's aggregator.
             task: the task's number.
             round: the open round.
             cid: CID of the aggregate, the model of the next round.
@@ -236,7 +235,3 @@ class TrainingTask(Facade):
         """Return the rewards paid for a task, in ledger order."""
         events = self._events("RewardPaid", task, since, until)
         return [Payment.from_event(event) for event in events]
-
-    def _events(self, name: str, task: int, since: int, until: int | None) -> list[Event]:
-        found = self.ledger.events(self.contract, name, since=since, until=until)
-        return [event for event in found if event.arguments["task"] == task]

@@ -39,7 +39,10 @@ class ModelWatch:
                     arguments["accuracy"],
                 )
             elif event.name == "AggregatePublished":
-                entries.append(self._published(arguments, sender))
+                accuracy = self._mean_accuracy(arguments["task"], arguments["contributors"])
+                entries.append(self._ended(arguments, sender, accuracy))
+            elif event.name == "RolledBack":
+                entries.append(self._ended(arguments, sender, arguments["accuracy"]))
         return tuple(entries)
 
     def _proposed(self, arguments: Any, sender: str) -> ModelInfo:
@@ -53,7 +56,8 @@ class ModelWatch:
             accuracy=None,
         )
 
-    def _published(self, arguments: Any, sender: str) -> ModelInfo:
+    def _ended(self, arguments: Any, sender: str, accuracy: int | None) -> ModelInfo:
+        """Return the model that a round ended with: its aggregate, or a checkpoint."""
         task = arguments["task"]
         model_id, rounds, finished = self.state["task", task]
         self.state["task", task] = (model_id, rounds, finished + 1)
@@ -63,7 +67,7 @@ class ModelWatch:
             total_iter=rounds,
             current_iter=finished + 1,
             from_addr=sender,
-            accuracy=self._mean_accuracy(task, arguments["contributors"]),
+            accuracy=accuracy,
         )
 
     def _mean_accuracy(self, task: int, contributors: Sequence[str]) -> int | None:

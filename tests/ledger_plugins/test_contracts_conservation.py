@@ -93,9 +93,10 @@ class Conservation(RuleBasedStateMachine):
         number=ROUNDS,
         sender=st.sampled_from([OWNER, OWNER, EVE]),
         clients=st.lists(SENDERS, max_size=4),
+        cid=st.sampled_from([CID, CID[:4]]),
     )
-    def publish(self, task, number, sender, clients):
-        call = ("publishAggregate", task, number, CID, "mean", clients, CID)
+    def publish(self, task, number, sender, clients, cid=CID):
+        call = ("publishAggregate", task, number, cid, "mean", clients, CID)
         if self.attempt(sender, "TrainingTask", *call)[0]:
             reward = self.attempt(EVE, "TrainingTask", "getTask", task)[1][6]
             assert (task, number) not in self.published
@@ -110,6 +111,20 @@ class Conservation(RuleBasedStateMachine):
         if found:
             self.submit(task, about[4] + 1, clients)
             self.publish(task, about[4] + 1, OWNER, clients)
+
+    @rule(task=tasks, miners=st.lists(SENDERS, max_size=3), revoked=st.lists(SENDERS, max_size=1))
+    def appoint(self, task, miners, revoked):
+        self.attempt(OWNER, "TrainingTask", "appointMiners", task, miners)
+        self.attempt(OWNER, "TrainingTask", "revokeMiners", task, revoked)
+
+    @rule(task=tasks, to_round=ROUNDS, sender=SENDERS)
+    def keep_and_go_back(self, task, to_round, sender):
+        """Rounds end without a reward; what is owed for earlier ones stays owed."""
+        found, about = self.attempt(EVE, "TrainingTask", "getTask", task)
+        if found:
+            self.attempt(OWNER, "TrainingTask", "recordCheckpoint", task, about[4], 1)
+            for function in ("voteRollback", "rollback"):
+                self.attempt(sender, "TrainingTask", function, task, about[4] + 1, to_round)
 
     @precondition(lambda self: self.published)
     @rule(data=st.data(), sender=SENDERS)

@@ -3,86 +3,34 @@
 import ast
 import copy
 import inspect
+import itertools
 
 import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
+from support.twin_bench import ADDRESSES, ADMIN, ANN, BOB, CID, CID2, EVE, OWNER, Bench, refused
 
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
-from fedledger.ledger_plugins.contracts.twins.stake_token import DEFAULT_ADMIN_ROLE, MINTER_ROLE
+from fedledger.ledger_plugins.contracts.twins import (
+    TWINS,
+    Twin,
+    base,
+)
+from fedledger.ledger_plugins.contracts.twins.stake_token import (
+    DEFAULT_ADMIN_ROLE,
+    MINTER_ROLE,
+    PROPOSER_ROLE,
+)
 
-ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
-ADMIN, OWNER, ANN, BOB, EVE = (address_from_bytes(bytes([n]) * 20) for n in range(1, 6))
-CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 UNAUTHORIZED = "AccessControlUnauthorizedAccount"
-
-
-class Bench:
-    """Executes calls on twins in memory; everything passes through the ABI on its way."""
-
-    def __init__(self, admin=ADMIN):
-        self.states = genesis_states(admin, ADDRESSES)
-        self.events = []
-        self.now = 1_000
-
-    def send(self, sender, contract, function, *args):
-        """Execute a call; put the states back when it fails, as a chain does."""
-        assert not abi.is_view(contract, function)
-        before = copy.deepcopy(self.states)
-        emitted = []
-        try:
-            result = self._run(sender, contract, function, args, emitted)
-        except ContractError as error:
-            self.states = before
-            check_error(error)
-            raise
-        self.events += emitted
-        return result
-
-    def view(self, contract, function, *args):
-        """Return a view's result."""
-        assert abi.is_view(contract, function)
-        before = copy.deepcopy(self.states)
-        result = self._run(ZERO_ADDRESS, contract, function, args, emitted := [])
-        assert self.states == before
-        assert not emitted
-        return result
-
-    def _run(self, sender, contract, function, args, emitted):
-        name, decoded = abi.decode_call(contract, abi.encode_call(contract, function, *args))
-
-        def emit(source, event, arguments):
-            topics, data = abi.encode_event(source, event, arguments)
-            assert abi.decode_event(source, topics, data) == (event, arguments)
-            emitted.append((event, arguments))
-
-        environment = Environment(self.now, 7, ADDRESSES, self.states, emit, TWINS)
-        result = getattr(TWINS[contract](environment, sender), name)(*decoded)
-        return abi.decode_result(contract, name, abi.encode_result(contract, name, result))
-
-
-def check_error(error):
-    """Check that the ABI has this error with these arguments in this order."""
-    data = abi.encode_error(error.contract, error.error, error.arguments)
-    assert abi.decode_error(error.contract, data) == (error.error, error.arguments)
 
 
 @pytest.fixture
 def bench():
     return Bench()
-
-
-def refused(bench, sender, contract, call, error):
-    """Check that a call fails with this error and values, and changes nothing (clause L2)."""
-    states, events = copy.deepcopy(bench.states), list(bench.events)
-    with pytest.raises(ContractError) as caught:
-        bench.send(sender, contract, *call)
-    assert (caught.value.error, *caught.value.arguments.values()) == error
-    assert (bench.states, bench.events) == (states, events)
 
 
 # StakeToken ---------------------------------------------------------------------------------
@@ -103,22 +51,23 @@ def test_token_names_itself(bench):
     ]
     assert said == ["fedledger stake", "STAKE", 0, 0]
     assert bench.view("StakeToken", "MINTER_ROLE") == MINTER_ROLE
+    assert bench.view("StakeToken", "PROPOSER_ROLE") == PROPOSER_ROLE
     assert bench.view("StakeToken", "DEFAULT_ADMIN_ROLE") == bytes(32)
 
 
 @pytest.mark.parametrize("admin", [ADMIN, None])
 def test_genesis_gives_roles(admin):
-    """The administrator, if any, has both roles, TrainingTask may mint, and nobody else."""
+    """The administrator, if any, has all roles, TrainingTask mints, and everybody proposes."""
     bench = Bench(admin)
     holders = {
         (role, who)
-        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE)
-        for who in (ADMIN, OWNER, *ADDRESSES.values())
+        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE)
+        for who in (ADMIN, OWNER, ZERO_ADDRESS, *ADDRESSES.values())
         if bench.view("StakeToken", "hasRole", role, who)
     }
-    expected = {(MINTER_ROLE, ADDRESSES["TrainingTask"])}
+    expected = {(MINTER_ROLE, ADDRESSES["TrainingTask"]), (PROPOSER_ROLE, ZERO_ADDRESS)}
     if admin:
-        expected |= {(MINTER_ROLE, ADMIN), (DEFAULT_ADMIN_ROLE, ADMIN)}
+        expected |= {(role, ADMIN) for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE)}
     assert holders == expected
 
 
@@ -443,8 +392,10 @@ NOT_OURS = {"Error", "Panic", "RoleAdminChanged"}
 
 
 def _uses(twin):
-    """Find the (kind, name, argument names) of every emit and revert in a twin's source."""
-    for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(twin)))):
+    """Find the (kind, name, argument names) of every emit and revert in a twin's sources."""
+    parts = {inspect.getmodule(part) for part in twin.__mro__ if issubclass(part, Twin)}
+    nodes = [ast.walk(ast.parse(inspect.getsource(part))) for part in parts if part != base]
+    for node in itertools.chain(*nodes):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         kind = {"emit": "event", "revert": "error"}.get(node.func.attr)

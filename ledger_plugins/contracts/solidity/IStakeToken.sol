@@ -23,4 +23,8 @@ interface IStakeToken is IERC20Metadata, IERC20Errors, IAccessControl {
 
     /// @notice The role that mints: keccak256("MINTER_ROLE").
     function MINTER_ROLE() external view returns (bytes32);
+
+    /// @notice The role that proposes training tasks whose rewards are minted:
+    /// keccak256("PROPOSER_ROLE"). Where the zero address holds it, everybody does.
+    function PROPOSER_ROLE() external view returns (bytes32);
 }

@@ -2,13 +2,20 @@
 pragma solidity ^0.8.28;
 
 /// @title Federated training, one round after the other
-/// @notice An owner proposes a task, clients submit the CIDs of their updates, the owner (who is the
-/// aggregator) publishes each round's aggregate, and the clients whose updates went into it are
-/// paid. Models never reach the ledger, only their content identifiers.
+/// @notice An owner proposes a task, clients submit the CIDs of their updates, the aggregator
+/// publishes each round's aggregate, and the clients whose updates went into it are paid. Models
+/// never reach the ledger, only their content identifiers.
+///
+/// Each task has three roles. The owner proposed it and appoints the others. The aggregator
+/// publishes rounds; it is the owner until the owner appoints another account. Miners look after the
+/// model: more than half of them together take the task back to a checkpoint, as the owner alone
+/// can. Anyone may submit updates.
 /// @dev Tasks are numbered from 1 and so are the rounds of a task; the open round is
-/// `currentRound + 1`. A CID is binary: 4 to 64 bytes, the first one 0x01 (CIDv1). Each function
-/// lists its errors in the order in which they are checked; everything is checked before anything
-/// changes.
+/// `currentRound + 1`. A round ends when its aggregate is published or the task is rolled back, and
+/// task and round together always name the same model to begin with: what somebody signed for a
+/// round cannot count in another one, or for another model. A CID is binary: 4 to 64 bytes, the
+/// first one 0x01 (CIDv1). Each function lists its errors in the order in which they are checked;
+/// a call that is refused changes nothing.
 interface ITrainingTask {
     /// @notice `owner` opened round 1 of `task`.
     event TaskProposed(
@@ -58,10 +65,47 @@ interface ITrainingTask {
         uint256 indexed task, uint32 indexed round, address indexed client, uint256 amount
     );
 
+    /// @notice From now on `aggregator` publishes the rounds of `task`.
+    event AggregatorAppointed(uint256 indexed task, address indexed aggregator);
+
+    /// @notice `miners` became miners of `task`.
+    event MinersAppointed(uint256 indexed task, address[] miners);
+
+    /// @notice `miners` are no longer miners of `task`; all votes to roll it back are void.
+    event MinersRevoked(uint256 indexed task, address[] miners);
+
+    /// @notice The model that `round` ended with, stored under `cid`, became a checkpoint; `by` says
+    /// that it has this accuracy, in parts per million.
+    event CheckpointRecorded(
+        uint256 indexed task, uint32 indexed round, bytes cid, uint32 accuracy, address by
+    );
+
+    /// @notice `miner` wants the open round to end with the checkpoint of `toRound`, as `votes` of
+    /// the task's `miners` do now.
+    event RollbackVoted(
+        uint256 indexed task,
+        uint32 indexed round,
+        address indexed miner,
+        uint32 toRound,
+        uint32 votes,
+        uint32 miners
+    );
+
+    /// @notice The round ended with the checkpoint of `toRound`, stored under `cid`; what was
+    /// submitted to it is void. `votes` miners decided it, or the owner when it is 0.
+    event RolledBack(
+        uint256 indexed task,
+        uint32 indexed round,
+        uint32 toRound,
+        bytes cid,
+        uint32 accuracy,
+        uint32 votes
+    );
+
     /// @notice Nobody proposed `task`.
     error UnknownTask(uint256 task);
 
-    /// @notice All rounds of `task` are published.
+    /// @notice All rounds of `task` ended.
     error TaskFinished(uint256 task);
 
     /// @notice The open round is `expected`, not `given`.
@@ -70,8 +114,44 @@ interface ITrainingTask {
     /// @notice Updates were taken until `deadline`; it is `time` now.
     error WindowClosed(uint64 deadline, uint64 time);
 
+    /// @notice `sender` may not propose tasks that pay rewards.
+    error NotProposer(address sender);
+
+    /// @notice `sender` is not the owner of the task.
+    error NotOwner(address sender);
+
     /// @notice `sender` is not the aggregator of the task.
     error NotAggregator(address sender);
+
+    /// @notice `sender` is neither the owner nor the aggregator of the task.
+    error NotOwnerOrAggregator(address sender);
+
+    /// @notice `account` is not a miner of the task.
+    error NotMiner(address account);
+
+    /// @notice `account` is a miner of the task already, or listed twice.
+    error AlreadyMiner(address account);
+
+    /// @notice `aggregator` is the zero address, which could publish nothing.
+    error InvalidAggregator(address aggregator);
+
+    /// @notice `given` miners are more than MAX_CONTRIBUTORS.
+    error TooManyMiners(uint256 given, uint256 maximum);
+
+    /// @notice The newest model is that of round `newest`, not of `given`.
+    error NotNewestRound(uint32 newest, uint32 given);
+
+    /// @notice The model of `round` is a checkpoint already.
+    error CheckpointExists(uint256 task, uint32 round);
+
+    /// @notice The model of `round` is not a checkpoint.
+    error UnknownCheckpoint(uint256 task, uint32 round);
+
+    /// @notice The checkpoint of `toRound` is the model that the open round began with.
+    error ModelUnchanged(uint32 toRound);
+
+    /// @notice `miner` votes for the checkpoint of `toRound` already.
+    error AlreadyVoted(address miner, uint32 toRound);
 
     /// @notice A model id has 1 to 64 bytes of well-formed UTF-8.
     error InvalidModelId(string modelId);
@@ -103,7 +183,7 @@ interface ITrainingTask {
     /// @notice `client` submitted nothing in this round.
     error NotSubmitted(address client);
 
-    /// @notice The aggregate of `round` is not published.
+    /// @notice `round` is still open, or is none of the task's.
     error RoundNotPublished(uint256 task, uint32 round);
 
     /// @notice `client` did not contribute to this round.
@@ -112,9 +192,10 @@ interface ITrainingTask {
     /// @notice `client` has had its reward for this round.
     error AlreadyPaid(address client);
 
-    /// @notice Opens a task; the sender becomes its owner and aggregator.
+    /// @notice Opens a task; the sender becomes its owner and aggregator. Who proposes a task that
+    /// pays rewards needs the token's PROPOSER_ROLE, unless the zero address has it.
     /// @dev InvalidModelId, InvalidCid (of the model, then of the specification), InvalidRounds,
-    /// RewardTooHigh.
+    /// RewardTooHigh, NotProposer.
     /// @param modelId A name for people, 1 to 64 bytes of UTF-8.
     /// @param modelCid CID of the initial model.
     /// @param rounds Number of rounds, at least 1.
@@ -182,21 +263,61 @@ interface ITrainingTask {
     /// without the Transfer when the reward is 0.
     function payRewards(uint256 task, uint32 round, address[] calldata clients) external;
 
+    /// @notice Makes an account the task's aggregator, in place of the one before; to publish rounds
+    /// by itself again, the owner names itself.
+    /// @dev UnknownTask, NotOwner, InvalidAggregator.
+    function appointAggregator(uint256 task, address aggregator) external;
+
+    /// @notice Makes accounts miners of the task, at most MAX_CONTRIBUTORS in a call; the owner
+    /// calls. Votes cast before stand, and more are needed from now on.
+    /// @dev UnknownTask, NotOwner, TooManyMiners, then for each account AlreadyMiner.
+    function appointMiners(uint256 task, address[] calldata miners) external;
+
+    /// @notice Takes accounts off the task's miners, at most MAX_CONTRIBUTORS in a call; the owner
+    /// calls. Voting on rollbacks begins anew, so that nobody's vote outlives its role.
+    /// @dev UnknownTask, NotOwner, TooManyMiners, then for each account NotMiner.
+    function revokeMiners(uint256 task, address[] calldata miners) external;
+
+    /// @notice Makes the task's newest model a checkpoint; the owner or the aggregator calls. The
+    /// contract itself knows the model's CID; the accuracy is the caller's word.
+    /// @dev UnknownTask, NotOwnerOrAggregator, NotNewestRound, InvalidAccuracy, CheckpointExists. A
+    /// finished task's last model can be a checkpoint too.
+    /// @param round The newest round that ended; 0 for the initial model before any did.
+    /// @param accuracy Accuracy in parts per million.
+    function recordCheckpoint(uint256 task, uint32 round, uint32 accuracy) external;
+
+    /// @notice Ends the open round with the model of a checkpoint; the owner calls. The next round
+    /// begins with that model. What was submitted to the ended round is void, as it was made for the
+    /// model before; the round counts as one of the task's rounds. Earlier rounds' rewards stay.
+    /// @dev UnknownTask, NotOwner, TaskFinished, WrongRound, UnknownCheckpoint, ModelUnchanged.
+    /// @param round The open round.
+    /// @param toRound The round whose model became the checkpoint.
+    function rollback(uint256 task, uint32 round, uint32 toRound) external;
+
+    /// @notice Says that the sender, a miner, wants such a rollback. With the vote that makes them
+    /// more than half of the task's miners it happens. A miner may change its vote; all votes are
+    /// void when the round ends or a miner is revoked.
+    /// @dev UnknownTask, NotMiner, TaskFinished, WrongRound, UnknownCheckpoint, ModelUnchanged,
+    /// AlreadyVoted. RollbackVoted comes before RolledBack.
+    /// @param round The open round.
+    /// @param toRound The round whose model became the checkpoint.
+    function voteRollback(uint256 task, uint32 round, uint32 toRound) external;
+
     /// @notice Number of tasks proposed so far, which is also the newest task's number.
     function taskCount() external view returns (uint256);
 
     /// @notice Everything about a task; reverts with UnknownTask.
-    /// @return owner Who proposed it and aggregates.
+    /// @return owner Who proposed it.
     /// @return modelId The model's name.
     /// @return modelCid CID of the initial model.
     /// @return rounds Number of rounds.
-    /// @return currentRound Number of published rounds.
+    /// @return currentRound Number of rounds that ended, published or rolled back.
     /// @return window Seconds during which a round takes updates; 0: until it is published.
     /// @return reward Tokens for each contribution.
     /// @return spec CID of the specification.
-    /// @return currentCid CID of the newest model.
+    /// @return currentCid CID of the model that the open round began with, or of the final one.
     /// @return openedAt Block time at which the newest round opened (or the task finished).
-    /// @return finished Whether all rounds are published.
+    /// @return finished Whether all rounds ended.
     function getTask(uint256 task)
         external
         view
@@ -222,10 +343,34 @@ interface ITrainingTask {
         view
         returns (bytes31 commitment, uint8 status);
 
+    /// @notice Who may do what in a task; reverts with UnknownTask.
+    /// @return owner Who proposed it.
+    /// @return aggregator Who publishes its rounds.
+    /// @return miners Number of its miners.
+    function getRoles(uint256 task)
+        external
+        view
+        returns (address owner, address aggregator, uint32 miners);
+
+    /// @notice Whether an account is a miner of a task; reverts with UnknownTask.
+    function isMiner(uint256 task, address account) external view returns (bool);
+
+    /// @notice A checkpoint; reverts with UnknownTask, UnknownCheckpoint.
+    /// @return cid CID of the model.
+    /// @return accuracy Its accuracy in parts per million, as said when it was recorded.
+    function getCheckpoint(uint256 task, uint32 round)
+        external
+        view
+        returns (bytes memory cid, uint32 accuracy);
+
+    /// @notice How many miners want the open round to end with the checkpoint of `toRound`; reverts
+    /// with UnknownTask.
+    function getRollbackVotes(uint256 task, uint32 toRound) external view returns (uint32);
+
     /// @notice The highest reward for one contribution: 20.
     function MAX_REWARD() external view returns (uint256);
 
-    /// @notice The most clients that one call may list: 256.
+    /// @notice The most clients or miners that one call may list: 256.
     function MAX_CONTRIBUTORS() external view returns (uint256);
 
     /// @notice The most scores that one vote may have: 32.

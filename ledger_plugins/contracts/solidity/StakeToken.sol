@@ -13,17 +13,27 @@ contract StakeToken is IStakeToken, ERC20, AccessControl {
     /// @inheritdoc IStakeToken
     bytes32 public constant MINTER_ROLE = keccak256("MINTER_ROLE");
 
-    /// @param admin Who holds DEFAULT_ADMIN_ROLE and MINTER_ROLE from the start; the zero address:
-    /// nobody, and then nobody will ever give or take a role.
+    /// @inheritdoc IStakeToken
+    bytes32 public constant PROPOSER_ROLE = keccak256("PROPOSER_ROLE");
+
+    /// @param admin Who holds DEFAULT_ADMIN_ROLE, MINTER_ROLE and PROPOSER_ROLE from the start; the
+    /// zero address: nobody, and then nobody will ever give or take a role.
     /// @param minters Who else holds MINTER_ROLE from the start: the contracts that pay rewards. Their
     /// addresses follow from the deployer and its nonce, before they are deployed.
-    constructor(address admin, address[] memory minters) ERC20("fedledger stake", "STAKE") {
+    /// @param proposers Who else holds PROPOSER_ROLE from the start; the zero address: everybody.
+    constructor(address admin, address[] memory minters, address[] memory proposers)
+        ERC20("fedledger stake", "STAKE")
+    {
         if (admin != address(0)) {
             _grantRole(DEFAULT_ADMIN_ROLE, admin);
             _grantRole(MINTER_ROLE, admin);
+            _grantRole(PROPOSER_ROLE, admin);
         }
         for (uint256 i = 0; i < minters.length; ++i) {
             _grantRole(MINTER_ROLE, minters[i]);
+        }
+        for (uint256 i = 0; i < proposers.length; ++i) {
+            _grantRole(PROPOSER_ROLE, proposers[i]);
         }
     }
 

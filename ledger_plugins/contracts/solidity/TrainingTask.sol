@@ -3,25 +3,12 @@ pragma solidity ^0.8.28;
 
 import {IStakeToken} from "./IStakeToken.sol";
 import {ITrainingTask} from "./ITrainingTask.sol";
+import {TaskCheckpoints} from "./TaskCheckpoints.sol";
 import {Utf8} from "./Utf8.sol";
 
 /// @title Federated training, one round after the other
 /// @notice What it does, says and refuses is written in ITrainingTask.
-contract TrainingTask is ITrainingTask {
-    /// @dev What a call changes or checks most often lies together in the first slot.
-    struct Task {
-        uint32 rounds; // 0: nobody proposed this task
-        uint32 published;
-        uint64 window;
-        uint64 openedAt;
-        uint8 reward;
-        address owner;
-        string modelId;
-        bytes modelCid;
-        bytes spec;
-        bytes currentCid;
-    }
-
+contract TrainingTask is TaskCheckpoints {
     /// @dev One slot.
     struct Submission {
         bytes31 commitment;
@@ -32,9 +19,6 @@ contract TrainingTask is ITrainingTask {
     uint256 public constant MAX_REWARD = 20;
 
     /// @inheritdoc ITrainingTask
-    uint256 public constant MAX_CONTRIBUTORS = 256;
-
-    /// @inheritdoc ITrainingTask
     uint256 public constant MAX_SCORES = 32;
 
     uint8 private constant NONE = 0;
@@ -42,12 +26,13 @@ contract TrainingTask is ITrainingTask {
     uint8 private constant CONTRIBUTED = 2;
     uint8 private constant PAID = 3;
 
+    bytes32 private constant PROPOSER_ROLE = keccak256("PROPOSER_ROLE");
+
     IStakeToken private immutable TOKEN;
 
     /// @inheritdoc ITrainingTask
     uint256 public taskCount;
 
-    mapping(uint256 task => Task) private _tasks;
     mapping(uint256 task => mapping(uint32 round => mapping(address client => Submission))) private
         _submissions;
 
@@ -70,6 +55,7 @@ contract TrainingTask is ITrainingTask {
         _checkCid(spec);
         if (rounds == 0) revert InvalidRounds(rounds);
         if (reward > MAX_REWARD) revert RewardTooHigh(reward, MAX_REWARD);
+        if (reward != 0 && !_mayPropose(msg.sender)) revert NotProposer(msg.sender);
 
         task = ++taskCount;
         Task storage proposed = _tasks[task];
@@ -78,6 +64,7 @@ contract TrainingTask is ITrainingTask {
         proposed.openedAt = uint64(block.timestamp);
         // forge-lint: disable-next-line(unsafe-typecast) - at most MAX_REWARD
         proposed.reward = uint8(reward);
+        proposed.aggregator = msg.sender;
         proposed.owner = msg.sender;
         proposed.modelId = modelId;
         proposed.modelCid = modelCid;
@@ -133,7 +120,7 @@ contract TrainingTask is ITrainingTask {
         bytes calldata evidence
     ) external {
         Task storage about = _task(task);
-        if (msg.sender != about.owner) revert NotAggregator(msg.sender);
+        if (msg.sender != about.aggregator) revert NotAggregator(msg.sender);
         _checkOpen(about, task, round);
         _checkCid(cid);
         _checkCid(evidence);
@@ -152,7 +139,7 @@ contract TrainingTask is ITrainingTask {
             }
             submission.status = CONTRIBUTED;
         }
-        (about.published, about.openedAt) = (round, uint64(block.timestamp));
+        (about.ended, about.openedAt) = (round, uint64(block.timestamp));
         about.currentCid = cid;
 
         emit AggregatePublished(task, round, cid, rule, contributors, evidence);
@@ -164,7 +151,7 @@ contract TrainingTask is ITrainingTask {
     /// @inheritdoc ITrainingTask
     function payRewards(uint256 task, uint32 round, address[] calldata clients) external {
         Task storage about = _task(task);
-        if (round == 0 || round > about.published) revert RoundNotPublished(task, round);
+        if (round == 0 || round > about.ended) revert RoundNotPublished(task, round);
         _checkNumber(clients.length);
 
         mapping(address client => Submission) storage submissions = _submissions[task][round];
@@ -210,13 +197,13 @@ contract TrainingTask is ITrainingTask {
             about.modelId,
             about.modelCid,
             about.rounds,
-            about.published,
+            about.ended,
             about.window,
             about.reward,
             about.spec,
             about.currentCid,
             about.openedAt,
-            about.published == about.rounds
+            about.ended == about.rounds
         );
     }
 
@@ -236,15 +223,9 @@ contract TrainingTask is ITrainingTask {
         return address(TOKEN);
     }
 
-    function _task(uint256 task) private view returns (Task storage about) {
-        about = _tasks[task];
-        if (about.rounds == 0) revert UnknownTask(task);
-    }
-
-    function _checkOpen(Task storage about, uint256 task, uint32 round) private view {
-        uint32 published = about.published;
-        if (published == about.rounds) revert TaskFinished(task);
-        if (round != published + 1) revert WrongRound(published + 1, round);
+    /// @dev Who gives the role to the zero address gives it to everybody.
+    function _mayPropose(address account) private view returns (bool) {
+        return TOKEN.hasRole(PROPOSER_ROLE, address(0)) || TOKEN.hasRole(PROPOSER_ROLE, account);
     }
 
     function _checkCid(bytes calldata cid) private pure {

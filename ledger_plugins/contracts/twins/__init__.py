@@ -20,7 +20,7 @@ def genesis_states(admin: str | None, addresses: Mapping[str, str]) -> dict[str,
     """Return the storage that every contract starts with, by the contract's name.
 
     Args:
-        admin: the ledger's administrator, who has both roles of StakeToken, or None.
+        admin: the ledger's administrator, who has all roles of StakeToken, or None.
         addresses: contract name to address.
     """
     return {name: twin.genesis(admin, addresses) for name, twin in TWINS.items()}

@@ -13,13 +13,16 @@ from eth_hash.auto import keccak
 from ...addresses import ZERO_ADDRESS
 from .base import Key, Twin
 
-__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "StakeToken"]
+__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken"]
 
 DEFAULT_ADMIN_ROLE = bytes(32)
 """The role that gives and takes all roles."""
 
 MINTER_ROLE = keccak(b"MINTER_ROLE")
 """The role that mints."""
+
+PROPOSER_ROLE = keccak(b"PROPOSER_ROLE")
+"""The role that proposes tasks with rewards; where the zero address has it, everybody has."""
 
 _INTERFACES = (bytes.fromhex("01ffc9a7"), bytes.fromhex("7965db0b"))  # ERC-165, roles
 _MAX = (1 << 256) - 1
@@ -33,11 +36,14 @@ class StakeToken(Twin):
 
     @classmethod
     def genesis(cls, admin: str | None, addresses: Mapping[str, str]) -> dict[Key, Any]:
-        """Give `admin`, if any, both roles, and TrainingTask the right to mint."""
-        state: dict[Key, Any] = {("role", MINTER_ROLE, addresses["TrainingTask"]): 1}
+        """Let TrainingTask mint and everybody propose; give `admin`, if any, all roles."""
+        state: dict[Key, Any] = {
+            ("role", MINTER_ROLE, addresses["TrainingTask"]): 1,
+            ("role", PROPOSER_ROLE, ZERO_ADDRESS): 1,
+        }
         if admin is not None:
-            state["role", DEFAULT_ADMIN_ROLE, admin] = 1
-            state["role", MINTER_ROLE, admin] = 1
+            for role in (DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE):
+                state["role", role, admin] = 1
         return state
 
     def name(self) -> str:
@@ -83,6 +89,10 @@ class StakeToken(Twin):
     def MINTER_ROLE(self) -> bytes:
         """Return the role that mints."""
         return MINTER_ROLE
+
+    def PROPOSER_ROLE(self) -> bytes:
+        """Return the role that proposes tasks with rewards."""
+        return PROPOSER_ROLE
 
     def transfer(self, to: str, value: int) -> bool:
         """Move the sender's tokens."""

@@ -1,8 +1,7 @@
 """TrainingTask's twin: tasks, their rounds, and the rewards in escrow.
 
-Storage: ("count",); ("task", id): owner, model id, model CID, rounds, window, reward, spec;
-("round", id): published rounds, time of opening, current CID; ("submission", id, round, client):
-commitment, status.
+Storage besides that of `task_base`, `task_roles` and `task_checkpoints`: ("count",);
+("submission", id, round, client): commitment, status.
 
 The errors of a function are checked in the order that the Solidity interface gives.
 """
@@ -10,12 +9,15 @@ The errors of a function are checked in the order that the Solidity interface gi
 # ruff: noqa: N802, PLR0917 - the names and arguments are the ABI's
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from .base import Twin
+from ...addresses import ZERO_ADDRESS
+from .stake_token import PROPOSER_ROLE
+from .task_base import MAX_CONTRIBUTORS, MILLION, Roles, Round, Task
+from .task_checkpoints import TaskCheckpoints
 
 __all__ = [
     "CONTRIBUTED",
@@ -31,36 +33,16 @@ __all__ = [
 MAX_REWARD = 20
 """Tokens for one contribution, at most."""
 
-MAX_CONTRIBUTORS = 256
-"""Clients that one call may list, at most (clause L9)."""
-
 MAX_SCORES = 32
 """Scores that one vote may have (clause L9)."""
 
 NONE, SUBMITTED, CONTRIBUTED, PAID = range(4)
 """What became of a client's submission in a round."""
 
-_MILLION = 1_000_000
 _NO_SUBMISSION = (bytes(31), NONE)
 
 
-class _Task(NamedTuple):
-    owner: str
-    model_id: str
-    model_cid: bytes
-    rounds: int
-    window: int
-    reward: int
-    spec: bytes
-
-
-class _Round(NamedTuple):
-    published: int
-    opened_at: int
-    cid: bytes
-
-
-class TrainingTask(Twin):
+class TrainingTask(TaskCheckpoints):
     """Federated training, one round after the other."""
 
     contract = "TrainingTask"
@@ -77,11 +59,14 @@ class TrainingTask(Twin):
             self.revert("InvalidRounds", rounds=rounds)
         if reward > MAX_REWARD:
             self.revert("RewardTooHigh", reward=reward, maximum=MAX_REWARD)
+        if reward and not self._may_propose():
+            self.revert("NotProposer", sender=self.sender)
         task = self.taskCount() + 1
         self.state["count",] = task
-        proposed = _Task(self.sender, model_id, model_cid, rounds, window, reward, spec)
+        proposed = Task(self.sender, model_id, model_cid, rounds, window, reward, spec)
         self.state["task", task] = tuple(proposed)
-        self.state["round", task] = tuple(_Round(0, self.now, model_cid))
+        self.state["round", task] = tuple(Round(0, self.now, model_cid))
+        self.state["roles", task] = tuple(Roles(self.sender, 0, 0))
         self.emit(
             "TaskProposed",
             task=task,
@@ -103,7 +88,7 @@ class TrainingTask(Twin):
         if about.window and self.now > deadline:
             self.revert("WindowClosed", deadline=deadline, time=self.now)
         self._check_cid(cid)
-        if accuracy > _MILLION:
+        if accuracy > MILLION:
             self.revert("InvalidAccuracy", accuracy=accuracy)
         commitment = keccak(encode(("bytes", "uint64", "uint32"), (cid, samples, accuracy)))[:31]
         self.state["submission", task, number, self.sender] = (commitment, SUBMITTED)
@@ -142,9 +127,9 @@ class TrainingTask(Twin):
     ) -> None:
         """End the open round; its contributors' rewards go into escrow."""
         about = self._task(task)
-        if self.sender != about.owner:
+        if self.sender != self._roles(task).aggregator:
             self.revert("NotAggregator", sender=self.sender)
-        current = self._open_round(task, about, number)
+        self._open_round(task, about, number)
         self._check_cid(cid)
         self._check_cid(evidence)
         if not 1 <= len(rule.encode()) <= 32:
@@ -160,7 +145,7 @@ class TrainingTask(Twin):
         for client in contributors:
             commitment, _ = self._submission(task, number, client)
             self.state["submission", task, number, client] = (commitment, CONTRIBUTED)
-        self.state["round", task] = tuple(_Round(current.published + 1, self.now, cid))
+        self.state["round", task] = tuple(Round(number, self.now, cid))
         self.emit(
             "AggregatePublished",
             task=task,
@@ -176,7 +161,7 @@ class TrainingTask(Twin):
     def payRewards(self, task: int, number: int, clients: Sequence[str]) -> None:
         """Pay contributors of a published round out of escrow."""
         about = self._task(task)
-        if not 1 <= number <= self._round(task).published:
+        if not 1 <= number <= self._round(task).ended:
             self.revert("RoundNotPublished", task=task, round=number)
         self._check_number(clients)
         seen: set[str] = set()
@@ -206,13 +191,13 @@ class TrainingTask(Twin):
             about.model_id,
             about.model_cid,
             about.rounds,
-            current.published,
+            current.ended,
             about.window,
             about.reward,
             about.spec,
             current.cid,
             current.opened_at,
-            current.published == about.rounds,
+            current.ended == about.rounds,
         )
 
     def getSubmission(self, task: int, number: int, client: str) -> tuple[bytes, int]:
@@ -224,10 +209,6 @@ class TrainingTask(Twin):
         """Return the highest reward for one contribution."""
         return MAX_REWARD
 
-    def MAX_CONTRIBUTORS(self) -> int:
-        """Return how many clients one call may list."""
-        return MAX_CONTRIBUTORS
-
     def MAX_SCORES(self) -> int:
         """Return how many scores one vote may have."""
         return MAX_SCORES
@@ -236,22 +217,9 @@ class TrainingTask(Twin):
         """Return the address of the token that pays the rewards."""
         return self.environment.addresses["StakeToken"]
 
-    def _task(self, task: int) -> _Task:
-        found = self.state.get(("task", task))
-        if found is None:
-            self.revert("UnknownTask", task=task)
-        return _Task(*found)
-
-    def _round(self, task: int) -> _Round:
-        return _Round(*self.state["round", task])
-
-    def _open_round(self, task: int, about: _Task, given: int) -> _Round:
-        current = self._round(task)
-        if current.published == about.rounds:
-            self.revert("TaskFinished", task=task)
-        if given != current.published + 1:
-            self.revert("WrongRound", expected=current.published + 1, given=given)
-        return current
+    def _may_propose(self) -> bool:
+        token = self.peer("StakeToken")
+        return any(token.hasRole(PROPOSER_ROLE, who) for who in (ZERO_ADDRESS, self.sender))
 
     def _submission(self, task: int, number: int, client: str) -> tuple[bytes, int]:
         found: tuple[bytes, int] = self.state.get(

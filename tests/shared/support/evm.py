@@ -63,7 +63,7 @@ class EvmBench:
         *self.people, deployer = self._tester.get_accounts()
         self.now = self._tester.get_block_by_number("latest")["timestamp"]
         tasks = address_from_bytes(keccak(rlp.encode([_raw(deployer), 1]))[12:])
-        token = self._deploy(deployer, "StakeToken", self.people[0], [tasks])
+        token = self._deploy(deployer, "StakeToken", self.people[0], [tasks], [ZERO_ADDRESS])
         assert self._deploy(deployer, "TrainingTask", token) == tasks
         self.addresses = {"StakeToken": token, "TrainingTask": tasks}
         self._names = {address: name for name, address in self.addresses.items()}

@@ -75,7 +75,7 @@ abstract contract Fixture {
         vm.warp(START);
         address[] memory minters = new address[](1);
         minters[0] = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        token = IStakeToken(deploy("StakeToken", abi.encode(ADMIN, minters)));
+        token = IStakeToken(deploy("StakeToken", abi.encode(ADMIN, minters, new address[](1))));
         tasks = ITrainingTask(deploy("TrainingTask", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");
     }

@@ -113,6 +113,45 @@ contract GasTest is Fixture {
         measured("TrainingTask", "propose");
     }
 
+    function test_roles() public {
+        propose(3, 0, 20);
+        vm.startPrank(OWNER);
+        tasks.appointAggregator(1, ANN);
+        measured("TrainingTask", "appointAggregator");
+        tasks.appointMiners(1, list(ANN));
+        measured("TrainingTask", "appointMiners 1");
+        tasks.appointMiners(1, crowd(256));
+        vm.assertLe(measured("TrainingTask", "appointMiners 256"), 1 << 24, "appoint");
+        tasks.revokeMiners(1, list(ANN));
+        measured("TrainingTask", "revokeMiners 1");
+        tasks.revokeMiners(1, crowd(256));
+        vm.assertLe(measured("TrainingTask", "revokeMiners 256"), 1 << 24, "revoke");
+        vm.stopPrank();
+    }
+
+    function test_checkpoints() public {
+        propose(9, 0, 20);
+        vm.startPrank(OWNER);
+        tasks.recordCheckpoint(1, 0, 912_345);
+        measured("TrainingTask", "recordCheckpoint");
+        tasks.publishAggregate(1, 1, longestCid(), "r", list(), CID);
+        tasks.recordCheckpoint(1, 1, 912_345);
+        measured("TrainingTask", "recordCheckpoint longest CID");
+        tasks.rollback(1, 2, 0);
+        measured("TrainingTask", "rollback");
+        tasks.rollback(1, 3, 1);
+        measured("TrainingTask", "rollback to the longest CID");
+        tasks.appointMiners(1, crowd(3));
+        vm.stopPrank();
+        address[] memory miners = crowd(3);
+        vm.prank(miners[0]);
+        tasks.voteRollback(1, 4, 0);
+        measured("TrainingTask", "voteRollback, first");
+        vm.prank(miners[1]);
+        tasks.voteRollback(1, 4, 0);
+        measured("TrainingTask", "voteRollback that decides");
+    }
+
     function test_token() public {
         vm.startPrank(ADMIN);
         token.mint(ANN, 100);

@@ -19,6 +19,13 @@ contract Handler {
     uint256 public paid;
     bool public strangerPublished;
     bool public paidTwice;
+    bool public minorityRolledBack;
+
+    /// @dev What each task's model should be, now and as a checkpoint, and what each miner wants.
+    mapping(uint256 task => bytes) public model;
+    mapping(uint256 task => mapping(uint256 round => bytes)) public kept;
+    mapping(uint256 task => mapping(uint256 round => mapping(address miner => uint256))) private
+        _wish;
 
     mapping(bytes32 reward => bool) private _hadReward;
 
@@ -29,15 +36,17 @@ contract Handler {
     }
 
     function propose(uint256 sender, uint256 rounds, uint256 window, uint256 reward) external {
+        if (TASKS.taskCount() == 3) return;
         vm.prank(actor(sender));
-        TASKS.propose(
+        uint256 task = TASKS.propose(
             "m",
             CID,
-            uint32(bound(rounds, 1, 3)),
+            uint32(bound(rounds, 1, 6)),
             uint64(bound(window, 0, 2) * 60),
             bound(reward, 0, 20),
             CID
         );
+        model[task] = CID;
     }
 
     function submit(uint256 sender, uint256 task, uint256 round) external {
@@ -46,21 +55,83 @@ contract Handler {
         TASKS.submitUpdate(task, uint32(round), CID, 1, 1);
     }
 
-    /// @dev By the owner three times in four; with everybody who submitted, or with anybody.
+    /// @dev By the aggregator three times in four; with everybody who submitted, or with anybody.
     function publish(uint256 sender, uint256 task, uint256 round, uint256 who) external {
         (task, round) = open(task, round);
-        (address owner,,,,,,,,,,) = TASKS.getTask(task);
-        address caller = sender % 4 == 0 ? actor(sender / 4) : owner;
+        (, address aggregator,) = TASKS.getRoles(task);
+        address caller = sender % 4 == 0 ? actor(sender / 4) : aggregator;
         address[] memory clients = chosen(who, task, uint32(round), 1);
+        bytes memory cid = abi.encodePacked(bytes4(0x01551220), published % 8);
         vm.prank(caller);
-        TASKS.publishAggregate(task, uint32(round), CID, "r", clients, CID);
+        TASKS.publishAggregate(task, uint32(round), cid, "r", clients, CID);
         ++published;
-        if (caller != owner) strangerPublished = true;
+        model[task] = cid;
+        if (caller != aggregator) strangerPublished = true;
+    }
+
+    /// @dev By the owner, like everything that only the owner may do, seven times in eight.
+    function appoint(uint256 sender, uint256 task, uint256 who) external {
+        task = bound(task, 1, TASKS.taskCount());
+        address[] memory one = new address[](1);
+        one[0] = actor(who);
+        address owner = ownerOr(sender, task);
+        if (sender % 5 == 0) {
+            vm.prank(owner);
+            TASKS.appointAggregator(task, one[0]);
+        }
+        if (!TASKS.isMiner(task, one[0])) {
+            vm.prank(owner);
+            TASKS.appointMiners(task, one);
+        } else if (who % 3 == 0) {
+            vm.prank(owner);
+            TASKS.revokeMiners(task, one);
+            (, uint256 round) = open(task, 1);
+            for (uint256 i = 0; i < actors.length; ++i) {
+                delete _wish[task][round][actors[i]];
+            }
+        }
+    }
+
+    function keep(uint256 sender, uint256 task, uint256 accuracy) external {
+        task = bound(task, 1, TASKS.taskCount());
+        (, uint256 round) = open(task, 1);
+        vm.prank(ownerOr(sender, task));
+        TASKS.recordCheckpoint(task, uint32(round - 1), uint32(bound(accuracy, 0, 1_000_001)));
+        kept[task][round - 1] = model[task];
+    }
+
+    function goBack(uint256 sender, uint256 task, uint256 round, uint256 toRound) external {
+        (task, round) = open(task, round);
+        toRound = target(toRound, task, round);
+        vm.prank(ownerOr(sender, task));
+        TASKS.rollback(task, uint32(round), uint32(toRound));
+        model[task] = kept[task][toRound];
+    }
+
+    /// @dev Several miners in a row, or sometimes somebody who is none.
+    function vote(uint256 sender, uint256 task, uint256 round, uint256 toRound) external {
+        (task, round) = open(task, round);
+        toRound = target(toRound, task, round);
+        (,, uint32 miners) = TASKS.getRoles(task);
+        bool ended = false;
+        for (uint256 i = 0; i < 1 + sender % 4 && !ended; ++i) {
+            address miner = actor(sender / 4 + i);
+            if (sender % 9 != 0 && !TASKS.isMiner(task, miner)) continue;
+            vm.prank(miner);
+            TASKS.voteRollback(task, uint32(round), uint32(toRound));
+            _wish[task][round][miner] = toRound + 1;
+            (, uint256 next) = open(task, 1);
+            ended = next != round;
+            if (ended != (2 * wishes(task, round, toRound + 1) > miners)) {
+                minorityRolledBack = true;
+            }
+        }
+        if (ended) model[task] = kept[task][toRound];
     }
 
     function pay(uint256 sender, uint256 task, uint256 round, uint256 who) external {
         task = bound(task, 1, TASKS.taskCount());
-        round = bound(round, 1, 3);
+        round = bound(round, 1, 6);
         address[] memory clients = chosen(who, task, uint32(round), 2);
         vm.prank(actor(sender));
         TASKS.payRewards(task, uint32(round), clients);
@@ -96,6 +167,24 @@ contract Handler {
 
     function actor(uint256 seed) private view returns (address) {
         return actors[seed % actors.length];
+    }
+
+    function wishes(uint256 task, uint256 round, uint256 wish) private view returns (uint256 same) {
+        for (uint256 i = 0; i < actors.length; ++i) {
+            if (_wish[task][round][actors[i]] == wish) ++same;
+        }
+    }
+
+    /// @dev A round below `round`; seven times in eight the next one down that is a checkpoint.
+    function target(uint256 seed, uint256 task, uint256 round) private view returns (uint256) {
+        uint256 first = seed % 8 == 0 ? bound(seed / 8, 0, 6) : round;
+        while (seed % 8 != 0 && first != 0 && kept[task][--first].length == 0) {}
+        return first;
+    }
+
+    function ownerOr(uint256 seed, uint256 task) private view returns (address owner) {
+        (owner,,) = TASKS.getRoles(task);
+        if (seed % 8 == 0) owner = actor(seed / 8);
     }
 
     /// @dev A task, and its open round seven times in eight.
@@ -134,7 +223,11 @@ contract InvariantsTest is Fixture {
         address[] memory people = new address[](5);
         (people[0], people[1], people[2], people[3], people[4]) = (ADMIN, OWNER, ANN, BOB, EVE);
         handler = new Handler(token, tasks, people);
-        propose(3, 0, 20);
+        handler.propose(1, 6, 0, 20); // by OWNER
+        handler.keep(1, 1, 0);
+        for (uint256 i = 1; i < people.length; ++i) {
+            handler.appoint(1, 1, i);
+        }
     }
 
     function targetContracts() public view returns (address[] memory) {
@@ -170,7 +263,30 @@ contract InvariantsTest is Fixture {
         vm.assertEq(handler.paidTwice(), false, "paid twice");
     }
 
-    function invariant_only_the_owner_publishes() public view {
+    function invariant_only_the_aggregator_publishes() public view {
         vm.assertEq(handler.strangerPublished(), false, "published by a stranger");
+    }
+
+    function invariant_it_takes_the_owner_or_more_than_half_of_the_miners() public view {
+        vm.assertEq(handler.minorityRolledBack(), false, "rolled back by too few, or not by enough");
+        for (uint256 task = 1; task <= tasks.taskCount(); ++task) {
+            (,, uint32 miners) = tasks.getRoles(task);
+            uint256 found = 0;
+            for (uint256 i = 0; i < handler.count(); ++i) {
+                if (tasks.isMiner(task, handler.actors(i))) ++found;
+            }
+            vm.assertEq(found, miners, "number of miners");
+            for (uint32 toRound = 0; toRound <= 6; ++toRound) {
+                uint256 votes = tasks.getRollbackVotes(task, toRound);
+                vm.assertLe(2 * votes, miners, "votes that decided nothing");
+            }
+        }
+    }
+
+    function invariant_the_model_is_the_last_one_published_or_gone_back_to() public view {
+        for (uint256 task = 1; task <= tasks.taskCount(); ++task) {
+            (,,,,,,,, bytes memory cid,,) = tasks.getTask(task);
+            vm.assertEq(cid, handler.model(task), "model");
+        }
     }
 }

@@ -10,6 +10,7 @@ import {Fixture} from "./Fixture.sol";
 
 contract StakeTokenTest is Fixture {
     bytes32 private constant MINTER = keccak256("MINTER_ROLE");
+    bytes32 private constant PROPOSER = keccak256("PROPOSER_ROLE");
     bytes32 private constant ROOT = bytes32(0);
 
     function setUp() public override {
@@ -40,11 +41,13 @@ contract StakeTokenTest is Fixture {
         vm.assertEq(token.hasRole(ROOT, address(tasks)), false, "tasks appoint nobody");
         vm.assertEq(token.hasRole(ROOT, address(this)), false, "the deployer has nothing");
         vm.assertEq(token.hasRole(MINTER, address(this)), false, "the deployer mints nothing");
-        bytes memory nobody = abi.encode(address(0), list(BOB));
+        bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE));
         IStakeToken ownerless = IStakeToken(deploy("StakeToken", nobody));
         vm.assertEq(ownerless.hasRole(ROOT, address(0)), false, "nobody");
         vm.assertEq(ownerless.hasRole(MINTER, address(0)), false, "nobody mints");
         vm.assertEq(ownerless.hasRole(MINTER, BOB), true, "a minter");
+        vm.assertEq(ownerless.hasRole(PROPOSER, address(0)), false, "not everybody proposes");
+        vm.assertEq(ownerless.hasRole(PROPOSER, EVE), true, "a proposer");
     }
 
     function test_minting_and_moving_say_so() public {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {ITrainingTask} from "./ITrainingTask.sol";
+
+/// @title What all of TrainingTask's parts know about tasks
+abstract contract TaskBase is ITrainingTask {
+    /// @dev What a call changes or checks most often lies together: rounds and times in the first
+    /// slot, roles but the owner's in the second.
+    struct Task {
+        uint32 rounds; // 0: nobody proposed this task
+        uint32 ended; // published or rolled back
+        uint64 window;
+        uint64 openedAt;
+        uint8 reward;
+        address aggregator;
+        uint32 miners;
+        uint32 revocations; // how often miners were revoked, and votes made void
+        address owner;
+        string modelId;
+        bytes modelCid;
+        bytes spec;
+        bytes currentCid;
+    }
+
+    /// @inheritdoc ITrainingTask
+    uint256 public constant MAX_CONTRIBUTORS = 256;
+
+    mapping(uint256 task => Task) internal _tasks;
+
+    function _task(uint256 task) internal view returns (Task storage about) {
+        about = _tasks[task];
+        if (about.rounds == 0) revert UnknownTask(task);
+    }
+
+    function _ownTask(uint256 task) internal view returns (Task storage about) {
+        about = _task(task);
+        if (msg.sender != about.owner) revert NotOwner(msg.sender);
+    }
+
+    function _checkOpen(Task storage about, uint256 task, uint32 round) internal view {
+        uint32 ended = about.ended;
+        if (ended == about.rounds) revert TaskFinished(task);
+        if (round != ended + 1) revert WrongRound(ended + 1, round);
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {ITrainingTask} from "../ITrainingTask.sol";
+import {Fixture, bound} from "./Fixture.sol";
+
+contract RolesTest is Fixture {
+    bytes32 private constant PROPOSER = keccak256("PROPOSER_ROLE");
+
+    function refused(bytes memory reason) private {
+        vm.expectRevert(reason);
+    }
+
+    function appoint(address[] memory miners) private {
+        vm.prank(OWNER);
+        tasks.appointMiners(1, miners);
+    }
+
+    function revoke(address[] memory miners) private {
+        vm.prank(OWNER);
+        tasks.revokeMiners(1, miners);
+    }
+
+    function roles(address aggregator, uint32 miners) private view {
+        (address owner, address found, uint32 number) = tasks.getRoles(1);
+        vm.assertEq(owner, OWNER, "owner");
+        vm.assertEq(found, aggregator, "aggregator");
+        vm.assertEq(number, miners, "miners");
+    }
+
+    function test_the_owner_aggregates_until_it_appoints_somebody() public {
+        propose(3, 0, 20);
+        roles(OWNER, 0);
+        publish(1, 1, list());
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.AggregatorAppointed(1, BOB);
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, BOB);
+        roles(BOB, 0);
+        refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, OWNER));
+        publish(1, 2, list());
+        vm.prank(BOB);
+        tasks.publishAggregate(1, 2, CID2, "r", list(), CID);
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, OWNER);
+        publish(1, 3, list());
+    }
+
+    function test_miners_come_and_go() public {
+        propose(3, 0, 20);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.MinersAppointed(1, list(ANN, BOB));
+        appoint(list(ANN, BOB));
+        roles(OWNER, 2);
+        vm.assertEq(tasks.isMiner(1, ANN), true, "Ann");
+        vm.assertEq(tasks.isMiner(1, OWNER), false, "the owner");
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.MinersRevoked(1, list(ANN));
+        revoke(list(ANN));
+        roles(OWNER, 1);
+        vm.assertEq(tasks.isMiner(1, ANN), false, "Ann is out");
+        vm.assertEq(tasks.isMiner(1, BOB), true, "Bob stays");
+        propose(3, 0, 20);
+        vm.assertEq(tasks.isMiner(2, BOB), false, "another task");
+    }
+
+    function test_roles_refuse() public {
+        address[] memory many = crowd(257);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        appoint(many);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        revoke(many);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.appointAggregator(1, address(0));
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.getRoles(1);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.isMiner(1, ANN);
+        propose(3, 0, 20);
+        refused(abi.encodeWithSelector(ITrainingTask.InvalidAggregator.selector, address(0)));
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, address(0));
+        refused(abi.encodeWithSelector(ITrainingTask.TooManyMiners.selector, 257, 256));
+        appoint(many);
+        refused(abi.encodeWithSelector(ITrainingTask.TooManyMiners.selector, 257, 256));
+        revoke(many);
+        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMiner.selector, ANN));
+        appoint(list(ANN, ANN));
+        roles(OWNER, 0);
+        appoint(list(ANN));
+        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMiner.selector, ANN));
+        appoint(list(BOB, ANN));
+        vm.assertEq(tasks.isMiner(1, BOB), false, "a refused call appoints nobody");
+        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, BOB));
+        revoke(list(ANN, BOB));
+        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, ANN));
+        revoke(list(ANN, ANN));
+        roles(OWNER, 1);
+    }
+
+    function testFuzz_only_the_owner_appoints(address sender) public {
+        vm.assume(sender != OWNER);
+        propose(3, 0, 20);
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, ANN);
+        appoint(list(BOB));
+        bytes memory reason = abi.encodeWithSelector(ITrainingTask.NotOwner.selector, sender);
+        vm.startPrank(sender);
+        refused(reason);
+        tasks.appointAggregator(1, sender);
+        refused(reason);
+        tasks.appointMiners(1, list(sender));
+        refused(reason);
+        tasks.revokeMiners(1, list(BOB));
+        vm.stopPrank();
+        roles(ANN, 1);
+    }
+
+    function testFuzz_only_the_aggregator_publishes(address sender, address aggregator) public {
+        vm.assume(aggregator != address(0));
+        propose(3, 0, 20);
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, aggregator);
+        bool right = sender == aggregator;
+        if (!right) {
+            refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, sender));
+        }
+        vm.prank(sender);
+        tasks.publishAggregate(1, 1, CID2, "r", list(), CID);
+        (,,,, uint32 ended,,,,,,) = tasks.getTask(1);
+        vm.assertEq(ended, right ? 1 : 0, "rounds that ended");
+    }
+
+    function testFuzz_the_number_of_miners_is_how_many_are_left(uint8 size, uint8 gone) public {
+        propose(3, 0, 20);
+        uint256 number = bound(size, 0, 40);
+        uint256 fewer = bound(gone, 0, number);
+        appoint(crowd(number));
+        revoke(crowd(fewer));
+        // forge-lint: disable-next-line(unsafe-typecast) - at most 40
+        roles(OWNER, uint32(number - fewer));
+        for (uint256 i = 0; i < number; ++i) {
+            vm.assertEq(tasks.isMiner(1, crowd(number)[i]), i >= fewer, "miner");
+        }
+    }
+
+    function test_the_admin_decides_who_proposes_tasks_with_rewards() public {
+        vm.assertEq(token.PROPOSER_ROLE(), PROPOSER, "role");
+        vm.assertEq(token.hasRole(PROPOSER, address(0)), true, "open at first");
+        vm.assertEq(token.hasRole(PROPOSER, ADMIN), true, "the admin");
+        vm.prank(ADMIN);
+        token.revokeRole(PROPOSER, address(0));
+        refused(abi.encodeWithSelector(ITrainingTask.NotProposer.selector, EVE));
+        vm.prank(EVE);
+        tasks.propose("m", CID, 1, 0, 1, CID);
+        vm.prank(EVE);
+        tasks.propose("m", CID, 1, 0, 0, CID);
+        vm.prank(ADMIN);
+        token.grantRole(PROPOSER, OWNER);
+        propose(1, 0, 20);
+        vm.assertEq(tasks.taskCount(), 2, "tasks");
+    }
+}

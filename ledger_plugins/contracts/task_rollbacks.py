@@ -1,0 +1,136 @@
+"""TrainingTask's façade: roles, checkpoints and rollbacks."""
+
+from collections.abc import Sequence
+
+from ..accounts import Account
+from ..base import Event, Receipt
+from .facade import Facade
+from .rollback_records import Checkpoint, MinersChange, Roles, Rollback, RollbackVote
+from .training_records import MILLION, cid_text
+from .update_calls import accuracy_to_ppm
+
+__all__ = ["TaskRollbacks"]
+
+
+class TaskRollbacks(Facade):
+    """Who may do what in a task, and how it goes back to an earlier model."""
+
+    contract = "TrainingTask"
+
+    def appoint_aggregator(self, account: Account, *, task: int, aggregator: str) -> Receipt:
+        """Let `aggregator` publish the task's rounds, and nobody else; `account` is the owner."""
+        return self._send(account, "appointAggregator", task, aggregator)
+
+    def appoint_miners(self, account: Account, *, task: int, miners: Sequence[str]) -> Receipt:
+        """Make accounts miners, at most 256 a call; `account` is the owner."""
+        return self._send(account, "appointMiners", task, list(miners))
+
+    def revoke_miners(self, account: Account, *, task: int, miners: Sequence[str]) -> Receipt:
+        """Take accounts off the miners, at most 256 a call, and make all votes void."""
+        return self._send(account, "revokeMiners", task, list(miners))
+
+    def record_checkpoint(
+        self,
+        account: Account,
+        *,
+        task: int,
+        round: int,  # noqa: A002 - the ledger's word
+        accuracy: float,
+    ) -> Receipt:
+        """Make the task's newest model a checkpoint.
+
+        Args:
+            account: the owner or the aggregator.
+            task: the task's number.
+            round: the newest round that ended; 0 for the initial model.
+            accuracy: of that model, a fraction from 0 to 1, kept in steps of a millionth.
+        """
+        return self._send(account, "recordCheckpoint", task, round, accuracy_to_ppm(accuracy))
+
+    def rollback(
+        self,
+        account: Account,
+        *,
+        task: int,
+        round: int,  # noqa: A002 - the ledger's word
+        to_round: int,
+    ) -> Receipt:
+        """End the open round with a checkpoint's model; what was submitted to it is void.
+
+        Args:
+            account: the task's owner.
+            task: the task's number.
+            round: the open round.
+            to_round: the checkpoint's round.
+        """
+        return self._send(account, "rollback", task, round, to_round)
+
+    def vote_rollback(
+        self,
+        account: Account,
+        *,
+        task: int,
+        round: int,  # noqa: A002 - the ledger's word
+        to_round: int,
+    ) -> Receipt:
+        """Vote for a rollback, in place of an earlier vote; it happens with the vote that decides.
+
+        Args:
+            account: a miner of the task.
+            task: the task's number.
+            round: the open round.
+            to_round: the checkpoint's round.
+        """
+        return self._send(account, "voteRollback", task, round, to_round)
+
+    def roles(self, task: int) -> Roles:
+        """Return a task's roles; ContractError `UnknownTask` when there is no such task."""
+        return Roles(*self._call("getRoles", task))
+
+    def is_miner(self, task: int, account: str) -> bool:
+        """Tell whether an account is a miner of a task now."""
+        return bool(self._call("isMiner", task, account))
+
+    def checkpoint(self, task: int, round: int) -> tuple[str, float]:  # noqa: A002 - the ledger's word
+        """Return a checkpoint's CID and accuracy; ContractError when there is none."""
+        cid, accuracy = self._call("getCheckpoint", task, round)
+        return cid_text(cid), accuracy / MILLION
+
+    def rollback_votes(self, task: int, to_round: int) -> int:
+        """Return how many miners want the open round to end with this checkpoint."""
+        return int(self._call("getRollbackVotes", task, to_round))
+
+    def miner_changes(
+        self, task: int, *, since: int = 0, until: int | None = None
+    ) -> list[MinersChange]:
+        """Return who became a miner, or ceased to be one, in ledger order."""
+        events = [
+            event
+            for name in ("MinersAppointed", "MinersRevoked")
+            for event in self._events(name, task, since, until)
+        ]
+        events.sort(key=lambda event: (event.block, event.position))
+        return [MinersChange.from_event(event) for event in events]
+
+    def checkpoints(
+        self, task: int, *, since: int = 0, until: int | None = None
+    ) -> list[Checkpoint]:
+        """Return a task's checkpoints, oldest first."""
+        events = self._events("CheckpointRecorded", task, since, until)
+        return [Checkpoint.from_event(event) for event in events]
+
+    def rollback_ballots(
+        self, task: int, *, since: int = 0, until: int | None = None
+    ) -> list[RollbackVote]:
+        """Return all votes on rollbacks in ledger order, void ones as well."""
+        events = self._events("RollbackVoted", task, since, until)
+        return [RollbackVote.from_event(event) for event in events]
+
+    def rollbacks(self, task: int, *, since: int = 0, until: int | None = None) -> list[Rollback]:
+        """Return the rounds that were rolled back, in order."""
+        events = self._events("RolledBack", task, since, until)
+        return [Rollback.from_event(event) for event in events]
+
+    def _events(self, name: str, task: int, since: int, until: int | None) -> list[Event]:
+        found = self.ledger.events(self.contract, name, since=since, until=until)
+        return [event for event in found if event.arguments["task"] == task]

@@ -1,0 +1,102 @@
+"""The audit of rollbacks: who was entitled to them, and to which model they go back.
+
+A rollback is the owner's, or that of more than half of the task's miners. Appointments, revocations
+and votes are all on the ledger, so anyone can count again.
+"""
+
+from collections.abc import Mapping
+
+from fedledger.errors import AuditError
+
+from ..ledger_plugins.accounts import decode_transaction
+from ..ledger_plugins.contracts import (
+    Checkpoint,
+    MinersChange,
+    Rollback,
+    RollbackVote,
+    Task,
+    TrainingTask,
+)
+
+__all__ = ["Recount"]
+
+
+class Recount:
+    """A task's miners, their votes and its checkpoints, followed through the ledger.
+
+    Args:
+        contract: the contract on its ledger.
+        task: the task.
+    """
+
+    def __init__(self, contract: TrainingTask, task: Task) -> None:
+        self._ledger = contract.ledger
+        self._owner = task.owner
+        self._events: list[MinersChange | Checkpoint | RollbackVote] = [
+            *contract.miner_changes(task.id),
+            *contract.checkpoints(task.id),
+            *contract.rollback_ballots(task.id),
+        ]
+        self._events.sort(key=lambda event: (event.block, event.position), reverse=True)
+        self._miners: set[str] = set()
+        self._checkpoints: dict[int, Checkpoint] = {}
+        self._votes: dict[str, RollbackVote] = {}
+
+    def check(self, rollback: Rollback, models: Mapping[int, str], before: str) -> None:
+        """Check one rollback; they come in ledger order.
+
+        Args:
+            rollback: what the ledger says.
+            models: CID of the model that each round ended with, and of the initial one as 0.
+            before: CID of the model that the rolled back round began with.
+
+        Raises:
+            AuditError: it does not follow, and why.
+        """
+        self._follow(rollback)
+        found = self._checkpoints.get(rollback.to_round)
+        if found is None or rollback.to_round >= rollback.round:
+            raise AuditError(f"round {rollback.to_round} was no checkpoint to go back to")
+        if not rollback.cid == found.cid == models[rollback.to_round]:
+            raise AuditError(f"the model is not the one that round {rollback.to_round} ended with")
+        if rollback.cid == before:
+            raise AuditError("the rollback changed no model")
+        if not rollback.votes:
+            if self._signer(rollback.transaction) != self._owner:
+                raise AuditError("the rollback is neither the owner's nor the miners'")
+            return
+        agreed = [
+            vote.miner
+            for vote in self._votes.values()
+            if (vote.round, vote.to_round) == (rollback.round, rollback.to_round)
+        ]
+        if len(agreed) != rollback.votes or 2 * len(agreed) <= len(self._miners):
+            raise AuditError(
+                f"{len(agreed)} of {len(self._miners)} miners voted for the rollback, "
+                f"the ledger says {rollback.votes}; more than half are needed"
+            )
+
+    def _follow(self, rollback: Rollback) -> None:
+        """Take in what happened on the ledger before a rollback."""
+        until = (rollback.block, rollback.position)
+        while self._events and (self._events[-1].block, self._events[-1].position) < until:
+            event = self._events.pop()
+            if isinstance(event, Checkpoint):
+                self._checkpoints.setdefault(event.round, event)
+            elif isinstance(event, RollbackVote):
+                self._count(event)
+            elif event.appointed:
+                self._miners.update(event.miners)
+            else:
+                self._miners.difference_update(event.miners)
+                self._votes.clear()
+
+    def _count(self, vote: RollbackVote) -> None:
+        if vote.miner not in self._miners:
+            raise AuditError(f"{vote.miner} voted for a rollback but was no miner")
+        if self._signer(vote.transaction) != vote.miner:
+            raise AuditError(f"{vote.miner} did not sign its vote for a rollback")
+        self._votes[vote.miner] = vote  # its last one counts
+
+    def _signer(self, transaction: str) -> str:
+        return decode_transaction(self._ledger.transaction(transaction).raw).sender

@@ -1,0 +1,113 @@
+"""The compiled contracts and their twins side by side, taking the same calls."""
+
+from fedledger.errors import ContractError
+from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
+from fedledger.ledger_plugins.contracts import abi
+from fedledger.ledger_plugins.contracts.twins.stake_token import (
+    DEFAULT_ADMIN_ROLE,
+    MINTER_ROLE,
+    PROPOSER_ROLE,
+)
+
+from .evm import TwinBench
+
+__all__ = ["CID", "CID2", "TASKS", "TOKEN", "TOP", "Both", "errors"]
+
+CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
+TOP = (1 << 256) - 1
+TOKEN, TASKS = "StakeToken", "TrainingTask"
+
+
+class Both:
+    """The EVM and the twins, which have to agree on everything.
+
+    Args:
+        evm: a bench right after its deployment.
+    """
+
+    def __init__(self, evm):
+        self.evm = evm
+        self.twins = TwinBench(evm.people[0], evm.addresses)
+        self.admin, self.owner, self.ann, self.bob, self.eve = evm.people[:5]
+        self.people = [*evm.people[:5], *evm.addresses.values()]
+        self.seen = set()
+        self.pairs = set()
+
+    def send(self, sender, contract, function, *args, later=1):
+        """Send a call to both; return (result, events) or the ContractError, the same from both."""
+        said, refused = self._said(
+            lambda: self.evm.send(sender, contract, function, *args, later=later)
+        )
+        expected = self._said(
+            lambda: self.twins.send(sender, contract, function, *args, now=self.evm.now)
+        )
+        assert (said, refused) == expected
+        self.seen.add((contract, "function", function))
+        if refused:
+            self.seen.add((refused[0], "error", refused[1]))
+            return refused
+        self.seen |= {(source, "event", name) for source, name, _ in said[1]}
+        if function == "approve":
+            self.pairs.add((sender, args[0]))
+        return said
+
+    def step(self, sender, contract, function, *args):
+        """Send a call, then compare the token, or the task that the call is about."""
+        self.send(sender, contract, function, *args)
+        if contract == TOKEN:
+            self.compare_token()
+        else:
+            newest = self.view(TASKS, "taskCount")
+            self.compare_task(newest if function == "propose" else args[0])
+
+    def view(self, contract, function, *args):
+        """Ask both for a view; return the answer or the error, the same from both."""
+        answer = self._said(lambda: self.evm.view(contract, function, *args))
+        assert answer == self._said(lambda: self.twins.view(contract, function, *args))
+        self.seen.add((contract, "function", function))
+        if answer[1]:
+            self.seen.add((answer[1][0], "error", answer[1][1]))
+        return answer[1] or answer[0]
+
+    def compare(self):
+        """Compare everything that can be looked at."""
+        self.compare_token()
+        for task in range(self.view(TASKS, "taskCount") + 2):
+            self.compare_task(task)
+
+    def compare_token(self):
+        """Compare balances, supply, allowances and roles; conserve tokens."""
+        balances = [self.view(TOKEN, "balanceOf", who) for who in self.people]
+        assert sum(balances) == self.view(TOKEN, "totalSupply")
+        for owner, spender in self.pairs:
+            self.view(TOKEN, "allowance", owner, spender)
+        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE):
+            for who in (self.admin, self.eve, self.evm.addresses[TASKS], ZERO_ADDRESS):
+                self.view(TOKEN, "hasRole", role, who)
+
+    def compare_task(self, task):
+        """Compare a task with its roles, submissions, checkpoints and votes."""
+        about = self.view(TASKS, "getTask", task)
+        ended = about[4] if len(about) > 3 else 0  # a refusal has three parts
+        for number in range(ended + 2):
+            for client in self.people[2:5]:
+                self.view(TASKS, "getSubmission", task, number, client)
+            self.view(TASKS, "getCheckpoint", task, number)
+            self.view(TASKS, "getRollbackVotes", task, number)
+        self.view(TASKS, "getRoles", task)
+        for who in self.people[1:5]:
+            self.view(TASKS, "isMiner", task, who)
+
+    @staticmethod
+    def _said(ask):
+        try:
+            return ask(), None
+        except ContractError as error:
+            return None, (error.contract, error.error, error.arguments)
+
+
+def errors(contract, *expected):
+    """Return what `send` returns for a refusal."""
+    name, *values = expected
+    inputs = abi.error_inputs(contract, name)
+    return contract, name, dict(zip((one.name for one in inputs), values, strict=True))
