@@ -125,9 +125,9 @@ class TransactionRefused(LedgerError):
     """The ledger refused a transaction before executing it (clause L1).
 
     Attributes:
-        reason: a short code: "signature", "nonce", "chain", "contract", "value", "replay", and where
-            calls cost something "fee" (its cap is below the base fee), "funds" (its sender cannot
-            pay), "gas" (its gas limit is too low) and "node" (the node's own reason).
+        reason: a short code: "signature", "nonce", "chain", "contract", "value", "replay"; where
+            calls cost something also "fee" (its cap is below the base fee), "funds" (its sender
+            cannot pay), "gas" (its gas limit is too low) and "node" (the node's own reason).
     """
 
     def __init__(self, reason: str, detail: str) -> None:

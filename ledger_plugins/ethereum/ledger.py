@@ -82,7 +82,7 @@ class EthereumLedger(Ledger):
             return head
 
     def nonce(self, address: str) -> int:
-        """Return the nonce the next transaction of `address` must carry; the node's queue counts."""
+        """Return the nonce the next transaction of `address` must carry, after what waits."""
         with self._open() as node:
             checked = checksum_address(address)
             self._tracker.check()

@@ -10,7 +10,7 @@ from requests.exceptions import HTTPError, RequestException, Timeout
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from fedledger.errors import LedgerUnavailable
+from fedledger.errors import ConfigError, LedgerUnavailable
 
 from .ipc import SocketProvider
 from .url import Settings
@@ -191,7 +191,12 @@ def connect(settings: Settings) -> Node:
         ConfigError: a package is missing.
     """
     if settings.kind == "tester":
-        from .tester import local_node  # noqa: PLC0415 - py-evm is another package
+        try:
+            from .tester import local_node  # noqa: PLC0415 - py-evm is another package
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"ethereum+tester:// needs {error.name!r}: pip install 'web3[tester]'"
+            ) from error
 
         return Node(local_node(settings.address), settings.where, settings.timeout)
     if settings.kind == "ipc":

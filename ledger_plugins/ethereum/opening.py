@@ -1,6 +1,7 @@
 """Opening a ledger of this backend by its URL."""
 
 import logging
+from pathlib import Path
 
 from fedledger.errors import ConfigError
 
@@ -41,28 +42,36 @@ def open_ethereum_ledger(
     node = connect(settings)
     try:
         if settings.kind == "tester":
-            deployment, journal = _tester(node, settings, wanted), None
+            deployment, path = _tester(node, settings, wanted), None
         else:
-            path = deployment_path(settings.deployment, as_int(node.ask("eth_chainId")))
-            if not path.exists():
-                raise ConfigError(
-                    f"there is no {path}, which says where the contracts are: run "
-                    f"`fedledger deploy --rpc {settings.where}`, or name the file with "
-                    "?deployment=FILE in the ledger's URL"
-                )
-            deployment = Deployment.load(path)
-            check_deployment(node, deployment, str(path))
-            journal = None if read_only else path.with_suffix(".journal")
-        if wanted is not None and wanted != deployment.admin:
-            raise ConfigError(
-                f"admin {wanted}: the contracts have {deployment.admin or 'none'} as theirs"
-            )
+            deployment, path = _deployed(node, settings)
+        _compare(deployment, wanted)
+        journal = None if read_only or path is None else path.with_suffix(".journal")
         ledger = EthereumLedger(url, settings, node, deployment, journal, read_only=read_only)
     except BaseException:
         node.close()
         raise
     _log.info("opened chain %d at %s", deployment.chain_id, settings.where)
     return ledger
+
+
+def _deployed(node: Node, settings: Settings) -> tuple[Deployment, Path]:
+    path = deployment_path(settings.deployment, as_int(node.ask("eth_chainId")))
+    if not path.exists():
+        raise ConfigError(
+            f"there is no {path}, which says where the contracts are: run `fedledger deploy "
+            f"--rpc {settings.where}`, or name the file with ?deployment=FILE in the ledger's URL"
+        )
+    deployment = Deployment.load(path)
+    check_deployment(node, deployment, str(path))
+    return deployment, path
+
+
+def _compare(deployment: Deployment, admin: str | None) -> None:
+    if admin is not None and admin != deployment.admin:
+        raise ConfigError(
+            f"admin {admin}: the contracts have {deployment.admin or 'none'} as theirs"
+        )
 
 
 def _tester(node: Node, settings: Settings, admin: str | None) -> Deployment:

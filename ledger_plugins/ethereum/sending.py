@@ -277,7 +277,7 @@ class Sender:
         return answer
 
     def _nudge(self, hashes: Sequence[str]) -> list[str]:
-        """Send again what a node may have lost; return what another call with its nonce replaced."""
+        """Send again what a node may have lost; return what another call replaced."""
         calls = [self.journal.entries[one].transaction for one in hashes]
         self.node.ask_all([_raw(call) for call in calls])
         nonces = self._nonces({call.sender for call in calls})

@@ -8,7 +8,6 @@ block. Chains live as long as the process, by name. Their base fee is 0, so acco
 import time
 from typing import Any
 
-from eth.chains.base import MiningChain
 from eth.exceptions import Revert
 from eth_tester.backends.pyevm.main import get_default_genesis_params, setup_tester_chain
 from eth_utils.exceptions import ValidationError as InvalidTransaction
@@ -41,7 +40,7 @@ class LocalNode:
     def __init__(self) -> None:
         genesis = get_default_genesis_params({"timestamp": int(time.time()) - 1})
         keys, chain = setup_tester_chain(genesis_params={**genesis, "base_fee_per_gas": 0})
-        self._chain: MiningChain = chain
+        self._chain: Any = chain
         self._keys = {key.public_key.to_canonical_address(): key for key in keys}
         self._places: dict[bytes, tuple[int, int]] = {}
         self._ahead = 0
@@ -67,7 +66,7 @@ class LocalNode:
             for transaction in self._chain.get_canonical_block_by_number(number).transactions:
                 self._places.pop(transaction.hash, None)
         database = self._chain.chaindb
-        database._set_as_canonical_chain_head(database.db, header, bytes(32))  # type: ignore[attr-defined]  # noqa: SLF001 - as eth-tester does
+        database._set_as_canonical_chain_head(database.db, header, bytes(32))  # noqa: SLF001 - as eth-tester does
         for _ in range(depth):
             self._block = self._begin()
             self._mine(empty=True)

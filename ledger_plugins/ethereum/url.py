@@ -1,7 +1,9 @@
 """The URLs of this backend: which node, and with which settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from fedledger.errors import ConfigError, UnknownNameError
@@ -40,7 +42,7 @@ class Settings:
 def parse_url(url: str) -> Settings:
     """Read a URL: ethereum+http://host:port, ethereum+ipc:///path, ethereum+tester://name.
 
-    The query may have: deployment (a file), confirmations, timeout and wait (seconds), max_fee_gwei.
+    The query may have deployment (a file), confirmations, timeout and wait (seconds), max_fee_gwei.
 
     Raises:
         ConfigError: not such a URL, or a setting out of its range.
@@ -78,8 +80,8 @@ def _http(kind: str, url: str) -> tuple[str, str]:
     return address, where if port is None else f"{where}:{port}"
 
 
-def _options(query: str) -> dict[str, Path | float | int]:
-    options: dict[str, Path | float | int] = {}
+def _options(query: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
@@ -121,7 +123,7 @@ def _gwei(name: str, text: str) -> int:
     return max(1, int(_number(name, text) * _GWEI))
 
 
-_READ = {
+_READ: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "deployment": ("deployment", _path),
     "confirmations": ("confirmations", _count),
     "timeout": ("timeout", _number),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .codec import as_int
-from .node import Node
+from .node import Node, Request
 
 __all__ = ["await_receipts"]
 
@@ -41,7 +41,7 @@ def await_receipts(
     deadline, pause = time.monotonic() + wait, _FIRST
     while open_:
         progress = False
-        requests = [("eth_getTransactionReceipt", (one,)) for one in open_]
+        requests: list[Request] = [("eth_getTransactionReceipt", (one,)) for one in open_]
         if confirmations > 1:
             requests.append(("eth_getBlockByNumber", ("latest", False)))
         answers = node.results(requests)

@@ -43,7 +43,7 @@ class TestTester(LedgerConformance):
     def pass_time(self, seconds):
         local_node(self.name).make_request("evm_increaseTime", [round(seconds)])
 
-    def reorganise(self, ledger, depth):
+    def reorganise(self, ledger, depth):  # noqa: ARG002 - the chain is known by name
         local_node(self.name).reorganise(depth)
 
 
@@ -70,5 +70,5 @@ class TestAnvil(LedgerConformance):
         self.anvil.rpc("evm_increaseTime", round(seconds))
         self.anvil.rpc("evm_mine")
 
-    def reorganise(self, ledger, depth):
+    def reorganise(self, ledger, depth):  # noqa: ARG002 - the chain is known by name
         self.anvil.rpc("anvil_reorg", depth, [])

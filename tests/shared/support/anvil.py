@@ -1,13 +1,14 @@
 """anvil, a development node, from npm: started on a free port, stopped by who started it."""
 
+import http.client
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -68,11 +69,12 @@ class Anvil:
     def rpc(self, method: str, *params: object) -> object:
         """Return the result of a request; RuntimeError when it is refused."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)})
-        request = urllib.request.Request(
-            self.url, body.encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            said = json.loads(answer.read())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", "/", body, {"Content-Type": "application/json"})
+            said = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
         if "error" in said:
             raise RuntimeError(f"{method}: {said['error']}")
         return said["result"]
@@ -87,7 +89,7 @@ class Anvil:
         self._process.kill()
         self._process.wait(timeout=20)
 
-    def __enter__(self) -> "Anvil":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
