@@ -42,6 +42,8 @@ class EthereumLedger(Ledger):
         deployment: where the contracts are.
     """
 
+    shared = True
+
     def __init__(
         self,
         url: str,
@@ -80,6 +82,15 @@ class EthereumLedger(Ledger):
             head = head_of(_newest(node))
             self._tracker.settle(head.block)
             return head
+
+    def holds(self, block_hash: str) -> bool:
+        """Tell whether the chain has a block, by its hash."""
+        with self._open() as node:
+            found = node.ask("eth_getBlockByHash", block_hash, False)
+            if found is None:
+                return False
+            block = node.ask("eth_getBlockByNumber", found["number"], False)
+        return block is not None and bool(block["hash"] == block_hash)
 
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry, after what waits."""

@@ -114,6 +114,13 @@ class LocalNode:
             "transactions": [_hex(one.hash) for one in block.transactions],
         }
 
+    def _eth_getBlockByHash(self, block_hash: str, full: bool) -> Any:  # noqa: N802, FBT001
+        for number in range(self._newest(), -1, -1):
+            header = self._chain.get_canonical_block_header_by_number(number)
+            if _hex(header.hash) == block_hash:
+                return self._eth_getBlockByNumber(hex(number), full)
+        return None
+
     def _eth_getCode(self, address: str, number: str) -> str:  # noqa: N802
         return _hex(self._state(number).get_code(_bytes(address)))
 
