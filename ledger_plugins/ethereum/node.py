@@ -72,7 +72,7 @@ class Node:
     Args:
         provider: carries the requests.
         where: the node's name in messages.
-        timeout: seconds an answer may take, for messages.
+        timeout: seconds an answer may take; the provider keeps it.
         session: the HTTP session to close at the end.
     """
 
@@ -85,7 +85,7 @@ class Node:
     ) -> None:
         self.where = where
         self._provider = provider
-        self._timeout = timeout
+        self.timeout = timeout
         self._session = session
 
     def ask(self, method: str, *params: Any, again: bool = True) -> Any:
@@ -165,7 +165,7 @@ class Node:
             return request()
         except Timeout as error:
             raise LedgerUnavailable(
-                f"{self.where} did not answer within {self._timeout:g} seconds"
+                f"{self.where} did not answer within {self.timeout:g} seconds"
             ) from error
         except HTTPError as error:
             status = error.response.status_code if error.response is not None else "an error"

@@ -248,7 +248,8 @@ class Sender:
 
     def _submit(self, calls: list[_Call], results: dict[int, Result]) -> dict[str, Any]:
         """Hand calls to the node; return the receipts that it gives at once."""
-        if len(calls) == 1 and self._synchronous and self.chain.confirmations == 1:
+        patient = self._synchronous and self.chain.wait >= self.node.timeout
+        if len(calls) == 1 and patient and self.chain.confirmations == 1:
             answers = [self._submit_one(calls[0].transaction)]
         else:
             answers = self.node.ask_all([_raw(call.transaction) for call in calls])
@@ -266,13 +267,18 @@ class Sender:
         return receipts
 
     def _submit_one(self, transaction: SignedTransaction) -> Any:
-        """Send one call; a node with EIP-7966 answers when a block has it."""
+        """Send one call; a node with EIP-7966 answers when a block has it.
+
+        One that takes too long for that is asked again and again from then on, with pauses.
+        """
         try:
-            return self.node.ask("eth_sendRawTransactionSync", as_hex(transaction.raw))
+            return self.node.ask("eth_sendRawTransactionSync", as_hex(transaction.raw), again=False)
         except NodeRefusal as error:
-            if not (error.unknown_method or "timeout" in error.text.lower()):
+            if not (error.unknown_method or "time" in error.text.lower()):
                 return error
-            self._synchronous = not error.unknown_method
+        except LedgerUnavailable as error:
+            _log.info("%s: now asking for receipts instead", error)
+        self._synchronous = False
         (answer,) = self.node.ask_all([_raw(transaction)])
         return answer
 
