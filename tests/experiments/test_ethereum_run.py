@@ -12,14 +12,14 @@ from fedledger.ledger_plugins.ethereum import deploy
 
 from .small import small
 
-ONE_ATTACK = "attacks=['none']"
+NO_ATTACK = ("attacks=['none']", "malicious=[]")
 
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
     """The same run on the embedded chain."""
     folder = tmp_path_factory.mktemp("embedded")
-    return run_experiment(small(folder, ONE_ATTACK), out=folder, progress=False)
+    return run_experiment(small(folder, *NO_ATTACK), out=folder, progress=False)
 
 
 def models(result):
@@ -28,7 +28,7 @@ def models(result):
 
 def test_a_run_in_this_process_gives_the_same_models(tmp_path, embedded):
     """ethereum+tester:// gives the models and rules of the embedded chain, and audits them."""
-    config = small(tmp_path, ONE_ATTACK, f"ledger=ethereum+tester://{tmp_path.name}")
+    config = small(tmp_path, *NO_ATTACK, f"ledger=ethereum+tester://{tmp_path.name}")
     result = run_experiment(config, out=tmp_path, progress=False)
     assert result.passed, result.audit.verdict
     assert models(result) == models(embedded)
@@ -43,11 +43,11 @@ def test_two_runs_share_a_node_and_are_audited_apart(tmp_path, embedded, monkeyp
         url = f"ethereum+{node.url}"
         path, _, _ = deploy(url)
         assert path == tmp_path / "deployments" / "chain-31337.json"
-        config = small(tmp_path, ONE_ATTACK, f"ledger={url}")
+        config = small(tmp_path, *NO_ATTACK, f"ledger={url}")
         first = run_experiment(config, out=tmp_path, progress=False)
         assert first.passed, first.audit.verdict
         assert models(first) == models(embedded)
-        other = small(tmp_path, ONE_ATTACK, f"ledger={url}", "clients=8", "name=other")
+        other = small(tmp_path, *NO_ATTACK, f"ledger={url}", "clients=8", "name=other")
         second = run_experiment(other, out=tmp_path, progress=False)
         assert second.passed, second.audit.verdict
         again = audit_run(first.directory)
