@@ -135,7 +135,9 @@ class EthereumLedger(Ledger):
             raise LedgerUnavailable("this ledger was opened to read only")
         with self._open():
             self._tracker.check()
-            return self._sender.send_all(transactions)
+            results = self._sender.send_all(transactions)
+            self._tracker.settle(max((one.block for one in _receipts(results)), default=0))
+            return results
 
     def call(self, contract: str, function: str, *args: Any) -> Any:
         """Return a view's result on the newest block."""
@@ -222,6 +224,10 @@ class EthereumLedger(Ledger):
             if self._closed:
                 raise LedgerUnavailable("this ledger was closed")
             yield self._node
+
+
+def _receipts(results: Sequence[Result]) -> list[Receipt]:
+    return [one for one in results if isinstance(one, Receipt)]
 
 
 def _newest(node: Node) -> Any:

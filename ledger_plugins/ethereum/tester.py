@@ -6,6 +6,7 @@ block. Chains live as long as the process, by name. Their base fee is 0, so acco
 """
 
 import time
+from threading import Lock
 from typing import Any
 
 from eth.exceptions import Revert
@@ -31,7 +32,7 @@ def local_node(name: str) -> "LocalNode":
 
 
 class LocalNode:
-    """A node's requests, answered by a chain in memory; whoever uses it holds a lock.
+    """A node's requests, answered by a chain in memory; threads may share it.
 
     Attributes:
         deployment: what was deployed on it, kept here because no file outlives the chain.
@@ -44,19 +45,22 @@ class LocalNode:
         self._keys = {key.public_key.to_canonical_address(): key for key in keys}
         self._places: dict[bytes, tuple[int, int]] = {}
         self._ahead = 0
+        self._guard = Lock()
         self._block: _Block | None = None
         self.deployment: Any = None
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Answer one request; what was sent is in a block when this returns."""
-        response = self._answer(method, params)
-        self._mine()
+        with self._guard:
+            response = self._answer(method, params)
+            self._mine()
         return response
 
     def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]], /) -> list[RPCResponse]:
         """Answer requests in their order; what was sent is in one block, or more if it must be."""
-        responses = [self._answer(method, params) for method, params in requests]
-        self._mine()
+        with self._guard:
+            responses = [self._answer(method, params) for method, params in requests]
+            self._mine()
         return responses
 
     def reorganise(self, depth: int) -> None:
