@@ -10,6 +10,7 @@ from typing import Any
 from fedledger.errors import ConfigError, FedledgerError
 
 from ..ledger_plugins import LEDGERS, Head, Ledger, open_ledger, open_store
+from ..ledger_plugins.contracts import TrainingTask
 from ..strategies import RoundVerdict, audit_ledger
 from .rundir import RunDirectory
 
@@ -96,7 +97,7 @@ def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None =
     audited = []
     for entry in run.manifest.evidence:
         urls = run.url(entry.ledger), run.url(entry.store)
-        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round))
+        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, run.owner))
     return RunAudit(tuple(audited))
 
 
@@ -122,23 +123,27 @@ def _audit(
     urls: tuple[str, str],
     expected: str | None,
     on_round: OnRound | None,
+    owner: str | None = None,
 ) -> AuditedLedger:
+    """Audit a ledger; where others have tasks too, those of `owner`."""
     try:
         with _open_to_read(urls[0]) as ledger, open_store(urls[1]) as store:
-            report = audit_ledger(ledger, store, on_round=on_round)
+            tasks = TrainingTask(ledger).of(owner) if owner and ledger.shared else None
+            report = audit_ledger(ledger, store, tasks, on_round=on_round)
+            there = expected is None or ledger.holds(expected)
     except ConfigError:
         raise
     except FedledgerError as error:
         logger.info("%s cannot be audited", urls[0], exc_info=True)
         return AuditedLedger(name, False, str(error), None, (), expected is not None)
-    reason = report.reason if not report.passed else _compare(report.head, expected)
+    reason = report.reason if not report.passed else _compare(report.head, expected, there=there)
     return AuditedLedger(
         name, reason is None, reason, report.head, report.rounds, expected is not None
     )
 
 
-def _compare(head: Head | None, expected: str | None) -> str | None:
-    if expected is None or (head is not None and head.hash == expected):
+def _compare(head: Head | None, expected: str | None, *, there: bool) -> str | None:
+    if there:
         return None
     found = "has none" if head is None else f"is at block {head.block} {head.hash}"
     return f"the newest block should be {expected}, but the ledger {found}"

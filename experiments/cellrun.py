@@ -23,6 +23,7 @@ from .datasets import Dataset
 from .federation import federation_of
 from .grid import CheckedGrid
 from .results import CellResult
+from .rundir import SERVER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +32,6 @@ __all__ = ["OnRound", "run_cell"]
 
 OnRound = Callable[[int, float], None]
 """Called after each round with its number and the new model's accuracy."""
-
-_SERVER = "server"
 
 
 def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where it goes
@@ -62,7 +61,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     federation = federation_of(scenario)
     model = federation.initial_model()
     judge = _Judge(model, federation.dataset, on_round)
-    server = keys.account(_SERVER)
+    server = keys.account(SERVER)
     contract = TrainingTask(ledger)
     before = contract.find(server.address, cell.id)
     done = contract.task(before[-1]).current_round if before else 0

@@ -17,11 +17,9 @@ from .cellrun import OnRound, run_cell
 from .cells import Cell
 from .config import ExperimentConfig
 from .results import CellResult
-from .rundir import RunDirectory
+from .rundir import SECRET, RunDirectory
 
 __all__ = ["Job", "finished_cell", "log_to"]
-
-_SECRET = "simulation.secret"  # noqa: S105 - a file's name
 
 
 class Job:
@@ -35,7 +33,7 @@ class Job:
     def __init__(self, run: RunDirectory, config: ExperimentConfig) -> None:
         self._run = run
         self._config = config
-        self._keys = SimulationKeys.create(run.path / _SECRET)
+        self._keys = SimulationKeys.create(run.path / SECRET)
         self._stack = ExitStack()
         self._ledgers: dict[str, Ledger] = {}
         self._stores: dict[str, Store] = {}

@@ -28,12 +28,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedledger.errors import ConfigError, RunError
 
+from ..clients import SimulationKeys
 from ..ledger_plugins import Head
 from .config import ExperimentConfig
 from .toml_files import parse
 
-__all__ = ["Evidence", "Manifest", "RunDirectory"]
+__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory"]
 
+SECRET = "simulation.secret"  # noqa: S105 - a file's name
+SERVER = "server"
 _CONFIG = "config.toml"
 _MANIFEST = "run.json"
 _CELLS = "cells"
@@ -153,6 +156,12 @@ class RunDirectory:
             return Manifest.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
+
+    @property
+    def owner(self) -> str | None:
+        """Address of the account that owns the run's tasks, or None when its key is not here."""
+        path = self.path / SECRET
+        return SimulationKeys(path).account(SERVER).address if path.exists() else None
 
     def check_same(self, config: ExperimentConfig) -> None:
         """Refuse to continue with another config; engine and jobs may differ, results do not.

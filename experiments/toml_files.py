@@ -19,7 +19,7 @@ __all__ = ["CONFIGS", "parse", "read", "with_overrides", "with_scale"]
 CONFIGS = Path(__file__).parent / "configs"
 """Folder of the configs that come with the library."""
 
-_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*")
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://\S*")  # a name or path, or a URL
 _KEY = re.compile(r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+)*")
 
 

@@ -11,6 +11,7 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── MalformedTransaction    bytes that are no transaction, with the field
 │   ├── MalformedBlock          bytes that are no block, with the field
 │   ├── ChainCorrupted          what is on disk does not verify, with the block
+│   ├── TransactionsLost        a reorganisation took calls away that cannot be made again
 │   └── LedgerUnavailable       cannot be reached, opened or locked
 ├── StoreError
 │   ├── InvalidCid              not a CID this store computes
@@ -57,6 +58,7 @@ __all__ = [
     "StoreUnavailable",
     "TooFewUpdates",
     "TransactionRefused",
+    "TransactionsLost",
     "UnknownNameError",
     "UpdateRejected",
 ]
@@ -123,7 +125,9 @@ class TransactionRefused(LedgerError):
     """The ledger refused a transaction before executing it (clause L1).
 
     Attributes:
-        reason: a short code: "signature", "nonce", "chain", "contract", "value", "replay".
+        reason: a short code: "signature", "nonce", "chain", "contract", "value", "replay"; where
+            calls cost something also "fee" (its cap is below the base fee), "funds" (its sender
+            cannot pay), "gas" (its gas limit is too low) and "node" (the node's own reason).
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -165,6 +169,21 @@ class ChainCorrupted(LedgerError):
     def __init__(self, block: int, detail: str) -> None:
         self.block = block
         super().__init__(f"chain corrupted at block {block}: {detail}")
+
+
+class TransactionsLost(LedgerError):
+    """A reorganisation took acknowledged calls away, and they could not be made again (clause L8).
+
+    Attributes:
+        lost: hash of each such transaction to why it could not be submitted again.
+        resubmitted: hashes of those that disappeared too and are on the ledger again.
+    """
+
+    def __init__(self, lost: Mapping[str, str], resubmitted: Iterable[str] = ()) -> None:
+        self.lost = dict(lost)
+        self.resubmitted = tuple(resubmitted)
+        inside = "; ".join(f"{hash_}: {why}" for hash_, why in self.lost.items())
+        super().__init__(f"the ledger was reorganised and lost {len(self.lost)} calls: {inside}")
 
 
 class LedgerUnavailable(LedgerError):

@@ -33,8 +33,12 @@ __all__ = [
 
 LEDGERS = Registry(
     "ledger",
-    {"local": "fedledger.ledger_plugins.local:open_local_ledger"},
+    {
+        "ethereum": "fedledger.ledger_plugins.ethereum:open_ethereum_ledger",
+        "local": "fedledger.ledger_plugins.local:open_local_ledger",
+    },
     group="fedledger.ledgers",
+    extras={"ethereum": "ethereum"},
 )
 """URL scheme to the function that opens such a ledger."""
 

@@ -21,7 +21,7 @@ from fedledger.errors import AccountError, MalformedTransaction
 from .addresses import address_of_public_key
 from .base import SignedTransaction, UnsignedTransaction
 from .keystore import read_keystore, stated_address, write_new
-from .transactions import decode_transaction, recover_signer, sign_transaction
+from .transactions import decode_transaction, recover_signer, sign_creation, sign_transaction
 
 __all__ = [
     "Account",
@@ -122,6 +122,17 @@ class Account:
             CallError: a field is out of range, or the transaction would be too large.
         """
         return sign_transaction(unsigned, self._key, self.address)
+
+    def sign_creation(self, unsigned: UnsignedTransaction) -> tuple[bytes, str]:
+        """Sign the creation of a contract; see `transactions.sign_creation`.
+
+        Returns:
+            The envelope's bytes and its hash.
+
+        Raises:
+            CallError: a field is out of range, or the transaction would be too large.
+        """
+        return sign_creation(unsigned, self._key)
 
     def sign_bytes(self, message: bytes) -> bytes:
         """Sign a message that is no transaction (EIP-191, `personal_sign`); see `recover`.

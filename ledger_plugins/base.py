@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from fedledger.errors import ContractError, TransactionRefused
 
@@ -148,6 +148,9 @@ class Ledger(ABC):
     url: str
     """The URL that opens this ledger again."""
 
+    shared: ClassVar[bool] = False
+    """Whether others write it too: it may have tasks and newer blocks that are not ours."""
+
     @property
     @abstractmethod
     def chain_id(self) -> int:
@@ -232,6 +235,10 @@ class Ledger(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release files and connections; closing twice is fine."""
+
+    def holds(self, block_hash: str) -> bool:
+        """Tell whether a block noted earlier is still the newest one; where shared, still there."""
+        return self.head().hash == block_hash
 
     def prepare(self, sender: str, contract: str, function: str, *args: Any) -> UnsignedTransaction:
         """Return the transaction that `sender` has to sign to call `function`.

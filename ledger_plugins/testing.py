@@ -8,8 +8,9 @@ A backend joins with a subclass that says how it is opened; pytest finds the tes
             return lambda admin: open_ledger(f"mine://{tmp_path}/ledger", admin=admin)
 
 The factory takes the address of the account that may mint. Called again after the ledger was
-closed, it opens the same ledger with everything that was acknowledged. Clause L8, reorganisations,
-concerns ledgers that several machines write and is not part of the suite yet.
+closed, it opens the same ledger with everything that was acknowledged. A ledger whose blocks can be
+replaced says `reorganises = True` and how to bring it about (clause L8); for all others the suite
+checks that blocks stay.
 
 `pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")` before the import makes failed
 assertions show their values.
@@ -44,6 +45,13 @@ class LedgerConformance:
 
     window_seconds: ClassVar[int] = 2
     """Length of the round that the tests let close; above the backend's time between blocks."""
+
+    reorganises: ClassVar[bool] = False
+    """Whether blocks of this ledger can be replaced by others; then `reorganise` does it."""
+
+    def reorganise(self, ledger: Ledger, depth: int) -> None:
+        """Replace the ledger's newest `depth` blocks by others without our calls (clause L8)."""
+        raise NotImplementedError("a ledger that reorganises says how")
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass on the ledger's clock; waits, unless a subclass can do better."""
@@ -327,6 +335,52 @@ class LedgerConformance:
         conserved(160, 20)
         tasks.pay_rewards(admin, task=task, round=1, clients=contributors[2:])
         conserved(160, 0)
+
+    # L8: a reorganisation is noticed.
+
+    def test_l8_what_was_acknowledged_is_not_silently_lost(
+        self, ledger: Ledger, token: StakeToken, admin: Account
+    ) -> None:
+        """L8: whatever happens to the newest blocks, acknowledged calls are on the ledger, once."""
+        other = Account.create()
+        first = ledger.transact(_signed(ledger, admin, "StakeToken", "mint", other.address, 5))
+        calls = [
+            _signed(ledger, admin, "StakeToken", "mint", other.address, 1),
+            _signed(ledger, other, "StakeToken", "transfer", admin.address, 6),
+            _signed(ledger, admin, "StakeToken", "transfer", other.address, 2, ahead=1),
+        ]
+        receipts = [one for one in ledger.transact_all(calls) if isinstance(one, Receipt)]
+        assert len(receipts) == 3
+        self._replace(ledger, ledger.head().block - first.block)
+        assert (token.balance(admin.address), token.balance(other.address)) == (4, 2)
+        assert token.total_supply() == 6
+        assert [ledger.transaction(signed.hash) for signed in calls] == calls
+        assert ledger.nonce(admin.address) == calls[-1].unsigned.nonce + 1
+        events = ledger.events("StakeToken", "Transfer")
+        assert [event.transaction for event in events[1:]] == [signed.hash for signed in calls]
+        _refused(ledger, calls[0], "replay")
+        token.mint(admin, other.address, 1)
+        ledger.verify()
+
+    def test_l8_blocks_that_were_not_replaced_keep_their_receipts(
+        self, ledger: Ledger, admin: Account
+    ) -> None:
+        """L8: of what stays, block, hash and events stay as the receipts said."""
+        receipts = [
+            ledger.transact(_signed(ledger, admin, "StakeToken", "mint", admin.address, 1))
+            for _ in range(3)
+        ]
+        self._replace(ledger, ledger.head().block - receipts[1].block)
+        expected = [event for receipt in receipts[:2] for event in receipt.events]
+        until = receipts[1].block
+        assert ledger.events("StakeToken", "Transfer", until=until) == expected
+        assert len(ledger.events("StakeToken", "Transfer")) == 3
+
+    def _replace(self, ledger: Ledger, depth: int) -> None:
+        if self.reorganises:
+            before = ledger.head()
+            self.reorganise(ledger, depth)
+            assert ledger.head() != before
 
     # L9: a bounded transaction; batches otherwise.
 

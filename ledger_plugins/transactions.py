@@ -16,7 +16,14 @@ from fedledger.errors import CallError, MalformedTransaction
 from .addresses import address_from_bytes, address_of_public_key, checksum_address
 from .base import CallTerms, SignedTransaction, UnsignedTransaction
 
-__all__ = ["MAX_TRANSACTION_BYTES", "decode_transaction", "recover_signer", "sign_transaction"]
+__all__ = [
+    "MAX_TRANSACTION_BYTES",
+    "decode_transaction",
+    "encode_signed",
+    "recover_signer",
+    "sign_creation",
+    "sign_transaction",
+]
 
 MAX_TRANSACTION_BYTES = 256 * 1024
 """The largest envelope that is signed or decoded."""
@@ -49,21 +56,51 @@ def sign_transaction(
     """
     terms = replace(unsigned.terms, to=checksum_address(unsigned.terms.to))
     checked = UnsignedTransaction(terms, unsigned.nonce, bytes(unsigned.data))
+    raw = _sign(checked, key)
+    return SignedTransaction(raw, "0x" + keccak(raw).hex(), sender, checked)
+
+
+def sign_creation(unsigned: UnsignedTransaction, key: coincurve.PrivateKey) -> tuple[bytes, str]:
+    """Sign the creation of a contract, which is no call: `decode_transaction` refuses it.
+
+    Args:
+        unsigned: `data` is the contract's creation code with its arguments, `terms.to` is "".
+        key: the private key.
+
+    Returns:
+        The envelope's bytes and its hash.
+
+    Raises:
+        CallError: it names an address, a field is out of range, or the envelope is too large.
+    """
+    if unsigned.terms.to:
+        raise CallError(f"a contract is created at no address, got {unsigned.terms.to}")
+    raw = _sign(unsigned, key)
+    return raw, "0x" + keccak(raw).hex()
+
+
+def encode_signed(unsigned: UnsignedTransaction, *, r: int, s: int, parity: int) -> bytes:
+    """Return the envelope of a call and its signature, as a node hands them out in pieces.
+
+    Raises:
+        MalformedTransaction: a field that cannot be encoded.
+    """
+    payload = _payload(unsigned)
+    return _TYPE + _list(payload + _integer(parity) + _integer(r) + _integer(s))
+
+
+def _sign(unsigned: UnsignedTransaction, key: coincurve.PrivateKey) -> bytes:
     try:
-        payload = _payload(checked)
-        _check_fees(terms)
+        payload = _payload(unsigned)
+        _check_fees(unsigned.terms)
     except MalformedTransaction as error:
         raise CallError(f"cannot be signed: {error}") from error
     signature = key.sign_recoverable(keccak(_TYPE + _list(payload)), hasher=None)
-    raw = _TYPE + _list(
-        payload
-        + _integer(signature[64])
-        + _string(signature[:32].lstrip(b"\0"))
-        + _string(signature[32:64].lstrip(b"\0"))
-    )
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    raw = _TYPE + _list(payload + _integer(signature[64]) + _integer(r) + _integer(s))
     if len(raw) > MAX_TRANSACTION_BYTES:
         raise CallError(f"cannot be signed: {len(raw)} bytes, above {MAX_TRANSACTION_BYTES}")
-    return SignedTransaction(raw, "0x" + keccak(raw).hex(), sender, checked)
+    return raw
 
 
 def decode_transaction(raw: bytes) -> SignedTransaction:

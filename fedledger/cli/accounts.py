@@ -10,7 +10,7 @@ from fedledger.errors import AccountError
 
 from .options import Format, FormatOption
 
-__all__ = ["accounts"]
+__all__ = ["accounts", "password_of"]
 
 accounts = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +46,7 @@ def create(
 
     from .render import show_accounts  # noqa: PLC0415 - the same
 
-    show_accounts([create_account(name, _password(password_file))], format_)
+    show_accounts([create_account(name, password_of(password_file, new=True))], format_)
 
 
 @accounts.command("list")
@@ -59,7 +59,13 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     show_accounts(list_accounts(), format_)
 
 
-def _password(file: Path | None) -> str:
+def password_of(file: Path | None, *, new: bool) -> str:
+    """Return the password of an account, from a file, the environment or the user.
+
+    Args:
+        file: its first line is the password, or None.
+        new: whether the user, if it comes to that, types it twice.
+    """
     if file is not None:
         try:
             return file.read_text(encoding="utf-8").partition("\n")[0]
@@ -68,4 +74,4 @@ def _password(file: Path | None) -> str:
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=new))

@@ -7,6 +7,7 @@ import typer
 from .accounts import accounts
 from .audit import audit
 from .data import data
+from .deploy import deploy
 from .listing import listing
 from .run import run
 
@@ -58,5 +59,6 @@ def _top(
 app.command("run")(run)
 app.command("audit")(audit)
 app.command("list")(listing)
+app.command("deploy")(deploy)
 app.add_typer(accounts, name="account")
 app.add_typer(data, name="data")

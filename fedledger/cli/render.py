@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from fedledger.experiments.audit import AuditedLedger, RunAudit
     from fedledger.experiments.runner import RunResult
     from fedledger.ledger_plugins.accounts import AccountFile
+    from fedledger.ledger_plugins.ethereum import Deployment
     from fedledger.strategies import RoundVerdict
 
 __all__ = [
     "show_accounts",
     "show_audit",
     "show_catalogue",
+    "show_deployment",
     "show_error",
     "show_run",
     "show_verdict",
@@ -89,6 +92,20 @@ def show_accounts(accounts: Sequence["AccountFile"], form: Format) -> None:
         for account in accounts
     ]
     _show_table(plain, ("name", "address", "path"), form, "no accounts yet")
+
+
+def show_deployment(path: Path, deployment: "Deployment", form: Format, *, created: bool) -> None:
+    """Print where contracts are, the file that says so, and whether they are new."""
+    if form is Format.json:
+        said = {"path": str(path), "created": created, **deployment.model_dump(mode="json")}
+        _print_json(said)
+        return
+    console = Console()
+    done = "deployed" if created else "already deployed"
+    _line(console, f"chain {deployment.chain_id}: {done}")
+    for name, contract in deployment.contracts.items():
+        _line(console, f"{name}  {contract.address}")
+    _line(console, f"deployment: {path}")
 
 
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:

@@ -12,7 +12,16 @@ from eth_hash.auto import keccak
 
 from fedledger.errors import CallError
 
-__all__ = ["Item", "Parameter", "contract_names", "find", "find_hash", "load_abi", "names"]
+__all__ = [
+    "Item",
+    "Parameter",
+    "contract_names",
+    "find",
+    "find_hash",
+    "load_abi",
+    "load_artifact",
+    "names",
+]
 
 
 class Parameter(NamedTuple):
@@ -66,11 +75,21 @@ def load_abi(contract: str) -> list[dict[str, Any]]:
     Raises:
         CallError: unknown contract.
     """
+    abi: list[dict[str, Any]] = load_artifact(contract)["abi"]
+    return abi
+
+
+def load_artifact(contract: str) -> dict[str, Any]:
+    """Return a contract's artifact, as `contracts.build` writes it.
+
+    Raises:
+        CallError: unknown contract.
+    """
     if contract not in contract_names():
         raise _unknown("contract", contract, contract_names())
     text = files(__package__).joinpath("artifacts", f"{contract}.json").read_text("utf-8")
-    abi: list[dict[str, Any]] = json.loads(text)["abi"]
-    return abi
+    artifact: dict[str, Any] = json.loads(text)
+    return artifact
 
 
 def names(contract: str, kind: str) -> list[str]:

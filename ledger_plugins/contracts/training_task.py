@@ -169,6 +169,14 @@ class TrainingTask(TaskRollbacks):
             if (event.arguments["owner"], event.arguments["modelId"]) == (owner, model_id)
         ]
 
+    def of(self, owner: str) -> list[int]:
+        """Return the numbers of all tasks that `owner` proposed, oldest first."""
+        return [
+            event.arguments["task"]
+            for event in self.ledger.events(self.contract, "TaskProposed")
+            if event.arguments["owner"] == owner
+        ]
+
     def submissions(
         self,
         task: int,

@@ -1,7 +1,9 @@
 """The scripts in docs/examples run as a reader would run them."""
 
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -20,6 +22,30 @@ def test_anchored_fedavg(tmp_path):
     assert done.stdout.splitlines()[-1] == "[1.9980469 1.9980469 1.9980469] audit passed: True"
     assert (tmp_path / "outputs/example/chain.db").exists()
     assert len((EXAMPLES / "anchored_fedavg.py").read_text().splitlines()) <= 30
+
+
+def test_a_ledger_of_your_own_passes_the_conformance_suite(tmp_path):
+    """The example's entry point, as an installer writes it, opens memory:// and keeps L1 to L10."""
+    example = EXAMPLES / "memory_ledger"
+    project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
+    ((scheme, target),) = project["entry-points"]["fedledger.ledgers"].items()
+    installed = tmp_path / "memory_ledger-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: memory-ledger\nVersion: 1.0\n"
+    )
+    (installed / "entry_points.txt").write_text(f"[fedledger.ledgers]\n{scheme} = {target}\n")
+    path = os.pathsep.join([str(tmp_path), str(example)])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert len((example / "memory_ledger.py").read_text().splitlines()) < 100
 
 
 def test_the_readme_shows_the_example_as_it_is():

@@ -1,0 +1,84 @@
+"""Ether for senders: checked everywhere, given away on development chains."""
+
+import logging
+from collections.abc import Mapping
+
+from fedledger.errors import LedgerUnavailable
+
+from .codec import as_int
+from .developers import DEVELOPMENT_CHAINS
+from .node import Node, NodeRefusal
+from .waiting import await_receipts
+
+__all__ = ["fund", "missing"]
+
+_log = logging.getLogger(__name__)
+_ETHER = 10**18
+
+
+def missing(node: Node, needs: Mapping[str, int]) -> dict[str, int]:
+    """Return the balances of accounts that have less than they need.
+
+    Args:
+        node: the node.
+        needs: address to wei that the account's calls may cost.
+    """
+    asked = {address: need for address, need in needs.items() if need}
+    balances = node.results([("eth_getBalance", (address, "latest")) for address in asked])
+    held = dict(zip(asked, map(as_int, balances), strict=True))
+    return {address: held[address] for address, need in asked.items() if held[address] < need}
+
+
+def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> dict[str, str]:
+    """Give accounts the ether they need on a development chain, from an account of the node.
+
+    Args:
+        node: the node.
+        chain_id: its chain.
+        needs: address to wei.
+        wait: seconds the gifts may take.
+
+    Returns:
+        Address to what is wrong, for accounts that have less than they need.
+    """
+    poor = missing(node, needs)
+    if not poor:
+        return {}
+    if chain_id in DEVELOPMENT_CHAINS:
+        _give(node, {address: needs[address] for address in poor}, wait)
+        poor = missing(node, {address: needs[address] for address in poor})
+    return {
+        address: f"{address} has {held} wei on chain {chain_id}, and its calls may cost "
+        f"{needs[address]} wei: send it ether"
+        for address, held in poor.items()
+    }
+
+
+def _give(node: Node, needs: Mapping[str, int], wait: float) -> None:
+    try:
+        unlocked = node.ask("eth_accounts")
+    except NodeRefusal:
+        unlocked = []
+    if not unlocked:
+        return
+    gifts = []
+    for address, need in needs.items():
+        value = hex(max(_ETHER, 2 * need))
+        try:  # one by one: a gift is asked for once, whatever becomes of the connection
+            gifts.append(
+                node.ask(
+                    "eth_sendTransaction",
+                    {"from": unlocked[0], "to": address, "value": value},
+                    again=False,
+                )
+            )
+        except NodeRefusal as error:
+            _log.info("the node gives %s no ether: %s", address, error.text)
+    if not gifts:
+        return
+    receipts = await_receipts(node, gifts, wait)
+    if len(receipts) < len(gifts):
+        raise LedgerUnavailable(
+            f"{node.where}: ether for {len(gifts) - len(receipts)} accounts was sent but is not in "
+            f"a block after {wait:g} seconds; is the node mining?"
+        )

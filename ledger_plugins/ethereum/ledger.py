@@ -1,0 +1,237 @@
+"""The ledger of this backend: a node, the contracts on its chain, and the calls under way."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from fedledger.errors import CallError, LedgerUnavailable, MalformedTransaction
+
+from ..addresses import checksum_address
+from ..base import (
+    CallTerms,
+    Event,
+    Head,
+    Ledger,
+    Receipt,
+    SignedTransaction,
+    UnsignedTransaction,
+)
+from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
+from .codec import as_bytes, as_hex, as_int, error_of, event_of, head_of, transaction_of
+from .deploying import tip_of
+from .deployment import Deployment
+from .fees import call_terms, check_contract, fee_caps, gas_limit
+from .journal import Journal
+from .node import Node, NodeRefusal
+from .sending import Chain, Result, Sender, as_receipt
+from .tracking import Tracker
+from .url import Settings
+from .verifying import logs_between, verify_chain
+
+__all__ = ["EthereumLedger"]
+
+
+class EthereumLedger(Ledger):
+    """Contracts on an Ethereum chain, opened by `open_ethereum_ledger`; threads may share it.
+
+    Attributes:
+        url: the URL that opens it again.
+        read_only: whether it refuses transactions.
+        deployment: where the contracts are.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        node: Node,
+        deployment: Deployment,
+        journal: Path | None,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.url = url
+        self.read_only = read_only
+        self.deployment = deployment
+        self._settings = settings
+        self._node = node
+        self._addresses = deployment.addresses
+        self._names = {address: name for name, address in self._addresses.items()}
+        self._guard = RLock()
+        self._closed = False
+        self._tip = tip_of(node)
+        chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
+        kept = Journal(journal, deployment.identity)
+        self._sender = Sender(node, chain, kept)
+        self._tracker = Tracker(node, self._sender, kept)
+        self._tracker.check()
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id that every transaction on this ledger signs."""
+        return self.deployment.chain_id
+
+    def head(self) -> Head:
+        """Return the newest block."""
+        with self._open() as node:
+            self._tracker.check()
+            head = head_of(_newest(node))
+            self._tracker.settle(head.block)
+            return head
+
+    def holds(self, block_hash: str) -> bool:
+        """Tell whether the chain has a block, by its hash."""
+        with self._open() as node:
+            found = node.ask("eth_getBlockByHash", block_hash, False)
+            if found is None:
+                return False
+            block = node.ask("eth_getBlockByNumber", found["number"], False)
+        return block is not None and bool(block["hash"] == block_hash)
+
+    def nonce(self, address: str) -> int:
+        """Return the nonce the next transaction of `address` must carry, after what waits."""
+        with self._open() as node:
+            checked = checksum_address(address)
+            self._tracker.check()
+            return as_int(node.ask("eth_getTransactionCount", checked, "pending"))
+
+    def terms(self, contract: str, function: str) -> CallTerms:
+        """Return what signing a call of `function` needs, whatever its arguments will be.
+
+        Raises:
+            CallError: unknown contract or function.
+            LedgerUnavailable: the base fee is above the cap of the URL.
+        """
+        return self._terms(contract, function, None)
+
+    def prepare(self, sender: str, contract: str, function: str, *args: Any) -> UnsignedTransaction:
+        """Return the transaction to sign; its gas limit follows from the arguments."""
+        check_contract(contract, None, self._addresses)
+        data = encode_call(contract, function, *args)
+        terms = self._terms(contract, function, args)
+        return UnsignedTransaction(terms, self.nonce(sender), data)
+
+    def transact(self, transaction: SignedTransaction) -> Receipt:
+        """Execute a signed call; when this returns, a block has it, with enough blocks on it.
+
+        A call that would fail is not sent. One that LedgerUnavailable left open may be given again.
+        """
+        (result,) = self.transact_all([transaction])
+        return as_receipt(result)
+
+    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[Result]:
+        """Execute calls in order, many on the way at once.
+
+        Raises:
+            LedgerUnavailable: the node is gone, or calls are in no block in time; the journal has
+                them.
+            TransactionsLost: a reorganisation took earlier calls away.
+        """
+        if self.read_only:
+            raise LedgerUnavailable("this ledger was opened to read only")
+        with self._open():
+            self._tracker.check()
+            results = self._sender.send_all(transactions)
+            self._tracker.settle(max((one.block for one in _receipts(results)), default=0))
+            return results
+
+    def call(self, contract: str, function: str, *args: Any) -> Any:
+        """Return a view's result on the newest block."""
+        check_contract(contract, None, self._addresses)
+        data = encode_call(contract, function, *args)
+        if not is_view(contract, function):
+            raise CallError(f"{contract}.{function} is no view: send it as a transaction")
+        with self._open() as node:
+            self._tracker.check()
+            question = {"to": self._addresses[contract], "data": as_hex(data)}
+            try:
+                answer = as_bytes(node.ask("eth_call", question, "latest"))
+            except NodeRefusal as error:
+                if error.data is None:
+                    raise
+                raise error_of(contract, error.data) from error
+        return decode_result(contract, function, answer)
+
+    def events(
+        self, contract: str, event: str | None = None, *, since: int = 0, until: int | None = None
+    ) -> list[Event]:
+        """Return a contract's events in ledger order (clause L4).
+
+        Raises:
+            CallError: unknown contract or event.
+        """
+        check_contract(contract, None, self._addresses)
+        topic = None
+        if event is not None:
+            event_inputs(contract, event)
+            topic = as_hex(event_topic(contract, event))
+        with self._open() as node:
+            self._tracker.check()
+            newest = as_int(_newest(node)["number"])
+            last = newest if until is None else min(until, newest)
+            first = max(since, self.deployment.block)
+            logs = logs_between(node, [self._addresses[contract]], first, last, topic)
+        return [found for log in logs if (found := event_of(log, self._names)) is not None]
+
+    def transaction(self, transaction: str) -> SignedTransaction:
+        """Return the call with this hash, its bytes put together again; KeyError: there is none."""
+        with self._open() as node:
+            found = node.ask("eth_getTransactionByHash", transaction)
+        if found is None or found.get("blockNumber") is None:
+            raise KeyError(f"no transaction {transaction}")
+        try:
+            signed = transaction_of(found)
+        except MalformedTransaction as error:
+            raise KeyError(f"transaction {transaction} is no call of a contract") from error
+        if signed.hash != transaction:
+            raise LedgerUnavailable(
+                f"{self._node.where} sent {signed.hash} when asked for {transaction}"
+            )
+        return signed
+
+    def verify(self) -> None:
+        """Check headers, logs and the contracts' code since the deployment.
+
+        Raises:
+            ChainCorrupted: with the first block that does not verify.
+        """
+        with self._open() as node:
+            self._tracker.check()
+            verify_chain(node, self.deployment)
+
+    def close(self) -> None:
+        """Close the connection; closing twice is fine."""
+        with self._guard:
+            self._closed = True
+            self._node.close()
+
+    def _terms(self, contract: str, function: str, args: Sequence[Any] | None) -> CallTerms:
+        check_contract(contract, function, self._addresses)
+        with self._open() as node:
+            block = _newest(node)
+        cap, where = self._settings.max_fee, node.where
+        fees = fee_caps(as_int(block["baseFeePerGas"]), self._tip, cap, where)
+        gas = gas_limit(contract, function, args)
+        return call_terms(self.chain_id, self._addresses[contract], gas, block, fees)
+
+    @contextmanager
+    def _open(self) -> Iterator[Node]:
+        with self._guard:
+            if self._closed:
+                raise LedgerUnavailable("this ledger was closed")
+            yield self._node
+
+
+def _receipts(results: Sequence[Result]) -> list[Receipt]:
+    return [one for one in results if isinstance(one, Receipt)]
+
+
+def _newest(node: Node) -> Any:
+    block = node.ask("eth_getBlockByNumber", "latest", False)
+    if block is None or "baseFeePerGas" not in block:
+        raise LedgerUnavailable(f"{node.where} has no blocks with a base fee (EIP-1559)")
+    return block

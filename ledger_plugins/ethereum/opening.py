@@ -1,0 +1,84 @@
+"""Opening a ledger of this backend by its URL."""
+
+import logging
+from pathlib import Path
+
+from fedledger.errors import ConfigError
+
+from ..accounts import Account
+from ..addresses import checksum_address
+from .codec import as_int
+from .deploying import create_contracts
+from .deployment import Deployment, check_deployment, deployment_path
+from .ledger import EthereumLedger
+from .node import Node, connect
+from .url import Settings, parse_url
+
+__all__ = ["open_ethereum_ledger"]
+
+_log = logging.getLogger(__name__)
+
+
+def open_ethereum_ledger(
+    url: str, *, admin: str | None = None, read_only: bool = False
+) -> EthereumLedger:
+    """Open the contracts on a chain.
+
+    Args:
+        url: "ethereum+http://127.0.0.1:8545", "ethereum+ipc:///path" or "ethereum+tester://name",
+            with settings in its query: deployment, confirmations, timeout, wait, max_fee_gwei.
+        admin: who may mint and appoint; fixed when the contracts are created. The tester's are
+            created when its chain is first opened, all others by `fedledger deploy`.
+        read_only: refuse transactions, and leave the calls under way to others.
+
+    Raises:
+        ConfigError: the URL or a setting is wrong, no deployment is there, or it is about another
+            chain or admin.
+        LedgerUnavailable: the node cannot be reached, or a contract is not where it should be.
+        TransactionsLost: calls that an earlier process had acknowledged are gone for good.
+    """
+    settings = parse_url(url)
+    wanted = checksum_address(admin) if admin else None
+    node = connect(settings)
+    try:
+        if settings.kind == "tester":
+            deployment, path = _tester(node, settings, wanted), None
+        else:
+            deployment, path = _deployed(node, settings)
+        _compare(deployment, wanted)
+        journal = None if read_only or path is None else path.with_suffix(".journal")
+        ledger = EthereumLedger(url, settings, node, deployment, journal, read_only=read_only)
+    except BaseException:
+        node.close()
+        raise
+    _log.info("opened chain %d at %s", deployment.chain_id, settings.where)
+    return ledger
+
+
+def _deployed(node: Node, settings: Settings) -> tuple[Deployment, Path]:
+    path = deployment_path(settings.deployment, as_int(node.ask("eth_chainId")))
+    if not path.exists():
+        raise ConfigError(
+            f"there is no {path}, which says where the contracts are: run `fedledger deploy "
+            f"--rpc {settings.where}`, or name the file with ?deployment=FILE in the ledger's URL"
+        )
+    deployment = Deployment.load(path)
+    check_deployment(node, deployment, str(path))
+    return deployment, path
+
+
+def _compare(deployment: Deployment, admin: str | None) -> None:
+    if admin is not None and admin != deployment.admin:
+        raise ConfigError(
+            f"admin {admin}: the contracts have {deployment.admin or 'none'} as theirs"
+        )
+
+
+def _tester(node: Node, settings: Settings, admin: str | None) -> Deployment:
+    from .tester import local_node  # noqa: PLC0415 - py-evm is another package
+
+    chain = local_node(settings.address)
+    if chain.deployment is None:
+        chain.deployment = create_contracts(node, settings, Account.create(), admin)
+    deployment: Deployment = chain.deployment
+    return deployment
