@@ -46,6 +46,15 @@ def deploy(
             show_default=False,
         ),
     ] = None,
+    proposer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Who besides the admin may propose tasks; repeatable. Default: everybody, and "
+            "then tokens mean only what the tasks behind them are worth.",
+            show_default=False,
+        ),
+    ] = None,
     deployment: Annotated[
         Path | None,
         typer.Option(
@@ -79,5 +88,7 @@ def deploy(
     if deployment is not None:
         url += f"{'&' if '?' in url else '?'}deployment={quote(str(deployment))}"
     signer = load_account(account, password_of(password_file, new=False)) if account else None
-    path, found, created = ethereum.deploy(url, account=signer, admin=admin, anew=anew)
+    path, found, created = ethereum.deploy(
+        url, account=signer, admin=admin, proposers=proposer or (), anew=anew
+    )
     show_deployment(path, found, format_, created=created)

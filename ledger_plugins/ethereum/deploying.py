@@ -39,6 +39,7 @@ def deploy(
     *,
     account: Account | None = None,
     admin: str | None = None,
+    proposers: Sequence[str] = (),
     anew: bool = False,
 ) -> tuple[Path, Deployment, bool]:
     """Create the contracts and write where they are; once for each chain.
@@ -47,6 +48,7 @@ def deploy(
         url: the node, as `open_ledger` takes it; `?deployment=` chooses the file.
         account: who creates them and pays; on a development chain a new account by default.
         admin: who may mint and appoint; None: nobody, ever.
+        proposers: who besides the admin may propose tasks; none given: everybody.
         anew: create new contracts even when those of the file are all right.
 
     Returns:
@@ -81,7 +83,9 @@ def deploy(
                 f"chain {chain_id} is no development chain: an account has to pay for the "
                 "contracts, give one with --account"
             )
-        deployment = create_contracts(node, settings, account or Account.create(), wanted)
+        deployment = create_contracts(
+            node, settings, account or Account.create(), wanted, proposers
+        )
     finally:
         node.close()
     deployment.save(path)
@@ -89,7 +93,11 @@ def deploy(
 
 
 def create_contracts(
-    node: Node, settings: Settings, account: Account, admin: str | None
+    node: Node,
+    settings: Settings,
+    account: Account,
+    admin: str | None,
+    proposers: Sequence[str] = (),
 ) -> Deployment:
     """Create every contract, one transaction each, and return where they are.
 
@@ -114,9 +122,14 @@ def create_contracts(
     if problem:
         raise LedgerUnavailable(problem[account.address])
     addresses = {name: _address(account.address, first + at) for at, name in enumerate(names)}
+    known = {
+        "admin": admin or ZERO_ADDRESS,
+        "minters": [addresses[minter] for minter in _MINTERS],
+        "proposers": [checksum_address(one) for one in proposers] or [ZERO_ADDRESS],
+    }
     signed, created = [], {}
     for at, name in enumerate(names):
-        arguments = _arguments(name, addresses, admin)
+        arguments = _arguments(name, addresses, known)
         code = as_bytes(load_artifact(name)["bytecode"]) + arguments
         terms = CallTerms(chain, "", gas, *caps)
         raw, hash_ = account.sign_creation(UnsignedTransaction(terms, first + at, code))
@@ -170,8 +183,8 @@ def _create(
     return [as_int(receipt["blockNumber"]) for receipt in receipts.values()]
 
 
-def _arguments(contract: str, addresses: Mapping[str, str], admin: str | None) -> bytes:
-    """Return a constructor's arguments, found by what its parameters are called and are.
+def _arguments(contract: str, addresses: Mapping[str, str], known: Mapping[str, Any]) -> bytes:
+    """Return a constructor's arguments: other contracts' addresses by type, the rest by name.
 
     Raises:
         ConfigError: one that nobody knows.
@@ -181,20 +194,21 @@ def _arguments(contract: str, addresses: Mapping[str, str], admin: str | None) -
     for entry in load_artifact(contract)["abi"]:
         for parameter in entry["inputs"] if entry["type"] == "constructor" else ():
             kinds.append(parameter["type"])
-            values.append(_argument(contract, parameter, addresses, admin))
+            values.append(_argument(contract, parameter, addresses, known))
     return encode(kinds, values)
 
 
 def _argument(
-    contract: str, parameter: Mapping[str, Any], addresses: Mapping[str, str], admin: str | None
+    contract: str,
+    parameter: Mapping[str, Any],
+    addresses: Mapping[str, str],
+    known: Mapping[str, Any],
 ) -> Any:
     kind = str(parameter.get("internalType", "")).removeprefix("contract ")
     if kind.removeprefix("I") in addresses:
         return addresses[kind.removeprefix("I")]
-    if parameter["name"] == "admin":
-        return admin or ZERO_ADDRESS
-    if parameter["name"] == "minters":
-        return [addresses[name] for name in _MINTERS]
+    if parameter["name"] in known:
+        return known[parameter["name"]]
     raise ConfigError(
         f"{contract} cannot be created: nobody knows its argument {json.dumps(parameter)}"
     )

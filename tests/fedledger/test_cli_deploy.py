@@ -6,8 +6,11 @@ from support.anvil import Anvil
 
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import create_account
+from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 
 from .test_cli import PASSWORD, fedledger
+
+FRIEND = "0x" + "11" * 20
 
 
 def test_deploy_puts_the_contracts_on_a_chain_once(tmp_path):
@@ -41,11 +44,19 @@ def test_deploy_pays_with_an_account_of_the_keystore(tmp_path):
         assert poor.returncode == 2
         assert f"{account.address} has 0 wei on chain 4242" in poor.stderr
         node.rpc("anvil_setBalance", account.address, hex(10**18))
-        rich = fedledger(*arguments, "--account", "payer", "--admin", account.address, **home)
+        roles = ("--admin", account.address, "--proposer", FRIEND)
+        rich = fedledger(*arguments, "--account", "payer", *roles, **home)
         assert rich.returncode == 0, rich.stderr
         assert "TrainingTask  0x" in rich.stdout
         written = json.loads((tmp_path / "chain.json").read_text())
         assert written["deployer"] == written["admin"] == account.address
+        with open_ledger(f"ethereum+{node.url}?deployment={tmp_path}/chain.json") as ledger:
+            role = ledger.call("StakeToken", "PROPOSER_ROLE")
+            may = [
+                ledger.call("StakeToken", "hasRole", role, who)
+                for who in (account.address, FRIEND, ZERO_ADDRESS)
+            ]
+        assert may == [True, True, False]
 
 
 def test_a_node_that_is_not_there_is_one_line(tmp_path):

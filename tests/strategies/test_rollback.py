@@ -12,6 +12,7 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import audit_ledger, documents
 from fedledger.strategies.anchor import Anchor
 from fedledger.strategies.documents import Evidence
+from fedledger.strategies.election import Electorate
 from fedledger.strategies.selection import Beacon, check_reveal
 
 
@@ -295,3 +296,31 @@ def test_values_of_the_beacon_can_be_skipped():
     for skipped in (0, 1, 3):
         with pytest.raises(AuditError, match="does not hash"):
             check_reveal(beacon.reveal(3), beacon.commitment, skipped)
+
+
+def test_an_election_that_a_rollback_voids_is_forgotten(federation, monkeypatch):
+    """Rolled back after its votes, a round leaves no trace in who agreed how often."""
+    known = []
+    elect, publish = Electorate.elect, Anchor.publish
+
+    def electing(electorate, votes):
+        known.append([electorate.agreement(miner) for miner in votes])
+        return elect(electorate, votes)
+
+    def too_late(anchor, *args, **given):
+        if anchor.opened.current_round == 2:
+            roll_back(federation, 3, 1)
+        publish(anchor, *args, **given)
+
+    monkeypatch.setattr(Electorate, "elect", electing)
+    hook = after(r1=lambda: checkpoint(federation, 1))
+    strategy = federation.pofl(selection="election")
+    app = make_app(lies={1: lambda loss: -loss})
+    with monkeypatch.context() as patch:
+        patch.setattr(Anchor, "publish", too_late)
+        result = federation.run(strategy, app, rounds=5, evaluate_fn=hook)
+    last = known[-1]
+    report = check_end(federation, result, 5)
+    assert rounds_of(report) == [(1, False), (2, False), (3, True), (4, False), (5, False)]
+    assert known[-1] == last
+    assert last[1] < 0 < last[0]
