@@ -431,7 +431,7 @@ def test_a_crash_around_sending_executes_a_call_once(ledger, url, tmp_path, admi
         [sys.executable, "-c", CRASH, url, call.raw.hex(), when],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
