@@ -1,0 +1,36 @@
+"""The benchmarks of sweeps and ledgers: they measure what they say, in both formats."""
+
+import json
+
+from fedledger.experiments.benchmarks import ledger, sweep
+from fedledger.experiments.config import Training
+
+
+def test_a_plain_loop_and_a_sweep_end_with_the_same_model():
+    """Both train on the same batches, so only the sums of an average may round differently."""
+    training = Training(epochs=2, batch_size=20, learning_rate=0.1)
+    found = sweep.measure_sweep(dataset="digits", clients=4, rounds=2, training=training)
+    assert found.images == 2 * 2 * 1437
+    assert found.largest_gap < 1e-6
+    assert found.share("inprocess") == found.plain_s / found.ours_s["inprocess"]
+
+
+def test_the_sweeps_numbers_are_there_for_people_and_programs(capsys):
+    """The table has a line each; JSON has every number."""
+    small = ["--dataset", "digits", "--clients", "2", "--rounds", "1", "--width", "2"]
+    assert sweep.main([*small, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert 0 < document["share"]["inprocess"]
+    assert sweep.main(small) == 0
+    assert "plain PyTorch loop" in capsys.readouterr().out
+
+
+def test_a_ledger_is_timed_call_by_call_together_and_from_its_file(monkeypatch):
+    """Rates are of acknowledged calls; a chain is opened and verified."""
+    monkeypatch.setattr("fedledger.ledger_plugins.local.ledger.SNAPSHOT_AFTER", 500)
+    found = ledger.measure_ledgers(transactions=500, seconds=0.01)
+    assert found.single["embedded"] > 0
+    assert found.together["embedded"] > 0
+    assert min(found.block_s, found.open_s, found.verify_s) > 0
+    assert found.open_s < found.verify_s
+    assert "one at a time" in ledger.as_table(found).columns[1].header
