@@ -19,7 +19,7 @@ from .rows import Rows, Vector
 
 __all__ = ["mean_of_middle", "mean_of_nearest"]
 
-_TILE_VALUES = 10 * 1024  # 40 KiB of float32
+_TILE_VALUES = 7 * 1024  # 28 KiB of float32, which fit into the smallest first cache in use
 _PIECE = 1 << 16
 _LARGEST = np.finfo(np.float32).max  # what missing rows hold: they sort last
 
@@ -175,6 +175,9 @@ def _slide(  # noqa: PLR0917 - compiled code calls it by position
     The values kept are neighbours in the sorted order: a window that starts at the smallest
     `count` and moves up by one as long as the value it takes in is nearer to the median than the
     one it loses. So each step writes the nearer of rows k and k + count to row k + count.
+
+    The higher one is nearer if both add to less than twice the median. Rounding to float32 keeps
+    the order of two sums or makes them equal; only where it did, float64 decides.
     """
     builder = lanes.builder
     half = lanes.splat(lanes.double, 0.5)
@@ -183,16 +186,24 @@ def _slide(  # noqa: PLR0917 - compiled code calls it by position
         for middle in (builder.sub(n, INDEX(1)), n)
     )
     with lanes.steps(row) as at:
-        pair = [lanes.widen(lanes.load(builder.add(middle, at))) for middle in (below, above)]
-        median = builder.fmul(builder.fadd(*pair), half)
+        pair = [lanes.load(builder.add(middle, at)) for middle in (below, above)]
+        twice = builder.fadd(*pair)
+        median = builder.fmul(builder.fadd(*map(lanes.widen, pair)), half)
         with lanes.loop(slides) as k:
             lost = builder.add(builder.add(tile, at), builder.mul(k, row))
             taken = builder.add(lost, builder.mul(count, row))
             low, high = lanes.load(lost), lanes.load(taken)
-            down = builder.fsub(median, lanes.widen(low))
-            up = builder.fsub(lanes.widen(high), median)
-            nearer = builder.fcmp_ordered("<", up, down)
+            both = builder.fadd(low, high)
+            nearer = builder.fcmp_ordered("<", both, twice)
             lanes.store(builder.select(nearer, high, low), taken)
+            differs = builder.fcmp_ordered("!=", both, twice)
+            same = builder.fcmp_ordered("==", low, high)
+            with lanes.unless_all(builder.or_(differs, same)):
+                down = builder.fsub(median, lanes.widen(low))
+                up = builder.fsub(lanes.widen(high), median)
+                exact = builder.fcmp_ordered("<", up, down)
+                nearer = builder.select(differs, nearer, exact)
+                lanes.store(builder.select(nearer, high, low), taken)
 
 
 @emitted(types.void, *[types.int64] * 4)

@@ -1,12 +1,17 @@
 """Squared Euclidean distances between all rows, read in place, the same bits on every machine.
 
-All pairs are taken of a tile of some thousand coordinates, copied into the cache once.
-Differences are taken first and squared after, so a part that all rows share cancels exactly as it
-does in the definition, and no reference row is needed. Coordinate k of a segment goes to lane
-k mod 16; a lane adds 12 float32 squares at a time, 3 such sums are added in float32, and from there
-on everything is float64. With the rounding of the difference this bounds the relative error by
-16 · 2⁻²⁴ < 10⁻⁶; it is about 10⁻⁹ in practice, where rounding errors average out. A tile whose
-sum leaves float32's comfortable range (10³⁰ outliers, updates near 10⁻²⁰) is done again in float64.
+A segment of 576 coordinates of all rows is copied into the cache once, three rows interleaved to a
+panel, and all pairs are taken of the copy, nine at a time: three rows of a panel against three of
+another one keep their sums in registers. Differences are taken first and squared after, so a part
+that all rows share cancels exactly as it does in the definition, and no reference row is needed. A
+Gram matrix would save the subtraction, but not time where additions and multiplications have units
+of their own, and it would have to be repaired wherever rows are close to each other.
+
+Coordinate k of a segment goes to lane k mod 16; a lane adds 12 float32 squares at a time, 3 such
+sums are added in float32, and from there on everything is float64. With the rounding of the
+difference this bounds the relative error by 16 · 2⁻²⁴ < 10⁻⁶; it is about 10⁻⁹ in practice, where
+rounding errors average out. A pair whose sum over a segment leaves float32's comfortable range
+(10³⁰ outliers, updates near 10⁻²⁰) is done again in float64.
 """
 
 from typing import Any
@@ -24,15 +29,18 @@ __all__ = ["squared_distances"]
 _LANES = 16
 _CHAIN = 12
 _CHAINS = 3
-_SEGMENT = _LANES * _CHAIN * _CHAINS
-_PIECE = 128 * _SEGMENT
-_FEW = 48  # up to so many rows, a tile of four segments stays in the cache; else one of two
+_STEPS = _CHAIN * _CHAINS
+_SEGMENT = _LANES * _STEPS
+_PIECE = 64 * _SEGMENT
 _TINY = 1e-28
-# Rows whose sums of squares are held in registers together: every one of a with every one of b.
-_A = 4 if Lanes.wide else 2
-_B = 4
-_PAIRS = _A * _B
-_WORK = 3 * _LANES * _PAIRS  # float32 places of a block's sums: 16 float64 and 16 float32 a pair
+_PANEL = 3
+_PANEL_BYTES = 4 * _PANEL * _SEGMENT
+# Which of the six rows of two panels make the pairs of a block: one of each, or two of the same.
+_ACROSS = [(a, b) for a in range(3) for b in range(3, 6)]
+_WITHIN = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)]
+_SLOTS = 12  # a block's sums, filled up to whole groups of four
+_PAIRS = np.array([_ACROSS + [(5, 5)] * 3, _WITHIN + [(5, 5)] * 6], dtype=np.int64)
+_WORK = 4 * _LANES * len(_ACROSS)  # bytes of a block's float32 sums, lane by lane
 
 
 def squared_distances(rows: Rows) -> npt.NDArray[np.float64]:
@@ -47,147 +55,195 @@ def squared_distances(rows: Rows) -> npt.NDArray[np.float64]:
 
     def task(start: int, stop: int) -> npt.NDArray[np.float64]:
         part = np.zeros_like(total)
-        _add_distances(table, rows.n, tile, start, stop, part)
+        _add_distances(table, start, stop, part)
         return part
 
-    tile = (4 if rows.n <= _FEW else 2) * _SEGMENT
     whole = rows.d // _SEGMENT * _SEGMENT
-    table = _table(rows)
+    table = rows.addresses()
     for part in run_pieces(task, whole, _PIECE):
         total += part
     if whole < rows.d:
         tail = rows.tail(_SEGMENT)
-        _add_distances(_table(tail), rows.n, _SEGMENT, 0, _SEGMENT, total)
+        _add_distances(tail.addresses(), 0, _SEGMENT, total)
     if not np.isfinite(total).all():
         rows.refuse_not_finite()
     return total + total.T
 
 
-def _table(rows: Rows) -> npt.NDArray[np.int64]:
-    """Return the rows' addresses, the last one repeated to fill the blocks."""
-    return np.pad(rows.addresses(), (0, -rows.n % _B), mode="edge")
-
-
 @njit(cache=True, nogil=True)
-def _add_distances(  # noqa: PLR0917 - compiled code is called by position
-    table: Any, n: int, size: int, start: int, stop: int, out: Any
-) -> None:
-    """Add to out[p, q], p < q, the squared distances over start..stop, in tiles of `size`."""
-    blocks = table.size // _B
-    found = np.zeros((table.size // _A, blocks, _PAIRS), np.float64)
-    scratch = np.empty(n * size + _WORK + 16, np.float32)
-    near = np.empty(table.size, np.int64)
-    for offset in range(start, stop, size):
-        count = min(size, stop - offset)
+def _add_distances(table: Any, start: int, stop: int, out: Any) -> None:
+    """Add to out[p, q], p < q, the squared distances over start..stop."""
+    count = (table.size + _PANEL - 1) // _PANEL
+    blocks = _blocks(count)
+    found = np.zeros((len(blocks), _SLOTS), np.float64)
+    sums = np.empty(_SLOTS, np.float64)
+    scratch = np.empty(count * _PANEL_BYTES + _WORK + 64, np.uint8)
+    for offset in range(start, stop, _SEGMENT):
         # Asked for in the loop: an array not mentioned any more is freed, whoever has its address.
         tile = (scratch.ctypes.data + 63) // 64 * 64
-        for row in range(table.size):
-            near[row] = tile + min(row, n - 1) * size * 4
-        for row in range(n):
-            _copy(table[row] + 4 * offset, near[row], 4 * count)
-        _add_tile(near, n, count, tile + n * size * 4, found)
-    for p in range(n):
-        for q in range(p + 1, n):
-            out[p, q] += found[p // _A, q // _B, p % _A * _B + q % _B]
+        work = tile + count * _PANEL_BYTES
+        _pack_rows(table, offset, tile)
+        for block in range(len(blocks)):
+            # The last panel of an odd number has no other one to go with but itself.
+            near = tile + blocks[block, 0] * _PANEL_BYTES
+            far = tile + min(blocks[block, 1], count - 1) * _PANEL_BYTES
+            if blocks[block, 2]:
+                done = _within(near, far, work, sums.ctypes.data)
+            else:
+                done = _across(near, far, work, sums.ctypes.data)
+            if not done:
+                _redo(blocks[block], table, offset, sums)
+            _add(sums.ctypes.data, found.ctypes.data + 8 * _SLOTS * block)
+    for block in range(len(blocks)):
+        for slot in range(_SLOTS):
+            p, q = _rows(blocks[block], slot)
+            if p < q < table.size:
+                out[p, q] += found[block, slot]
 
 
 @njit(cache=True, nogil=True)
-def _add_tile(near: Any, n: int, count: int, work: int, found: Any) -> None:
-    """Add all pairs' sums over one tile of `count` coordinates, whose rows lie at `near`."""
-    sums = np.empty(_PAIRS, np.float64)
-    for i in range(0, n, _A):
-        for j in range(i // _B * _B, n, _B):
-            if not _block(near.ctypes.data, i, j, count // _SEGMENT, work, sums.ctypes.data):
-                for pair in range(_PAIRS):
-                    if not _TINY < sums[pair] < np.inf:
-                        p, q = i + pair // _B, j + pair % _B
-                        sums[pair] = _pair(near.ctypes.data, p, q, count) if p < q else 0.0
-            block = found[i // _A, j // _B]
-            for pair in range(_PAIRS):
-                block[pair] += sums[pair]
+def _redo(block: Any, table: Any, offset: int, sums: Any) -> None:
+    """Take a block's sums that leave float32's range again, in float64."""
+    for slot in range(_SLOTS):
+        if not _TINY < sums[slot] < np.inf:
+            p, q = _rows(block, slot)
+            if p < q < table.size:
+                sums[slot] = _pair(table[p] + 4 * offset, table[q] + 4 * offset)
 
 
-@emitted(types.void, *[types.int64] * 3)
-def _copy(lanes: Lanes, source: Any, target: Any, size: Any) -> None:
-    """Copy a row's part of a tile and fetch its part of the next one."""
+@njit(cache=True, nogil=True)
+def _blocks(count: int) -> Any:
+    """Return the blocks that hold every pair of rows once: left panel, right panel, within them.
+
+    Two left panels take turns with each right one, which stays in the first cache meanwhile.
+    """
+    blocks = np.empty(((count * count + 1) // 2, 3), np.int64)
+    size = 0
+    for i in range(0, count, 2):
+        blocks[size] = i, i + 1, 1
+        size += 1
+        for j in range(i + 1, count):
+            for left in range(i, min(i + 2, j)):
+                blocks[size] = left, j, 0
+                size += 1
+    return blocks[:size]
+
+
+@njit(cache=True, nogil=True)
+def _rows(block: Any, slot: int) -> tuple[int, int]:
+    """Return the rows whose sum is in a slot of a block; not p < q < n where it holds nothing."""
+    left, right, within = block
+    a, b = _PAIRS[within, slot]
+    p = (left if a < _PANEL else right) * _PANEL + a % _PANEL
+    q = (left if b < _PANEL else right) * _PANEL + b % _PANEL
+    return p, q
+
+
+@njit(cache=True, nogil=True)
+def _pack_rows(table: Any, offset: int, tile: int) -> None:
+    """Copy a segment of all rows into the tile, panel by panel; the last row fills the last one."""
+    sources = np.empty(_PANEL, np.int64)
+    last = table.size - 1
+    for panel in range(table.size // _PANEL + (table.size % _PANEL > 0)):
+        for k in range(_PANEL):
+            sources[k] = table[min(panel * _PANEL + k, last)] + 4 * offset
+        _pack(sources.ctypes.data, tile + panel * _PANEL_BYTES)
+
+
+@emitted(types.void, *[types.int64] * 2)
+def _pack(lanes: Lanes, sources: Any, panel: Any) -> None:
+    """Copy three rows of a segment, vectors interleaved, and fetch their part of the next one.
+
+    A vector narrower than the 16 lanes takes them in turns: first all of the lower ones.
+    """
     builder = lanes.builder
-    with lanes.steps(size) as at:
-        here = builder.add(source, at)
-        lanes.prefetch(builder.add(here, size))
-        lanes.store(lanes.load(here), builder.add(target, at))
+    size = 4 * lanes.width
+    rows = [lanes.load(builder.add(sources, INDEX(8 * k)), INDEX) for k in range(_PANEL)]
+    with lanes.loop(INDEX(_STEPS)) as step:
+        there = lanes.address(panel, step, _PANEL * size)
+        for k, row in enumerate(rows):
+            here = lanes.address(row, step, 4 * _LANES)
+            lanes.prefetch(builder.add(here, INDEX(4 * _SEGMENT)))
+            for part in range(_LANES // lanes.width):
+                value = lanes.load(builder.add(here, INDEX(part * size)))
+                place = (part * _STEPS * _PANEL + k) * size
+                lanes.store(value, builder.add(there, INDEX(place)))
 
 
-@emitted(types.int64, *[types.int64] * 6)
-def _block(  # noqa: PLR0917 - compiled code calls it by position
-    lanes: Lanes, table: Any, i: Any, j: Any, segments: Any, work: Any, out: Any
-) -> Any:
-    """Write the sums of rows i..i+_A against rows j..j+_B; return 0 if one needs float64."""
+def _block(pairs: list[tuple[int, int]]) -> Any:
+    """Return the kernel that sums squared differences of `pairs` of two panels' rows."""
+
+    @emitted(types.int64, *[types.int64] * 4)
+    def kernel(lanes: Lanes, left: Any, right: Any, work: Any, out: Any) -> Any:
+        """Write the pairs' sums; return 0 if one needs float64."""
+        builder = lanes.builder
+        size = 4 * lanes.width
+        with lanes.loop(INDEX(_LANES // lanes.width)) as part:
+            panels = [lanes.address(at, part, _STEPS * _PANEL * size) for at in (left, right)]
+            totals = lanes.address(work, part, size)
+            for chain in range(_CHAINS):
+                for k, square in enumerate(_squares(lanes, panels, pairs, chain * _CHAIN)):
+                    place = builder.add(totals, INDEX(4 * _LANES * k))
+                    total = builder.fadd(lanes.load(place), square) if chain else square
+                    lanes.store(total, place)
+        done = INDEX(1)
+        for first in range(0, _SLOTS, 4):
+            slots = [min(slot, len(pairs) - 1) for slot in range(first, first + 4)]
+            result = lanes.totals([_widened(lanes, work, slot) for slot in slots])
+            lanes.store(result, builder.add(out, INDEX(8 * first)))
+            above = builder.fcmp_ordered(">", result, lanes.splat(result.type, _TINY))
+            below = builder.fcmp_ordered("<", result, lanes.splat(result.type, float("inf")))
+            done = builder.and_(done, lanes.all_true(builder.and_(above, below)))
+        return done
+
+    return kernel
+
+
+_across = _block(_ACROSS)
+_within = _block(_WITHIN)
+
+
+def _squares(
+    lanes: Lanes, panels: list[Any], pairs: list[tuple[int, int]], first: int
+) -> list[Any]:
+    """Emit the sums of the pairs' squared differences over one chain of steps."""
     builder = lanes.builder
-    left = [_row(lanes, table, i, k) for k in range(_A)]
-    right = [_row(lanes, table, j, k) for k in range(_B)]
-    wide = lanes.vector(DOUBLE, _LANES)
-    # Sums that outlive a chain have places of their own in memory: spilled registers would lie on
-    # the stack, which nobody aligns to a cache line.
-    sums = [builder.add(work, INDEX(8 * _LANES * pair)) for pair in range(_PAIRS)]
-    totals = [builder.add(work, INDEX((8 * _PAIRS + 4 * pair) * _LANES)) for pair in range(_PAIRS)]
-    for place in sums:
-        lanes.store(lanes.splat(wide, 0.0), place)
-    with lanes.loop(segments) as segment:
-        for part in range(_LANES // lanes.width):  # a narrower vector takes the lanes in turns
-            at = lanes.address(INDEX(part * lanes.width * 4), segment, 4 * _SEGMENT)
-            _segment(lanes, left, right, at, totals)
-            for place, total in zip(sums, totals, strict=True):
-                here = builder.add(place, INDEX(part * lanes.width * 8))
-                added = lanes.widen(lanes.load(total))
-                lanes.store(builder.fadd(lanes.load(here, lanes.double), added), here)
-    kind = lanes.vector(DOUBLE, _PAIRS)
-    result = lanes.splat(kind, 0.0)
-    for pair, place in enumerate(sums):
-        total = lanes.total(lanes.load(place, wide))
-        result = builder.insert_element(result, total, INDEX(pair))
-    lanes.store(result, out)
-    above = builder.fcmp_ordered(">", result, lanes.splat(kind, _TINY))
-    below = builder.fcmp_ordered("<", result, lanes.splat(kind, float("inf")))
-    return lanes.all_true(builder.and_(above, below))
+    squares: list[Any] = [None] * len(pairs)
+    for step in range(first, first + _CHAIN):
+        places = [INDEX((step * _PANEL + k) * 4 * lanes.width) for k in range(_PANEL)]
+        rows = [lanes.load(builder.add(panel, place)) for panel in panels for place in places]
+        # Each difference is used at once: together they would not fit into the registers.
+        for k, (a, b) in enumerate(pairs):
+            gap = builder.fsub(rows[a], rows[b])
+            squares[k] = lanes.fma(gap, gap, squares[k]) if step > first else builder.fmul(gap, gap)
+    return squares
 
 
-def _segment(lanes: Lanes, left: list[Any], right: list[Any], at: Any, totals: list[Any]) -> None:
-    """Emit the sums of the pairs' squared differences over one segment, from byte `at` on."""
-    builder = lanes.builder
-    zero = lanes.splat(lanes.single, 0.0)
-    for place in totals:
-        lanes.store(zero, place)
-    with lanes.loop(INDEX(_CHAINS)) as chain:
-        start = lanes.address(at, chain, 4 * _LANES * _CHAIN)
-        squares = [zero] * _PAIRS
-        for step in range(_CHAIN):
-            here = builder.add(start, INDEX(step * _LANES * 4))
-            a = [lanes.load(builder.add(row, here)) for row in left]
-            b = [lanes.load(builder.add(row, here)) for row in right]
-            for pair in range(_PAIRS):
-                gap = builder.fsub(a[pair // _B], b[pair % _B])
-                squares[pair] = lanes.fma(gap, gap, squares[pair])
-        for place, square in zip(totals, squares, strict=True):
-            lanes.store(builder.fadd(lanes.load(place), square), place)
+def _widened(lanes: Lanes, work: Any, slot: int) -> Any:
+    """Emit a pair's 16 sums as float64."""
+    place = lanes.builder.add(work, INDEX(4 * _LANES * slot))
+    total = lanes.load(place, lanes.vector(FLOAT, _LANES))
+    return lanes.builder.fpext(total, lanes.vector(DOUBLE, _LANES))
 
 
-@emitted(types.float64, *[types.int64] * 4)
-def _pair(lanes: Lanes, table: Any, i: Any, j: Any, count: Any) -> Any:
-    """Return the sum for rows i and j over `count` coordinates, all of it in float64."""
+@emitted(types.void, *[types.int64] * 2)
+def _add(lanes: Lanes, sums: Any, found: Any) -> None:
+    """Add a block's sums to those found before."""
+    kind = lanes.vector(DOUBLE, _SLOTS)
+    lanes.store(lanes.builder.fadd(lanes.load(found, kind), lanes.load(sums, kind)), found)
+
+
+@emitted(types.float64, *[types.int64] * 2)
+def _pair(lanes: Lanes, first: Any, second: Any) -> Any:
+    """Return the sum of squared differences of two rows of a segment, all of it in float64."""
     builder = lanes.builder
     single, double = (lanes.vector(kind, _LANES) for kind in (FLOAT, DOUBLE))
-    rows = [_row(lanes, table, row, 0) for row in (i, j)]
     total = lanes.variable(double)
-    with lanes.loop(builder.udiv(count, INDEX(_LANES))) as step:
+    with lanes.loop(INDEX(_STEPS)) as step:
         a, b = (
             builder.fpext(lanes.load(lanes.address(row, step, 4 * _LANES), single), double)
-            for row in rows
+            for row in (first, second)
         )
         gap = builder.fsub(a, b)
         builder.store(lanes.fma(gap, gap, builder.load(total)), total)
     return lanes.total(builder.load(total))
-
-
-def _row(lanes: Lanes, table: Any, first: Any, k: int) -> Any:
-    """Emit the address of row first + k of the tile."""
-    return lanes.load(lanes.address(table, lanes.builder.add(first, INDEX(k)), 8), INDEX)

@@ -126,20 +126,36 @@ class Lanes:
             values[low] = self.builder.select(less, a, b)
             values[high] = self.builder.select(less, b, a)
 
+    def shuffle(self, a: Any, b: Any, order: Sequence[int]) -> Any:
+        """Return the lanes `order` of a followed by b."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+        return self.builder.shuffle_vector(a, b, mask)
+
+    def halved(self, value: Any) -> Any:
+        """Return the upper half of a vector's lanes added to the lower half."""
+        half = value.type.count // 2
+        parts = [self.shuffle(value, value, range(at, at + half)) for at in (0, half)]
+        return self.builder.fadd(*parts)
+
     def total(self, value: Any) -> Any:
         """Return the sum of a vector's lanes, upper half added to lower half: a fixed order."""
         while value.type.count > 1:
-            half = value.type.count // 2
-            parts = [
-                self.builder.shuffle_vector(
-                    value,
-                    ir.Constant(value.type, ir.Undefined),
-                    ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(at, at + half))),
-                )
-                for at in (0, half)
-            ]
-            value = self.builder.fadd(*parts)
+            value = self.halved(value)
         return self.builder.extract_element(value, ir.IntType(32)(0))
+
+    def totals(self, values: Sequence[Any]) -> Any:
+        """Return a vector of the `total` of four vectors, the same bits."""
+        values = list(values)
+        while values[0].type.count > 4:
+            values = [self.halved(value) for value in values]
+        a, b, c, d = values
+        even, odd = (
+            self.builder.fadd(*(self.shuffle(u, v, [k, k + 1, k + 4, k + 5]) for k in (0, 2)))
+            for u, v in ((a, c), (b, d))
+        )
+        return self.builder.fadd(
+            *(self.shuffle(even, odd, [k, k + 4, k + 2, k + 6]) for k in (0, 1))
+        )
 
     def spoil(self, slot: Any, values: Sequence[Any]) -> None:
         """Turn lanes of the variable `slot`, zero so far, to NaN where a value is not finite."""
@@ -159,6 +175,13 @@ class Lanes:
         packed = self.builder.bitcast(mask, bits)
         full = bits((1 << mask.type.count) - 1)
         return self.builder.zext(self.builder.icmp_unsigned("==", packed, full), INDEX)
+
+    @contextmanager
+    def unless_all(self, mask: Any) -> Iterator[None]:
+        """Emit what is rarely needed: where not every lane of a comparison's result is true."""
+        some_false = self.builder.icmp_unsigned("==", self.all_true(mask), INDEX(0))
+        with cgutils.if_unlikely(self.builder, some_false):
+            yield
 
     @contextmanager
     def loop(self, count: Any) -> Iterator[Any]:

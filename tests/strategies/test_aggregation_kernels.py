@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, InvalidUpdate
 from fedledger.strategies.aggregation import get_rule, rules, threads
+from fedledger.strategies.aggregation.columns import mean_of_nearest
 from fedledger.strategies.aggregation.distances import squared_distances
 from fedledger.strategies.aggregation.network import BLOCK, MERGE, SORT, merges, odd_even_merge_sort
 from fedledger.strategies.aggregation.rows import read_rows
@@ -55,6 +56,84 @@ def test_distances_within_a_group_of_colluders_are_right():
     x[9] = x[8]
     check_distances(x)
     assert squared_distances(read_rows(x))[8, 9] == 0
+
+
+def adversarial_rows(kind, n, d):
+    """Rows whose distances a kernel gets wrong that rounds or cancels where it must not."""
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((n, d))
+    if kind == "near duplicates":
+        x = x[0] * (1 + 2.0**-22 * rng.integers(-2, 3, (n, d)))
+    elif kind == "common offset":
+        x = 1e3 + 1e-2 * x
+    elif kind == "one at 1e30":
+        x[n // 2] *= 1e30
+    elif kind == "some at 1e-20":
+        x[::2] *= 1e-20
+    elif kind == "colluders":
+        x[n // 2 :] = x[-1] + 1e-5 * x[n // 2 :]
+    elif kind == "correlated":
+        x = x[0] + 0.05 * x
+    elif kind == "one huge coordinate":
+        x[:, d // 3] = 1e18 * rng.integers(0, 2, n)
+    elif kind == "mostly shared":
+        x[:, : d // 2] = x[0, : d // 2]
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 11, 30])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "near duplicates",
+        "common offset",
+        "one at 1e30",
+        "some at 1e-20",
+        "colluders",
+        "correlated",
+        "one huge coordinate",
+        "mostly shared",
+    ],
+)
+def test_distances_withstand_rows_made_to_spoil_them(kind, n):
+    """Right to 10⁻⁶ for every remainder of panels, whatever cancels or leaves float32's range."""
+    check_distances(adversarial_rows(kind, n, 4 * 576 + 77))
+
+
+@pytest.mark.parametrize("n", range(2, 10))
+def test_a_value_that_is_not_finite_is_found_in_every_row(n):
+    """In the last row of a panel that is not full as well, and at both ends of a row."""
+    for row, at, value in product(range(n), (0, 1151, 1200), (np.nan, np.inf, -np.inf)):
+        x = np.ones((n, 1201), dtype=np.float32)
+        x[row, at] = value
+        with pytest.raises(InvalidUpdate, match=f"coordinate {at} is") as caught:
+            squared_distances(read_rows(x))
+        assert caught.value.row == row
+
+
+def nearest_in_float64(x, count):
+    wide = np.sort(x.astype(np.float64), axis=0)
+    median = np.median(wide, axis=0)
+    kept = np.argsort(np.abs(wide - median), axis=0, kind="stable")[:count]
+    return np.take_along_axis(wide, kept, axis=0).mean(axis=0).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n", "count"), [(5, 1), (6, 2), (9, 4), (18, 6), (23, 3), (28, 27)])
+def test_the_nearest_are_told_apart_where_float32_sums_tie(n, count):
+    """Values a few units in the last place apart: bit for bit what float64 keeps."""
+    rng = np.random.default_rng(n)
+    x = (1 + 2.0**-24 * rng.integers(-9, 9, (n, 4000))).astype(np.float32)
+    x[:, 3000:] = rng.choice([-1, -0.5, 0, 0.5, 1], (n, 1000))
+    np.testing.assert_array_equal(
+        mean_of_nearest(read_rows(x), count), nearest_in_float64(x, count)
+    )
+
+
+def test_the_nearest_are_told_apart_where_float32_sums_overflow():
+    """Values whose sum is no float32 any more."""
+    x = np.random.default_rng(4).uniform(2e38, 3.4e38, (9, 640)).astype(np.float32)
+    found = mean_of_nearest(read_rows(x), 3)
+    np.testing.assert_allclose(found, nearest_in_float64(x, 3), rtol=2e-7)
 
 
 def test_distances_do_not_drift_where_all_differences_are_equal():
@@ -130,11 +209,11 @@ def test_at_least_one_thread():
 
 
 PROGRAM = """
-import hashlib, numpy as np
+import hashlib, sys, numpy as np
 from fedledger.strategies.aggregation import get_rule, rules
 from fedledger.strategies.aggregation.distances import squared_distances
 from fedledger.strategies.aggregation.rows import read_rows
-x = np.random.default_rng(3).standard_normal((13, 3333)).astype(np.float32)
+x = np.load(sys.argv[1])
 digest = hashlib.sha256(squared_distances(read_rows(x)).tobytes())
 for name in rules.names():
     digest.update(get_rule(name)(x, byzantine=2).tobytes())
@@ -149,6 +228,11 @@ print(digest.hexdigest())
 def test_another_processor_computes_the_same_bits(processor, tmp_path):
     """Narrow vectors, no fused multiply-add in hardware: distances and results stay the same."""
     x = np.random.default_rng(3).standard_normal((13, 3333)).astype(np.float32)
+    x[3] = x[2]
+    x[4] *= np.float32(1e30)
+    x[5:7] *= np.float32(1e-20)
+    x[:, 1000:2000] = np.round(x[:, 1000:2000])
+    np.save(tmp_path / "x.npy", x)
     digest = hashlib.sha256(squared_distances(read_rows(x)).tobytes())
     for name in rules.names():
         digest.update(get_rule(name)(x, byzantine=2).tobytes())
@@ -159,6 +243,10 @@ def test_another_processor_computes_the_same_bits(processor, tmp_path):
         "NUMBA_CACHE_DIR": str(tmp_path),
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "x.npy")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == digest.hexdigest()
