@@ -137,7 +137,7 @@ def _plain(federation: Federation) -> Vector:
             model.train()
             for _ in range(settings.epochs):
                 order = torch.randperm(len(labels), generator=generator)
-                for batch in order.split(settings.batch_size):
+                for batch in torch.split(order, settings.batch_size):
                     optimiser.zero_grad()
                     torch.autograd.backward(cross_entropy(model(images[batch]), labels[batch]))
                     optimiser.step()

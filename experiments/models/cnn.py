@@ -46,4 +46,5 @@ def cnn(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> "nn.Mo
         if min(height, wide) < 2:
             break
     layers += [nn.Flatten(), nn.Linear(channels * height * wide, classes)]
-    return nn.Sequential(*layers).to(memory_format=channels_last)
+    model: nn.Module = nn.Sequential(*layers)
+    return model.to(memory_format=channels_last)  # type: ignore[call-overload, no-any-return]
