@@ -77,9 +77,9 @@ def footnotes(cell: Cell) -> list[str]:
         needed = get_rule(rule).required(f)
         if needed > n:
             notes.append(
-                f"{cell.approach.name}: {rule} guarantees nothing here. To tolerate f = {f} "
-                f"malicious clients it needs n ≥ {needed}, there are {n}; strict = false lets it "
-                "run with its trimming clamped."
+                f"Alone or in a mix, {rule} guarantees nothing here: to tolerate f = {f} malicious "
+                f"clients it needs n ≥ {needed}, there are {n}; strict = false lets it run with "
+                "its trimming clamped."
             )
     return notes
 
