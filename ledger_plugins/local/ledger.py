@@ -27,7 +27,7 @@ from .database import BlockFile
 from .genesis import Genesis
 from .lock import WriteLock
 
-__all__ = ["LocalLedger"]
+__all__ = ["LocalLedger", "checked"]
 
 _Result = Receipt | ContractError | TransactionRefused
 
@@ -188,10 +188,10 @@ class LocalLedger(Ledger):
         with chain.begin(now) as draft:
             for place, transaction in enumerate(transactions):
                 try:
-                    checked = _checked(transaction)
-                    if not draft.fits(checked):
+                    known = checked(transaction)
+                    if not draft.fits(known):
                         break
-                    draft.add(checked)
+                    draft.add(known)
                 except (ContractError, TransactionRefused) as error:
                     refused[place] = error
                 taken += 1
@@ -227,7 +227,7 @@ class LocalLedger(Ledger):
             yield self._chain
 
 
-def _checked(transaction: SignedTransaction) -> SignedTransaction:
+def checked(transaction: SignedTransaction) -> SignedTransaction:
     """Return what the envelope says; what the object says beside it is not believed (clause L1)."""
     try:
         decoded = decode_transaction(transaction.raw)
