@@ -24,13 +24,13 @@ from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_of
 from . import documents
 from .anchor import KEPT, counted_votes
-from .arrival import ArrivalWindow
+from .arrival import LEDGER_CLOCK, ArrivalWindow
 from .documents import Evidence, Specification
 from .election import ballot_of
 from .pofl import Decision, Entry, PoFLParameters, elected, proposals, recompute
 from .selection import check_reveal
 
-__all__ = ["AuditReport", "RoundVerdict", "audit_ledger"]
+__all__ = ["AuditReport", "RoundVerdict", "audit_ledger", "verify_round"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +135,24 @@ def audit_ledger(
     return AuditReport(failed is None, reason, _head(ledger), tuple(verdicts))
 
 
+def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
+    """Check one published round as the audit does, its rewards aside: they come later.
+
+    Miners call it for each block that publishes a round, before they build on it.
+
+    Args:
+        ledger: a ledger whose newest block published the round.
+        store: the store with the contents.
+        task: the task's id.
+        number: the round, from 1.
+
+    Raises:
+        AuditError: the round does not follow from what is on the ledger and in the store.
+        StoreError: a content is missing or damaged; AuditError caused by one, for documents.
+    """
+    _TaskAudit(TrainingTask(ledger).task(task), ledger, store).check_only(number)
+
+
 def _head(ledger: Ledger) -> Head | None:
     try:
         return ledger.head()
@@ -204,7 +222,22 @@ class _TaskAudit:
             reason=reason,
         )
 
+    def check_only(self, number: int) -> None:
+        """Check round `number` on what the round before published; AuditError when it is wrong."""
+        published = self.aggregates[number - 1]
+        if number > 1:
+            before = self.aggregates[number - 2]
+            self.base_cid, self.base = before.cid, self._model(before.cid)
+            if self.parameters and self.parameters.selection == "beacon":
+                reveal = documents.load(Evidence, before.evidence, self.store).reveal
+                self.revealed = bytes.fromhex(reveal) if reveal else None
+        self._check_content(published, documents.load(Evidence, published.evidence, self.store))
+
     def _check_round(self, published: Aggregate, evidence: Evidence) -> None:
+        self._check_content(published, evidence)
+        self._check_rewards(published)
+
+    def _check_content(self, published: Aggregate, evidence: Evidence) -> None:
         base, base_cid = self.base, self.base_cid
         # Later rounds are judged on what was published, so that one bad round is named once.
         self.base_cid = published.cid
@@ -216,11 +249,14 @@ class _TaskAudit:
             entry.client: self._update(submissions[entry.client]) for entry in evidence.accepted
         }
         if self.parameters is not None:
+            if self.parameters.clock == LEDGER_CLOCK:
+                self._check_ledger_clock(self.parameters, published, evidence, submissions)
+            else:
+                self._check_window(self.parameters, evidence)
             self._check_decision(self.parameters, published, evidence, updates, base)
         elif evidence.kept is None:
             accepted = [entry.client for entry in evidence.accepted]
             _equal("contributors", list(published.contributors), accepted)
-        self._check_rewards(published)
 
     def _check_statement(self, published: Aggregate, evidence: Evidence, base_cid: str) -> None:
         """The evidence speaks of this round, and the ledger says the same as the evidence."""
@@ -277,8 +313,7 @@ class _TaskAudit:
         updates: Mapping[str, Arrays],
         base: Arrays,
     ) -> None:
-        """Window, beacon, rule, aggregate and contributors follow from the accepted updates."""
-        self._check_window(parameters, evidence)
+        """Beacon, rule, aggregate and contributors follow from the accepted updates."""
         reveal = self._check_beacon(parameters, evidence)
         entries = [
             Entry(
@@ -350,6 +385,37 @@ class _TaskAudit:
         for late in evidence.late:
             if late.arrival <= closes:
                 raise AuditError(f"the update of {late.client} came in time but did not count")
+
+    def _check_ledger_clock(
+        self,
+        parameters: PoFLParameters,
+        published: Aggregate,
+        evidence: Evidence,
+        submissions: Mapping[str, Submission],
+    ) -> None:
+        """Arrivals are what the ledger says; nothing is late, and few submissions are dropped.
+
+        An update that nobody can fetch, or that is no update, has to be dropped. At most
+        `byzantine` clients do that; an aggregator that drops more leaves out honest ones.
+        """
+        _equal("late updates under the ledger's clock", len(evidence.late), 0)
+        opened = self._opened(published.round)
+        for entry in evidence.accepted:
+            arrival = submissions[entry.client].block - opened
+            _equal(f"arrival of {entry.client}", entry.arrival, arrival)
+        counted = {entry.client for entry in evidence.accepted}
+        dropped = len((set(submissions) & set(self.positions)) - counted)
+        if dropped > parameters.byzantine:
+            raise AuditError(
+                f"{dropped} submitted updates were dropped, at most {parameters.byzantine} may be"
+            )
+
+    def _opened(self, number: int) -> int:
+        """Return the index of the block that opened a round."""
+        if number > 1:
+            return self.aggregates[number - 2].block
+        proposed = self.ledger.events("TrainingTask", "TaskProposed")
+        return next(one.block for one in proposed if one.arguments["task"] == self.task.id)
 
     def _check_beacon(self, parameters: PoFLParameters, evidence: Evidence) -> bytes | None:
         if parameters.selection != "beacon":

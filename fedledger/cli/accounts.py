@@ -10,12 +10,22 @@ from fedledger.errors import AccountError
 
 from .options import Format, FormatOption
 
-__all__ = ["accounts"]
+__all__ = ["PasswordOption", "accounts", "password_of"]
 
 accounts = typer.Typer(
     no_args_is_help=True,
     help="Keys with which clients and servers sign, kept in encrypted files.",
 )
+
+PasswordOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        help="File whose first line is the account's password. Else $FEDLEDGER_ACCOUNT_PASSWORD "
+        "is taken, and without it you are asked.",
+        show_default=False,
+    ),
+]
 
 _PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name
 
@@ -24,14 +34,7 @@ _PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's
 def create(
     name: Annotated[str, typer.Argument()],
     *,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File whose first line is the password. Else $FEDLEDGER_ACCOUNT_PASSWORD is "
-            "taken, and without it you are asked.",
-            show_default=False,
-        ),
-    ] = None,
+    password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Make an account and keep it in the keystore.
@@ -46,7 +49,7 @@ def create(
 
     from .render import show_accounts  # noqa: PLC0415 - the same
 
-    show_accounts([create_account(name, _password(password_file))], format_)
+    show_accounts([create_account(name, password_of(password_file, new=True))], format_)
 
 
 @accounts.command("list")
@@ -59,7 +62,8 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     show_accounts(list_accounts(), format_)
 
 
-def _password(file: Path | None) -> str:
+def password_of(file: Path | None, *, new: bool = False) -> str:
+    """Return a password from a file, the environment or the keyboard; a new one is asked twice."""
     if file is not None:
         try:
             return file.read_text(encoding="utf-8").partition("\n")[0]
@@ -68,4 +72,4 @@ def _password(file: Path | None) -> str:
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=new))

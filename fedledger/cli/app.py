@@ -8,7 +8,11 @@ from .accounts import accounts
 from .audit import audit
 from .data import data
 from .listing import listing
+from .models import models
+from .node import miner, node
 from .run import run
+from .show import show
+from .transfers import transfers
 
 __all__ = ["app"]
 
@@ -60,3 +64,8 @@ app.command("audit")(audit)
 app.command("list")(listing)
 app.add_typer(accounts, name="account")
 app.add_typer(data, name="data")
+app.add_typer(node, name="node")
+app.add_typer(miner, name="miner")
+app.add_typer(models, name="model")
+app.add_typer(transfers, name="tx")
+app.add_typer(show, name="show")

@@ -44,6 +44,7 @@ BURIED = 6
 MAX_DRIFT = 2_000
 """Milliseconds that a block's timestamp may be ahead of this node's clock."""
 
+MAX_WANTED = 1_024
 MAX_SIDE_BLOCKS = 20_000
 PATIENCE = 5.0
 """Seconds for which a transaction that cannot be executed stays in the pool."""
@@ -53,8 +54,9 @@ _REMEMBERED = 10_000
 _log = logging.getLogger(__name__)
 
 
-Source = Callable[[Ledger], Iterable[SignedTransaction]]
-"""What a miner adds to its block itself, given the ledger with the block so far."""
+Source = Callable[[Ledger, Callable[[str], None]], Iterable[SignedTransaction]]
+"""What a miner adds to its block itself, given the ledger with the block so far; the callable takes
+CIDs of contents that it needs for that."""
 
 
 class Outcome(Enum):
@@ -355,7 +357,8 @@ class Core:
                 if not wrong:
                     break
                 skip |= wrong
-            for transaction in source(self._branch.view(draft)) if source else ():
+            view = self._branch.view(draft)
+            for transaction in source(view, self._want) if source else ():
                 try:
                     draft.add(transaction)
                 except (TransactionRefused, ContractError) as error:
@@ -399,7 +402,7 @@ class Core:
             try:
                 self._branch.verify(published, draft)
             except ContentNotFound as error:
-                self._wanted[error.cid] = None
+                self._want(error.cid)
             except FedledgerError as error:
                 if (pending := self._pool.get(one.transaction.hash)) is not None:
                     step = Step()
@@ -414,6 +417,7 @@ class Core:
         """Do what time brings: verify what waited for contents, give up what cannot be executed."""
         with self._guard:
             self._check()
+            before = self.snapshot
             for cid in [cid for cid in self._wanted if self._has(cid)]:
                 del self._wanted[cid]
             missing = self._tree.missing()
@@ -427,7 +431,9 @@ class Core:
             else:
                 self._give_up(step)
                 self._commit(step)
-        self._tell()
+            changed = self.snapshot != before
+        if changed:
+            self._tell()
 
     def close(self) -> None:
         """Close the file; a second time nothing happens."""
@@ -531,6 +537,15 @@ class Core:
         for index in range(max(1, first), last + 1):
             block = self._branch.block_at(index)
             step.settled |= {decode_transaction(raw).hash for raw in block.transactions}
+
+    def _want(self, cid: str) -> None:
+        """Ask peers for a content."""
+        if cid not in self._wanted:
+            self._wanted[cid] = None
+            while len(self._wanted) > MAX_WANTED:
+                self._wanted.popitem(last=False)
+            self._publish()
+            self._tell()
 
     def _give_up(self, step: Step) -> None:
         """Drop what could not be executed for long; what was promised is reported."""

@@ -79,8 +79,8 @@ class NodeFile:
 
     def _prepare(self) -> None:
         connection = self._connection
-        # Delete mode, not a write-ahead log: SQLite drops a damaged frame of a log silently.
-        for setting in ("journal_mode=DELETE", "synchronous=EXTRA", "fullfsync=ON"):
+        # A write-ahead log needs one sync a step. What a damaged log loses, peers still have.
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
         if tables and connection.pragma("application_id") != _APPLICATION_ID:

@@ -7,6 +7,7 @@ that cannot be forged, and strangers can send nothing but transactions of their 
 
 import asyncio
 import logging
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,7 +24,7 @@ from .core import Core, Outcome
 from .limits import Strikes
 from .server import MAX_LIST
 
-__all__ = ["Gossip", "MAX_CONTENT"]
+__all__ = ["MAX_CONTENT", "Gossip"]
 
 MAX_CONTENT = 256 * 1024 * 1024
 _POLL = 1.0
@@ -86,6 +87,8 @@ class Gossip:
     def _changed(self) -> None:
         for peer in self._peers.values():
             peer.news.set()
+            if self.core.snapshot.waiting:
+                peer.wake.set()
 
 
 class _Peer:
@@ -197,14 +200,16 @@ class _Peer:
     async def _fetch_contents(self) -> None:
         core = self._core
         fetched = False
-        for cid in core.snapshot.waiting[:_AT_ONCE]:
+        waiting = core.snapshot.waiting
+        # Any of them: what nobody has must not keep the others waiting.
+        for cid in random.sample(waiting, min(_AT_ONCE, len(waiting))):
             try:
                 data = await self._client.content(cid, MAX_CONTENT)
             except LedgerUnavailable:
                 continue  # another peer may have it
             await asyncio.to_thread(_keep, core, cid, data)
             fetched = True
-        if fetched or core.snapshot.waiting:
+        if fetched:
             await asyncio.to_thread(core.tend)
 
     async def _tell(self) -> None:

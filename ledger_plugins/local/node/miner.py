@@ -110,7 +110,7 @@ class Miner:
         try:
             await asyncio.to_thread(self._core.accept, data)
         except MalformedBlock as error:
-            _log.error("this miner's own block is refused: %s", error)  # noqa: TRY400 - no bug here
+            _log.error("this miner's own block is refused: %s", error)
             return
         self.mined += 1
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import secrets
 import signal

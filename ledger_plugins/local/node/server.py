@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-
 from starlette.requests import ClientDisconnect
 
 from fedledger.errors import LedgerError, LedgerUnavailable, StoreError
@@ -69,9 +68,7 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     changed = _Changes(core)
 
     @app.middleware("http")
-    async def guard(
-        request: Request, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
+    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         address = _address(request)
         if not limit.take(address):
             return JSONResponse({"error": "TooMany", "message": "slow down"}, 429)

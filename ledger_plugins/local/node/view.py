@@ -86,9 +86,7 @@ class ChainView(Ledger):
             one
             for executed in self._executed()
             for one in executed.events
-            if one.contract == contract
-            and event in (None, one.name)
-            and since <= one.block <= last
+            if one.contract == contract and event in (None, one.name) and since <= one.block <= last
         ]
         return found + fresh
 
