@@ -73,7 +73,7 @@ class Aggregator:
             want: takes the CID of a content that the node should fetch.
         """
         nonce = ledger.nonce(self._account.address)
-        signed = []
+        signed: list[SignedTransaction] = []
         for function, arguments in self._calls(ledger, want):
             data = encode_call("TrainingTask", function, *arguments)
             terms = ledger.terms("TrainingTask", function)

@@ -83,7 +83,7 @@ def run(
         bool,
         typer.Option(
             "--with-defend/--no-defend",
-            help="Recompute each published round before building on its block, or believe it.",
+            help="Recompute each published round before building on it, or believe it.",
         ),
     ] = True,
     malicious: Annotated[
@@ -105,7 +105,7 @@ def run(
     The first node of a network makes the chain (`--new-chain`), the others fetch block 0 from a
     peer. All nodes of a network use the same leader rule.
 
-    Example: `fedledger node run --data n1 --new-chain --listen 127.0.0.1:7001 --peer 127.0.0.1:7002`
+    Example: `fedledger node run --data n1 --new-chain --peer 127.0.0.1:7002`
     """
     if (aggregate or malicious) and account is None:
         raise ConfigError("--aggregate and --malicious need --account, the owner of the tasks")

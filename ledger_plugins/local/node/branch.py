@@ -28,7 +28,7 @@ Verifier = Callable[[Ledger, Store, int, int], None]
 """Checks one published round (task, round) on a ledger that ends with it; raises when it is wrong,
 ContentNotFound (itself or as the cause) when something is missing to tell."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Moved:
@@ -156,7 +156,7 @@ class Branch:
             return
         added = [node.header.hash for node in way[: reached.header.index - fork]]
         if removed:
-            _log.info(
+            logger.info(
                 "reorganisation: %d blocks after block %d give way to %d others",
                 len(removed),
                 fork,
@@ -182,7 +182,7 @@ class Branch:
             while chain.head.index > index:
                 chain.rewind()
             return
-        _log.warning("executing %d blocks anew for a deep reorganisation", index)
+        logger.warning("executing %d blocks anew for a deep reorganisation", index)
         again = Chain(self._first, undo=UNDO)
         for one in range(1, index + 1):
             again.extend(self.block_at(one))
@@ -221,7 +221,7 @@ class Branch:
         return True
 
     def _refuse(self, node: Node, error: MalformedBlock, moved: Moved, *, remember: bool) -> None:
-        _log.warning("block %d %s refused: %s", node.header.index, node.header.hash.hex(), error)
+        logger.warning("block %d %s refused: %s", node.header.index, node.header.hash.hex(), error)
         for gone in self._tree.refuse(node, remember=remember):
             moved.refused[gone.header.hash] = error
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 
-from .core import Snapshot
 from .envelope import MAX_ENVELOPE_BYTES
+from .moments import Snapshot
 from .server import MAX_ANSWER, MAX_LIST, MAX_LOCATOR
 from .wire import pack, unpack
 
@@ -40,6 +40,7 @@ class Status(BaseModel):
     index: _Number
     work: Annotated[str, Field(pattern=r"^[0-9]{1,80}$")]
     pool: _Number
+    pending: _Number
 
 
 def peer_url(text: str) -> str:
@@ -57,7 +58,8 @@ def peer_url(text: str) -> str:
 
 def locator(now: Snapshot) -> list[bytes]:
     """Return hashes of the main branch from the head down, further and further apart."""
-    found, index, step = [], now.index, 1
+    found: list[bytes] = []
+    index, step = now.index, 1
     while index > 0 and len(found) < MAX_LOCATOR - 1:
         found.append(now.hashes[index])
         if len(found) >= 8:
@@ -118,9 +120,9 @@ class PeerClient:
         """Return a content, not checked yet."""
         return await self._ask("GET", f"/content/{cid}", most, seconds=CONTENT_SECONDS)
 
-    async def hint(self, url: str) -> None:
-        """Tell the peer that the node at `url` has something new."""
-        await self._ask("POST", "/hint", _SMALL, url.encode())
+    async def hint(self, url: str, head: str, pool: int) -> None:
+        """Tell the peer what the node at `url` has: its head, and its pool's version."""
+        await self._ask("POST", "/hint", _SMALL, f"{url} {head} {pool}".encode())
 
     async def close(self) -> None:
         """Close the connections."""

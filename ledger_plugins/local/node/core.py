@@ -7,9 +7,7 @@ step is on the disk before it is answered. Threads may share a core.
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 
@@ -23,20 +21,20 @@ from fedledger.errors import (
     TransactionRefused,
 )
 
-from ...base import Ledger, SignedTransaction
 from ...storage.base import Store
 from ...transactions import decode_transaction
-from ..block import Block, ModelInfo, check_link, check_seal
+from ..block import Block, check_link, check_seal
 from ..chain import Draft
 from ..genesis import Genesis
 from .branch import Branch, Moved, Verifier
 from .envelope import Envelope
 from .file import NodeFile, Step
 from .leader import LeaderRule
-from .pool import MAX_AHEAD, Pending, Pool
-from .tree import Tree
+from .moments import Outcome, Place, Snapshot, Source, Template
+from .tree import Node, Tree
+from .waiting import Waiting
 
-__all__ = ["BURIED", "Core", "Outcome", "Place", "Snapshot", "Source", "Template"]
+__all__ = ["BURIED", "Core"]
 
 BURIED = 6
 """Blocks after which a transaction is not kept any more: its block has this many on top."""
@@ -46,90 +44,7 @@ MAX_DRIFT = 2_000
 
 MAX_WANTED = 1_024
 MAX_SIDE_BLOCKS = 20_000
-PATIENCE = 5.0
-"""Seconds for which a transaction that cannot be executed stays in the pool."""
-
-_STALE = 1.0
-_REMEMBERED = 10_000
-_log = logging.getLogger(__name__)
-
-
-Source = Callable[[Ledger, Callable[[str], None]], Iterable[SignedTransaction]]
-"""What a miner adds to its block itself, given the ledger with the block so far; the callable takes
-CIDs of contents that it needs for that."""
-
-
-class Outcome(Enum):
-    """What became of a block that came."""
-
-    ADDED = auto()
-    KNOWN = auto()
-    ORPHAN = auto()
-    EARLY = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a transaction is.
-
-    Attributes:
-        state: "included", "pending", "failed" or "unknown".
-        block: index of its block, when included.
-        depth: blocks on top of it, when included.
-        error: why it failed.
-    """
-
-    state: str
-    block: int | None = None
-    depth: int | None = None
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A block's content before its nonce is found: what `block.seal` takes, in its names."""
-
-    index: int
-    previous_hash: bytes
-    timestamp: int
-    transactions: tuple[bytes, ...]
-    model_info: tuple[ModelInfo, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One moment of a node; read without its lock.
-
-    Attributes:
-        genesis: the chain's parameters.
-        hashes: hash of each block of the main branch by its index.
-        index: index of the head; `hashes` may already be longer.
-        work: hashes that the main branch took on average.
-        timestamp: the head's time in milliseconds.
-        pool: version of the pool.
-        pending: number of transactions that wait.
-        blocks: number of known blocks, on all branches.
-        refused: number of blocks refused since the start.
-        waiting: CIDs without which a block or a waiting transaction cannot be verified.
-        reorganisations: number since the start.
-    """
-
-    genesis: Genesis
-    hashes: Sequence[bytes]
-    index: int
-    work: int
-    timestamp: int
-    pool: int
-    pending: int
-    blocks: int
-    refused: int
-    waiting: tuple[str, ...]
-    reorganisations: int
-
-    @property
-    def head(self) -> bytes:
-        """Hash of the newest block of the main branch."""
-        return self.hashes[self.index]
+logger = logging.getLogger(__name__)
 
 
 class Core:
@@ -163,14 +78,9 @@ class Core:
         self._clock = clock
         self._defended = verifier is not None
         self._guard = RLock()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._staged: OrderedDict[bytes, Envelope] = OrderedDict()
-        self._rejected: OrderedDict[str, None] = OrderedDict()
-        self._failed: OrderedDict[str, Exception] = OrderedDict()
         self._wanted: OrderedDict[str, None] = OrderedDict()
-        self._pool = Pool()
-        self._draft: Draft | None = None
-        self._drafted = 0.0
         self._refusals = 0
         self._reorganisations = 0
         self._broken: str | None = None
@@ -183,6 +93,7 @@ class Core:
             self._branch = Branch(
                 block, self._tree, self._read, rule=rule, verifier=verifier, store=store
             )
+            self._waiting = Waiting(self._branch, self.now)
             self._load()
         except BaseException:
             self._file.close()
@@ -194,7 +105,7 @@ class Core:
     snapshot: Snapshot
     """The newest moment; replaced as a whole."""
 
-    def subscribe(self, listener: Callable[[], None]) -> None:
+    def subscribe(self, listener: Callable[[], object]) -> None:
         """Call `listener`, from any thread, whenever head or pool may have changed."""
         self._listeners.append(listener)
 
@@ -220,12 +131,12 @@ class Core:
     def pending(self) -> list[str]:
         """Return the hashes of what waits for a block, oldest first."""
         with self._guard:
-            return self._pool.hashes()
+            return self._waiting.pool.hashes()
 
     def raw(self, transactions: Sequence[str]) -> list[bytes]:
         """Return the envelopes of those of `transactions` that wait for a block."""
         with self._guard:
-            found = [self._pool.get(one) for one in transactions]
+            found = [self._waiting.pool.get(one) for one in transactions]
         return [pending.transaction.raw for pending in found if pending is not None]
 
     def place(self, transaction: str) -> Place:
@@ -235,9 +146,9 @@ class Core:
             where = chain.records.places.get(transaction)
             if where is not None:
                 return Place("included", where[0], chain.head.index - where[0])
-            if transaction in self._pool:
+            if transaction in self._waiting.pool:
                 return Place("pending")
-            if (error := self._failed.get(transaction)) is not None:
+            if (error := self._waiting.failure(transaction)) is not None:
                 return Place("failed", error=error)
         return Place("unknown")
 
@@ -252,17 +163,10 @@ class Core:
             LedgerUnavailable: too many wait.
         """
         transaction = decode_transaction(raw)
+        step = Step()
         with self._guard:
             self._check()
-            known = self._pool.get(transaction.hash)
-            if known is None:
-                self._drafted_pool().add(transaction)
-                known = Pending(transaction, kept=True)
-                self._pool.add(known)
-            known.kept = True
-            step = Step()
-            step.keep[transaction.hash] = transaction.raw
-            self._failed.pop(transaction.hash, None)
+            self._waiting.submit(transaction, step)
             self._commit(step)
         self._tell()
         return transaction.hash
@@ -270,11 +174,7 @@ class Core:
     def is_news(self, transaction: str) -> bool:
         """Tell whether a peer's transaction with this hash is worth fetching."""
         with self._guard:
-            return (
-                transaction not in self._pool
-                and transaction not in self._rejected
-                and transaction not in self._branch.chain.records.places
-            )
+            return self._waiting.is_news(transaction)
 
     def offer(self, raw: bytes) -> bool:
         """Take a peer's transaction if it can be executed now or soon; tell whether it was taken.
@@ -285,19 +185,11 @@ class Core:
         transaction = decode_transaction(raw)
         with self._guard:
             self._check()
-            if not self.is_news(transaction.hash):
-                return False
-            try:
-                if not self._is_ahead(transaction):
-                    self._drafted_pool().add(transaction)
-                self._pool.add(Pending(transaction, kept=False))
-            except (TransactionRefused, ContractError, LedgerUnavailable) as error:
-                _log.debug("transaction %s of a peer not taken: %s", transaction.hash, error)
-                _remember(self._rejected, transaction.hash, None)
-                return False
+            taken = self._waiting.offer(transaction)
             self._publish()
-        self._tell()
-        return True
+        if taken:
+            self._tell()
+        return taken
 
     def accept(self, data: bytes) -> Outcome:
         """Take a block's envelope from a peer or from the miner.
@@ -344,7 +236,7 @@ class Core:
         """
         with self._guard:
             self._check()
-            self._draft = None
+            self._waiting.restart()
             chain = self._branch.chain
             now = max(self.now(), chain.head.timestamp + 1)
             if self.rule.earliest(chain, miner) > now:
@@ -352,7 +244,7 @@ class Core:
             skip: set[str] = set()
             while True:
                 draft = chain.begin(now)
-                self._fill(draft, bounded=True, skip=frozenset(skip))
+                self._waiting.fill(draft, bounded=True, skip=frozenset(skip))
                 wrong = self._wrong_rounds(draft)
                 if not wrong:
                     break
@@ -362,7 +254,7 @@ class Core:
                 try:
                     draft.add(transaction)
                 except (TransactionRefused, ContractError) as error:
-                    _log.info("the miner's own call does not fit now: %s", error)
+                    logger.info("the miner's own call does not fit now: %s", error)
                     break
             template = Template(
                 index=draft.index,
@@ -404,9 +296,9 @@ class Core:
             except ContentNotFound as error:
                 self._want(error.cid)
             except FedledgerError as error:
-                if (pending := self._pool.get(one.transaction.hash)) is not None:
+                if (pending := self._waiting.pool.get(one.transaction.hash)) is not None:
                     step = Step()
-                    self._drop(pending, TransactionRefused("aggregate", str(error)), step)
+                    self._waiting.drop(pending, TransactionRefused("aggregate", str(error)), step)
                     self._commit(step)
             else:
                 continue
@@ -429,7 +321,7 @@ class Core:
             if found:
                 self._settle(step)
             else:
-                self._give_up(step)
+                self._waiting.give_up(step)
                 self._commit(step)
             changed = self.snapshot != before
         if changed:
@@ -465,67 +357,63 @@ class Core:
         """Read what the disk has, and stand where the node stood."""
         step = Step()
         for block_hash, data in self._file.blocks():
-            if self._tree.get(block_hash) is not None:
-                continue
-            try:
-                envelope = Envelope.decode(data)
-                header = envelope.block.header
-                if header.hash != block_hash or self._tree.get(header.previous_hash) is None:
-                    raise MalformedBlock("block", "a block before it is not there")
-            except MalformedBlock as error:
-                _log.warning("stored block %s dropped: %s", block_hash.hex(), error)
+            if block_hash != self._tree.root.header.hash and not self._load_block(block_hash, data):
                 step.gone.add(block_hash)
-                continue
-            self._tree.add(header, envelope.miner, empty=not envelope.block.transactions)
         stood = self._file.head()
-        if stood is not None and (node := self._tree.get(stood[0])) is not self._tree.root:
-            way = node
+        node = self._tree.get(stood[0]) if stood else None
+        if stood and node is not None and node is not self._tree.root:
+            way: Node | None = node
             while way is not None and (stood[1] or not self._defended):
                 way.valid = True
                 way = way.parent
-            if node is not None:
-                moved = self._branch.choose(node)
-                step.gone |= set(moved.refused)
-        kept = self._file.kept()
+            step.gone |= set(self._branch.choose(node).refused)
+        chain = self._branch.chain
         waiting = []
-        for transaction_hash, raw, error in kept:
-            if error is not None:
-                _remember(self._failed, transaction_hash, TransactionRefused("dropped", error))
-            elif transaction_hash not in self._branch.chain.records.places:
+        for transaction, raw, error in self._file.kept():
+            place = chain.records.places.get(transaction)
+            if place is not None:
+                if chain.head.index - place[0] >= BURIED:
+                    step.settled.add(transaction)
+            elif error is not None:
+                self._waiting.note_failure(transaction, TransactionRefused("dropped", error))
+            else:
                 waiting.append(decode_transaction(raw))
-        self._pool.put_back(waiting)
+        self._waiting.take_back(waiting, step)
         self._settle(step)
+
+    def _load_block(self, block: bytes, data: bytes) -> bool:
+        """Put a stored block into the tree, unless it is damaged or does not link to it."""
+        try:
+            envelope = Envelope.decode(data)
+        except MalformedBlock as error:
+            logger.warning("stored block %s dropped: %s", block.hex(), error)
+            return False
+        header = envelope.block.header
+        if header.hash != block or self._tree.get(header.previous_hash) is None:
+            logger.warning("stored block %s dropped: it follows no other", block.hex())
+            return False
+        self._tree.add(header, envelope.miner, empty=not envelope.block.transactions)
+        return True
 
     def _settle(self, step: Step) -> Moved:
         """Choose the head after the tree has changed, and make all of it durable."""
-        self._draft = None
+        self._waiting.restart()
         moved = self._branch.choose()
         step.gone |= set(moved.refused)
-        for block_hash in moved.refused:
-            step.blocks.pop(block_hash, None)
         self._refusals += len(moved.refused)
         self._prune(step)
-        chain = self._branch.chain
+        for block in step.gone:
+            step.blocks.pop(block, None)
         if moved.removed:
             self._reorganisations += 1
-            back = [
-                transaction
-                for block in moved.removed
-                for transaction in map(decode_transaction, block.transactions)
-                if transaction.hash not in chain.records.places
-            ]
-            self._pool.put_back(back)
-            step.keep |= {transaction.hash: transaction.raw for transaction in back}
-            if back:
-                _log.info("%d transactions wait for a block again", len(back))
+            raws = [raw for block in moved.removed for raw in block.transactions]
+            self._waiting.take_back([decode_transaction(raw) for raw in raws], step)
         if moved.added or moved.removed:
-            step.head = (chain.head.hash, self._defended)
-            self._rejected.clear()
-            for block in moved.added:
-                for raw in block.transactions:
-                    self._pool.remove(decode_transaction(raw).hash)
+            step.head = (self._branch.chain.head.hash, self._defended)
+            raws = [raw for block in moved.added for raw in block.transactions]
+            self._waiting.moved([decode_transaction(raw).hash for raw in raws])
             self._bury(step, moved)
-        self._give_up(step)
+        self._waiting.give_up(step)
         self._commit(step)
         self._staged.clear()
         return moved
@@ -547,64 +435,6 @@ class Core:
             self._publish()
             self._tell()
 
-    def _give_up(self, step: Step) -> None:
-        """Drop what could not be executed for long; what was promised is reported."""
-        if not self._pool:
-            return
-        self._drafted_pool()
-        limit = time.monotonic() - PATIENCE
-        for pending in self._pool:
-            if pending.failing is None or pending.failing > limit or pending.error is None:
-                continue
-            self._drop(pending, pending.error, step)
-
-    def _drop(self, pending: Pending, error: Exception, step: Step) -> None:
-        transaction = pending.transaction
-        self._pool.remove(transaction.hash)
-        _remember(self._rejected, transaction.hash, None)
-        _remember(self._failed, transaction.hash, error)
-        if pending.kept:
-            step.failed[transaction.hash] = str(error)
-            _log.warning("transaction %s will not happen: %s", transaction.hash, error)
-
-    def _drafted_pool(self) -> Draft:
-        """Return a draft on the head in which everything executable in the pool was executed."""
-        now = time.monotonic()
-        if self._draft is not None and now - self._drafted < _STALE:
-            return self._draft
-        chain = self._branch.chain
-        draft = chain.begin(max(self.now(), chain.head.timestamp + 1))
-        self._fill(draft)
-        self._draft, self._drafted = draft, now
-        return draft
-
-    def _fill(
-        self, draft: Draft, *, bounded: bool = False, skip: frozenset[str] = frozenset()
-    ) -> None:
-        """Execute in `draft` what waits and can be executed, as much as fits when `bounded`."""
-        todo = [one for one in self._pool if one.transaction.hash not in skip]
-        progress = True
-        while todo and progress:
-            progress, later = False, []
-            for pending in todo:
-                try:
-                    if bounded and not draft.fits(pending.transaction):
-                        return
-                    draft.add(pending.transaction)
-                    pending.failing, pending.error = None, None
-                    progress = True
-                except (TransactionRefused, ContractError) as error:
-                    pending.failing = pending.failing or time.monotonic()
-                    pending.error = error
-                    later.append(pending)
-            todo = later
-
-    def _is_ahead(self, transaction: SignedTransaction) -> bool:
-        """Tell whether a transaction's nonce is a little above the sender's next one."""
-        self._drafted_pool()
-        next_one = self._branch.chain.execution.nonce(transaction.sender)
-        return next_one < transaction.unsigned.nonce <= next_one + MAX_AHEAD
-
     def _prune(self, step: Step) -> None:
         """Forget the weakest branches when there are too many blocks beside the main branch."""
         while len(self._tree) - len(self._branch.hashes) > MAX_SIDE_BLOCKS:
@@ -613,13 +443,12 @@ class Core:
                 return
             for node in self._tree.refuse(leaf, remember=False):
                 step.gone.add(node.header.hash)
-                step.blocks.pop(node.header.hash, None)
 
     def _has(self, cid: str) -> bool:
         try:
             return self.store.has(cid)
         except StoreError as error:
-            _log.warning("the store cannot say whether it has %s: %s", cid, error)
+            logger.warning("the store cannot say whether it has %s: %s", cid, error)
             return False
 
     def _read(self, block: bytes) -> Envelope | None:
@@ -632,7 +461,7 @@ class Core:
         try:
             return Envelope.decode(data)
         except MalformedBlock as error:
-            _log.warning("stored block %s is damaged: %s", block.hex(), error)
+            logger.warning("stored block %s is damaged: %s", block.hex(), error)
             return None
 
     def _commit(self, step: Step) -> None:
@@ -652,8 +481,8 @@ class Core:
             index=chain.head.index,
             work=self._branch.head.work,
             timestamp=chain.head.timestamp,
-            pool=self._pool.version,
-            pending=len(self._pool),
+            pool=self._waiting.pool.version,
+            pending=len(self._waiting.pool),
             blocks=len(self._tree),
             refused=self._refusals,
             waiting=tuple({**self._tree.missing(), **self._wanted}),
@@ -667,10 +496,3 @@ class Core:
     def _check(self) -> None:
         if self._broken is not None:
             raise LedgerUnavailable(f"the node cannot be used: {self._broken}")
-
-
-def _remember(memory: "OrderedDict[str, object]", key: str, value: object) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    while len(memory) > _REMEMBERED:
-        memory.popitem(last=False)

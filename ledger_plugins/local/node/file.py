@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import apsw
 
@@ -101,7 +102,11 @@ class NodeFile:
             run = self._connection.executemany
             run("DELETE FROM block WHERE hash = ?", ((one,) for one in step.gone))
             run("INSERT OR IGNORE INTO block (hash, data) VALUES (?, ?)", step.blocks.items())
-            run("INSERT OR IGNORE INTO kept (hash, raw) VALUES (?, ?)", step.keep.items())
+            run(
+                "INSERT INTO kept (hash, raw) VALUES (?, ?) "
+                "ON CONFLICT (hash) DO UPDATE SET error = NULL",
+                step.keep.items(),
+            )
             run("DELETE FROM kept WHERE hash = ?", ((one,) for one in step.settled))
             run(
                 "UPDATE kept SET error = ? WHERE hash = ?",
@@ -123,7 +128,7 @@ class NodeFile:
         last = -1
         while True:
             with self._mapped():
-                rows = self._connection.execute(
+                rows: list[Any] = self._connection.execute(
                     "SELECT seen, hash, data FROM block WHERE seen > ? ORDER BY seen LIMIT 256",
                     (last,),
                 ).fetchall()

@@ -20,8 +20,10 @@ from fedledger.errors import (
 
 from ...storage.cid import cid_of, profile_named
 from .client import Misbehaved, PeerClient, Status, locator, peer_url
-from .core import Core, Outcome
+from .core import Core
+from .envelope import Envelope
 from .limits import Strikes
+from .moments import Outcome
 from .server import MAX_LIST
 
 __all__ = ["MAX_CONTENT", "Gossip"]
@@ -33,7 +35,7 @@ _OFFLINE = 1.0
 _STRANGE = 30.0
 _AT_ONCE = 8
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Gossip:
@@ -68,11 +70,11 @@ class Gossip:
             peer = self._peers[url] = _Peer(self, url)
             self._tasks[url] = self._loop.create_task(peer.run(), name=f"peer {url}")
 
-    def hint(self, url: str) -> None:
-        """Ask a peer soon what it has."""
+    def hint(self, url: str, head: str, pool: str) -> None:
+        """Ask a peer soon what it has, if its head or its pool is news; strangers are ignored."""
         peer = self._peers.get(url)
         if peer is not None:
-            peer.wake.set()
+            peer.hinted(head, pool)
 
     def about(self) -> list[dict[str, Any]]:
         """Return what is known about each peer."""
@@ -105,7 +107,9 @@ class _Peer:
         self._status: Status | None = None
         self._problem: str | None = "not asked yet"
         self._seen: object = None
-        self._told: object = None
+        self._told: tuple[str, int] | None = None
+        self._pool: str | None = None
+        self._head: str | None = None
 
     def about(self) -> dict[str, Any]:
         """Return what is known about the peer."""
@@ -117,6 +121,18 @@ class _Peer:
             "paused": round(self._strikes.paused, 1),
             "pauses": self._strikes.pauses,
         }
+
+    def hinted(self, head: str, pool: str) -> None:
+        """Note what the peer says to have; ask it when that is news."""
+        self._head = head
+        if pool != self._pool or not self._knows(head):
+            self.wake.set()
+
+    def _knows(self, head: str) -> bool:
+        try:
+            return self._core.knows(bytes.fromhex(head))
+        except ValueError:
+            return True
 
     async def run(self) -> None:
         """Follow the peer until cancelled; whatever goes wrong is logged and tried again."""
@@ -139,12 +155,12 @@ class _Peer:
             except (Misbehaved, MalformedBlock, MalformedTransaction) as error:
                 self._strikes.strike()
                 self._problem = str(error)
-                _log.warning("peer %s: %s", self.url, error)
+                logger.warning("peer %s: %s", self.url, error)
             except Exception:
                 self._problem = "an error of this node: see its log"
-                _log.exception("following peer %s", self.url)
+                logger.exception("following peer %s", self.url)
             if (pause := self._strikes.paused) > 0:
-                _log.warning("peer %s is left alone for %.0f s", self.url, pause)
+                logger.warning("peer %s is left alone for %.0f s", self.url, pause)
                 await asyncio.sleep(pause)
             elif self._status is not None and self._status.network != self._gossip.network:
                 await asyncio.sleep(_STRANGE)
@@ -161,8 +177,9 @@ class _Peer:
             raise LedgerUnavailable(self._problem)
         if not core.knows(bytes.fromhex(status.head)) and int(status.work) >= core.snapshot.work:
             await self._fetch_blocks(status)
+        self._head, self._pool = status.head, str(status.pool)
         now = (status.pool, core.snapshot.head)
-        if now != self._seen:
+        if status.pending and now != self._seen:
             await self._fetch_transactions()
             self._seen = now
         await self._fetch_contents()
@@ -217,16 +234,17 @@ class _Peer:
             await self.news.wait()
             self.news.clear()
             now = self._core.snapshot
-            told = (now.head, now.pool)
-            if told == self._told:
-                continue
+            told = (now.head.hex(), now.pool)
+            stale = self._told is None or self._told[1] != now.pool
+            if told == self._told or (told[0] == self._head and not stale):
+                continue  # it has been told, or has said so itself
             try:
-                await self._client.hint(self._gossip.url)
+                await self._client.hint(self._gossip.url, *told)
                 self._told = told
             except (LedgerUnavailable, Misbehaved) as error:
-                _log.debug("no hint to %s: %s", self.url, error)
+                logger.debug("no hint to %s: %s", self.url, error)
             except Exception:
-                _log.exception("telling peer %s", self.url)
+                logger.exception("telling peer %s", self.url)
             await asyncio.sleep(_GAP)
 
 
@@ -242,8 +260,6 @@ def _keep(core: Core, cid: str, data: bytes) -> None:
 
 
 def _hash_of(envelope: bytes) -> bytes:
-    from .envelope import Envelope  # noqa: PLC0415
-
     return Envelope.decode(envelope).block.header.hash
 
 

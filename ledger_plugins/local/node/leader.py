@@ -104,7 +104,7 @@ class Reliability(LeaderRule):
     def leader(self, chain: Chain) -> str | None:
         """Return the leader of the block after the newest one; None when everybody may make it."""
         published = chain.records.events("TrainingTask", "AggregatePublished", 0, chain.head.index)
-        reliability = Counter(
+        reliability: Counter[str] = Counter(
             client for event in published for client in event.arguments["contributors"]
         )
         ranked = sorted(reliability, key=lambda client: (-reliability[client], client))

@@ -13,15 +13,16 @@ from fedledger.errors import FedledgerError, MalformedBlock
 from ...accounts import Account
 from ..block import Block, seal
 from ..codec import uint
-from .core import Core, Source, Template
+from .core import Core
 from .envelope import Envelope
+from .moments import Source, Template
 
 __all__ = ["Miner"]
 
 _IDLE = 0.5
 _STEP = 4_096
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Miner:
@@ -83,10 +84,10 @@ class Miner:
             try:
                 await self._once()
             except FedledgerError as error:
-                _log.warning("mining: %s", error)
+                logger.warning("mining: %s", error)
                 await asyncio.sleep(_IDLE)
             except Exception:
-                _log.exception("mining")
+                logger.exception("mining")
                 await asyncio.sleep(_IDLE)
 
     async def _once(self) -> None:
@@ -110,7 +111,7 @@ class Miner:
         try:
             await asyncio.to_thread(self._core.accept, data)
         except MalformedBlock as error:
-            _log.error("this miner's own block is refused: %s", error)
+            logger.warning("this miner's own block is refused: %s", error)
             return
         self.mined += 1
 

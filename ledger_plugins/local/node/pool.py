@@ -42,7 +42,7 @@ class Pool:
         self._senders: Counter[str] = Counter()
         self._bytes = 0
         self.version = 0
-        """Changes whenever the pool's content does."""
+        """Grows with every transaction that comes."""
 
     def add(self, pending: Pending) -> None:
         """Add one at the end.
@@ -80,7 +80,6 @@ class Pool:
         if not self._senders[sender]:
             del self._senders[sender]
         self._bytes -= len(pending.transaction.raw)
-        self.version += 1
 
     def get(self, transaction: str) -> Pending | None:
         """Return the pending transaction with this hash, or None."""

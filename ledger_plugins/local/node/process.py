@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ from ..lock import WriteLock
 from .branch import Verifier
 from .client import Misbehaved, PeerClient, peer_url
 from .control import write_owned
-from .core import Core, Source
+from .core import Core
 from .envelope import Envelope
 from .gossip import Gossip
 from .leader import LeaderRule, Work
 from .miner import Miner
+from .moments import Source
 from .protocol import BoundedProtocol
 from .server import make_app
 
@@ -39,7 +40,7 @@ __all__ = ["NodeConfig", "run_node"]
 _TEND = 1.0
 _CONNECTIONS = 512
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class NodeConfig:
     mine: bool = False
     interval: float = 1.0
     empty_blocks: bool = False
-    rule: LeaderRule = Work()
+    rule: LeaderRule = field(default_factory=Work)
     verifier: Verifier | None = None
     source: "Callable[[Store], Source] | None" = None
     rate: float = 500.0
@@ -171,18 +172,19 @@ class _Process:
         tending = asyncio.create_task(self._tend(core))
         ending = asyncio.create_task(self._end.wait())
         try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)
+            up = asyncio.create_task(server.up.wait())
+            await asyncio.wait([serving, up], return_when=asyncio.FIRST_COMPLETED)
+            up.cancel()
             write_owned(config.data, self.url, self.token)
             if config.mine:
                 self._miner.start()
-            _log.info("node at %s, block %d", self.url, core.snapshot.index)
+            logger.info("node at %s, block %d", self.url, core.snapshot.index)
             ready(self.url)
             await asyncio.wait([serving, ending], return_when=asyncio.FIRST_COMPLETED)
             if not self._end.is_set():
                 self._failed = "the server has stopped: see the log"
         finally:
-            _log.info("stopping")
+            logger.info("stopping")
             await self._miner.stop()
             await self._gossip.close()
             tending.cancel()
@@ -204,9 +206,9 @@ class _Process:
             "peers": self._gossip.about(),
         }
 
-    def hint(self, url: str) -> None:
-        """Ask a peer soon what it has."""
-        self._gossip.hint(url)
+    def hint(self, url: str, head: str, pool: str) -> None:
+        """Ask a peer what it has, if that is news."""
+        self._gossip.hint(url, head, pool)
 
     async def set_mining(self, *, running: bool) -> None:
         """Start or stop the miner."""
@@ -231,7 +233,7 @@ class _Process:
                 self._end.set()
                 return
             except Exception:
-                _log.exception("tending")
+                logger.exception("tending")
 
     async def _first_block(self) -> bytes | None:
         """Return block 0 for a folder that has no chain; None when it has one or the end came."""
@@ -250,7 +252,7 @@ class _Process:
                 try:
                     return await _ask_first(client, config.genesis)
                 except (LedgerUnavailable, Misbehaved, MalformedBlock) as error:
-                    _log.warning("no block 0 from %s: %s", peer, error)
+                    logger.warning("no block 0 from %s: %s", peer, error)
                 finally:
                     await client.close()
             await asyncio.wait([asyncio.create_task(self._end.wait())], timeout=0.5)
@@ -259,6 +261,15 @@ class _Process:
 
 class _Server(uvicorn.Server):
     """Uvicorn's server without its signal handlers: the process has its own."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer."""
+        await super().startup(sockets)
+        self.up.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -320,4 +331,4 @@ def _bound(listen: str) -> socket.socket:
 
 
 def _log_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    _log.error("%s", context.get("message"), exc_info=context.get("exception"))
+    logger.error("%s", context.get("message"), exc_info=context.get("exception"))

@@ -7,7 +7,7 @@ not read. Here a connection is cut when it has not finished a request within a d
 import asyncio
 import logging
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -18,13 +18,13 @@ SECONDS = 20.0
 
 CONNECTIONS_OF_ADDRESS = 64
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class BoundedProtocol(H11Protocol):
     """One connection."""
 
-    _open: Counter[str] = Counter()
+    _open: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,7 +37,7 @@ class BoundedProtocol(H11Protocol):
         self._address = self.client[0] if self.client else ""
         self._open[self._address] += 1
         if self._open[self._address] > CONNECTIONS_OF_ADDRESS:
-            _log.warning("too many connections of %s", self._address)
+            logger.warning("too many connections of %s", self._address)
             transport.abort()
             return
         self._start()
@@ -59,7 +59,7 @@ class BoundedProtocol(H11Protocol):
         try:
             super().data_received(data)
         except Exception:
-            _log.warning("a request of %s cannot be read", self._address, exc_info=True)
+            logger.warning("a request of %s cannot be read", self._address, exc_info=True)
             self.transport.abort()
 
     def on_response_complete(self) -> None:
@@ -76,5 +76,5 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
 
     def _cut(self) -> None:
-        _log.info("connection of %s cut: no whole request in %d s", self._address, SECONDS)
+        logger.info("connection of %s cut: no whole request in %d s", self._address, SECONDS)
         self.transport.abort()

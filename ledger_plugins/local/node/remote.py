@@ -5,6 +5,7 @@ every one of them, and answers reads itself; so a node can hide blocks from its 
 branch that others do not, but it cannot make it believe a signature, a balance or an event.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from threading import RLock
@@ -26,6 +27,7 @@ from ...addresses import checksum_address
 from ...base import CallTerms, Event, Head, Ledger, Receipt, SignedTransaction
 from ..block import Block
 from ..chain import Chain, replay
+from ..genesis import Genesis
 from ..ledger import checked
 from .client import peer_url
 from .envelope import MAX_ENVELOPE_BYTES, Envelope
@@ -64,17 +66,12 @@ def open_node_ledger(
     if not url.startswith("local+http://"):
         raise ConfigError(f"{url!r} names no node: local+http://HOST:PORT wanted")
     ledger = NodeLedger(peer_url(url.removeprefix("local+")), patience)
-    try:
-        genesis = ledger.genesis
-        wanted = {"admin": checksum_address(admin) if admin else None, "chain_id": chain_id}
-        for name, value in wanted.items():
-            if value is not None and value != getattr(genesis, name):
-                raise ConfigError(
-                    f"{name} {value}: the chain was made with {getattr(genesis, name)}"
-                )
-    except BaseException:
-        ledger.close()
-        raise
+    genesis = ledger.genesis
+    wanted = {"admin": admin and checksum_address(admin), "chain_id": chain_id}
+    for name, value in wanted.items():
+        if value is not None and value != getattr(genesis, name):
+            ledger.close()
+            raise ConfigError(f"{name} {value}: the chain was made with {getattr(genesis, name)}")
     return ledger
 
 
@@ -110,7 +107,7 @@ class NodeLedger(Ledger):
         return self.genesis.chain_id
 
     @property
-    def genesis(self) -> Any:
+    def genesis(self) -> Genesis:
         """The parameters the chain was made with."""
         assert self._chain is not None  # noqa: S101 - it was opened
         return self._chain.genesis
@@ -313,8 +310,6 @@ class NodeLedger(Ledger):
         self._encoded.append(block.encode())
 
     def _json(self, method: str, path: str) -> dict[str, Any]:
-        import json  # noqa: PLC0415
-
         try:
             found = json.loads(self._send(method, path, most=64 * 1024))
         except ValueError as error:
@@ -341,8 +336,6 @@ class NodeLedger(Ledger):
 
 
 def _refusal(code: int, data: bytes) -> LedgerError:
-    import json  # noqa: PLC0415
-
     try:
         plain = json.loads(data)
     except ValueError:

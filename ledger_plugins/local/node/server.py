@@ -7,17 +7,16 @@ token from the node's folder and from the same machine: control.
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from fedledger.errors import LedgerError, LedgerUnavailable, StoreError
 
 from ...transactions import MAX_TRANSACTION_BYTES
 from .core import Core
+from .guard import PENALTY, Guard, read_body
 from .limits import RateLimit
 from .wire import error_to_json, pack, unpack
 
@@ -29,11 +28,9 @@ MAX_LIST = 256
 MAX_ANSWER = 8 * 1024 * 1024
 MAX_LOCATOR = 64
 MAX_WAIT = 10.0
-_BODY_SECONDS = 10.0
-_PENALTY = 20.0  # requests that one bad one counts for
 _LOOPBACK = ("127.", "::1")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Operator(Protocol):
@@ -45,8 +42,8 @@ class Operator(Protocol):
     def about(self) -> dict[str, Any]:
         """Return what `show` prints about miner and peers."""
 
-    def hint(self, url: str) -> None:
-        """Ask the peer with this URL soon what it has; nothing for a stranger's."""
+    def hint(self, url: str, head: str, pool: str) -> None:
+        """Ask the peer with this URL if what it has is news; nothing happens for a stranger's."""
 
     async def set_mining(self, *, running: bool) -> None:
         """Start or stop the miner."""
@@ -55,7 +52,7 @@ class Operator(Protocol):
         """Talk to these peers from now on; ConfigError when one is no URL."""
 
 
-def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:  # noqa: C901 - routes
+def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     """Return the node's web application.
 
     Args:
@@ -65,18 +62,15 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     """
     app = FastAPI(title="fedledger node", docs_url=None, redoc_url=None, openapi_url=None)
     limit = RateLimit(rate, 4 * rate)
-    changed = _Changes(core)
+    app.add_middleware(Guard, limit=limit)
+    _errors(app)
+    _reading(app, core, operator)
+    _writing(app, core, operator)
+    _controlling(app, operator, limit)
+    return app
 
-    @app.middleware("http")
-    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        address = _address(request)
-        if not limit.take(address):
-            return JSONResponse({"error": "TooMany", "message": "slow down"}, 429)
-        response = await answer(request)
-        if response.status_code in (400, 413, 422):
-            limit.charge(address, _PENALTY)
-        return response
 
+def _errors(app: FastAPI) -> None:
     @app.exception_handler(LedgerError)
     async def refused(_request: Request, error: LedgerError) -> JSONResponse:
         code = 503 if isinstance(error, LedgerUnavailable) else 422
@@ -86,6 +80,8 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     async def not_stored(_request: Request, error: StoreError) -> JSONResponse:
         return JSONResponse(error_to_json(error), 404)
 
+
+def _reading(app: FastAPI, core: Core, operator: Operator) -> None:
     @app.get("/status")
     async def status() -> dict[str, Any]:
         now = core.snapshot
@@ -122,9 +118,17 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     def pool() -> Response:
         return _octets(b"".join(bytes.fromhex(one[2:]) for one in core.pending()))
 
+    @app.get("/content/{cid}")
+    def content(cid: str) -> Response:
+        return _octets(core.store.get(cid))
+
+
+def _writing(app: FastAPI, core: Core, operator: Operator) -> None:
+    changed = _Changes(core)
+
     @app.post("/pool")
     async def transactions(request: Request) -> Response:
-        body = await _body(request, 4 + MAX_LIST * 36)
+        body = await read_body(request, 4 + MAX_LIST * 36)
         wanted = ["0x" + one.hex() for one in unpack(body, at_most=MAX_LIST, each=32)]
         found, size = [], 0
         for raw in core.raw(wanted):
@@ -134,13 +138,9 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
             found.append(raw)
         return _octets(pack(found))
 
-    @app.get("/content/{cid}")
-    def content(cid: str) -> Response:
-        return _octets(core.store.get(cid))
-
     @app.post("/transactions")
     async def submit(request: Request) -> JSONResponse:
-        raw = await _body(request, MAX_TRANSACTION_BYTES)
+        raw = await read_body(request, MAX_TRANSACTION_BYTES)
         return JSONResponse({"transaction": await asyncio.to_thread(core.submit, raw)}, 202)
 
     @app.get("/transactions/{transaction}")
@@ -165,14 +165,19 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
 
     @app.post("/hint", status_code=204)
     async def hint(request: Request) -> None:
-        body = await _body(request, 300)
-        operator.hint(body.decode("ascii", "replace"))
+        said = (await read_body(request, 400)).decode("ascii", "replace").split(" ")
+        if len(said) != 3:
+            raise HTTPException(400, "a hint is URL, head and version of the pool")
+        operator.hint(*said)
 
+
+def _controlling(app: FastAPI, operator: Operator, limit: RateLimit) -> None:
     def allowed(request: Request) -> None:
         given = request.headers.get("authorization", "")
         right = hmac.compare_digest(given.encode(), f"Bearer {operator.token}".encode())
-        if not right or not _address(request).startswith(_LOOPBACK):
-            limit.charge(_address(request), _PENALTY)
+        address = request.client.host if request.client else ""
+        if not right or not address.startswith(_LOOPBACK):
+            limit.charge(address, PENALTY)
             raise HTTPException(403, "control needs the node's token, on the node's machine")
 
     @app.get("/control")
@@ -183,7 +188,7 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     @app.post("/control/miner")
     async def miner(request: Request) -> dict[str, Any]:
         allowed(request)
-        wanted = await _body(request, 16)
+        wanted = await read_body(request, 16)
         if wanted not in (b"start", b"stop"):
             raise HTTPException(400, "'start' or 'stop' wanted")
         await operator.set_mining(running=wanted == b"start")
@@ -192,11 +197,9 @@ def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
     @app.post("/control/peers")
     async def peers(request: Request) -> dict[str, Any]:
         allowed(request)
-        text = (await _body(request, 64 * 1024)).decode("utf-8", "replace")
+        text = (await read_body(request, 64 * 1024)).decode("utf-8", "replace")
         operator.set_peers(text.split())
         return operator.about()
-
-    return app
 
 
 class _Changes:
@@ -234,7 +237,8 @@ def _following(core: Core, wanted: list[bytes]) -> list[bytes]:
     first = next((place + 1 for place in places if place is not None), None)
     if first is None:
         raise HTTPException(404, "none of these blocks is on the main branch")
-    found, size = [], 0
+    found: list[bytes] = []
+    size = 0
     for one in now.hashes[first : min(now.index + 1, first + MAX_LIST)]:
         envelope = core.envelope(one)
         if envelope is None or (found and size + len(envelope) > MAX_ANSWER):
@@ -242,25 +246,6 @@ def _following(core: Core, wanted: list[bytes]) -> list[bytes]:
         size += len(envelope)
         found.append(envelope)
     return found
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """Read a request's body, at most `most` bytes and only for a while."""
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdigit() or len(stated) > 12 or int(stated) > most:
-        raise HTTPException(413, f"at most {most} bytes are read here")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise HTTPException(413, f"at most {most} bytes are read here")
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the body ended early") from error
-    except TimeoutError as error:
-        raise HTTPException(408, "the body came too slowly") from error
-    return bytes(body)
 
 
 def _hash(text: str) -> bytes:
@@ -271,10 +256,6 @@ def _hash(text: str) -> bytes:
     if len(raw) != 32:
         raise HTTPException(400, "a hash is 64 hexadecimal digits")
     return raw
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _octets(data: bytes) -> Response:
