@@ -35,7 +35,7 @@ from .moments import Source
 from .protocol import BoundedProtocol
 from .server import make_app
 
-__all__ = ["NodeConfig", "run_node"]
+__all__ = ["Node", "NodeConfig", "run_node"]
 
 _TEND = 1.0
 _CONNECTIONS = 512
@@ -98,58 +98,74 @@ def run_node(config: NodeConfig, *, ready: Callable[[str], None] = lambda _url: 
         LedgerUnavailable: the address is taken, another process has the folder, or the disk fails.
         ChainCorrupted: the folder's file is damaged.
     """
-    if not config.interval >= 0:
-        raise ConfigError(f"interval {config.interval}: seconds from 0 wanted")
-    for peer in config.peers:
-        peer_url(peer)
-    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    listener = _bound(config.listen)
-    try:
-        lock = WriteLock(config.data / "node.lock")
-        try:
-            asyncio.run(_Process(config, listener).run(ready))
-        finally:
-            lock.release()
-    finally:
-        listener.close()
+    asyncio.run(_run_with_signals(config, ready))
 
 
-class _Process:
-    """Everything that runs in one event loop; what the server calls the operator."""
+async def _run_with_signals(config: NodeConfig, ready: Callable[[str], None]) -> None:
+    node = Node(config)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_exception)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stop)
+    await node.run(ready)
 
-    def __init__(self, config: NodeConfig, listener: socket.socket) -> None:
+
+class Node:
+    """Everything of a node in one event loop; what the server calls the operator.
+
+    Args:
+        config: how it runs.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        LedgerUnavailable: the address is taken.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        if not config.interval >= 0:
+            raise ConfigError(f"interval {config.interval}: seconds from 0 wanted")
+        for peer in config.peers:
+            peer_url(peer)
         self._config = config
-        self._listener = listener
-        host, port = listener.getsockname()[:2]
+        self._listener = _bound(config.listen)
+        host, port = self._listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.token = secrets.token_urlsafe(32)
         self.network = ""
         self._end = asyncio.Event()
         self._failed: str | None = None
 
-    async def run(self, ready: Callable[[str], None]) -> None:
-        """Run until told to stop."""
+    def stop(self) -> None:
+        """Let `run` return soon; called in the node's event loop."""
+        self._end.set()
+
+    async def run(self, ready: Callable[[str], None] = lambda _url: None) -> None:
+        """Run until `stop`; a node runs once."""
         config = self._config
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_log_exception)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end.set)
-        store = open_store(config.store or (config.data / "store").resolve().as_uri())
         try:
+            config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = WriteLock(config.data / "node.lock")
+            try:
+                await self._run(ready)
+            finally:
+                lock.release()
+        finally:
+            self._listener.close()
+        if self._failed:
+            raise LedgerUnavailable(self._failed)
+
+    async def _run(self, ready: Callable[[str], None]) -> None:
+        config = self._config
+        with open_store(config.store or (config.data / "store").resolve().as_uri()) as store:
             first = await self._first_block()
-            if first is None and self._end.is_set():
+            if self._end.is_set():
                 return
-            core = self._core = Core(
-                config.data / "node.db", first, store, rule=config.rule, verifier=config.verifier
-            )
+            path = config.data / "node.db"
+            core = self._core = Core(path, first, store, rule=config.rule, verifier=config.verifier)
             try:
                 await self._serve(core, store, ready)
             finally:
                 core.close()
-        finally:
-            store.close()
-        if self._failed:
-            raise LedgerUnavailable(self._failed)
 
     async def _serve(self, core: Core, store: Store, ready: Callable[[str], None]) -> None:
         config = self._config
