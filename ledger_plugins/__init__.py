@@ -36,9 +36,10 @@ LEDGERS = Registry(
     {
         "ethereum": "fedledger.ledger_plugins.ethereum:open_ethereum_ledger",
         "local": "fedledger.ledger_plugins.local:open_local_ledger",
+        "local+http": "fedledger.ledger_plugins.local.node.remote:open_node_ledger",
     },
     group="fedledger.ledgers",
-    extras={"ethereum": "ethereum"},
+    extras={"ethereum": "ethereum", "local+http": "node"},
 )
 """URL scheme to the function that opens such a ledger."""
 
@@ -54,8 +55,8 @@ def open_ledger(url: str, **options: Any) -> Ledger:
     """Open the ledger at `url`.
 
     Args:
-        url: for example "local:///var/lib/chain.db". Of a scheme "a+b" the part before the plus
-            chooses the backend, the rest is the backend's.
+        url: for example "local:///var/lib/chain.db". Of a scheme "a+b" that is not registered as
+            a whole, the part before the plus chooses the backend, the rest is the backend's.
         **options: the backend's own settings.
 
     Raises:
@@ -63,7 +64,7 @@ def open_ledger(url: str, **options: Any) -> Ledger:
         ConfigError: not a URL, or a package is missing.
         LedgerUnavailable: it cannot be opened.
     """
-    ledger: Ledger = LEDGERS.load(_backend(url))(url, **options)
+    ledger: Ledger = LEDGERS.load(_backend(url, LEDGERS))(url, **options)
     return ledger
 
 
@@ -79,12 +80,12 @@ def open_store(url: str, **options: Any) -> Store:
         ConfigError: not a URL, or a package is missing.
         StoreError: it cannot be opened.
     """
-    store: Store = STORES.load(_backend(url))(url, **options)
+    store: Store = STORES.load(_backend(url, STORES))(url, **options)
     return store
 
 
-def _backend(url: str) -> str:
+def _backend(url: str, registry: Registry) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator:
         raise ConfigError(f"{url!r} is no URL: scheme://place wanted")
-    return scheme.partition("+")[0]
+    return scheme if scheme in registry.names() else scheme.partition("+")[0]

@@ -2,7 +2,7 @@
 
 from .anchored import Anchored
 from .arrival import ArrivalWindow, SimulatedLatency, WallClock
-from .audit import AuditReport, RoundVerdict, audit_ledger
+from .audit import AuditReport, RoundVerdict, audit_ledger, verify_round
 from .pofl import PoFL
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "SimulatedLatency",
     "WallClock",
     "audit_ledger",
+    "verify_round",
 ]

@@ -26,7 +26,7 @@ from .documents import Accepted, Candidate, Dropped, Evidence, Late, Specificati
 from .election import ballot_of
 from .replies import CheckedUpdate, Expectation, check_reply
 
-__all__ = ["KEPT", "Anchor", "counted_votes"]
+__all__ = ["KEPT", "Anchor", "counted_votes", "past_votes"]
 
 logger = logging.getLogger(__name__)
 
@@ -396,13 +396,7 @@ class Anchor:
 
     def past_votes(self) -> Iterator[dict[int, tuple[int, ...]]]:
         """Return the votes of every election of this task that is on the ledger, in order."""
-        task = self.opened
-        for aggregate in self._contract.aggregates(task.id):
-            evidence = documents.load(Evidence, aggregate.evidence, self.store)
-            cids = [candidate.cid for candidate in evidence.candidates]
-            if cids:
-                ballot = ballot_of(task.id, aggregate.round, evidence.base, cids)
-                yield self.votes(aggregate.round, ballot, len(cids))
+        return past_votes(self._contract, self.store, self.opened.id, self.clients)
 
     def drop(self, node: int, reason: str, detail: str) -> Dropped:
         """Return a dropped reply of a node, with its account where that is known."""
@@ -462,3 +456,29 @@ def counted_votes(  # noqa: PLR0917 - what a vote is counted by, in that order
         if vote.ballot == ballot and len(vote.scores) == candidates
     }
     return {place: last[client] for place, client in enumerate(clients) if client in last}
+
+
+def past_votes(
+    contract: TrainingTask,
+    store: Store,
+    task: int,
+    clients: Sequence[str],
+    until: int | None = None,
+) -> Iterator[dict[int, tuple[int, ...]]]:
+    """Return the votes of a task's elections, in the order of their rounds.
+
+    Args:
+        contract: the contract on its ledger.
+        store: where the evidence is.
+        task: the task's id.
+        clients: registered accounts.
+        until: the first round that is left out (default: none).
+    """
+    for aggregate in contract.aggregates(task):
+        if until is not None and aggregate.round >= until:
+            return
+        evidence = documents.load(Evidence, aggregate.evidence, store)
+        cids = [candidate.cid for candidate in evidence.candidates]
+        if cids:
+            ballot = ballot_of(task, aggregate.round, evidence.base, cids)
+            yield counted_votes(contract, task, aggregate.round, ballot, len(cids), clients)

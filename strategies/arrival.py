@@ -18,7 +18,21 @@ from flwr.serverapp import Grid
 from fedledger.errors import ConfigError
 from fedledger.grids import WrappedGrid
 
-__all__ = ["ArrivalGrid", "ArrivalWindow", "Clock", "SimulatedLatency", "WallClock"]
+__all__ = [
+    "LEDGER_CLOCK",
+    "ArrivalGrid",
+    "ArrivalWindow",
+    "Clock",
+    "SimulatedLatency",
+    "WallClock",
+]
+
+LEDGER_CLOCK = {"name": "ledger"}
+"""Describes rounds without a server's clock: an update arrives with the block that holds it.
+
+Its arrival is the number of blocks since the one that opened the round, and the contract's own
+window closes the round, so that every miner sees the same arrivals.
+"""
 
 
 @dataclass(frozen=True, slots=True)

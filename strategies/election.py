@@ -71,6 +71,11 @@ class Electorate:
         """Return a miner's agreement with the elections it voted in, from -1 to 1; 0 if none."""
         return Fraction(self._alike.get(miner, 0), self._pairs.get(miner, 0) or 1)
 
+    def hold(self, votes: Mapping[int, Sequence[int]]) -> None:
+        """Hold a past election again for what it says about the miners, if it had a quorum."""
+        if len(votes) >= self.quorum:
+            self._remember(votes)
+
     def elect(self, votes: Mapping[int, Sequence[int]]) -> int | None:
         """Return the position of the elected candidate, or None when the model is to be kept.
 

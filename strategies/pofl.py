@@ -358,8 +358,7 @@ class PoFL(LedgerStrategy):
         if self._electorate is None:
             self._electorate = Electorate(self._settings.byzantine)
             for past in anchor.past_votes():  # of a run that this one continues
-                if len(past) >= self._electorate.quorum:
-                    self._electorate.elect(past)
+                self._electorate.hold(past)
         models = [
             anchor.layout.add(current, decision.update)
             for decision in proposed

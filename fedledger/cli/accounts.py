@@ -10,12 +10,22 @@ from fedledger.errors import AccountError
 
 from .options import Format, FormatOption
 
-__all__ = ["accounts", "password_of"]
+__all__ = ["PasswordOption", "accounts", "password_of"]
 
 accounts = typer.Typer(
     no_args_is_help=True,
     help="Keys with which clients and servers sign, kept in encrypted files.",
 )
+
+PasswordOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        help="File whose first line is the account's password. Else $FEDLEDGER_ACCOUNT_PASSWORD "
+        "is taken, and without it you are asked.",
+        show_default=False,
+    ),
+]
 
 _PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name
 
@@ -24,14 +34,7 @@ _PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's
 def create(
     name: Annotated[str, typer.Argument()],
     *,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File whose first line is the password. Else $FEDLEDGER_ACCOUNT_PASSWORD is "
-            "taken, and without it you are asked.",
-            show_default=False,
-        ),
-    ] = None,
+    password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Make an account and keep it in the keystore.
@@ -59,7 +62,7 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     show_accounts(list_accounts(), format_)
 
 
-def password_of(file: Path | None, *, new: bool) -> str:
+def password_of(file: Path | None, *, new: bool = False) -> str:
     """Return the password of an account, from a file, the environment or the user.
 
     Args:

@@ -9,7 +9,11 @@ from .audit import audit
 from .data import data
 from .deploy import deploy
 from .listing import listing
+from .models import models
+from .node import miner, node
 from .run import run
+from .show import show
+from .transfers import transfers
 
 __all__ = ["app"]
 
@@ -62,3 +66,8 @@ app.command("list")(listing)
 app.command("deploy")(deploy)
 app.add_typer(accounts, name="account")
 app.add_typer(data, name="data")
+app.add_typer(node, name="node")
+app.add_typer(miner, name="miner")
+app.add_typer(models, name="model")
+app.add_typer(transfers, name="tx")
+app.add_typer(show, name="show")

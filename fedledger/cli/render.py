@@ -14,6 +14,7 @@ from .options import Format
 if TYPE_CHECKING:
     from fedledger.experiments.audit import AuditedLedger, RunAudit
     from fedledger.experiments.runner import RunResult
+    from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.ethereum import Deployment
     from fedledger.strategies import RoundVerdict
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 __all__ = [
     "show_accounts",
     "show_audit",
+    "show_balances",
+    "show_blocks",
     "show_catalogue",
     "show_deployment",
     "show_error",
+    "show_line",
+    "show_miner",
+    "show_peers",
+    "show_receipt",
+    "show_record",
     "show_run",
     "show_verdict",
 ]
@@ -111,6 +119,94 @@ def show_deployment(path: Path, deployment: "Deployment", form: Format, *, creat
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
     """Print names and what they mean."""
     _show_table(entries, ("name", "about"), form, "nothing is registered")
+
+
+def show_line(text: str) -> None:
+    """Print one line at once, for whoever waits for it."""
+    _line(Console(), text)
+
+
+def show_receipt(receipt: "Receipt", form: Format) -> None:
+    """Print where a transaction is."""
+    show_record(
+        {
+            "transaction": receipt.transaction,
+            "block": receipt.block,
+            "block_hash": receipt.block_hash,
+            "position": receipt.position,
+        },
+        form,
+    )
+
+
+def show_record(record: Mapping[str, Any], form: Format) -> None:
+    """Print named values, one a line; lists of named values below their name."""
+    if form is Format.json:
+        _print_json(dict(record))
+        return
+    console = Console()
+    for name, value in record.items():
+        if not isinstance(value, list):
+            _line(console, f"{name}: {value}")
+            continue
+        _line(console, f"{name}: {len(value)}")
+        for entry in value:
+            _line(console, "  " + "  ".join(f"{key}={entry[key]}" for key in entry))
+
+
+def show_blocks(blocks: Sequence[Mapping[str, Any]], form: Format) -> None:
+    """Print blocks, one a line."""
+    if form is Format.json:
+        _print_json([dict(block) for block in blocks])
+        return
+    columns = ("index", "hash", "time", "transactions", "models")
+    _show_rows(
+        columns, [{**block, "time": f"{block['timestamp'] / 1000:.3f}"} for block in blocks], ""
+    )
+
+
+def show_balances(balances: Sequence[Mapping[str, Any]], form: Format) -> None:
+    """Print what accounts hold."""
+    if form is Format.json:
+        _print_json([dict(balance) for balance in balances])
+        return
+    _show_rows(("address", "balance"), balances, "nobody has ever had stake")
+
+
+def show_miner(about: Mapping[str, Any], form: Format) -> None:
+    """Print what a node says about its miner."""
+    names = ("url", "account", "mining", "mined", "defend")
+    show_record({name: about[name] for name in names}, form)
+
+
+def show_peers(about: Mapping[str, Any], form: Format) -> None:
+    """Print what a node says about its peers."""
+    if form is Format.json:
+        _print_json(dict(about))
+        return
+    rows = [
+        {
+            "peer": peer["url"],
+            "block": "-" if peer["index"] is None else peer["index"],
+            "head": (peer["head"] or "-")[:16],
+            "state": f"left alone for {peer['paused']} s" if peer["paused"] else "",
+            "problem": peer["problem"] or "",
+        }
+        for peer in about["peers"]
+    ]
+    _show_rows(("peer", "block", "head", "state", "problem"), rows, "no peers")
+
+
+def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty: str) -> None:
+    console = Console()
+    if not rows:
+        _line(console, empty)
+        return
+    lines = [columns, *([str(row[column]) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (entry.ljust(width) for entry, width in zip(line, widths, strict=True))
+        _line(console, "  ".join(padded).rstrip())
 
 
 def _show_end(console: Console, audit: "RunAudit") -> None:

@@ -13,6 +13,7 @@ only the smallest nonce that satisfies (5) is valid: a block has exactly one non
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -222,15 +223,19 @@ def seal(
     transactions: tuple[bytes, ...],
     model_info: tuple[ModelInfo, ...],
     difficulty: int,
+    search: Callable[[bytes, int], int] | None = None,
 ) -> Block:
-    """Return the block with this content: its hash computed, its nonce found."""
+    """Return the block with this content: its hash computed, its nonce found.
+
+    `search` finds the nonce; one that can be interrupted stands in for `mine`.
+    """
     root = merkle_root(transactions)
     digest = _hash_of(index, previous_hash, timestamp, root, model_info)
     header = Header(
         index=index,
         hash=digest,
         previous_hash=previous_hash,
-        nonce=mine(digest, difficulty),
+        nonce=(search or mine)(digest, difficulty),
         timestamp=timestamp,
         model_flag=int(bool(model_info)),
         transactions_root=root,
@@ -288,6 +293,10 @@ def check_seal(block: Block, difficulty: int) -> None:
     actual = _hash_of(header.index, header.previous_hash, header.timestamp, root, block.model_info)
     if actual != header.hash:
         raise MalformedBlock("hash", f"is {actual.hex()} by the content")
+    # First what costs one hash: who made no effort must not make others mine.
+    attempt = hashlib.sha256(header.hash + uint(header.nonce, 8)).digest()
+    if attempt > uint(difficulty - 1, 32):
+        raise MalformedBlock("nonce", f"{header.nonce} does not satisfy equation (5)")
     if (nonce := mine(header.hash, difficulty)) != header.nonce:
         raise MalformedBlock("nonce", f"{header.nonce} where equation (5) gives {nonce}")
 

@@ -5,6 +5,7 @@ else's block is checked and followed (`extend`), from a disk or from a peer. Bot
 code. Nothing here touches a disk.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -40,6 +41,7 @@ class Chain:
 
     Args:
         first: block 0, which holds the chain's parameters.
+        undo: how many of the newest blocks `rewind` can take back.
 
     Attributes:
         genesis: the chain's parameters.
@@ -52,13 +54,32 @@ class Chain:
         LedgerUnavailable: it has a contract that this version does not know.
     """
 
-    def __init__(self, first: Block) -> None:
+    def __init__(self, first: Block, *, undo: int = 0) -> None:
         self.genesis = Genesis.of(first)
         check_seal(first, self.genesis.difficulty)
         self.head: Header = first.header
         self.execution = Execution(self.genesis)
         self.records = Records()
         self._draft: Draft | None = None
+        self._undo = undo
+        self._parents: deque[tuple[Header, int]] = deque()
+
+    @property
+    def undoable(self) -> int:
+        """How many blocks `rewind` can take back now."""
+        return len(self._parents)
+
+    def rewind(self) -> None:
+        """Take back the newest block, and any open draft.
+
+        Raises:
+            IndexError: `undoable` is 0.
+        """
+        if self._draft is not None:
+            self._draft.drop()
+        self.head, mark = self._parents.pop()
+        self.execution.undo(mark)
+        self.records.rewind(self.head.index)
 
     def begin(self, timestamp: int) -> "Draft":
         """Start the next block; a draft that was neither kept nor dropped is dropped.
@@ -103,11 +124,17 @@ class Chain:
             and list(ours.all_events()) == list(theirs.all_events())
         )
 
-    def _close(self, block: Block | None, executed: Sequence[Executed]) -> None:
+    def _close(self) -> None:
         self._draft = None
-        if block is not None:
-            self.records.add(block.header.index, executed)
-            self.head = block.header
+
+    def _keep(self, header: Header, executed: Sequence[Executed], start: int) -> None:
+        self._close()
+        self._parents.append((self.head, start))
+        if len(self._parents) > self._undo:
+            self._parents.popleft()
+        self.execution.keep(self._parents[0][1] if self._parents else None)
+        self.records.add(header.index, executed)
+        self.head = header
 
 
 class Draft:
@@ -125,6 +152,11 @@ class Draft:
         self._bytes = 0
         self._events = 0
         self._open = True
+
+    @property
+    def timestamp(self) -> int:
+        """The block's time in milliseconds."""
+        return self._timestamp
 
     @property
     def index(self) -> int:
@@ -190,16 +222,15 @@ class Draft:
         Args:
             block: this draft, sealed by us or by whoever made it.
         """
-        self._chain.execution.keep()
         self._open = False
-        self._chain._close(block, self._executed)  # noqa: SLF001 - two halves of one class
+        self._chain._keep(block.header, self._executed, self._start)  # noqa: SLF001 - two halves of one class
 
     def drop(self) -> None:
         """Take back everything; nothing happens once it was kept or dropped."""
         if self._open:
             self._open = False
             self._chain.execution.undo(self._start)
-            self._chain._close(None, ())  # noqa: SLF001 - two halves of one class
+            self._chain._close()  # noqa: SLF001 - two halves of one class
 
     def __enter__(self) -> Self:
         return self

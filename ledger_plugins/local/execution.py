@@ -71,16 +71,16 @@ class Execution:
         return count
 
     def mark(self) -> int:
-        """Return a place that `undo` can go back to, until the next `keep`."""
+        """Return a place that `undo` can go back to, until `keep` makes it final."""
         return self._journal.mark()
 
     def undo(self, mark: int) -> None:
         """Put the state back to what it was at `mark`."""
         self._journal.undo(mark)
 
-    def keep(self) -> None:
-        """Make everything so far final."""
-        self._journal.forget()
+    def keep(self, mark: int | None = None) -> None:
+        """Make everything before `mark` final (default: everything so far)."""
+        self._journal.forget(mark)
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state as plain dictionaries, for `restore`."""

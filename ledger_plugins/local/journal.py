@@ -10,10 +10,11 @@ _PLAIN = frozenset({str, int, bytes, bool})
 
 
 class Journal:
-    """What was overwritten since the last `forget`, newest last."""
+    """What was overwritten and not forgotten, newest last."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._forgotten = 0
 
     def note(self, data: dict[Any, Any], key: Any) -> None:
         """Write down the present value of `key`, before it changes."""
@@ -21,20 +22,22 @@ class Journal:
 
     def mark(self) -> int:
         """Return a place that `undo` can go back to."""
-        return len(self._entries)
+        return self._forgotten + len(self._entries)
 
     def undo(self, mark: int) -> None:
-        """Put back everything overwritten since `mark`."""
-        while len(self._entries) > mark:
+        """Put back everything overwritten since `mark`, which was not forgotten."""
+        while len(self._entries) > mark - self._forgotten:
             data, key, old = self._entries.pop()
             if old is _ABSENT:
                 data.pop(key, None)
             else:
                 data[key] = old
 
-    def forget(self) -> None:
-        """Keep what is; marks made before are void."""
-        self._entries.clear()
+    def forget(self, mark: int | None = None) -> None:
+        """Make what was overwritten before `mark` final (default: everything so far)."""
+        count = len(self._entries) if mark is None else mark - self._forgotten
+        del self._entries[:count]
+        self._forgotten += count
 
 
 class JournalledState(MutableMapping[Any, Any]):

@@ -29,7 +29,7 @@ from .genesis import Genesis
 from .lock import WriteLock
 from .snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 
-__all__ = ["LocalLedger"]
+__all__ = ["LocalLedger", "checked"]
 
 _log = logging.getLogger(__name__)
 
@@ -210,10 +210,10 @@ class LocalLedger(Ledger):
         with chain.begin(now) as draft:
             for place, transaction in enumerate(transactions):
                 try:
-                    checked = _checked(transaction)
-                    if not draft.fits(checked):
+                    known = checked(transaction)
+                    if not draft.fits(known):
                         break
-                    draft.add(checked)
+                    draft.add(known)
                 except (ContractError, TransactionRefused) as error:
                     refused[place] = error
                 taken += 1
@@ -249,7 +249,7 @@ class LocalLedger(Ledger):
             yield self._chain
 
 
-def _checked(transaction: SignedTransaction) -> SignedTransaction:
+def checked(transaction: SignedTransaction) -> SignedTransaction:
     """Return what the envelope says; what the object says beside it is not believed (clause L1)."""
     try:
         decoded = decode_transaction(transaction.raw)

@@ -35,6 +35,14 @@ class Records:
         for event in events:
             self._events.setdefault(event.contract, []).append(event)
 
+    def rewind(self, block: int) -> None:
+        """Forget what blocks after `block` said."""
+        while self.places and self.places[last := next(reversed(self.places))][0] > block:
+            del self.places[last]
+        for events in self._events.values():
+            while events and events[-1].block > block:
+                events.pop()
+
     def events(self, contract: str, name: str | None, since: int, until: int) -> list[Event]:
         """Return events of blocks `since` to `until`, all or those called `name`."""
         found = self._events.get(contract, [])

@@ -1,0 +1,107 @@
+"""`fedledger model`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .accounts import PasswordOption, password_of
+from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption
+
+__all__ = ["models"]
+
+models = typer.Typer(
+    no_args_is_help=True, help="Training tasks that miners aggregate, without a Flower server."
+)
+
+
+@models.command("submit")
+def submit(
+    model: Annotated[Path, typer.Argument(metavar="FILE")],
+    *,
+    ledger: LedgerOption,
+    store: StoreOption,
+    account: AccountOption,
+    name: Annotated[str, typer.Option(help="The task's name.", show_default=False)],
+    client: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ADDRESS", help="A registered account; repeatable.", show_default=False
+        ),
+    ],
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 1,
+    byzantine: Annotated[int, typer.Option(min=0, help="Malicious clients to tolerate.")] = 0,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="A rule to choose from; repeatable.", show_default=False),
+    ] = None,
+    selection: Annotated[
+        str, typer.Option(help="How a round's rule is chosen: beacon or timestamp.")
+    ] = "beacon",
+    window: Annotated[
+        int, typer.Option(min=0, help="Seconds of a round; 0 waits for all clients.")
+    ] = 0,
+    reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Submit an initial model: propose a training task.
+
+    FILE is safetensors. Miners that run with `--aggregate` and this account aggregate its rounds.
+    """
+    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
+    from fedledger.strategies.mining import propose_task  # noqa: PLC0415 - the same
+    from fedledger.strategies.selection import MIXED  # noqa: PLC0415 - the same
+
+    from .render import show_record  # noqa: PLC0415 - the same
+
+    owner = load_account(account, password_of(password_file))
+    with open_ledger(ledger) as opened, open_store(store) as contents:
+        task = propose_task(
+            opened,
+            contents,
+            owner,
+            model,
+            model_id=name,
+            clients=client,
+            rounds=rounds,
+            byzantine=byzantine,
+            rules=tuple(rule or MIXED),
+            selection=selection,  # type: ignore[arg-type] # checked there
+            window=window,
+            reward=reward,
+        )
+    show_record({"task": task, "name": name, "rounds": rounds}, format_)
+
+
+@models.command("update")
+def update(
+    model: Annotated[Path, typer.Argument(metavar="FILE")],
+    *,
+    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
+    ledger: LedgerOption,
+    store: StoreOption,
+    account: AccountOption,
+    samples: Annotated[int, typer.Option(min=0, help="Training examples behind it.")] = 1,
+    accuracy: Annotated[float, typer.Option(min=0.0, max=1.0, help="As you measured it.")] = 0.0,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Submit a trained model to the open round of a task.
+
+    FILE is safetensors with the task's layout; what is stored and signed is its difference to the
+    current model.
+    """
+    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
+    from fedledger.strategies.mining import submit_update  # noqa: PLC0415 - the same
+
+    from .render import show_receipt  # noqa: PLC0415 - the same
+
+    client = load_account(account, password_of(password_file))
+    with open_ledger(ledger) as opened, open_store(store) as contents:
+        receipt = submit_update(
+            opened, contents, client, model, task=task, samples=samples, accuracy=accuracy
+        )
+    show_receipt(receipt, format_)

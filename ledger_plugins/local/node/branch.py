@@ -1,0 +1,243 @@
+"""A node's main branch: the chain in memory, and how it moves from one branch to another."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from fedledger.errors import (
+    ContentNotFound,
+    FedledgerError,
+    LedgerUnavailable,
+    MalformedBlock,
+)
+
+from ...base import Ledger
+from ...storage.base import Store
+from ..block import Block
+from ..chain import Chain, Draft
+from .envelope import Envelope
+from .leader import LeaderRule
+from .tree import Node, Tree
+from .view import ChainView
+
+__all__ = ["Branch", "Moved", "Verifier", "missing_content"]
+
+UNDO = 1_024
+"""Blocks that a reorganisation takes back in place; a deeper one executes the chain anew."""
+
+Verifier = Callable[[Ledger, Store, int, int], None]
+"""Checks one published round (task, round) on a ledger that ends with it; raises when it is wrong,
+ContentNotFound (itself or as the cause) when something is missing to tell."""
+
+logger = logging.getLogger(__name__)
+
+
+class Moved:
+    """What a move of the head did.
+
+    Attributes:
+        removed: blocks that are not on the main branch any more, oldest first.
+        added: blocks that are now, oldest first.
+        refused: hashes of blocks that were found invalid on the way, with the error.
+    """
+
+    def __init__(self) -> None:
+        self.removed: list[Block] = []
+        self.added: list[Block] = []
+        self.refused: dict[bytes, MalformedBlock] = {}
+
+
+class Branch:
+    """The valid branch with most work.
+
+    Args:
+        first: block 0.
+        tree: all known blocks.
+        read: returns a known block's envelope by its hash; None when the disk lost it.
+        rule: who may make blocks.
+        verifier: checks published rounds, or None to believe them.
+        store: where contents are; only what is here already is looked at.
+    """
+
+    def __init__(
+        self,
+        first: Block,
+        tree: Tree,
+        read: Callable[[bytes], Envelope | None],
+        *,
+        rule: LeaderRule,
+        verifier: Verifier | None,
+        store: Store,
+    ) -> None:
+        self.chain = Chain(first, undo=UNDO)
+        self.hashes: list[bytes] = [first.header.hash]
+        """Hash of each block of the main branch by its index; replaced, never shortened."""
+        self._first = first
+        self._tree = tree
+        self._read = read
+        self._rule = rule
+        self._verifier = verifier
+        self._store = store
+
+    @property
+    def head(self) -> Node:
+        """The newest block of the main branch."""
+        node = self._tree.get(self.chain.head.hash)
+        assert node is not None  # noqa: S101 - the main branch is never removed from the tree
+        return node
+
+    def choose(self, wanted: Node | None = None) -> Moved:
+        """Move to the valid branch with most work, if it is another.
+
+        Args:
+            wanted: a block with more work than the head, to move to this one instead.
+        """
+        moved = Moved()
+        old, length = self.hashes, len(self.hashes)
+        if wanted is not None:
+            self._move(wanted, moved)
+        else:
+            while (target := self._tree.best(self.head.work)) is not None:
+                self._move(target, moved)
+        fork = min(length, len(self.hashes)) - 1
+        while old[fork] != self.hashes[fork]:
+            fork -= 1
+        moved.removed = [self._block(one) for one in old[fork + 1 : length]]
+        moved.added = [self._block(one) for one in self.hashes[fork + 1 :]]
+        return moved
+
+    def view(self, draft: Draft | None = None) -> ChainView:
+        """Return the main branch, or an open draft on it, as a ledger to read."""
+        return ChainView(self.chain, self.block_at, draft)
+
+    def block_at(self, index: int) -> Block:
+        """Return a block of the main branch.
+
+        Raises:
+            LedgerUnavailable: the disk lost it.
+        """
+        return self._block(self.hashes[index])
+
+    def verify(self, published: Sequence[tuple[int, int]], draft: Draft | None = None) -> None:
+        """Check published rounds (task, round) of the newest block or of a draft.
+
+        Raises:
+            ContentNotFound: what is missing to tell.
+            FedledgerError: a round is wrong.
+        """
+        if self._verifier is None:
+            return
+        for task, number in published:
+            try:
+                self._verifier(self.view(draft), self._store, task, number)
+            except FedledgerError as error:
+                raise missing_content(error) or error from error
+
+    def _block(self, block: bytes) -> Block:
+        envelope = self._read(block)
+        if envelope is None:
+            raise LedgerUnavailable(f"block {block.hex()} has disappeared from the node's disk")
+        return envelope.block
+
+    def _move(self, target: Node, moved: Moved) -> None:
+        """Try to make `target` the head; whatever part of the way is valid and better is kept."""
+        before = reached = self.head
+        way = self._way_to(target)
+        fork = way[0].header.index - 1
+        removed = [self.block_at(index) for index in range(fork + 1, len(self.hashes))]
+        self._rewind(fork)
+        for node in way:
+            if not self._follow(node, moved):
+                break
+            reached = node
+        if reached.work <= before.work:
+            self._rewind(fork)
+            for block in removed:
+                self.chain.extend(block)
+            return
+        added = [node.header.hash for node in way[: reached.header.index - fork]]
+        if removed:
+            logger.info(
+                "reorganisation: %d blocks after block %d give way to %d others",
+                len(removed),
+                fork,
+                len(added),
+            )
+            self.hashes = [*self.hashes[: fork + 1], *added]
+        else:
+            self.hashes.extend(added)
+
+    def _way_to(self, target: Node) -> list[Node]:
+        way = [target]
+        while True:
+            parent = way[-1].parent
+            assert parent is not None  # noqa: S101 - block 0 is on every branch
+            index = parent.header.index
+            if index < len(self.hashes) and self.hashes[index] == parent.header.hash:
+                return way[::-1]
+            way.append(parent)
+
+    def _rewind(self, index: int) -> None:
+        chain = self.chain
+        if chain.head.index - index <= chain.undoable:
+            while chain.head.index > index:
+                chain.rewind()
+            return
+        logger.warning("executing %d blocks anew for a deep reorganisation", index)
+        again = Chain(self._first, undo=UNDO)
+        for one in range(1, index + 1):
+            again.extend(self.block_at(one))
+        self.chain = again
+
+    def _follow(self, node: Node, moved: Moved) -> bool:
+        """Extend the chain by a block of the tree; tell whether it could be followed."""
+        envelope = self._read(node.header.hash)
+        if envelope is None:
+            self._refuse(node, MalformedBlock("block", "the disk lost it"), moved, remember=False)
+            return False
+        block = envelope.block
+        try:
+            self._rule.check(self.chain, block.header, envelope.miner)
+        except MalformedBlock as error:
+            # The block may come again under the signature of somebody who may make it.
+            self._refuse(node, error, moved, remember=False)
+            return False
+        try:
+            self.chain.extend(block)
+        except MalformedBlock as error:
+            self._refuse(node, error, moved, remember=True)
+            return False
+        try:
+            self.verify([] if node.valid else self._published(block))
+        except ContentNotFound as error:
+            self.chain.rewind()
+            self._tree.wait_for(node, error.cid)
+            return False
+        except FedledgerError as error:
+            self.chain.rewind()
+            wrong = MalformedBlock("model_info", str(error))
+            self._refuse(node, wrong, moved, remember=True)
+            return False
+        node.valid = True
+        return True
+
+    def _refuse(self, node: Node, error: MalformedBlock, moved: Moved, *, remember: bool) -> None:
+        logger.warning("block %d %s refused: %s", node.header.index, node.header.hash.hex(), error)
+        for gone in self._tree.refuse(node, remember=remember):
+            moved.refused[gone.header.hash] = error
+
+    def _published(self, block: Block) -> list[tuple[int, int]]:
+        if not block.model_info:
+            return []
+        index = block.header.index
+        events = self.chain.records.events("TrainingTask", "AggregatePublished", index, index)
+        return [(event.arguments["task"], event.arguments["round"]) for event in events]
+
+
+def missing_content(error: BaseException) -> ContentNotFound | None:
+    """Return the missing content that an error was raised because of, or None."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ContentNotFound):
+            return cause
+        cause = cause.__cause__
+    return None

@@ -1,0 +1,73 @@
+"""What stands before every route: rates by address, and bodies that stay small and come in time."""
+
+import asyncio
+
+from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .limits import RateLimit
+
+__all__ = ["PENALTY", "Guard", "read_body"]
+
+PENALTY = 20.0
+"""Requests that one bad request counts for."""
+
+_BAD = frozenset({400, 408, 413, 422})
+_BODY_SECONDS = 10.0
+_SLOW_DOWN = b'{"error": "TooMany", "message": "too many requests: slow down"}'
+
+
+class Guard:
+    """ASGI middleware: refuses an address that asks too often, and counts what it sends wrongly.
+
+    Args:
+        app: what answers.
+        limit: tokens by address.
+    """
+
+    def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] != "http":
+            return
+        client = scope.get("client")
+        address = client[0] if client else ""
+        if not self._limit.take(address):
+            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 429, "headers": headers})
+            await send({"type": "http.response.body", "body": _SLOW_DOWN})
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _BAD:
+                self._limit.charge(address, PENALTY)
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Read a request's body, at most `most` bytes and only for a while.
+
+    Raises:
+        HTTPException: 413 when it is larger, 408 when it is slow, 400 when it ends early.
+    """
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdigit() or len(stated) > 12 or int(stated) > most:
+        raise HTTPException(413, f"at most {most} bytes are read here")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise HTTPException(413, f"at most {most} bytes are read here")
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body ended early") from error
+    except TimeoutError as error:
+        raise HTTPException(408, "the body came too slowly") from error
+    return bytes(body)

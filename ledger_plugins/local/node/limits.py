@@ -1,0 +1,97 @@
+"""What keeps a node's work small, whoever talks to it: rates by address, strikes by peer."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+__all__ = ["RateLimit", "Strikes"]
+
+_REMEMBERED = 4_096
+
+
+class RateLimit:
+    """A token bucket for each address.
+
+    Args:
+        rate: tokens a second.
+        burst: tokens of a full bucket.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, rate: float, burst: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str, tokens: float = 1.0) -> bool:
+        """Take tokens from an address's bucket; False, and nothing taken, when it has too few."""
+        left = self._left(address)
+        enough = left >= tokens
+        self._put(address, left - tokens if enough else left)
+        return enough
+
+    def charge(self, address: str, tokens: float) -> None:
+        """Take tokens for what an address has caused, even more than it has."""
+        self._put(address, max(self._left(address) - tokens, -self._burst))
+
+    def _left(self, address: str) -> float:
+        now = self._clock()
+        left, since = self._buckets.get(address, (self._burst, now))
+        return min(self._burst, left + (now - since) * self._rate)
+
+    def _put(self, address: str, left: float) -> None:
+        self._buckets[address] = (left, self._clock())
+        self._buckets.move_to_end(address)
+        while len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
+
+
+class Strikes:
+    """How often a peer sent what is not valid, and until when it is left alone because of that.
+
+    Strikes fade by one every `forgive` seconds. At `limit` of them the peer is left alone for
+    `pause` seconds, and twice as long each time it happens again, up to an hour.
+
+    Args:
+        limit: strikes that are too many.
+        pause: seconds of the first pause.
+        forgive: seconds after which one strike is forgotten.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 2,
+        pause: float = 30.0,
+        forgive: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = limit
+        self._pause = pause
+        self._forgive = forgive
+        self._clock = clock
+        self._strikes = 0.0
+        self._since = clock()
+        self._until = 0.0
+        self.pauses = 0
+        """How often the peer was left alone."""
+
+    def strike(self) -> None:
+        """Count one."""
+        now = self._clock()
+        faded = (now - self._since) / self._forgive
+        self._strikes = max(0.0, self._strikes - faded) + 1
+        self._since = now
+        if self._strikes > self._limit - 1:
+            self._until = now + min(self._pause * 2**self.pauses, 3_600.0)
+            self.pauses += 1
+            self._strikes = 0.0
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which the peer is still left alone; 0 when it is not."""
+        return max(0.0, self._until - self._clock())

@@ -1,0 +1,44 @@
+"""The conformance suite (clauses L1 to L10) on a ledger that a node serves over HTTP."""
+
+from pathlib import Path
+
+import pytest
+from support.node_thread import NodeThread
+
+from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.accounts import Account
+
+pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
+
+from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registration
+    LedgerConformance,
+)
+
+
+class TestNode(LedgerConformance):
+    """A client of one mining node sees a ledger that keeps the clauses."""
+
+    @pytest.fixture
+    def ledger_factory(self, tmp_path: Path, admin: Account):
+        node = NodeThread(tmp_path / "node", admin=admin.address)
+        try:
+            yield lambda admin: open_ledger(f"local+{node.url}", admin=admin, patience=600)
+        finally:
+            node.stop()
+
+
+def test_another_chain_is_refused(tmp_path):
+    """A client that expects another admin or chain id, or finds nobody, gets a clear error."""
+    node = NodeThread(tmp_path / "node", admin=Account.create().address)
+    try:
+        with pytest.raises(ConfigError, match="admin"):
+            open_ledger(f"local+{node.url}", admin=Account.create().address)
+        with pytest.raises(ConfigError, match="chain_id"):
+            open_ledger(f"local+{node.url}", chain_id=5)
+        with pytest.raises(ConfigError, match="HOST:PORT"):
+            open_ledger("local+http://nowhere")
+    finally:
+        node.stop()
+    with pytest.raises(LedgerUnavailable, match="no node answers"):
+        open_ledger(f"local+{node.url}")

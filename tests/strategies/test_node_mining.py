@@ -1,0 +1,100 @@
+"""Miners that aggregate: real processes, one of them malicious, one that believes everything."""
+
+import numpy as np
+import pytest
+from support.nodes import Cluster, keystore, wait_for
+
+from fedledger.arrays import from_safetensors, to_safetensors
+from fedledger.ledger_plugins import open_store
+from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
+from fedledger.strategies import audit_ledger
+from fedledger.strategies.mining import propose_task, submit_update
+
+OWNER = Account.from_key(b"\7" * 32)
+CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
+MODEL = {"w": np.zeros((3, 2), dtype=np.float32), "b": np.ones(3, dtype=np.float32)}
+MINER = ["--account", "owner", "--empty-blocks"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Two honest miners, a malicious one at under half their pace, one that checks nothing."""
+    keystore(tmp_path, "owner", OWNER)
+    honest = [*MINER, "--interval", "1.5", "--aggregate"]
+    malicious = [*MINER, "--interval", "4", "--malicious"]
+    cluster = Cluster(tmp_path, [honest] * 2 + [malicious, ["--no-defend"]])
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+def train(path, number):
+    """Write the model that a client trained."""
+    shift = np.float32(1 + number / 100)
+    path.write_bytes(to_safetensors({key: array + shift for key, array in MODEL.items()}))
+    return path
+
+
+def published(node):
+    with node.ledger() as ledger:
+        return [aggregate.cid for aggregate in TrainingTask(ledger).aggregates(1)]
+
+
+def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
+    """A wrong aggregate convinces only who does not check, and only until the others have mined.
+
+    The malicious miner mines alone first: whoever believes everything follows it, those that
+    recompute refuse its block. Then the honest miners mine against the one, theirs becomes the
+    branch with most work, and everybody, the malicious miner too, ends on the right aggregate.
+    """
+    first, malicious, observer = cluster.nodes[0], cluster.nodes[2], cluster.nodes[3]
+    store = open_store((first.data / "store").resolve().as_uri())
+    (tmp_path / "model").write_bytes(to_safetensors(MODEL))
+    first.control().set_mining(running=True)
+    with first.ledger() as ledger:
+        task = propose_task(
+            ledger,
+            store,
+            OWNER,
+            tmp_path / "model",
+            model_id="lights",
+            clients=[client.address for client in CLIENTS],
+            rounds=1,
+            byzantine=1,
+            rules=("trimmed_mean", "median"),
+        )
+        for number, client in enumerate(CLIENTS):
+            if number == 4:
+                first.control().set_mining(running=False)
+                malicious.control().set_mining(running=True)
+            submit_update(
+                ledger,
+                store,
+                client,
+                train(tmp_path / f"{number}", number),
+                task=task,
+                samples=10,
+                accuracy=0.5,
+            )
+    [wrong] = wait_for(lambda: published(observer), 180, "nobody published the wrong aggregate")
+    wait_for(lambda: first.status()["refused"], 180, "the wrong aggregate was not refused")
+    assert published(first) == []
+
+    for node in cluster.nodes[:2]:
+        node.control().set_mining(running=True)
+    [right] = wait_for(lambda: published(first), 180, "nobody published the right aggregate")
+    assert right != wrong
+    for node in cluster.nodes:
+        wait_for(lambda node=node: published(node) == [right], 180, f"{node.log} was not overruled")
+    for node in (*cluster.nodes[:2], malicious):
+        node.control().set_mining(running=False)
+    with first.ledger() as ledger:
+        report = audit_ledger(ledger, store)
+        assert report.passed, report.reason
+        assert [verdict.aggregate for verdict in report.rounds] == ["proved"]
+        token = StakeToken(ledger)
+        assert [token.balance(client.address) for client in CLIENTS] == [20] * 5
+    model = from_safetensors(store.get(right))
+    assert all(np.abs(array - MODEL[key] - 1.02).max() < 0.02 for key, array in model.items())
