@@ -70,9 +70,12 @@ def test_only_what_came_after_the_snapshot_is_executed(url, monkeypatch):
     """With and without the snapshot everything looks the same; with it 4 of 12 blocks are run."""
     executed = []
     extend = chain.Chain.extend
-    monkeypatch.setattr(
-        chain.Chain, "extend", lambda self, block: (executed.append(block), extend(self, block))
-    )
+
+    def extending(self, block):
+        executed.append(block)
+        extend(self, block)
+
+    monkeypatch.setattr(chain.Chain, "extend", extending)
     with open_ledger(url, read_only=True) as ledger:
         quick = seen(ledger)
         assert [block.header.index for block in executed] == [9, 10, 11, 12]

@@ -1,5 +1,7 @@
 """Miners that aggregate: real processes, one of them malicious, one that believes everything."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from support.nodes import Cluster, keystore, wait_for
@@ -87,7 +89,8 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
     [right] = wait_for(lambda: published(first), 180, "nobody published the right aggregate")
     assert right != wrong
     for node in cluster.nodes:
-        wait_for(lambda node=node: published(node) == [right], 180, f"{node.log} was not overruled")
+        same = partial(lambda one: published(one) == [right], node)
+        wait_for(same, 180, f"{node.log} was not overruled")
     for node in (*cluster.nodes[:2], malicious):
         node.control().set_mining(running=False)
     with first.ledger() as ledger:

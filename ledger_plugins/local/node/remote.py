@@ -263,7 +263,8 @@ class NodeLedger(Ledger):
                 return self._view()
             for block in page:
                 self._follow(block)
-            if len(page) < MAX_LIST and self._chain.head.hash.hex() == head:  # type: ignore[union-attr]
+            here = self._chain.head.hash.hex() if self._chain else None
+            if len(page) < MAX_LIST and here == head:
                 return self._view()
 
     def _start(self, first: str) -> None:

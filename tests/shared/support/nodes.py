@@ -145,7 +145,7 @@ class Cluster:
             busy = any(status["pending"] for status in found)
             return heads.pop() if len(heads) == 1 and not busy else None
 
-        return wait_for(one_head, seconds, "the nodes do not agree")
+        return str(wait_for(one_head, seconds, "the nodes do not agree"))
 
     def stop(self) -> None:
         for node in self.nodes:
