@@ -51,7 +51,8 @@ def train(
     from torch.nn.functional import cross_entropy  # noqa: PLC0415 - the same
 
     inputs, targets = torch.tensor(images), torch.tensor(labels)
-    optimiser = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.SGD(weights, lr=lr, momentum=momentum)
     model.train()
     mean, right = 0.0, 0
     for _ in range(epochs):
@@ -59,10 +60,10 @@ def train(
         order = torch.randperm(len(inputs), generator=generator)
         for start in range(0, len(inputs), batch_size):
             batch = order[start : start + batch_size]
-            optimiser.zero_grad()
             scores, wanted = model(inputs[batch]), targets[batch]
             loss = cross_entropy(scores, wanted)
-            torch.autograd.backward(loss)
+            for weight, grad in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+                weight.grad = grad  # in place of the last one: nothing to clear, nothing to add
             optimiser.step()
             total += float(loss.detach()) * len(batch)
             right += int((scores.detach().argmax(dim=1) == wanted).sum())
