@@ -6,14 +6,13 @@ import pytest
 from support.node_thread import NodeThread
 
 from fedledger.errors import ConfigError, LedgerUnavailable
-from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
 
 from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registration
     LedgerConformance,
-    LedgerFactory,
 )
 
 
@@ -23,10 +22,11 @@ class TestNode(LedgerConformance):
     @pytest.fixture
     def ledger_factory(self, tmp_path: Path, admin: Account):
         node = NodeThread(tmp_path / "node", admin=admin.address)
+
+        def factory(admin: str) -> Ledger:
+            return open_ledger(f"local+{node.url}", admin=admin, patience=600)
+
         try:
-            factory: LedgerFactory = lambda admin: open_ledger(
-                f"local+{node.url}", admin=admin, patience=600
-            )  # noqa: E731
             yield factory
         finally:
             node.stop()
