@@ -75,11 +75,15 @@ class Chain:
         Raises:
             IndexError: `undoable` is 0.
         """
-        if self._draft is not None:
-            self._draft.drop()
+        self.drop()
         self.head, mark = self._parents.pop()
         self.execution.undo(mark)
         self.records.rewind(self.head.index)
+
+    def drop(self) -> None:
+        """Drop the open draft, if there is one."""
+        if self._draft is not None:
+            self._draft.drop()
 
     def begin(self, timestamp: int) -> "Draft":
         """Start the next block; a draft that was neither kept nor dropped is dropped.
@@ -87,8 +91,7 @@ class Chain:
         Args:
             timestamp: milliseconds, above the head's.
         """
-        if self._draft is not None:
-            self._draft.drop()
+        self.drop()
         self._draft = Draft(self, timestamp)
         return self._draft
 
@@ -152,6 +155,11 @@ class Draft:
         self._bytes = 0
         self._events = 0
         self._open = True
+
+    @property
+    def open(self) -> bool:
+        """Whether it was neither kept nor dropped."""
+        return self._open
 
     @property
     def timestamp(self) -> int:

@@ -6,7 +6,7 @@ import pytest
 from support.node_thread import NodeThread
 
 from fedledger.errors import ConfigError, LedgerUnavailable
-from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
@@ -22,8 +22,12 @@ class TestNode(LedgerConformance):
     @pytest.fixture
     def ledger_factory(self, tmp_path: Path, admin: Account):
         node = NodeThread(tmp_path / "node", admin=admin.address)
+
+        def factory(admin: str) -> Ledger:
+            return open_ledger(f"local+{node.url}", admin=admin, patience=600)
+
         try:
-            yield lambda admin: open_ledger(f"local+{node.url}", admin=admin, patience=600)
+            yield factory
         finally:
             node.stop()
 

@@ -19,7 +19,7 @@ from .leader import LeaderRule
 from .tree import Node, Tree
 from .view import ChainView
 
-__all__ = ["Branch", "Moved", "Verifier", "missing_content"]
+__all__ = ["Branch", "Moved", "Verifier"]
 
 UNDO = 1_024
 """Blocks that a reorganisation takes back in place; a deeper one executes the chain anew."""
@@ -107,6 +107,8 @@ class Branch:
 
     def view(self, draft: Draft | None = None) -> ChainView:
         """Return the main branch, or an open draft on it, as a ledger to read."""
+        if draft is None:
+            self.chain.drop()  # what was executed ahead is not on the branch
         return ChainView(self.chain, self.block_at, draft)
 
     def block_at(self, index: int) -> Block:
@@ -130,7 +132,9 @@ class Branch:
             try:
                 self._verifier(self.view(draft), self._store, task, number)
             except FedledgerError as error:
-                raise missing_content(error) or error from error
+                if (cid := _missing(error)) is not None:
+                    raise ContentNotFound(cid) from error
+                raise
 
     def _block(self, block: bytes) -> Block:
         envelope = self._read(block)
@@ -233,11 +237,11 @@ class Branch:
         return [(event.arguments["task"], event.arguments["round"]) for event in events]
 
 
-def missing_content(error: BaseException) -> ContentNotFound | None:
-    """Return the missing content that an error was raised because of, or None."""
+def _missing(error: BaseException) -> str | None:
+    """Return the CID of the missing content because of which an error was raised, or None."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ContentNotFound):
-            return cause
+            return cause.cid
         cause = cause.__cause__
     return None

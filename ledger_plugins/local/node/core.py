@@ -236,7 +236,6 @@ class Core:
         """
         with self._guard:
             self._check()
-            self._waiting.restart()
             chain = self._branch.chain
             now = max(self.now(), chain.head.timestamp + 1)
             if self.rule.earliest(chain, miner) > now:
@@ -397,7 +396,6 @@ class Core:
 
     def _settle(self, step: Step) -> Moved:
         """Choose the head after the tree has changed, and make all of it durable."""
-        self._waiting.restart()
         moved = self._branch.choose()
         step.gone |= set(moved.refused)
         self._refusals += len(moved.refused)

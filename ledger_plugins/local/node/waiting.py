@@ -17,7 +17,12 @@ from .pool import MAX_AHEAD, Pending, Pool
 __all__ = ["PATIENCE", "Waiting"]
 
 PATIENCE = 5.0
-"""Seconds for which a transaction that cannot be executed stays in the pool."""
+"""Seconds after which a transaction is given up whose nonce another one has used.
+
+What fails for another reason may still become possible: a contract's refusal is given up after 12
+times as long when the transaction was promised to be kept, and what waits for a smaller nonce after
+12 times, or 120 times when it is kept.
+"""
 
 _STALE = 1.0
 _REMEMBERED = 10_000
@@ -94,23 +99,20 @@ class Waiting:
 
     def moved(self, included: Sequence[str]) -> None:
         """Note that the head has changed, and what is in its new blocks."""
-        self.restart()
         self._rejected.clear()
         for transaction in included:
             self.pool.remove(transaction)
-
-    def restart(self) -> None:
-        """Forget what was executed ahead: somebody else uses the chain."""
-        self._draft = None
 
     def give_up(self, step: Step) -> None:
         """Drop what could not be executed for long; what was promised is reported."""
         if not self.pool:
             return
         self._executed()
-        limit = time.monotonic() - PATIENCE
+        now = time.monotonic()
         for pending in self.pool:
-            if pending.failing is not None and pending.failing <= limit and pending.error:
+            if pending.failing is None or pending.error is None:
+                continue
+            if now - pending.failing >= PATIENCE * self._patience(pending):
                 self.drop(pending, pending.error, step)
 
     def drop(self, pending: Pending, error: Exception, step: Step) -> None:
@@ -154,10 +156,18 @@ class Waiting:
                     later.append(pending)
             todo = later
 
+    def _patience(self, pending: Pending) -> int:
+        if isinstance(pending.error, ContractError):
+            return 12 if pending.kept else 1
+        unsigned, sender = pending.transaction.unsigned, pending.transaction.sender
+        if unsigned.nonce > self._branch.chain.execution.nonce(sender):
+            return 120 if pending.kept else 12
+        return 1
+
     def _executed(self) -> Draft:
         """Return a draft on the head in which everything executable was executed."""
         now = time.monotonic()
-        if self._draft is not None and now - self._drafted < _STALE:
+        if self._draft is not None and self._draft.open and now - self._drafted < _STALE:
             return self._draft
         chain = self._branch.chain
         draft = chain.begin(max(self._now(), chain.head.timestamp + 1))
