@@ -175,9 +175,13 @@ class BlockFile:
                 raise ChainCorrupted(expected, f"the file goes on with block {row[0]}")
             rows.append(row[1])
             expected += 1
-        if expected != (count := self._connection.pragma("user_version")):
+        with _mapped(start):
+            there = self._connection.execute("SELECT count(*) FROM block").get
+        count = self._connection.pragma("user_version")
+        if not expected == there == count:
             raise ChainCorrupted(
-                min(expected, count), f"the file has {expected} blocks and counts {count}"
+                min(expected, count),
+                f"the file has {there} blocks up to {expected - 1} and counts {count}",
             )
         return rows
 

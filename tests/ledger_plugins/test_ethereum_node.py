@@ -85,6 +85,8 @@ def test_the_raw_bytes_are_those_that_were_signed(ledger, anvil, admin):
         "eth_sendTransaction",
         {"from": anvil.rpc("eth_accounts")[0], "to": admin.address, "value": "0x1"},
     )
+    while anvil.rpc("eth_getTransactionReceipt", gift) is None:
+        time.sleep(0.01)
     with pytest.raises(KeyError, match="no call"):
         ledger.transaction(gift)
 
