@@ -405,6 +405,7 @@ def test_a_socket_serves_as_well(tmp_path, admin):
 
 CRASH = """
 import os, signal, sys
+import time
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.ethereum.node import Node
