@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import quote
@@ -405,7 +406,6 @@ def test_a_socket_serves_as_well(tmp_path, admin):
 
 CRASH = """
 import os, signal, sys
-import time
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.ethereum.node import Node
