@@ -29,15 +29,20 @@ import pytest
 from fedledger.errors import CallError, ContractError, MalformedTransaction, TransactionRefused
 
 from .accounts import Account, decode_transaction
-from .base import Ledger, Receipt, SignedTransaction, UnsignedTransaction
+from .base import Ledger, Receipt
 from .contracts import StakeToken, TrainingTask
 from .contracts.abi import encode_call
-from .storage.cid import cid_of, cid_to_bytes
+from .testing_calls import all_events as _all_events
+from .testing_calls import propose as _propose
+from .testing_calls import publish as _publish
+from .testing_calls import refused as _refused
+from .testing_calls import signed as _signed
+from .testing_calls import submit as _submit
+from .testing_calls import update as _update
 
 __all__ = ["LedgerConformance", "LedgerFactory"]
 
 LedgerFactory = Callable[[str], Ledger]
-_CID = cid_of(b"a model")
 
 
 class LedgerConformance:
@@ -471,51 +476,3 @@ class LedgerConformance:
             with pytest.raises((TransactionRefused, ContractError)):
                 ledger.transact(admin.sign(replace(unsigned, data=data)))
         assert ledger.call("StakeToken", "totalSupply") == 0
-
-
-def _signed(
-    ledger: Ledger, account: Account, contract: str, function: str, *args: Any, ahead: int = 0
-) -> SignedTransaction:
-    """Sign a call, `ahead` calls after the account's next one."""
-    nonce = ledger.nonce(account.address) + ahead
-    data = encode_call(contract, function, *args)
-    return account.sign(UnsignedTransaction(ledger.terms(contract, function), nonce, data))
-
-
-def _refused(ledger: Ledger, transaction: SignedTransaction, reason: str) -> None:
-    with pytest.raises(TransactionRefused) as caught:
-        ledger.transact(transaction)
-    assert caught.value.reason == reason
-
-
-def _propose(tasks: TrainingTask, owner: Account, *, rounds: int = 1, window: int = 0) -> int:
-    task, _ = tasks.propose(
-        owner, model_id="a cell", model_cid=_CID, rounds=rounds, spec=_CID, window=window
-    )
-    return task
-
-
-def _update(ledger: Ledger, client: Account, task: int) -> SignedTransaction:
-    return _signed(
-        ledger, client, "TrainingTask", "submitUpdate", task, 1, cid_to_bytes(_CID), 10, 900_000
-    )
-
-
-def _submit(tasks: TrainingTask, client: Account, task: int) -> None:
-    tasks.submit_update(client, task=task, round=1, cid=_CID, samples=10, accuracy=0.9)
-
-
-def _publish(tasks: TrainingTask, owner: Account, task: int, contributors: list[str]) -> None:
-    tasks.publish_aggregate(
-        owner,
-        task=task,
-        round=1,
-        cid=_CID,
-        rule="krum",
-        contributors=contributors,
-        evidence=_CID,
-    )
-
-
-def _all_events(ledger: Ledger) -> list[Any]:
-    return [event for name in ("StakeToken", "TrainingTask") for event in ledger.events(name)]
