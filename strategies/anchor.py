@@ -272,8 +272,7 @@ class Anchor:
         """
         task, server_round = self.opened.id, self.opened.current_round + 1
         there = self._contract.submissions(task, server_round)
-        for update in updates:
-            self.store.put(update.content)
+        self.store.put_all(update.content for update in updates)
         fresh = [
             update
             for update in updates

@@ -364,7 +364,7 @@ class PoFL(LedgerStrategy):
             for decision in proposed
             if decision.update is not None
         ]
-        cids = [anchor.store.put(to_safetensors(model)) for model in models]
+        cids = anchor.store.put_all(map(to_safetensors, models))
         ballot = ballot_of(anchor.opened.id, server_round, anchor.opened.current_cid, cids)
         invalid = poll(
             anchor,

@@ -1,6 +1,7 @@
 """The interface of a content-addressed store."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,16 @@ class Store(ABC):
         Raises:
             ContentTooLarge: above the store's size cap.
         """
+
+    def put_all(self, contents: Iterable[bytes]) -> list[str]:
+        """Store several contents durably and return their CIDs in order, waiting for all at once.
+
+        When one cannot be stored, others may have been.
+
+        Raises:
+            ContentTooLarge: one is above the store's size cap.
+        """
+        return [self.put(data) for data in contents]
 
     @abstractmethod
     def get(self, cid: str, *, max_bytes: int | None = None) -> bytes:

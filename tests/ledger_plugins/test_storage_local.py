@@ -179,6 +179,60 @@ def test_a_failed_write_leaves_no_file(store, monkeypatch):
     assert [path.name for path in (store.folder / store.profile).iterdir()] == [cid_of(b"first")]
 
 
+def test_several_are_stored_as_each_alone(store):
+    """`put_all` gives the CIDs of `put`, in order, of new, known, repeated and no contents."""
+    contents = [b"first", bytes(300_000), b"", b"first", b"known"]
+    known = store.put(b"known")
+    assert store.put_all(iter(contents)) == [cid_of(data) for data in contents]
+    assert [store.get(cid_of(data)) for data in contents] == contents
+    assert len(list(store)) == 4
+    assert known in store
+    assert store.put_all([]) == []
+
+
+def test_several_are_flushed_before_they_have_their_names(store, monkeypatch):
+    """Every file is flushed before the folder is, which comes last and once."""
+    store.put(b"first")
+    order = []
+    sync = os.fsync
+
+    def spy(handle):
+        order.append(Path(f"/proc/self/fd/{handle}").readlink().name[-5:])
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    store.put_all([b"%d" % number for number in range(20)])
+    assert order == [".part"] * 20 + [store.profile[-5:]]
+
+
+def test_several_of_which_one_is_too_large_leave_nothing(tmp_path):
+    """The cap is judged before anything is written."""
+    store = open_file_store(f"file://{tmp_path}/store", max_bytes=10)
+    with pytest.raises(ContentTooLarge):
+        store.put_all([b"small", bytes(11)])
+    assert list(store) == []
+
+
+def test_several_on_a_full_disk_leave_no_part(store, monkeypatch):
+    """When the disk refuses one of several, the error is the store's own, nothing is partial."""
+    store.put(b"first")
+    sync, left = os.fsync, [1] * 5
+
+    def full(handle):
+        try:
+            left.pop()
+        except IndexError:
+            raise OSError(28, "No space left on device") from None
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnavailable, match=r"20 contents: .*No space left"):
+        store.put_all([b"%d" % number for number in range(20)])
+    names = {path.name for path in (store.folder / store.profile).iterdir()}
+    assert names <= {cid_of(data) for data in [b"first", *(b"%d" % n for n in range(20))]}
+    assert len(names) == 6
+
+
 def test_content_is_flushed_before_it_has_its_name(store, monkeypatch):
     """The file is flushed first, then renamed, then its folder is flushed."""
     store.put(b"first")
