@@ -54,9 +54,8 @@ def train(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.SGD(weights, lr=lr, momentum=momentum)
     model.train()
-    mean, right = 0.0, 0
-    for _ in range(epochs):
-        total, right = 0.0, 0
+    total, right = 0.0, 0
+    for epoch in range(1, epochs + 1):
         order = torch.randperm(len(inputs), generator=generator)
         for start in range(0, len(inputs), batch_size):
             batch = order[start : start + batch_size]
@@ -65,10 +64,10 @@ def train(
             for weight, grad in zip(weights, torch.autograd.grad(loss, weights), strict=True):
                 weight.grad = grad  # in place of the last one: nothing to clear, nothing to add
             optimiser.step()
-            total += float(loss.detach()) * len(batch)
-            right += int((scores.detach().argmax(dim=1) == wanted).sum())
-        mean = total / len(inputs)
-    return mean, right / len(inputs)
+            if epoch == epochs:
+                total += float(loss.detach()) * len(batch)
+                right += int((scores.detach().argmax(dim=1) == wanted).sum())
+    return total / len(inputs), right / len(inputs)
 
 
 def evaluate(
