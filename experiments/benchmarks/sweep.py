@@ -6,8 +6,8 @@ The plain loop is what one writes without any framework: for every client, load 
 step through the same batches, keep the weights; average them after each round. No messages, no
 signatures, no ledger, no store. Ours is the approach "fedavg", run as a cell of an experiment is
 run, on an embedded chain on disk. Both use one thread and take turns, and the table says how far
-apart the models are that they end with. `--flower` times the engine `flower` as well, start of
-Flower's simulation runtime included.
+apart the models are that they end with, and how much of our time ledger and store took. `--flower`
+times the engine `flower` as well, start of Flower's simulation runtime included.
 """
 
 import argparse
@@ -15,9 +15,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flwr.serverapp import Grid
@@ -53,6 +55,7 @@ class Throughput:
         images: images trained on in all, an image counted once an epoch.
         plain_s: shortest time of the plain loop in seconds.
         ours_s: shortest time of each engine in seconds, by its name.
+        evidence_s: seconds of that in calls of ledger and store, waiting for the disk included.
         largest_gap: largest difference between the weights both end with.
     """
 
@@ -62,6 +65,7 @@ class Throughput:
     images: int
     plain_s: float
     ours_s: dict[str, float]
+    evidence_s: dict[str, float]
     largest_gap: float
 
     def share(self, engine: str) -> float:
@@ -95,7 +99,7 @@ def measure_sweep(
     )
     [cell] = cells_of(config)
     federation = federation_of(cell.scenario.model_dump_json())
-    plain, ours = [], {engine: list[float]() for engine in engines}
+    plain, ours = [], {engine: list[tuple[float, float]]() for engine in engines}
     gap = 0.0
     with reproducible():
         for _ in range(turns):
@@ -103,12 +107,21 @@ def measure_sweep(
             expected = _plain(federation)
             plain.append(time.perf_counter() - started)
             for engine in engines:
-                seconds, found = _through(engine, cell)
-                ours[engine].append(seconds)
+                seconds, evidence, found = _through(engine, cell)
+                ours[engine].append((seconds, evidence))
                 gap = max(gap, float(np.abs(found - expected).max()))
     images = sum(len(part) for part in federation.parts) * config.training.epochs * rounds
     best = {engine: min(times) for engine, times in ours.items()}
-    return Throughput(dataset, clients, rounds, images, min(plain), best, gap)
+    return Throughput(
+        dataset,
+        clients,
+        rounds,
+        images,
+        plain_s=min(plain),
+        ours_s={engine: seconds for engine, (seconds, _) in best.items()},
+        evidence_s={engine: evidence for engine, (_, evidence) in best.items()},
+        largest_gap=gap,
+    )
 
 
 def _plain(federation: Federation) -> Vector:
@@ -147,24 +160,59 @@ def _plain(federation: Federation) -> Vector:
     return _flat({key: value.numpy() for key, value in weights.items()})
 
 
-def _through(engine: str, cell: Cell) -> tuple[float, Vector]:
-    """Run the cell on an embedded chain; return its seconds and the final weights, flat."""
+class _Stopwatch:
+    """Adds up the time in methods of objects, a method called by another one counted once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+
+    def watch(self, thing: object) -> None:
+        """Time every public method of `thing` from now on."""
+        for name in dir(type(thing)):
+            if not name.startswith("_") and callable(getattr(type(thing), name)):
+                setattr(thing, name, self._timed(getattr(thing, name)))
+
+    def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def timed(*args: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            self._depth += 1
+            try:
+                return method(*args, **options)
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self.seconds += time.perf_counter() - started
+
+        return timed
+
+
+def _through(engine: str, cell: Cell) -> tuple[float, float, Vector]:
+    """Run the cell on an embedded chain.
+
+    Returns:
+        Its seconds, those in ledger and store, and the final weights, flat.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        watch = _Stopwatch()
         keys = SimulationKeys.create(root / "simulation.secret")
         with (
             open_ledger(f"local://{root}/chain.db") as ledger,
             open_store(f"file://{root}/store") as store,
         ):
+            watch.watch(ledger)
+            watch.watch(store)
 
-            def serve(grid: Grid) -> tuple[float, str]:
-                started = time.perf_counter()
-                result = run_cell(cell, grid, ledger, store, keys, lambda *_: None)
-                return time.perf_counter() - started, result.model
+            def serve(grid: Grid) -> str:
+                return run_cell(cell, grid, ledger, store, keys, lambda *_: None).model
 
-            seconds, cid = get_engine(engine).run(build_client_app(), cell.scenario.clients, serve)
+            started = time.perf_counter()
+            cid = get_engine(engine).run(build_client_app(), cell.scenario.clients, serve)
+            seconds, evidence = time.perf_counter() - started, watch.seconds
             arrays = from_safetensors(store.get(cid))
-    return seconds, _flat(arrays)
+    return seconds, evidence, _flat(arrays)
 
 
 def _flat(arrays: Arrays) -> Vector:
@@ -178,12 +226,13 @@ def as_table(measured: Throughput) -> Table:
         caption=f"largest difference between the final weights: {measured.largest_gap:.1e}",
     )
     table.add_column("who trains")
-    for heading in ("seconds", "images/s", "of the plain loop"):
+    for heading in ("seconds", "images/s", "of the plain loop", "ledger, store"):
         table.add_column(heading, justify="right")
     for name, seconds in {"plain PyTorch loop": measured.plain_s, **measured.ours_s}.items():
         share = measured.plain_s / seconds
         speed = measured.images / seconds
-        table.add_row(name, f"{seconds:.1f}", f"{speed:,.0f}", f"{share:.0%}")
+        evidence = measured.evidence_s.get(name, 0.0) / seconds
+        table.add_row(name, f"{seconds:.1f}", f"{speed:,.0f}", f"{share:.1%}", f"{evidence:.1%}")
     return table
 
 

@@ -13,6 +13,7 @@ def test_a_plain_loop_and_a_sweep_end_with_the_same_model():
     assert found.images == 2 * 2 * 1437
     assert found.largest_gap < 1e-6
     assert found.share("inprocess") == found.plain_s / found.ours_s["inprocess"]
+    assert 0 < found.evidence_s["inprocess"] < found.ours_s["inprocess"]
 
 
 def test_the_sweeps_numbers_are_there_for_people_and_programs(capsys):
@@ -22,7 +23,9 @@ def test_the_sweeps_numbers_are_there_for_people_and_programs(capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["share"]["inprocess"] > 0
     assert sweep.main(small) == 0
-    assert "plain PyTorch loop" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "plain PyTorch loop" in shown
+    assert "ledger, store" in shown
 
 
 def test_a_ledger_is_timed_call_by_call_together_and_from_its_file(monkeypatch):
