@@ -93,14 +93,17 @@ class Lanes:
         self.builder.store(value, pointer, align=4 if element == FLOAT else 8)
 
     def prefetch(self, address: Any) -> None:
-        """Ask for the cache line at `address`, which need not exist; changes nothing else."""
+        """Ask for the cache line at `address`, which need not exist; changes nothing else.
+
+        It comes no nearer than the second cache: the first one is full of what is worked on.
+        """
         flag = ir.IntType(32)
         pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
         signature = ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
         function = cgutils.get_or_insert_function(
             self.builder.module, signature, "llvm.prefetch.p0"
         )
-        self.builder.call(function, [pointer, flag(0), flag(3), flag(1)])
+        self.builder.call(function, [pointer, flag(0), flag(2), flag(1)])
 
     def widen(self, value: Any) -> Any:
         """Return a float32 vector as float64; exact."""
