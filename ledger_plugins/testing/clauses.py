@@ -1,92 +1,33 @@
-"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L10).
-
-A backend joins with a subclass that says how it is opened; pytest finds the tests in it:
-
-    class TestMine(LedgerConformance):
-        @pytest.fixture
-        def ledger_factory(self, tmp_path):
-            return lambda admin: open_ledger(f"mine://{tmp_path}/ledger", admin=admin)
-
-The factory takes the address of the account that may mint. Called again after the ledger was
-closed, it opens the same ledger with everything that was acknowledged. A ledger whose blocks can be
-replaced says `reorganises = True` and how to bring it about (clause L8); for all others the suite
-checks that blocks stay.
-
-`pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")` before the import makes failed
-assertions show their values.
-"""
+"""Clauses L1 to L10 on tokens and single rounds."""
 
 # ruff: noqa: S101 - asserts are what tests are made of
 
 import secrets
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from fedledger.errors import CallError, ContractError, MalformedTransaction, TransactionRefused
 
-from .accounts import Account, decode_transaction
-from .base import Ledger, Receipt
-from .contracts import StakeToken, TrainingTask
-from .contracts.abi import encode_call
-from .testing_calls import all_events as _all_events
-from .testing_calls import propose as _propose
-from .testing_calls import publish as _publish
-from .testing_calls import refused as _refused
-from .testing_calls import signed as _signed
-from .testing_calls import submit as _submit
-from .testing_calls import update as _update
+from ..accounts import Account, decode_transaction
+from ..base import Ledger, Receipt
+from ..contracts import StakeToken, TrainingTask
+from ..contracts.abi import encode_call
+from .calls import all_events as _all_events
+from .calls import propose as _propose
+from .calls import publish as _publish
+from .calls import refused as _refused
+from .calls import signed as _signed
+from .calls import submit as _submit
+from .calls import update as _update
+from .harness import LedgerFactory, LedgerHarness
 
-__all__ = ["LedgerConformance", "LedgerFactory"]
-
-LedgerFactory = Callable[[str], Ledger]
+__all__ = ["LedgerClauses"]
 
 
-class LedgerConformance:
-    """Tests of the clauses; subclass it and give it a `ledger_factory`."""
-
-    window_seconds: ClassVar[int] = 2
-    """Length of the round that the tests let close; above the backend's time between blocks."""
-
-    reorganises: ClassVar[bool] = False
-    """Whether blocks of this ledger can be replaced by others; then `reorganise` does it."""
-
-    def reorganise(self, ledger: Ledger, depth: int) -> None:
-        """Replace the ledger's newest `depth` blocks by others without our calls (clause L8)."""
-        raise NotImplementedError("a ledger that reorganises says how")
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass on the ledger's clock; waits, unless a subclass can do better."""
-        time.sleep(seconds)
-
-    @pytest.fixture
-    def ledger_factory(self) -> LedgerFactory:
-        """Return what opens the ledger under test, by the address that may mint."""
-        raise NotImplementedError("a subclass says how its ledger is opened")
-
-    @pytest.fixture
-    def admin(self) -> Account:
-        """Who may mint."""
-        return Account.create()
-
-    @pytest.fixture
-    def ledger(self, ledger_factory: LedgerFactory, admin: Account) -> Iterator[Ledger]:
-        """An open ledger."""
-        with ledger_factory(admin.address) as ledger:
-            yield ledger
-
-    @pytest.fixture
-    def token(self, ledger: Ledger) -> StakeToken:
-        """The token on it."""
-        return StakeToken(ledger)
-
-    @pytest.fixture
-    def tasks(self, ledger: Ledger) -> TrainingTask:
-        """The tasks on it."""
-        return TrainingTask(ledger)
+class LedgerClauses(LedgerHarness):
+    """What every ledger keeps, whatever its contracts do."""
 
     # L1: only the holder of a key moves its account.
 

@@ -1,0 +1,28 @@
+"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L10).
+
+A backend joins with a subclass that says how it is opened; pytest finds the tests in it:
+
+    class TestMine(LedgerConformance):
+        @pytest.fixture
+        def ledger_factory(self, tmp_path):
+            return lambda admin: open_ledger(f"mine://{tmp_path}/ledger", admin=admin)
+
+The factory takes the address of the account that may mint. Called again after the ledger was
+closed, it opens the same ledger with everything that was acknowledged. A ledger whose blocks can be
+replaced says `reorganises = True` and how to bring it about (clause L8); for all others the suite
+checks that blocks stay.
+
+`pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")` before the import makes failed
+assertions show their values.
+"""
+
+from .clauses import LedgerClauses
+from .harness import LedgerFactory
+from .roles import RoleClauses
+from .rollbacks import RollbackClauses
+
+__all__ = ["LedgerConformance", "LedgerFactory"]
+
+
+class LedgerConformance(LedgerClauses, RoleClauses, RollbackClauses):
+    """Tests of the clauses; subclass it and give it a `ledger_factory`."""
