@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from fedledger.errors import ConfigError, FedledgerError
 
 from ..ledger_plugins import LEDGERS, Head, Ledger, open_ledger, open_store
+from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.contracts import TrainingTask
 from ..strategies import RoundVerdict, audit_ledger
 from .rundir import RunDirectory
@@ -32,6 +33,8 @@ class AuditedLedger:
         head: the newest block, or None when the ledger cannot be read.
         rounds: a verdict for each round.
         head_compared: whether a recorded head was there to compare with.
+        skipped: tasks on the ledger that were not looked at. Where there are any, it was not
+            checked either that the tasks minted no more stake than their rounds explain.
     """
 
     ledger: str
@@ -40,6 +43,7 @@ class AuditedLedger:
     head: Head | None
     rounds: tuple[RoundVerdict, ...]
     head_compared: bool
+    skipped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +99,46 @@ def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None =
     """
     run = RunDirectory.open(path)
     audited = []
+
+    def own_tasks(contract: TrainingTask) -> list[int] | None:  # others use a shared ledger too
+        return contract.of(run.owner) if run.owner and contract.ledger.shared else None
+
     for entry in run.manifest.evidence:
         urls = run.url(entry.ledger), run.url(entry.store)
-        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, run.owner))
+        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, own_tasks))
     return RunAudit(tuple(audited))
 
 
 def audit_urls(
-    ledger: str, store: str, *, head: str | None = None, on_round: OnRound | None = None
+    ledger: str,
+    store: str,
+    *,
+    owner: str | None = None,
+    tasks: Collection[int] = (),
+    head: str | None = None,
+    on_round: OnRound | None = None,
 ) -> RunAudit:
     """Audit a ledger with its store, by their URLs.
 
     Args:
         ledger: the ledger's URL.
         store: the store's URL.
+        owner: address of the account whose tasks are audited; default: everybody's.
+        tasks: ids of the tasks to audit; default: all (of the owner).
         head: hash that the newest block must have, or None.
         on_round: called with each verdict as it is reached.
 
     Raises:
-        ConfigError: a URL that names no backend.
+        ConfigError: a URL that names no backend, an owner without a task, a task that there is not
+            or that is another owner's.
+        CallError: `owner` is no address.
     """
-    return RunAudit((_audit(ledger, (ledger, store), head, on_round),))
+    who = checksum_address(owner) if owner is not None else None
+
+    def choose(contract: TrainingTask) -> list[int] | None:
+        return _chosen(contract, who, tasks) if who is not None or tasks else None
+
+    return RunAudit((_audit(ledger, (ledger, store), head, on_round, choose),))
 
 
 def _audit(
@@ -123,14 +146,17 @@ def _audit(
     urls: tuple[str, str],
     expected: str | None,
     on_round: OnRound | None,
-    owner: str | None = None,
+    choose: Callable[[TrainingTask], list[int] | None],
 ) -> AuditedLedger:
-    """Audit a ledger; where others have tasks too, those of `owner`."""
+    """Audit a ledger: the tasks that `choose` returns, or all for None."""
     try:
         with _open_to_read(urls[0]) as ledger, open_store(urls[1]) as store:
-            tasks = TrainingTask(ledger).of(owner) if owner and ledger.shared else None
+            contract = TrainingTask(ledger)
+            tasks = choose(contract)
             report = audit_ledger(ledger, store, tasks, on_round=on_round)
             there = expected is None or ledger.holds(expected)
+            everything = range(1, contract.count() + 1) if tasks is not None else ()
+            skipped = tuple(task for task in everything if task not in set(tasks or ()))
     except ConfigError:
         raise
     except FedledgerError as error:
@@ -138,8 +164,27 @@ def _audit(
         return AuditedLedger(name, False, str(error), None, (), expected is not None)
     reason = report.reason if not report.passed else _compare(report.head, expected, there=there)
     return AuditedLedger(
-        name, reason is None, reason, report.head, report.rounds, expected is not None
+        name, reason is None, reason, report.head, report.rounds, expected is not None, skipped
     )
+
+
+def _chosen(contract: TrainingTask, owner: str | None, tasks: Collection[int]) -> list[int]:
+    """Return the tasks that were asked for; ConfigError when there are no such tasks."""
+    count = contract.count()
+    for task in sorted(tasks):
+        if not 1 <= task <= count:
+            there = f"its tasks are 1 to {count}" if count else "it has none"
+            raise ConfigError(f"there is no task {task} on this ledger: {there}")
+    if owner is None:
+        return sorted(set(tasks))
+    own = contract.of(owner)
+    if not own:
+        raise ConfigError(f"{owner} has proposed no task on this ledger")
+    for task in sorted(tasks):
+        if task not in own:
+            proposer = contract.task(task).owner
+            raise ConfigError(f"task {task} is not {owner}'s: {proposer} proposed it")
+    return sorted(set(tasks)) or own
 
 
 def _compare(head: Head | None, expected: str | None, *, there: bool) -> str | None:

@@ -34,6 +34,22 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --ledger: only the tasks that this account proposed.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="With --ledger: only this task; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Recompute every round from the ledger and the store alone.
@@ -42,12 +58,17 @@ def audit(
     round gets a verdict: aggregates, rules, contributors, signatures and rewards must follow from
     what clients signed.
 
+    On a ledger that others use too, choose what you care about by --owner or --task; the report
+    says what was left out.
+
     Example: `fedledger audit outputs/quickstart/20260101T120000Z`
 
     Exit status 0 when the audit passed, 1 when it failed.
     """
     if (run_dir is None) == (ledger is None) or (ledger is None) != (store is None):
         raise ConfigError("what shall be audited? Give RUN_DIR, or --ledger URL with --store URL")
+    if run_dir is not None and (owner is not None or task):
+        raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
     from fedledger.experiments.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
 
     from .render import show_audit, show_verdict  # noqa: PLC0415 - the same
@@ -56,7 +77,9 @@ def audit(
     if run_dir is not None:
         result = audit_run(run_dir, head=head, on_round=shown)
     else:
-        result = audit_urls(ledger or "", store or "", head=head, on_round=shown)
+        result = audit_urls(
+            ledger or "", store or "", owner=owner, tasks=task or (), head=head, on_round=shown
+        )
     show_audit(result, format_)
     if not result.passed:
         raise typer.Exit(FAILED)

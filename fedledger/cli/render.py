@@ -211,8 +211,16 @@ def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty:
 
 def _show_end(console: Console, audit: "RunAudit") -> None:
     for ledger in audit.ledgers:
+        if ledger.skipped:
+            _line(console, _skipped(ledger.skipped))
         _line(console, _head(ledger))
     _line(console, audit.verdict, style=_GOOD if audit.passed else _BAD)
+
+
+def _skipped(tasks: Sequence[int]) -> str:
+    some = ", ".join(map(str, tasks[:8])) + (", …" if len(tasks) > 8 else "")
+    others = "1 other task" if len(tasks) == 1 else f"{len(tasks)} other tasks"
+    return f"skipped: {others} ({some}), and the sum of stake that tasks minted"
 
 
 def _head(ledger: "AuditedLedger") -> str:
