@@ -1,5 +1,6 @@
 """What can be checked about a chain that others keep: headers, logs, and the contracts' code."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,12 @@ from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
 from .codec import as_bytes, as_int
 from .deployment import Deployment, check_code
+from .headers import check_header, check_receipts
 from .node import Node, NodeRefusal
 
 __all__ = ["logs_between", "verify_chain"]
+
+_log = logging.getLogger(__name__)
 
 _BLOCKS = 100
 _RANGE = 10_000  # blocks that public nodes look through for logs in one request
@@ -49,11 +53,14 @@ def logs_between(
 
 
 def verify_chain(node: Node, deployment: Deployment) -> None:
-    """Check headers, logs and code since the deployment.
+    """Check headers, logs, receipts and code since the deployment.
 
-    Each header names its parent's hash, times never go back, the logs that the node hands out are
-    those of its receipts, in blocks whose bloom filter admits them, and where a filter admits logs
-    of our contracts without any being there, the receipts have none.
+    Each header has the hash of its fields and names its parent's, and times never go back. The logs
+    that the node hands out are those of its receipts, in blocks whose bloom filter admits them, and
+    the receipts are those of the header's root; where a filter admits logs of our contracts without
+    any being there, the receipts have none. So all that was logged since the deployment hangs on
+    the newest block's hash. A chain whose hashes are made in another way is checked without them,
+    and a warning says so.
 
     Raises:
         ChainCorrupted: with the first block that does not verify.
@@ -64,6 +71,7 @@ def verify_chain(node: Node, deployment: Deployment) -> None:
     newest = as_int(node.ask("eth_getBlockByNumber", "latest", False)["number"])
     marks = [_bloom_bits(as_bytes(address)) for address in addresses]
     before: Mapping[str, Any] | None = None
+    unproved: dict[str, list[int]] = {}
     for first in range(deployment.block, newest + 1, _BLOCKS):
         last = min(newest, first + _BLOCKS - 1)
         logs: dict[int, list[Mapping[str, Any]]] = {}
@@ -72,12 +80,29 @@ def verify_chain(node: Node, deployment: Deployment) -> None:
         for index, block in _blocks(node, first, last):
             _check_link(index, block, before)
             before = block
+            odd = check_header(index, block)
+            if odd is not None:
+                unproved.setdefault(f"the hash of its header ({odd})", []).append(index)
             bloom = int.from_bytes(as_bytes(block["logsBloom"]), "big")
             possible = any(bloom & mark == mark for mark in marks)
             if index in logs and not possible:
                 raise ChainCorrupted(index, "its header's bloom filter admits no log of ours")
             if possible:
-                _check_logs(index, block, logs.get(index, []), _receipts(node, block), addresses)
+                receipts = _receipts(node, block)
+                _check_logs(index, block, logs.get(index, []), receipts, addresses)
+                if odd is None:
+                    odd = check_receipts(index, block, receipts)
+                    if odd is not None:
+                        unproved.setdefault(f"the root of its receipts ({odd})", []).append(index)
+    for what, blocks in unproved.items():
+        _log.warning(
+            "%s: in block %d, and %d in all, %s cannot be recomputed; "
+            "there it was only checked how blocks, logs and receipts fit together",
+            node.where,
+            blocks[0],
+            len(blocks),
+            what,
+        )
 
 
 def _blocks(node: Node, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -130,6 +155,9 @@ def _check_logs(
     ]
     if said != [_essence(log) for log in logs]:
         raise ChainCorrupted(index, "its logs are not those of its receipts")
+    positions = [as_int(log["logIndex"]) for receipt in receipts for log in receipt["logs"]]
+    if positions != list(range(len(positions))):
+        raise ChainCorrupted(index, "its logs are not numbered in the order of its receipts")
     if any(log["blockHash"] != block["hash"] for log in logs):
         raise ChainCorrupted(index, "its logs are of another block of this number")
 
