@@ -35,6 +35,7 @@ class AuditedLedger:
         head_compared: whether a recorded head was there to compare with.
         skipped: tasks on the ledger that were not looked at. Where there are any, it was not
             checked either that the tasks minted no more stake than their rounds explain.
+        caveat: what could not be checked about the ledger itself, or None.
     """
 
     ledger: str
@@ -44,6 +45,7 @@ class AuditedLedger:
     rounds: tuple[RoundVerdict, ...]
     head_compared: bool
     skipped: tuple[int, ...] = ()
+    caveat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,14 @@ def _audit(
         return AuditedLedger(name, False, str(error), None, (), expected is not None)
     reason = report.reason if not report.passed else _compare(report.head, expected, there=there)
     return AuditedLedger(
-        name, reason is None, reason, report.head, report.rounds, expected is not None, skipped
+        name,
+        reason is None,
+        reason,
+        report.head,
+        report.rounds,
+        expected is not None,
+        skipped,
+        report.caveat,
     )
 
 

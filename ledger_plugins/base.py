@@ -225,8 +225,11 @@ class Ledger(ABC):
         """Return the transaction with this hash, signature and all; KeyError when there is none."""
 
     @abstractmethod
-    def verify(self) -> None:
+    def verify(self) -> str | None:
         """Check everything that can be checked about the ledger itself, from its first block.
+
+        Returns:
+            None, or what could not be checked on this ledger and why, for people.
 
         Raises:
             ChainCorrupted: with the first block that does not verify.

@@ -48,8 +48,9 @@ def audit_ledger(
         if on_round is not None:
             on_round(verdict)
 
+    caveat: str | None = None
     try:
-        ledger.verify()
+        caveat = ledger.verify()
         contract = TrainingTask(ledger)
         chosen = list(tasks) if tasks is not None else list(range(1, contract.count() + 1))
         for task in chosen:
@@ -57,7 +58,7 @@ def audit_ledger(
         if tasks is None:
             _check_supply(ledger, contract, chosen)
     except FedledgerError as error:
-        return AuditReport(False, str(error), _head(ledger), tuple(verdicts))
+        return AuditReport(False, str(error), _head(ledger), tuple(verdicts), caveat)
     failed = next((verdict for verdict in verdicts if not verdict.passed), None)
     reason = None
     if failed is not None:
@@ -67,7 +68,7 @@ def audit_ledger(
             if failed.round
             else (f"{where}: {failed.reason}")
         )
-    return AuditReport(failed is None, reason, _head(ledger), tuple(verdicts))
+    return AuditReport(failed is None, reason, _head(ledger), tuple(verdicts), caveat)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:

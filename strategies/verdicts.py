@@ -52,12 +52,14 @@ class AuditReport:
         reason: the first failure, or None.
         head: the ledger's newest block, or None when the ledger itself does not verify.
         rounds: a verdict for each round.
+        caveat: what could not be checked about the ledger itself, or None.
     """
 
     passed: bool
     reason: str | None
     head: Head | None
     rounds: tuple[RoundVerdict, ...]
+    caveat: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""

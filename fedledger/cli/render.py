@@ -213,6 +213,8 @@ def _show_end(console: Console, audit: "RunAudit") -> None:
     for ledger in audit.ledgers:
         if ledger.skipped:
             _line(console, _skipped(ledger.skipped))
+        if ledger.caveat:
+            _line(console, f"not checked: {ledger.caveat}")
         _line(console, _head(ledger))
     _line(console, audit.verdict, style=_GOOD if audit.passed else _BAD)
 

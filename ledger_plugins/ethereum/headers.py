@@ -18,14 +18,16 @@ _FIELDS = (
     *("logsBloom", "difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData"),
     *("mixHash", "nonce"),
 )
-# EIP-1559, EIP-4895, EIP-4844 (two), EIP-4788, EIP-7685.
+# Added by EIP-1559, EIP-4895, EIP-4844 (two fields), EIP-4788 and EIP-7685.
 _ADDED = (
     *("baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas"),
     *("parentBeaconBlockRoot", "requestsHash"),
 )
 _QUANTITIES = frozenset(
-    ("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas")
-    + ("blobGasUsed", "excessBlobGas")
+    (
+        *("difficulty", "number", "gasLimit", "gasUsed", "timestamp"),
+        *("baseFeePerGas", "blobGasUsed", "excessBlobGas"),
+    )
 )
 # What JSON-RPC says about a block beside its header.
 _BESIDE = frozenset(("hash", "size", "totalDifficulty", "uncles", "transactions", "withdrawals"))

@@ -193,15 +193,18 @@ class EthereumLedger(Ledger):
             )
         return signed
 
-    def verify(self) -> None:
-        """Check headers, logs and the contracts' code since the deployment.
+    def verify(self) -> str | None:
+        """Check headers, logs, receipts and the contracts' code since the deployment.
+
+        Returns:
+            None, or which hashes cannot be recomputed because the chain makes them in another way.
 
         Raises:
             ChainCorrupted: with the first block that does not verify.
         """
         with self._open() as node:
             self._tracker.check()
-            verify_chain(node, self.deployment)
+            return verify_chain(node, self.deployment)
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""

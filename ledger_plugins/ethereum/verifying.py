@@ -1,6 +1,5 @@
 """What can be checked about a chain that others keep: headers, logs, and the contracts' code."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from .headers import check_header, check_receipts
 from .node import Node, NodeRefusal
 
 __all__ = ["logs_between", "verify_chain"]
-
-_log = logging.getLogger(__name__)
 
 _BLOCKS = 100
 _RANGE = 10_000  # blocks that public nodes look through for logs in one request
@@ -52,15 +49,17 @@ def logs_between(
     return sorted(logs, key=lambda log: (as_int(log["blockNumber"]), as_int(log["logIndex"])))
 
 
-def verify_chain(node: Node, deployment: Deployment) -> None:
+def verify_chain(node: Node, deployment: Deployment) -> str | None:
     """Check headers, logs, receipts and code since the deployment.
 
     Each header has the hash of its fields and names its parent's, and times never go back. The logs
     that the node hands out are those of its receipts, in blocks whose bloom filter admits them, and
     the receipts are those of the header's root; where a filter admits logs of our contracts without
     any being there, the receipts have none. So all that was logged since the deployment hangs on
-    the newest block's hash. A chain whose hashes are made in another way is checked without them,
-    and a warning says so.
+    the newest block's hash. A chain whose hashes are made in another way is checked without them.
+
+    Returns:
+        None, or which hashes could not be recomputed, and why.
 
     Raises:
         ChainCorrupted: with the first block that does not verify.
@@ -88,21 +87,18 @@ def verify_chain(node: Node, deployment: Deployment) -> None:
             if index in logs and not possible:
                 raise ChainCorrupted(index, "its header's bloom filter admits no log of ours")
             if possible:
-                receipts = _receipts(node, block)
+                receipts = _receipts(node, index, block)
                 _check_logs(index, block, logs.get(index, []), receipts, addresses)
                 if odd is None:
                     odd = check_receipts(index, block, receipts)
                     if odd is not None:
                         unproved.setdefault(f"the root of its receipts ({odd})", []).append(index)
-    for what, blocks in unproved.items():
-        _log.warning(
-            "%s: in block %d, and %d in all, %s cannot be recomputed; "
-            "there it was only checked how blocks, logs and receipts fit together",
-            node.where,
-            blocks[0],
-            len(blocks),
-            what,
-        )
+    if not unproved:
+        return None
+    said = "; ".join(
+        f"{what} in {len(blocks)} blocks since {blocks[0]}" for what, blocks in unproved.items()
+    )
+    return f"cannot be recomputed, only links were checked: {said}"
 
 
 def _blocks(node: Node, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -127,13 +123,15 @@ def _check_link(index: int, block: Mapping[str, Any], before: Mapping[str, Any] 
         raise ChainCorrupted(index, "its time is before its parent's")
 
 
-def _receipts(node: Node, block: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _receipts(node: Node, index: int, block: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     try:
-        receipts: list[Mapping[str, Any]] = node.ask("eth_getBlockReceipts", block["hash"])
+        receipts = node.ask("eth_getBlockReceipts", block["hash"])
     except NodeRefusal:
         receipts = node.results(
             [("eth_getTransactionReceipt", (one,)) for one in block["transactions"]]
         )
+    if not isinstance(receipts, list) or None in receipts:
+        raise ChainCorrupted(index, "the node has no receipts of its transactions")
     return receipts
 
 
