@@ -19,7 +19,7 @@ from fedledger.records import LEDGER, Form, SigningRequest
 from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import Ledger, Receipt
-from ..ledger_plugins.contracts import Task, TrainingTask
+from ..ledger_plugins.contracts import Submission, Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
 from . import documents
 from .documents import Accepted, Candidate, Dropped, Evidence, Late, Specification
@@ -342,7 +342,7 @@ class Anchor:
                 Accepted(
                     client=update.client,
                     cid=update.cid,
-                    transaction=on_ledger[update.client].transaction,
+                    transaction=_transaction(update, on_ledger[update.client]),
                     arrival=update.arrival,
                 )
                 for update in accepted
@@ -429,6 +429,11 @@ class Anchor:
                 f"{' and '.join(different)}: continue it with the same settings, "
                 "or choose another model_id"
             )
+
+
+def _transaction(update: CheckedUpdate, found: Submission) -> str:
+    """Return the transaction with an update: the ledger's, or its own if the client replaced it."""
+    return found.transaction if found.cid == update.cid else update.transaction.hash
 
 
 def counted_votes(  # noqa: PLR0917 - what a vote is counted by, in that order

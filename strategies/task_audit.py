@@ -21,11 +21,11 @@ from ..ledger_plugins.contracts import (
     read_update,
 )
 from ..ledger_plugins.storage.base import Store
-from ..ledger_plugins.storage.cid import cid_of
+from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from . import documents
 from .anchor import KEPT, counted_votes, past_votes
 from .arrival import LEDGER_CLOCK, ArrivalWindow
-from .documents import Evidence, Specification
+from .documents import Accepted, Evidence, Specification
 from .election import Electorate, ballot_of
 from .pofl import Decision, Entry, PoFLParameters, elected, proposals, recompute
 from .recount import Recount
@@ -204,9 +204,24 @@ class TaskAudit:
             found = submissions.get(entry.client)
             if found is None:
                 raise AuditError(f"the update of {entry.client} counted but is not on the ledger")
+            if entry.cid != found.cid:
+                self._check_replaced(evidence.round, entry, found)
             equal(f"update of {entry.client}", entry.cid, found.cid)
             equal(f"transaction of {entry.client}", entry.transaction, found.transaction)
             self._check_signature(found)
+
+    def _check_replaced(self, number: int, entry: Accepted, found: Submission) -> None:
+        """Say so when the client itself submitted what counted, and then something else."""
+        raw = cid_to_bytes(entry.cid)
+        for event in self.ledger.events("TrainingTask", "UpdateSubmitted", until=found.block):
+            said = event.arguments
+            what = said["task"], said["round"], said["client"], said["cid"], event.transaction
+            if what == (self.task.id, number, entry.client, raw, entry.transaction):
+                raise AuditError(
+                    f"{entry.client} replaced its update {entry.cid} (transaction "
+                    f"{entry.transaction}), which counted, by {found.cid} (transaction "
+                    f"{found.transaction}) before the round was published"
+                )
 
     def _check_signature(self, submission: Submission) -> None:
         raw = self.ledger.transaction(submission.transaction).raw

@@ -12,6 +12,7 @@ from trie import HexaryTrie
 from web3 import HTTPProvider
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
+from fedledger.experiments.audit import audit_urls
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
@@ -227,6 +228,24 @@ def test_receipts_of_another_kind_are_no_false_alarm(chain):
     """A receipt of a type that Ethereum does not have is not recomputed, and that is said."""
     caveat = chain.said(lambda receipt, _: receipt.update(type="0x7e"), *RECEIPTS)
     assert "receipts of the unknown type 0x7e" in str(caveat)
+
+
+def test_the_audit_hands_on_what_was_not_checked(tmp_path, monkeypatch):
+    """A ledger whose hashes cannot be recomputed passes with a caveat, and without one it has none."""
+    name = secrets.token_hex(8)
+    url, store = f"ethereum+tester://{name}", f"file://{tmp_path}/store"
+    assert audit_urls(url, store).ledgers[0].caveat is None
+    node = local_node(name)
+    asked = node._eth_getBlockByNumber
+
+    def newer(number, full):
+        block = asked(number, full)
+        return {**block, "seal": "0x1", "stateRoot": OTHER_HASH}
+
+    monkeypatch.setattr(node, "_eth_getBlockByNumber", newer)
+    audit = audit_urls(url, store)
+    assert audit.passed
+    assert "unknown fields: seal" in audit.to_json()["ledgers"][0]["caveat"]
 
 
 @pytest.mark.parametrize("value", ["-0x1", "many", 7, None])

@@ -1,15 +1,16 @@
 """The audit passes on an honest run and names what is wrong in every other."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.federation import make_app
 
-from fedledger.errors import AuditError, ChainCorrupted
+from fedledger.errors import AuditError, ChainCorrupted, ContractError
 from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
+from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, read_update
 from fedledger.strategies import ArrivalWindow, audit_ledger, documents, pofl
 from fedledger.strategies.anchor import Anchor
 from fedledger.strategies.documents import Evidence, Specification
@@ -228,6 +229,62 @@ def test_one_reward_not_paid(federation, monkeypatch):
     report = _audit(federation)
     assert not report.passed
     assert f"reward: {federation.clients[0]} was not paid 20" in (report.reason or "")
+
+
+def _replace_before_publication(federation, monkeypatch, refused):
+    """Let client 2 submit another update to round 2, after the aggregator took the first."""
+    honest_publish = Anchor.publish
+    cheat, another = federation.keys.account(2), federation.store.put(b"another update")
+
+    def publish(self, model, **given):
+        task = self.opened
+        if task.current_round == 1:
+            try:
+                TrainingTask(self.ledger).submit_update(
+                    cheat, task=task.id, round=2, cid=another, samples=1, accuracy=1
+                )
+            except ContractError as error:
+                refused.append(error.error)
+        honest_publish(self, model, **given)
+
+    monkeypatch.setattr(Anchor, "publish", publish)
+    return cheat.address, another
+
+
+def test_an_update_replaced_after_the_aggregator_looked(federation, monkeypatch):
+    """Without a window the client can do it: the audit names it, and what the aggregate used."""
+    cheat, another = _replace_before_publication(federation, monkeypatch, [])
+    federation.run(federation.pofl(rules=("median",)), make_app(), rounds=2)
+    report = _audit(federation)
+    assert [verdict.passed for verdict in report.rounds] == [True, False]
+    assert f"{cheat} replaced its update" in (report.reason or "")
+    assert f"by {another}" in (report.reason or "")
+    contract = TrainingTask(federation.ledger)
+    assert contract.submissions(1, 2)[cheat].cid == another
+    evidence = documents.load(Evidence, contract.aggregates(1)[1].evidence, federation.store)
+    (used,) = (entry for entry in evidence.accepted if entry.client == cheat)
+    signed = federation.ledger.transaction(used.transaction)
+    assert signed.sender == cheat
+    to = federation.ledger.terms("TrainingTask", "submitUpdate").to
+    assert read_update(signed, to).cid == used.cid != another
+
+
+def test_a_window_that_has_closed_keeps_what_the_round_holds(federation, monkeypatch):
+    """With a window on the ledger, nothing can be replaced after it, and the audit passes."""
+    honest_submit = Anchor.submit
+
+    def submit(self, updates):
+        taken = honest_submit(self, updates)
+        if self.opened.current_round == 1:
+            time.sleep(max(0, self.opened.opened_at + self.window + 1 - time.time()))
+        return taken
+
+    monkeypatch.setattr(Anchor, "submit", submit)
+    refused = []
+    _replace_before_publication(federation, monkeypatch, refused)
+    federation.run(federation.pofl(ledger_window=4), make_app(), rounds=2)
+    assert refused == ["WindowClosed"]
+    assert _audit(federation).passed
 
 
 def test_a_changed_signature_breaks_the_chain(honest):
