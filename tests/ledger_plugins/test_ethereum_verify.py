@@ -8,7 +8,7 @@ import pytest
 import rlp
 from requests import Session
 from support.anvil import Anvil
-from trie import HexaryTrie
+from trie.hexary import HexaryTrie
 from web3 import HTTPProvider
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
@@ -231,7 +231,7 @@ def test_receipts_of_another_kind_are_no_false_alarm(chain):
 
 
 def test_the_audit_hands_on_what_was_not_checked(tmp_path, monkeypatch):
-    """A ledger whose hashes cannot be recomputed passes with a caveat, and without one it has none."""
+    """A ledger whose hashes cannot be recomputed passes with a caveat, others without one."""
     name = secrets.token_hex(8)
     url, store = f"ethereum+tester://{name}", f"file://{tmp_path}/store"
     assert audit_urls(url, store).ledgers[0].caveat is None
