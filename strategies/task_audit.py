@@ -21,11 +21,11 @@ from ..ledger_plugins.contracts import (
     read_update,
 )
 from ..ledger_plugins.storage.base import Store
-from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from ..ledger_plugins.storage.cid import cid_of
 from . import documents
 from .anchor import KEPT, counted_votes, past_votes
 from .arrival import LEDGER_CLOCK, ArrivalWindow
-from .documents import Accepted, Evidence, Specification
+from .documents import Evidence, Specification
 from .election import Electorate, ballot_of
 from .pofl import Decision, Entry, PoFLParameters, elected, proposals, recompute
 from .recount import Recount
@@ -152,14 +152,12 @@ class TaskAudit:
         base, base_cid = self.base, self.base_cid
         self._go_on_from(published.cid)
         self._check_statement(published, evidence, base_cid)
-        submissions = self.contract.submissions(self.task.id, published.round)
-        self._check_submissions(submissions, evidence)
-        updates = {
-            entry.client: self._update(submissions[entry.client]) for entry in evidence.accepted
-        }
+        submitted = self.contract.submitted(self.task.id, published.round)
+        counted = self._counted(submitted, evidence)
+        updates = {client: self._update(submission) for client, submission in counted.items()}
         if self.parameters is not None:
             if self.parameters.clock == LEDGER_CLOCK:
-                self._check_ledger_clock(self.parameters, published, evidence, submissions)
+                self._check_ledger_clock(self.parameters, published, evidence, submitted)
             else:
                 self._check_window(self.parameters, evidence)
             self._check_decision(self.parameters, published, evidence, updates, base)
@@ -185,43 +183,42 @@ class TaskAudit:
             equal("model of a round that kept it", published.cid, base_cid)
             equal("contributors of a round that kept its model", list(published.contributors), [])
 
-    def _check_submissions(self, submissions: Mapping[str, Submission], evidence: Evidence) -> None:
-        """What counted was submitted and signed; what was submitted counted or has a reason."""
+    def _counted(
+        self, submitted: Sequence[Submission], evidence: Evidence
+    ) -> dict[str, Submission]:
+        """Return what counted: it was submitted and signed, and the rest counted or has a reason.
+
+        A client may submit again until the round is published, also when the aggregator has looked
+        already, so any of its own submissions may be the one that counted. And who submitted for
+        the first time after all that counted needs no reason: the aggregator could have published
+        before that. So no client can make an honest round fail.
+        """
         accepted = [entry.client for entry in evidence.accepted]
         for client in accepted:
             if client not in self.positions:
                 raise AuditError(f"{client} counted but is no registered client")
         order = sorted(set(accepted), key=self.positions.__getitem__)
         equal("accepted updates (in the order of the clients, each once)", accepted, order)
-        explained = {entry.client for entry in evidence.dropped}
-        unexplained = set(submissions) - set(accepted) - explained
-        if unexplained:
-            raise AuditError(
-                f"the update of {min(unexplained)} is on the ledger, "
-                "but the evidence neither counts nor drops it"
-            )
+        last = {submission.client: submission for submission in submitted}
+        known = {(one.client, one.cid, one.transaction): one for one in submitted}
+        counted: dict[str, Submission] = {}
         for entry in evidence.accepted:
-            found = submissions.get(entry.client)
-            if found is None:
+            if entry.client not in last:
                 raise AuditError(f"the update of {entry.client} counted but is not on the ledger")
-            if entry.cid != found.cid:
-                self._check_replaced(evidence.round, entry, found)
+            found = known.get((entry.client, entry.cid, entry.transaction), last[entry.client])
             equal(f"update of {entry.client}", entry.cid, found.cid)
             equal(f"transaction of {entry.client}", entry.transaction, found.transaction)
             self._check_signature(found)
-
-    def _check_replaced(self, number: int, entry: Accepted, found: Submission) -> None:
-        """Say so when the client itself submitted what counted, and then something else."""
-        raw = cid_to_bytes(entry.cid)
-        for event in self.ledger.events("TrainingTask", "UpdateSubmitted", until=found.block):
-            said = event.arguments
-            what = said["task"], said["round"], said["client"], said["cid"], event.transaction
-            if what == (self.task.id, number, entry.client, raw, entry.transaction):
+            counted[entry.client] = found
+        explained = set(accepted) | {entry.client for entry in evidence.dropped}
+        end = max((one.place for one in counted.values()), default=None)
+        for one in submitted:
+            if one.client not in explained and (end is None or one.place < end):
                 raise AuditError(
-                    f"{entry.client} replaced its update {entry.cid} (transaction "
-                    f"{entry.transaction}), which counted, by {found.cid} (transaction "
-                    f"{found.transaction}) before the round was published"
+                    f"the update of {one.client} is on the ledger, "
+                    "but the evidence neither counts nor drops it"
                 )
+        return counted
 
     def _check_signature(self, submission: Submission) -> None:
         raw = self.ledger.transaction(submission.transaction).raw
@@ -322,20 +319,25 @@ class TaskAudit:
         parameters: PoFLParameters,
         published: Aggregate,
         evidence: Evidence,
-        submissions: Mapping[str, Submission],
+        submitted: Sequence[Submission],
     ) -> None:
         """Arrivals are what the ledger says; nothing is late, and few submissions are dropped.
+
+        Who publishes sees the ledger up to the publication itself: a client's last submission is
+        the one that counts.
 
         An update that nobody can fetch, or that is no update, has to be dropped. At most
         `byzantine` clients do that; an aggregator that drops more leaves out honest ones.
         """
         equal("late updates under the ledger's clock", len(evidence.late), 0)
         opened = self._opened(published.round)
+        last = {submission.client: submission for submission in submitted}
         for entry in evidence.accepted:
-            arrival = submissions[entry.client].block - opened
+            equal(f"last update of {entry.client}", entry.cid, last[entry.client].cid)
+            arrival = last[entry.client].block - opened
             equal(f"arrival of {entry.client}", entry.arrival, arrival)
         counted = {entry.client for entry in evidence.accepted}
-        dropped = len((set(submissions) & set(self.positions)) - counted)
+        dropped = len((set(last) & set(self.positions)) - counted)
         if dropped > parameters.byzantine:
             raise AuditError(
                 f"{dropped} submitted updates were dropped, at most {parameters.byzantine} may be"

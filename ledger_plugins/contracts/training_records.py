@@ -104,6 +104,11 @@ class Submission:
     block: int
     position: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Block and position: what compares as the ledger orders it."""
+        return self.block, self.position
+
     @classmethod
     def from_event(cls, event: Event) -> Self:
         """Return what an UpdateSubmitted event says."""

@@ -193,11 +193,26 @@ class TrainingTask(TaskRollbacks):
             since: first block to look at; the block that opened the round is early enough.
             until: last block to look at (default: the head).
         """
-        return {
-            event.arguments["client"]: Submission.from_event(event)
+        listed = self.submitted(task, round, since=since, until=until)
+        return {submission.client: submission for submission in listed}
+
+    def submitted(
+        self,
+        task: int,
+        round: int,  # noqa: A002 - the ledger's word
+        *,
+        since: int = 0,
+        until: int | None = None,
+    ) -> list[Submission]:
+        """Return all submissions to a round in the ledger's order, replaced ones too.
+
+        Args: as of `submissions`.
+        """
+        return [
+            Submission.from_event(event)
             for event in self._events("UpdateSubmitted", task, since, until)
             if event.arguments["round"] == round
-        }
+        ]
 
     def submit_votes(
         self,
