@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable, Sequence
 
 from fedledger.errors import (
+    ContentCorrupted,
     ContentNotFound,
     FedledgerError,
+    LedgerError,
     LedgerUnavailable,
     MalformedBlock,
+    StoreUnavailable,
 )
 
 from ...base import Ledger
@@ -19,7 +22,7 @@ from .leader import LeaderRule
 from .tree import Node, Tree
 from .view import ChainView
 
-__all__ = ["Branch", "Moved", "Verifier"]
+__all__ = ["Branch", "Moved", "Verifier", "is_passing"]
 
 UNDO = 1_024
 """Blocks that a reorganisation takes back in place; a deeper one executes the chain anew."""
@@ -37,13 +40,14 @@ class Moved:
     Attributes:
         removed: blocks that are not on the main branch any more, oldest first.
         added: blocks that are now, oldest first.
-        refused: hashes of blocks that were found invalid on the way, with the error.
+        refused: hashes of blocks that were found invalid on the way, with the error; with
+            LedgerUnavailable those that this node cannot verify now.
     """
 
     def __init__(self) -> None:
         self.removed: list[Block] = []
         self.added: list[Block] = []
-        self.refused: dict[bytes, MalformedBlock] = {}
+        self.refused: dict[bytes, LedgerError] = {}
 
 
 class Branch:
@@ -70,7 +74,11 @@ class Branch:
     ) -> None:
         self.chain = Chain(first, undo=UNDO)
         self.hashes: list[bytes] = [first.header.hash]
-        """Hash of each block of the main branch by its index; replaced, never shortened."""
+        """Hash of each block of the main branch by its index.
+
+        It follows every block as it is followed, so a verifier reads its own branch. Snapshots
+        share it and read up to their index: what they read is replaced, never changed.
+        """
         self._first = first
         self._tree = tree
         self._read = read
@@ -147,28 +155,27 @@ class Branch:
         before = reached = self.head
         way = self._way_to(target)
         fork = way[0].header.index - 1
-        removed = [self.block_at(index) for index in range(fork + 1, len(self.hashes))]
+        old = self.hashes
+        removed = [self.block_at(index) for index in range(fork + 1, len(old))]
         self._rewind(fork)
+        if removed:
+            self.hashes = old[: fork + 1]
         for node in way:
             if not self._follow(node, moved):
                 break
             reached = node
         if reached.work <= before.work:
             self._rewind(fork)
+            self.hashes = old
             for block in removed:
                 self.chain.extend(block)
-            return
-        added = [node.header.hash for node in way[: reached.header.index - fork]]
-        if removed:
+        elif removed:
             logger.info(
                 "reorganisation: %d blocks after block %d give way to %d others",
                 len(removed),
                 fork,
-                len(added),
+                reached.header.index - fork,
             )
-            self.hashes = [*self.hashes[: fork + 1], *added]
-        else:
-            self.hashes.extend(added)
 
     def _way_to(self, target: Node) -> list[Node]:
         way = [target]
@@ -210,21 +217,39 @@ class Branch:
         except MalformedBlock as error:
             self._refuse(node, error, moved, remember=True)
             return False
-        try:
-            self.verify([] if node.valid else self._published(block))
-        except ContentNotFound as error:
+        self.hashes.append(node.header.hash)
+        node.valid = node.valid or self._is_verified(node, block, moved)
+        if not node.valid:
             self.chain.rewind()
-            self._tree.wait_for(node, error.cid)
-            return False
-        except FedledgerError as error:
-            self.chain.rewind()
-            wrong = MalformedBlock("model_info", str(error))
-            self._refuse(node, wrong, moved, remember=True)
-            return False
-        node.valid = True
-        return True
+            self.hashes.pop()
+        return node.valid
 
-    def _refuse(self, node: Node, error: MalformedBlock, moved: Moved, *, remember: bool) -> None:
+    def _is_verified(self, node: Node, block: Block, moved: Moved) -> bool:
+        """Verify the rounds that the newest block publishes; note what is to become of it if not.
+
+        Only what the rounds themselves say makes a block invalid for good: a store that fails now
+        or a fault of the verifier says nothing about the block, which may come again.
+        """
+        try:
+            self.verify(self._published(block))
+        except ContentNotFound as error:
+            self._tree.wait_for(node, error.cid)
+        except FedledgerError as error:
+            if is_passing(error):
+                away = LedgerUnavailable(f"block {node.header.index} cannot be verified: {error}")
+                self._refuse(node, away, moved, remember=False)
+            else:
+                wrong = MalformedBlock("model_info", str(error))
+                self._refuse(node, wrong, moved, remember=True)
+        except Exception as error:
+            logger.exception("the verifier fails at block %d", node.header.index)
+            wrong = MalformedBlock("model_info", f"the verifier fails: {type(error).__name__}")
+            self._refuse(node, wrong, moved, remember=False)
+        else:
+            return True
+        return False
+
+    def _refuse(self, node: Node, error: LedgerError, moved: Moved, *, remember: bool) -> None:
         logger.warning("block %d %s refused: %s", node.header.index, node.header.hash.hex(), error)
         for gone in self._tree.refuse(node, remember=remember):
             moved.refused[gone.header.hash] = error
@@ -235,6 +260,16 @@ class Branch:
         index = block.header.index
         events = self.chain.records.events("TrainingTask", "AggregatePublished", index, index)
         return [(event.arguments["task"], event.arguments["round"]) for event in events]
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether an error comes from the node's own store, and may not come again."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StoreUnavailable | ContentCorrupted):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _missing(error: BaseException) -> str | None:

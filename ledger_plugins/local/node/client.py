@@ -9,17 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 
+from .answers import PIECE
 from .envelope import MAX_ENVELOPE_BYTES
 from .moments import Snapshot
+from .pool import MAX_TRANSACTIONS
 from .server import MAX_ANSWER, MAX_LIST, MAX_LOCATOR
 from .wire import pack, unpack
 
 __all__ = ["Misbehaved", "PeerClient", "Status", "locator", "peer_url"]
 
-SECONDS = 10.0
-CONTENT_SECONDS = 60.0
+SECONDS = 20.0
+"""Within this, an answer has to end, or another piece of it has to come: at least 13 kB/s."""
+
 _SMALL = 64 * 1024
-_MAX_POOL = 10_000 * 32
+_MAX_POOL = MAX_TRANSACTIONS * 32
 _URL = re.compile(r"http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):([1-9][0-9]{0,4})/?")
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Number = Annotated[int, Field(ge=0, lt=2**63)]
@@ -118,7 +121,7 @@ class PeerClient:
 
     async def content(self, cid: str, most: int) -> bytes:
         """Return a content, not checked yet."""
-        return await self._ask("GET", f"/content/{cid}", most, seconds=CONTENT_SECONDS)
+        return await self._ask("GET", f"/content/{cid}", most)
 
     async def hint(self, url: str, head: str, pool: int) -> None:
         """Tell the peer what the node at `url` has: its head, and its pool's version."""
@@ -128,27 +131,29 @@ class PeerClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(
-        self, method: str, path: str, most: int, body: bytes = b"", *, seconds: float = SECONDS
-    ) -> bytes:
+    async def _ask(self, method: str, path: str, most: int, body: bytes = b"") -> bytes:
         """Return an answer's bytes.
 
         Raises:
             LedgerUnavailable: the peer cannot be reached, refuses, or is too slow.
             Misbehaved: the answer is larger than any node's.
         """
+        loop = asyncio.get_running_loop()
         try:
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(SECONDS) as deadline,
                 self._http.stream(method, path, content=body) as answer,
             ):
                 if answer.status_code not in (200, 204):
                     raise LedgerUnavailable(f"{self.url}{path[:40]}: {answer.status_code}")
-                data = bytearray()
+                data, enough = bytearray(), PIECE
                 async for chunk in answer.aiter_raw():
                     data += chunk
                     if len(data) > most:
                         raise Misbehaved(f"{path[:40]}: more than {most} bytes")
+                    if len(data) >= enough:
+                        enough = len(data) + PIECE
+                        deadline.reschedule(loop.time() + SECONDS)
                 return bytes(data)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise LedgerUnavailable(f"{self.url}: {type(error).__name__} {error}") from error

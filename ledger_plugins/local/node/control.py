@@ -71,9 +71,14 @@ class NodeControl:
                 timeout=15.0,
                 trust_env=False,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LedgerUnavailable(f"no node answers at {self.url}: {error}") from error
         if answer.status_code != 200:
             raise LedgerUnavailable(f"the node refuses ({answer.status_code}): {answer.text[:200]}")
-        found: dict[str, Any] = answer.json()
+        try:
+            found = answer.json()
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or "peers" not in found:
+            raise LedgerUnavailable(f"what answers at {self.url} is no node")
         return found

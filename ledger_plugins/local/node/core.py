@@ -17,24 +17,26 @@ from fedledger.errors import (
     FedledgerError,
     LedgerUnavailable,
     MalformedBlock,
+    MalformedTransaction,
     StoreError,
     TransactionRefused,
 )
 
 from ...storage.base import Store
 from ...transactions import decode_transaction
-from ..block import Block, check_link, check_seal
+from ..block import check_link, check_seal
 from ..chain import Draft
 from ..genesis import Genesis
-from .branch import Branch, Moved, Verifier
+from .branch import Branch, Moved, Verifier, is_passing
 from .envelope import Envelope
 from .file import NodeFile, Step
+from .first import first_block
 from .leader import LeaderRule
 from .moments import Outcome, Place, Snapshot, Source, Template
 from .tree import Node, Tree
 from .waiting import Waiting
 
-__all__ = ["BURIED", "Core"]
+__all__ = ["BURIED", "MAX_DRIFT", "Core"]
 
 BURIED = 6
 """Blocks after which a transaction is not kept any more: its block has this many on top."""
@@ -63,6 +65,9 @@ class Core:
         MalformedBlock: `first` is no block 0, or not this chain's.
     """
 
+    born: int
+    """Block 0's time in milliseconds; no chain has more blocks than milliseconds have passed."""
+
     def __init__(
         self,
         path: Path,
@@ -86,8 +91,9 @@ class Core:
         self._broken: str | None = None
         self._file = NodeFile(path)
         try:
-            block = self._first_block(first)
+            block = first_block(self._file, first)
             self.genesis = Genesis.of(block)
+            self.born = block.header.timestamp
             self._unit = 2**256 // self.genesis.difficulty
             self._tree = Tree(block.header, self._unit)
             self._branch = Branch(
@@ -196,6 +202,7 @@ class Core:
 
         Raises:
             MalformedBlock: it is not valid, with the field.
+            LedgerUnavailable: this node cannot verify it now.
         """
         envelope = Envelope.decode(data)
         block, header = envelope.block, envelope.block.header
@@ -295,10 +302,15 @@ class Core:
             except ContentNotFound as error:
                 self._want(error.cid)
             except FedledgerError as error:
-                if (pending := self._waiting.pool.get(one.transaction.hash)) is not None:
+                pending = self._waiting.pool.get(one.transaction.hash)
+                if is_passing(error):
+                    logger.warning("transaction %s waits: %s", one.transaction.hash, error)
+                elif pending is not None:
                     step = Step()
                     self._waiting.drop(pending, TransactionRefused("aggregate", str(error)), step)
                     self._commit(step)
+            except Exception:
+                logger.exception("the verifier fails at transaction %s", one.transaction.hash)
             else:
                 continue
             return {one.transaction.hash}
@@ -334,24 +346,6 @@ class Core:
 
     # Inside ---------------------------------------------------------------------------------
 
-    def _first_block(self, first: bytes | None) -> Block:
-        rows = next(self._file.blocks(), None)
-        known = Envelope.decode(rows[1]).block if rows is not None else None
-        if first is None:
-            if known is None:
-                raise LedgerUnavailable("the node has no chain yet")
-            return known
-        given = Envelope.decode(first).block
-        if known is not None:
-            if known.header.hash != given.header.hash:
-                raise MalformedBlock("hash", "the node's chain begins with another block 0")
-            return known
-        check_seal(given, Genesis.of(given).difficulty)
-        step = Step()
-        step.blocks[given.header.hash] = Envelope.sign(given, None).encode()
-        self._file.commit(step)
-        return given
-
     def _load(self) -> None:
         """Read what the disk has, and stand where the node stood."""
         step = Step()
@@ -376,7 +370,11 @@ class Core:
             elif error is not None:
                 self._waiting.note_failure(transaction, TransactionRefused("dropped", error))
             else:
-                waiting.append(decode_transaction(raw))
+                try:
+                    waiting.append(decode_transaction(raw))
+                except MalformedTransaction as damage:
+                    logger.error("kept transaction %s is damaged: %s", transaction, damage)
+                    step.settled.add(transaction)
         self._waiting.take_back(waiting, step)
         self._settle(step)
 
@@ -396,6 +394,14 @@ class Core:
 
     def _settle(self, step: Step) -> Moved:
         """Choose the head after the tree has changed, and make all of it durable."""
+        try:
+            return self._settled(step)
+        except BaseException as error:
+            # Memory is ahead of the disk, or half moved; only starting again mends that.
+            self._broken = self._broken or f"moving to another head failed: {error}"
+            raise
+
+    def _settled(self, step: Step) -> Moved:
         moved = self._branch.choose()
         step.gone |= set(moved.refused)
         self._refusals += len(moved.refused)

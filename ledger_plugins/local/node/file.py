@@ -15,17 +15,35 @@ import apsw
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-__all__ = ["NodeFile", "Step"]
+__all__ = ["NodeFile", "Step", "has_chain"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS block (
     seen INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS kept (
     seen INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, raw BLOB NOT NULL, error TEXT) STRICT;
+CREATE INDEX IF NOT EXISTS failed ON kept (seen) WHERE error IS NOT NULL;
 CREATE TABLE IF NOT EXISTS head (
     one INTEGER PRIMARY KEY CHECK (one = 1), hash BLOB NOT NULL, verified INTEGER) STRICT;
 """
 _APPLICATION_ID = 0x464C4E31  # "FLN1"
+_FAILED = 10_000
+"""Transactions that will not be included and whose errors are remembered: the newest."""
+
+
+def has_chain(path: Path) -> bool:
+    """Tell whether a node's file is there and holds at least block 0.
+
+    Raises:
+        LedgerUnavailable, ChainCorrupted: it cannot be opened.
+    """
+    if not path.exists():
+        return False
+    file = NodeFile(path)
+    try:
+        return next(file.blocks(), None) is not None
+    finally:
+        file.close()
 
 
 class Step:
@@ -104,14 +122,21 @@ class NodeFile:
             run("INSERT OR IGNORE INTO block (hash, data) VALUES (?, ?)", step.blocks.items())
             run(
                 "INSERT INTO kept (hash, raw) VALUES (?, ?) "
-                "ON CONFLICT (hash) DO UPDATE SET error = NULL",
+                "ON CONFLICT (hash) DO UPDATE SET raw = excluded.raw, error = NULL",
                 step.keep.items(),
             )
             run("DELETE FROM kept WHERE hash = ?", ((one,) for one in step.settled))
             run(
-                "UPDATE kept SET error = ? WHERE hash = ?",
+                "UPDATE kept SET raw = x'', error = ? WHERE hash = ?",
                 ((error, one) for one, error in step.failed.items()),
             )
+            if step.failed:
+                self._connection.execute(
+                    "DELETE FROM kept WHERE error IS NOT NULL AND seen <= ("
+                    "SELECT seen FROM kept WHERE error IS NOT NULL "
+                    "ORDER BY seen DESC LIMIT 1 OFFSET ?)",
+                    (_FAILED,),
+                )
             if step.head is not None:
                 self._connection.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?)", step.head)
 
@@ -144,7 +169,10 @@ class NodeFile:
         return None if row is None else (row[0], bool(row[1]))
 
     def kept(self) -> list[tuple[str, bytes, str | None]]:
-        """Return hash, envelope and error (or None) of the kept transactions, oldest first."""
+        """Return hash, envelope and error (or None) of the kept transactions, oldest first.
+
+        What has an error has no envelope any more.
+        """
         with self._mapped():
             return list(self._connection.execute("SELECT hash, raw, error FROM kept ORDER BY seen"))
 

@@ -20,11 +20,12 @@ from fedledger.errors import (
 
 from ...storage.cid import cid_of, profile_named
 from .client import Misbehaved, PeerClient, Status, locator, peer_url
-from .core import Core
+from .core import MAX_DRIFT, Core
 from .envelope import Envelope
 from .limits import Strikes
 from .moments import Outcome
 from .server import MAX_LIST
+from .timing import set_within
 
 __all__ = ["MAX_CONTENT", "Gossip"]
 
@@ -166,7 +167,8 @@ class _Peer:
                 await asyncio.sleep(_STRANGE)
             else:
                 await asyncio.sleep(_GAP)
-                await _set_within(self.wake, wait)
+                await set_within(self.wake, wait)
+                self.wake.clear()
 
     async def _once(self) -> None:
         """Ask the peer what it has, and fetch what is news."""
@@ -186,10 +188,12 @@ class _Peer:
 
     async def _fetch_blocks(self, status: Status) -> None:
         core, head = self._core, bytes.fromhex(status.head)
+        if status.index > core.now() + MAX_DRIFT - core.born:
+            raise Misbehaved(f"it says to have {status.index} blocks, more than milliseconds")
         common = locator(core.snapshot)
         last: bytes | None = None
-        left = status.index + MAX_LIST
-        while left > 0 and not core.knows(head):
+        left, old = status.index + MAX_LIST, core.snapshot.blocks + MAX_LIST
+        while left > 0 and old > 0 and not core.knows(head):
             page = await self._client.blocks([last, *common] if last else common)
             if not page:
                 return  # it has moved to another branch meanwhile
@@ -200,12 +204,13 @@ class _Peer:
                     raise Misbehaved("its blocks do not follow what was asked")
                 if outcome is Outcome.EARLY:
                     raise LedgerUnavailable("its block's time has not come yet")
+                old -= outcome is Outcome.KNOWN
             following = _hash_of(page[-1])
             if following == last:
                 raise Misbehaved("it sends the same blocks again")
             last = following
-        if left <= 0:
-            raise Misbehaved("it sends more blocks than it said to have")
+        if not core.knows(head):
+            raise Misbehaved("it sends more blocks than it said to have, or again what it sent")
 
     async def _fetch_transactions(self) -> None:
         core = self._core
@@ -261,12 +266,3 @@ def _keep(core: Core, cid: str, data: bytes) -> None:
 
 def _hash_of(envelope: bytes) -> bytes:
     return Envelope.decode(envelope).block.header.hash
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
-    finally:
-        event.clear()

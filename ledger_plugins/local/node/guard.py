@@ -1,12 +1,13 @@
 """What stands before every route: rates by address, and bodies that stay small and come in time."""
 
 import asyncio
+import logging
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import RateLimit
+from .limits import RateLimit, Sparsely
 
 __all__ = ["PENALTY", "Guard", "read_body"]
 
@@ -14,7 +15,7 @@ PENALTY = 20.0
 """Requests that one bad request counts for."""
 
 _BAD = frozenset({400, 408, 413, 422})
-_BODY_SECONDS = 10.0
+_LONGEST_LOGGED = 80
 _SLOW_DOWN = b'{"error": "TooMany", "message": "too many requests: slow down"}'
 
 
@@ -29,6 +30,7 @@ class Guard:
     def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
         self._app = app
         self._limit = limit
+        self._say = Sparsely(logging.getLogger(__name__))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -37,6 +39,7 @@ class Guard:
         client = scope.get("client")
         address = client[0] if client else ""
         if not self._limit.take(address):
+            self._say(address, "refused: too many requests")
             headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 429, "headers": headers})
             await send({"type": "http.response.body", "body": _SLOW_DOWN})
@@ -45,13 +48,15 @@ class Guard:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _BAD:
                 self._limit.charge(address, PENALTY)
+                asked = f"{scope['method']} {scope['path']}"[:_LONGEST_LOGGED]
+                self._say(address, f"bad request, answered {message['status']}", repr(asked))
             await send(message)
 
         await self._app(scope, receive, counted)
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Read a request's body, at most `most` bytes and only for a while.
+    """Read a request's body, at most `most` bytes and within the server's `body_seconds`.
 
     Raises:
         HTTPException: 413 when it is larger, 408 when it is slow, 400 when it ends early.
@@ -61,7 +66,7 @@ async def read_body(request: Request, most: int) -> bytes:
         raise HTTPException(413, f"at most {most} bytes are read here")
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(request.app.state.body_seconds):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:

@@ -1,10 +1,11 @@
 """What keeps a node's work small, whoever talks to it: rates by address, strikes by peer."""
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-__all__ = ["RateLimit", "Strikes"]
+__all__ = ["RateLimit", "Sparsely", "Strikes"]
 
 _REMEMBERED = 4_096
 
@@ -47,6 +48,42 @@ class RateLimit:
         self._buckets.move_to_end(address)
         while len(self._buckets) > _REMEMBERED:
             self._buckets.popitem(last=False)
+
+
+class Sparsely:
+    """Logs what addresses do, each address at most once in a while: nobody can fill the disk.
+
+    Args:
+        logger: where to.
+        seconds: between two lines about one address; what it did meanwhile is counted.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        *,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logger = logger
+        self._seconds = seconds
+        self._clock = clock
+        self._said: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def __call__(self, address: str, what: str, detail: str = "") -> None:
+        """Log what `address` did; details of what it did the same may be left out."""
+        kind = (address, what)
+        now = self._clock()
+        since, unsaid = self._said.pop(kind, (now - self._seconds, 0))
+        if now - since < self._seconds:
+            self._said[kind] = (since, unsaid + 1)
+            return
+        self._said[kind] = (now, 0)
+        while len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        more = f" ({unsaid} more before)" if unsaid else ""
+        self._logger.warning("%s: %s %s%s", address, what, detail, more)
 
 
 class Strikes:

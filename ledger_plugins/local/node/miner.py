@@ -16,6 +16,7 @@ from ..codec import uint
 from .core import Core
 from .envelope import Envelope
 from .moments import Source, Template
+from .timing import set_within, to_the_end
 
 __all__ = ["Miner"]
 
@@ -73,7 +74,7 @@ class Miner:
             self._task = asyncio.create_task(self._run(), name="miner")
 
     async def stop(self) -> None:
-        """Stop; when this returns, no block is being made."""
+        """Stop; when this returns, no block is being made or taken into the core."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -95,21 +96,21 @@ class Miner:
         if self._interval:
             await asyncio.sleep(-self._interval * math.log(1 - _uniform()))
         miner = self._account.address if self._account else None
-        template = await asyncio.to_thread(self._core.template, miner, self._source)
+        template = await to_the_end(self._core.template, miner, self._source)
         if template is None:
             await asyncio.sleep(0.05)
             return
         if not template.transactions and not self._empty:
             restless = await asyncio.to_thread(self._core.restless)
             if not restless:
-                await _set_within(self._changed, _IDLE)
+                await set_within(self._changed, _IDLE)
                 return
-        block = await asyncio.to_thread(self._seal, template)
+        block = await to_the_end(self._seal, template)
         if block is None:
             return
         data = Envelope.sign(block, self._account).encode()
         try:
-            await asyncio.to_thread(self._core.accept, data)
+            await to_the_end(self._core.accept, data)
         except MalformedBlock as error:
             logger.warning("this miner's own block is refused: %s", error)
             return
@@ -156,10 +157,3 @@ def _search(block_hash: bytes, difficulty: int, given_up: Callable[[], bool]) ->
 def _uniform() -> float:
     """Return a random number from 0 to below 1 that nobody foresees."""
     return secrets.randbits(53) / (1 << 53)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

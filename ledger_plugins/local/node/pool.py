@@ -8,7 +8,7 @@ from fedledger.errors import LedgerUnavailable
 
 from ...base import SignedTransaction
 
-__all__ = ["MAX_AHEAD", "Pending", "Pool"]
+__all__ = ["MAX_AHEAD", "MAX_TRANSACTIONS", "Pending", "Pool"]
 
 MAX_TRANSACTIONS = 10_000
 MAX_BYTES = 32 * 1024 * 1024
@@ -44,13 +44,12 @@ class Pool:
         self.version = 0
         """Grows with every transaction that comes."""
 
-    def add(self, pending: Pending) -> None:
-        """Add one at the end.
+    def check_room(self, transaction: SignedTransaction) -> None:
+        """Check that there is room for one more.
 
         Raises:
             LedgerUnavailable: the pool is full, or has too many of this sender.
         """
-        transaction = pending.transaction
         size = len(transaction.raw)
         if len(self._pending) >= MAX_TRANSACTIONS or self._bytes + size > MAX_BYTES:
             raise LedgerUnavailable("too many transactions wait for a block: try again later")
@@ -58,6 +57,9 @@ class Pool:
             raise LedgerUnavailable(
                 f"{MAX_OF_SENDER} transactions of {transaction.sender} wait for a block already"
             )
+
+    def add(self, pending: Pending) -> None:
+        """Add one at the end, for which there is room."""
         self._put(pending)
 
     def put_back(self, transactions: Sequence[SignedTransaction]) -> None:

@@ -28,12 +28,16 @@ from .client import Misbehaved, PeerClient, peer_url
 from .control import write_owned
 from .core import Core
 from .envelope import Envelope
+from .file import has_chain
+from .first import checked_first
 from .gossip import Gossip
 from .leader import LeaderRule, Work
+from .limits import RateLimit
 from .miner import Miner
 from .moments import Source
-from .protocol import BoundedProtocol
+from .protocol import SECONDS, bounded
 from .server import make_app
+from .timing import set_within
 
 __all__ = ["Node", "NodeConfig", "run_node"]
 
@@ -64,7 +68,8 @@ class NodeConfig:
         rule: who may make blocks; the same on all nodes.
         verifier: checks published rounds; None believes them.
         source: makes the miner's own calls.
-        rate: requests a second that one address may make for long.
+        rate: requests a second that one address may make for long; four times that at once.
+        deadline: seconds in which a request has to come, and each piece of its answer to be read.
     """
 
     listen: str
@@ -84,6 +89,7 @@ class NodeConfig:
     verifier: Verifier | None = None
     source: "Callable[[Store], Source] | None" = None
     rate: float = 500.0
+    deadline: float = SECONDS
 
 
 def run_node(config: NodeConfig, *, ready: Callable[[str], None] = lambda _url: None) -> None:
@@ -124,6 +130,10 @@ class Node:
     def __init__(self, config: NodeConfig) -> None:
         if not config.interval >= 0:
             raise ConfigError(f"interval {config.interval}: seconds from 0 wanted")
+        if not config.deadline > 0 or not config.rate > 0:
+            raise ConfigError(
+                f"deadline {config.deadline}, rate {config.rate}: positive numbers wanted"
+            )
         for peer in config.peers:
             peer_url(peer)
         self._config = config
@@ -183,7 +193,9 @@ class Node:
             source=config.source(store) if config.source else None,
         )
         self._gossip.set_peers(config.peers)
-        server = _Server(_uvicorn(make_app(core, self, rate=config.rate)))
+        limit = RateLimit(config.rate, 4 * config.rate)
+        app = make_app(core, self, limit=limit, body_seconds=config.deadline / 2)
+        server = _Server(_uvicorn(app, bounded(limit, config.deadline)))
         serving = asyncio.create_task(server.serve([self._listener]))
         tending = asyncio.create_task(self._tend(core))
         ending = asyncio.create_task(self._end.wait())
@@ -254,7 +266,7 @@ class Node:
     async def _first_block(self) -> bytes | None:
         """Return block 0 for a folder that has no chain; None when it has one or the end came."""
         config = self._config
-        if (config.data / "node.db").exists():
+        if has_chain(config.data / "node.db"):
             return None
         if config.new_chain:
             return Envelope.sign(_new_chain(config).block(int(time.time() * 1000)), None).encode()
@@ -271,7 +283,7 @@ class Node:
                     logger.warning("no block 0 from %s: %s", peer, error)
                 finally:
                     await client.close()
-            await asyncio.wait([asyncio.create_task(self._end.wait())], timeout=0.5)
+            await set_within(self._end, 0.5)
         return None
 
 
@@ -293,10 +305,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn(app: Any) -> uvicorn.Config:
+def _uvicorn(app: Any, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -314,7 +326,8 @@ async def _ask_first(client: PeerClient, wanted: str | None) -> bytes:
     if wanted and wanted.removeprefix("0x").lower() != first:
         raise LedgerUnavailable(f"its chain begins with {first}, not {wanted}")
     data = await client.block(first)
-    if Envelope.decode(data).block.header.hash.hex() != first:
+    block = await asyncio.to_thread(checked_first, data)
+    if block.header.hash.hex() != first:
         raise Misbehaved("its block 0 is another than it said")
     return data
 

@@ -1,7 +1,8 @@
 """HTTP connections that cannot be held: uvicorn's protocol with deadlines and a cap by address.
 
 uvicorn alone waits forever for the end of a request's head, of its body, and for a reader that does
-not read. Here a connection is cut when it has not finished a request within a deadline.
+not read. Here a connection is cut when nothing has moved for a while: a request has to come whole
+before its deadline, and each piece of the answer has to leave before the next deadline.
 """
 
 import asyncio
@@ -11,10 +12,13 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["BoundedProtocol"]
+from .guard import PENALTY
+from .limits import RateLimit, Sparsely
+
+__all__ = ["SECONDS", "BoundedProtocol", "bounded"]
 
 SECONDS = 20.0
-"""A request, from its first byte to the last byte of its answer."""
+"""Default deadline for a whole request, and then for each piece of its answer."""
 
 CONNECTIONS_OF_ADDRESS = 64
 
@@ -22,25 +26,34 @@ logger = logging.getLogger(__name__)
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection."""
+    """One connection; `bounded` makes the class for one server."""
 
-    _open: ClassVar[Counter[str]] = Counter()
+    _limit: ClassVar[RateLimit]
+    _seconds: ClassVar[float]
+    _open: ClassVar[Counter[str]]
+    _say: ClassVar[Sparsely]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._address: str | None = None
+        self._unsent = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, or refuse it when its address has too many."""
+        """Count the connection, or refuse it when its address has too many or opens too many."""
         super().connection_made(transport)
+        # Then asyncio says when something waits to be sent, and when nothing does any more.
+        transport.set_write_buffer_limits(0)
         self._address = self.client[0] if self.client else ""
         self._open[self._address] += 1
         if self._open[self._address] > CONNECTIONS_OF_ADDRESS:
-            logger.warning("too many connections of %s", self._address)
+            self._say(self._address, "refused: too many connections at once")
             transport.abort()
-            return
-        self._start()
+        elif not self._limit.take(self._address):
+            self._say(self._address, "refused: too many connections and requests")
+            transport.abort()
+        else:
+            self._start()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -58,17 +71,46 @@ class BoundedProtocol(H11Protocol):
             self._start()
         try:
             super().data_received(data)
-        except Exception:
-            logger.warning("a request of %s cannot be read", self._address, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - whatever the bytes do to the parser
+            self._unreadable(f"{type(error).__name__} {error}")
             self.transport.abort()
 
-    def on_response_complete(self) -> None:
-        """Stop the deadline: between requests uvicorn's own timeout holds."""
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._unreadable(msg)
+        super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """Note that the reader has not taken everything yet."""
+        super().pause_writing()
+        self._unsent = True
+        if self._deadline is None:
+            self._start()
+
+    def resume_writing(self) -> None:
+        """Start the deadline anew: the reader has taken everything that was there to send."""
+        self._unsent = False
         self._stop()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._start()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Stop the deadline once the answer has left: between requests uvicorn's own holds."""
+        if not self._unsent:
+            self._stop()
         super().on_response_complete()
+        pipelined = self.cycle is not None and not self.cycle.response_complete
+        if pipelined and self._deadline is None and not self.transport.is_closing():
+            self._start()
+
+    def _unreadable(self, why: str) -> None:
+        address = self._address or ""
+        self._limit.charge(address, PENALTY)
+        self._say(address, "sends what is no HTTP", repr(why))
 
     def _start(self) -> None:
-        self._deadline = self.loop.call_later(SECONDS, self._cut)
+        self._deadline = self.loop.call_later(self._seconds, self._cut)
 
     def _stop(self) -> None:
         if self._deadline is not None:
@@ -76,5 +118,23 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
 
     def _cut(self) -> None:
-        logger.info("connection of %s cut: no whole request in %d s", self._address, SECONDS)
+        what = "does not read its answer" if self._unsent else "sends no whole request"
+        self._say(self._address or "", what, f"in {self._seconds:g} s: connection cut")
         self.transport.abort()
+
+
+def bounded(limit: RateLimit, seconds: float) -> type[BoundedProtocol]:
+    """Return the protocol of one server.
+
+    Args:
+        limit: tokens by address; a connection takes one, what is no HTTP costs more.
+        seconds: the deadline.
+    """
+
+    class Bounded(BoundedProtocol):
+        _limit = limit
+        _seconds = seconds
+        _open: ClassVar[Counter[str]] = Counter()
+        _say = Sparsely(logger)
+
+    return Bounded

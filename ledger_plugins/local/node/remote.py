@@ -12,6 +12,7 @@ from threading import RLock
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from fedledger.errors import (
     ChainCorrupted,
@@ -29,7 +30,9 @@ from ..block import Block
 from ..chain import Chain, replay
 from ..genesis import Genesis
 from ..ledger import checked
-from .client import peer_url
+from .answers import PIECE
+from .client import Status, peer_url
+from .core import MAX_DRIFT
 from .envelope import MAX_ENVELOPE_BYTES, Envelope
 from .server import MAX_ANSWER, MAX_LIST
 from .view import ChainView
@@ -249,31 +252,39 @@ class NodeLedger(Ledger):
         """Follow the node's main branch to its head."""
         if self._closed:
             raise LedgerUnavailable(f"{self.url} cannot be used: it was closed")
-        status = self._json("GET", "/status")
-        head = str(status.get("head"))
+        status = self._status()
         if self._chain is None:
-            self._start(str(status.get("first")))
-        chain = self._chain
+            self._start(status.first)
+        chain, first = self._chain, self._block(0).header
         assert chain is not None  # noqa: S101 - just made
-        if chain.head.hash.hex() == head:
+        if first.hash.hex() != status.first:
+            raise LedgerUnavailable("the node serves another chain now")
+        if status.index > time.time() * 1000 + MAX_DRIFT - first.timestamp:
+            raise LedgerUnavailable(f"the node says to have {status.index} blocks: impossible")
+        if chain.head.hash.hex() == status.head:
             return self._view()
-        while True:
+        # A whole chain, and what was made meanwhile: a node that flips between branches or never
+        # ends must not hold its client.
+        left = status.index + MAX_LIST
+        while left > 0:
             page = self._page()
-            if not page:
-                return self._view()
             for block in page:
                 self._follow(block)
-            here = self._chain.head.hash.hex() if self._chain else None
-            if len(page) < MAX_LIST and here == head:
+            left -= len(page)
+            if not page or self._chain.head.index >= status.index:
                 return self._view()
+        raise LedgerUnavailable("the node sends more blocks than it said to have: try again")
 
     def _start(self, first: str) -> None:
-        data = self._send("GET", f"/block/{first[:64]}", most=MAX_ENVELOPE_BYTES)
+        data = self._send("GET", f"/block/{first}", most=MAX_ENVELOPE_BYTES)
         try:
             block = Envelope.decode(data).block
-            self._chain = Chain(block, undo=UNDO)
+            chain = Chain(block, undo=UNDO)
         except MalformedBlock as error:
             raise ChainCorrupted(0, f"the node's block 0: {error}") from error
+        if block.header.hash.hex() != first:
+            raise ChainCorrupted(0, f"the node's block 0 is not {first}, as it said")
+        self._chain = chain
         self._encoded = [block.encode()]
 
     def _page(self) -> list[Block]:
@@ -310,10 +321,16 @@ class NodeLedger(Ledger):
             raise ChainCorrupted(index, f"the node follows an invalid block: {error}") from error
         self._encoded.append(block.encode())
 
+    def _status(self) -> Status:
+        try:
+            return Status.model_validate_json(self._send("GET", "/status"))
+        except ValidationError as error:
+            raise LedgerUnavailable("the node's status is none") from error
+
     def _json(self, method: str, path: str) -> dict[str, Any]:
         try:
-            found = json.loads(self._send(method, path, most=64 * 1024))
-        except ValueError as error:
+            found = json.loads(self._send(method, path))
+        except (ValueError, RecursionError) as error:
             raise LedgerUnavailable("the node's answer is no JSON") from error
         if not isinstance(found, dict):
             raise LedgerUnavailable("the node's answer is no object")
@@ -324,12 +341,16 @@ class NodeLedger(Ledger):
             raise LedgerUnavailable(f"{self.url} cannot be used: it was closed")
         try:
             with self._http.stream(method, path, content=body) as answer:
-                data = bytearray()
+                data, enough, end = bytearray(), PIECE, time.monotonic() + _SECONDS
                 for chunk in answer.iter_raw():
                     data += chunk
                     if len(data) > most:
                         raise LedgerUnavailable(f"the node answers more than {most} bytes")
-        except httpx.HTTPError as error:
+                    if len(data) >= enough:
+                        enough, end = len(data) + PIECE, time.monotonic() + _SECONDS
+                    elif time.monotonic() > end:
+                        raise LedgerUnavailable("the node answers too slowly")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LedgerUnavailable(f"no node answers at {self.url}: {error}") from error
         if answer.status_code in (200, 202, 204):
             return bytes(data)
@@ -339,8 +360,8 @@ class NodeLedger(Ledger):
 def _refusal(code: int, data: bytes) -> LedgerError:
     try:
         plain = json.loads(data)
-    except ValueError:
+        if isinstance(plain, dict) and "error" in plain:
+            return error_from_json(plain)
+        return LedgerUnavailable(f"the node answers {code}: {str(plain)[:200]}")
+    except (ValueError, RecursionError):
         return LedgerUnavailable(f"the node answers {code}")
-    if isinstance(plain, dict) and "error" in plain:
-        return error_from_json(plain)
-    return LedgerUnavailable(f"the node answers {code}: {str(plain)[:200]}")

@@ -7,17 +7,22 @@ token from the node's folder and from the same machine: control.
 import asyncio
 import hmac
 import logging
-from typing import Any, Protocol
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Annotated, Any, Protocol
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from fedledger.errors import LedgerError, LedgerUnavailable, StoreError
 
 from ...transactions import MAX_TRANSACTION_BYTES
+from .answers import Answer, Slots
 from .core import Core
 from .guard import PENALTY, Guard, read_body
 from .limits import RateLimit
+from .pool import MAX_TRANSACTIONS
+from .timing import set_within
 from .wire import error_to_json, pack, unpack
 
 __all__ = ["MAX_LIST", "Operator", "make_app"]
@@ -28,7 +33,13 @@ MAX_LIST = 256
 MAX_ANSWER = 8 * 1024 * 1024
 MAX_LOCATOR = 64
 MAX_WAIT = 10.0
-_LOOPBACK = ("127.", "::1")
+_CONTENTS = (4, 12)
+_PAGES = (16, 48)
+"""Large answers at once, to one address and in total: a content is up to the store's cap, a page of
+blocks or transactions up to twice `MAX_ANSWER`."""
+
+Wait = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+"""Seconds; NaN would upset the order of all of the event loop's timers."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +63,19 @@ class Operator(Protocol):
         """Talk to these peers from now on; ConfigError when one is no URL."""
 
 
-def make_app(core: Core, operator: Operator, *, rate: float = 500.0) -> FastAPI:
+def make_app(
+    core: Core, operator: Operator, *, limit: RateLimit, body_seconds: float = 10.0
+) -> FastAPI:
     """Return the node's web application.
 
     Args:
         core: the node.
         operator: the process around it.
-        rate: requests a second that one address may make for long; four times that at once.
+        limit: tokens by address; a request takes one, a bad one costs more.
+        body_seconds: how long a request's body may take.
     """
     app = FastAPI(title="fedledger node", docs_url=None, redoc_url=None, openapi_url=None)
-    limit = RateLimit(rate, 4 * rate)
+    app.state.body_seconds = body_seconds
     app.add_middleware(Guard, limit=limit)
     _errors(app)
     _reading(app, core, operator)
@@ -82,6 +96,8 @@ def _errors(app: FastAPI) -> None:
 
 
 def _reading(app: FastAPI, core: Core, operator: Operator) -> None:
+    contents, pages = Slots(*_CONTENTS), Slots(*_PAGES)
+
     @app.get("/status")
     async def status() -> dict[str, Any]:
         now = core.snapshot
@@ -102,41 +118,38 @@ def _reading(app: FastAPI, core: Core, operator: Operator) -> None:
         }
 
     @app.get("/blocks")
-    def blocks(after: str) -> Response:
+    async def blocks(request: Request, after: str) -> Response:
         """Return blocks of the main branch that follow the first known hash of `after`."""
         wanted = [_hash(one) for one in after.split(",")[:MAX_LOCATOR]]
-        return _octets(pack(_following(core, wanted)))
+        return await _large(request, pages, lambda: pack(_following(core, wanted)))
 
     @app.get("/block/{block}")
-    def block(block: str) -> Response:
-        envelope = core.envelope(_hash(block))
-        if envelope is None:
-            raise HTTPException(404, "no such block")
-        return _octets(envelope)
+    async def block(request: Request, block: str) -> Response:
+        wanted = _hash(block)
+        return await _large(request, pages, lambda: _one_block(core, wanted))
 
     @app.get("/pool")
-    def pool() -> Response:
-        return _octets(b"".join(bytes.fromhex(one[2:]) for one in core.pending()))
+    async def pool(request: Request) -> Response:
+        """Return hashes of what waits, oldest first: only so many as peers read."""
+
+        def hashes() -> bytes:
+            return b"".join(bytes.fromhex(one[2:]) for one in core.pending()[:MAX_TRANSACTIONS])
+
+        return await _large(request, pages, hashes)
 
     @app.get("/content/{cid}")
-    def content(cid: str) -> Response:
-        return _octets(core.store.get(cid))
-
-
-def _writing(app: FastAPI, core: Core, operator: Operator) -> None:
-    changed = _Changes(core)
+    async def content(request: Request, cid: str) -> Response:
+        return await _large(request, contents, lambda: core.store.get(cid))
 
     @app.post("/pool")
     async def transactions(request: Request) -> Response:
         body = await read_body(request, 4 + MAX_LIST * 36)
         wanted = ["0x" + one.hex() for one in unpack(body, at_most=MAX_LIST, each=32)]
-        found, size = [], 0
-        for raw in core.raw(wanted):
-            size += len(raw)
-            if size > MAX_ANSWER:
-                break
-            found.append(raw)
-        return _octets(pack(found))
+        return await _large(request, pages, lambda: pack(_waiting(core, wanted)))
+
+
+def _writing(app: FastAPI, core: Core, operator: Operator) -> None:
+    changed = _Changes(core)
 
     @app.post("/transactions")
     async def submit(request: Request) -> JSONResponse:
@@ -144,10 +157,10 @@ def _writing(app: FastAPI, core: Core, operator: Operator) -> None:
         return JSONResponse({"transaction": await asyncio.to_thread(core.submit, raw)}, 202)
 
     @app.get("/transactions/{transaction}")
-    async def place(transaction: str, wait: float = 0.0) -> dict[str, Any]:
+    async def place(transaction: str, wait: Wait = 0.0) -> dict[str, Any]:
         _hash(transaction.removeprefix("0x"))
         loop = asyncio.get_running_loop()
-        end = loop.time() + min(max(wait, 0.0), MAX_WAIT)
+        end = loop.time() + min(wait, MAX_WAIT)
         while True:
             seen = changed.version
             found = await asyncio.to_thread(core.place, transaction)
@@ -175,8 +188,8 @@ def _controlling(app: FastAPI, operator: Operator, limit: RateLimit) -> None:
     def allowed(request: Request) -> None:
         given = request.headers.get("authorization", "")
         right = hmac.compare_digest(given.encode(), f"Bearer {operator.token}".encode())
-        address = request.client.host if request.client else ""
-        if not right or not address.startswith(_LOOPBACK):
+        address = _address(request)
+        if not right or not _is_loopback(address):
             limit.charge(address, PENALTY)
             raise HTTPException(403, "control needs the node's token, on the node's machine")
 
@@ -216,10 +229,7 @@ class _Changes:
         self._loop = asyncio.get_running_loop()
         if version != self.version:
             return
-        try:
-            await asyncio.wait_for(self._event.wait(), seconds)
-        except TimeoutError:
-            return
+        await set_within(self._event, seconds)
 
     def _changed(self) -> None:
         self.version += 1
@@ -248,6 +258,23 @@ def _following(core: Core, wanted: list[bytes]) -> list[bytes]:
     return found
 
 
+def _one_block(core: Core, wanted: bytes) -> bytes:
+    envelope = core.envelope(wanted)
+    if envelope is None:
+        raise HTTPException(404, "no such block")
+    return envelope
+
+
+def _waiting(core: Core, wanted: list[str]) -> list[bytes]:
+    found, size = [], 0
+    for raw in core.raw(wanted):
+        size += len(raw)
+        if size > MAX_ANSWER:
+            break
+        found.append(raw)
+    return found
+
+
 def _hash(text: str) -> bytes:
     try:
         raw = bytes.fromhex(text)
@@ -258,5 +285,22 @@ def _hash(text: str) -> bytes:
     return raw
 
 
-def _octets(data: bytes) -> Response:
-    return Response(data, media_type="application/octet-stream")
+async def _large(request: Request, slots: Slots, read: Callable[[], bytes]) -> Response:
+    """Answer what `read` returns, in pieces; a slot is held from before the reading on."""
+    give_back = slots.take(_address(request))
+    try:
+        return Answer(await asyncio.to_thread(read), give_back)
+    except BaseException:
+        give_back()
+        raise
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False

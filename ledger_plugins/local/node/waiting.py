@@ -9,7 +9,7 @@ from typing import Any
 from fedledger.errors import ContractError, LedgerUnavailable, TransactionRefused
 
 from ...base import SignedTransaction
-from ..chain import Draft
+from ..chain import Chain, Draft
 from .branch import Branch
 from .file import Step
 from .pool import MAX_AHEAD, Pending, Pool
@@ -25,7 +25,12 @@ times as long when the transaction was promised to be kept, and what waits for a
 """
 
 _STALE = 1.0
+_QUICK = 0.05
+_REST = 10.0
+"""Executing a full pool takes seconds under the node's lock: rest this many times as long."""
+
 _REMEMBERED = 10_000
+_MAX_ERROR = 2_000
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +49,9 @@ class Waiting:
         self._failed: OrderedDict[str, Exception] = OrderedDict()
         self._rejected: OrderedDict[str, None] = OrderedDict()
         self._draft: Draft | None = None
+        self._on: Chain | None = None
         self._drafted = 0.0
+        self._took = 0.0
 
     def failure(self, transaction: str) -> Exception | None:
         """Return why a transaction was given up, or None."""
@@ -67,6 +74,7 @@ class Waiting:
         """
         known = self.pool.get(transaction.hash)
         if known is None:
+            self.pool.check_room(transaction)
             self._executed().add(transaction)
             known = Pending(transaction, kept=True)
             self.pool.add(known)
@@ -79,6 +87,7 @@ class Waiting:
         if not self.is_news(transaction.hash):
             return False
         try:
+            self.pool.check_room(transaction)
             if not self._is_ahead(transaction):
                 self._executed().add(transaction)
             self.pool.add(Pending(transaction, kept=False))
@@ -99,6 +108,7 @@ class Waiting:
 
     def moved(self, included: Sequence[str]) -> None:
         """Note that the head has changed, and what is in its new blocks."""
+        self._draft = None  # it may belong to a chain that a deep reorganisation has replaced
         self._rejected.clear()
         for transaction in included:
             self.pool.remove(transaction)
@@ -107,8 +117,9 @@ class Waiting:
         """Drop what could not be executed for long; what was promised is reported."""
         if not self.pool:
             return
-        self._executed()
         now = time.monotonic()
+        if self._took < _QUICK or now - self._drafted >= _REST * self._took:
+            self._executed()
         for pending in self.pool:
             if pending.failing is None or pending.error is None:
                 continue
@@ -122,7 +133,7 @@ class Waiting:
         _remember(self._rejected, transaction.hash, None)
         self.note_failure(transaction.hash, error)
         if pending.kept:
-            step.failed[transaction.hash] = str(error)
+            step.failed[transaction.hash] = str(error)[:_MAX_ERROR]
             logger.warning("transaction %s will not happen: %s", transaction.hash, error)
 
     def note_failure(self, transaction: str, error: Exception) -> None:
@@ -166,13 +177,17 @@ class Waiting:
 
     def _executed(self) -> Draft:
         """Return a draft on the head in which everything executable was executed."""
-        now = time.monotonic()
-        if self._draft is not None and self._draft.open and now - self._drafted < _STALE:
-            return self._draft
+        age = time.monotonic() - self._drafted
         chain = self._branch.chain
+        draft = self._draft
+        fresh = age < max(_STALE, _REST * self._took)
+        if fresh and draft is not None and draft.open and self._on is chain:
+            return draft
         draft = chain.begin(max(self._now(), chain.head.timestamp + 1))
+        began = time.monotonic()
         self.fill(draft)
-        self._draft, self._drafted = draft, now
+        self._draft, self._on, self._drafted = draft, chain, time.monotonic()
+        self._took = self._drafted - began
         return draft
 
     def _is_ahead(self, transaction: SignedTransaction) -> bool:

@@ -79,7 +79,7 @@ def error_from_json(plain: Any) -> LedgerError:
             return _with_message(MalformedTransaction(str(plain["field"]), ""), message)
         if kind is MalformedBlock:
             return _with_message(MalformedBlock(str(plain["field"]), ""), message)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
         return LedgerUnavailable("the node's answer is no answer of a node")
     return LedgerUnavailable(message)
 
