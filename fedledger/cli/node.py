@@ -99,6 +99,13 @@ def run(
     leader_timeout: Annotated[
         int, typer.Option(help="For reliability: milliseconds after which anybody may.")
     ] = 5000,
+    rate: Annotated[
+        float, typer.Option(help="Requests a second that one address may make for long.")
+    ] = 500.0,
+    deadline: Annotated[
+        float,
+        typer.Option(help="Seconds in which a request has to come, and each answer to move on."),
+    ] = 20.0,
 ) -> None:
     """Run a node until Ctrl-C or SIGTERM.
 
@@ -150,10 +157,23 @@ def run(
         rule=leader_rule(leader, **options),
         verifier=verify_round if with_defend and not malicious else None,
         source=source,
+        rate=rate,
+        deadline=deadline,
     )
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    log = logging.StreamHandler()
+    log.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("fedledger").setLevel(logging.INFO)
     run_node(config, ready=lambda url: show_line(f"node at {url}"))
+
+
+class _OneLine(logging.Formatter):
+    """Keeps a message on its line: what strangers send must not look like lines of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line with control characters escaped; a traceback comes below it as it is."""
+        line = super().formatMessage(record)
+        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 @node.command("peers")

@@ -94,8 +94,7 @@ class Core:
             block = first_block(self._file, first)
             self.genesis = Genesis.of(block)
             self.born = block.header.timestamp
-            self._unit = 2**256 // self.genesis.difficulty
-            self._tree = Tree(block.header, self._unit)
+            self._tree = Tree(block.header, 2**256 // self.genesis.difficulty)
             self._branch = Branch(
                 block, self._tree, self._read, rule=rule, verifier=verifier, store=store
             )
@@ -130,9 +129,8 @@ class Core:
     def index_of(self, block: bytes) -> int | None:
         """Return the index of a block of the main branch by its hash; None for others."""
         node, now = self._tree.get(block), self.snapshot
-        if node is None or node.header.index > now.index:
-            return None
-        return node.header.index if now.hashes[node.header.index] == block else None
+        index = node.header.index if node is not None else now.index + 1
+        return index if index <= now.index and now.hashes[index] == block else None
 
     def pending(self) -> list[str]:
         """Return the hashes of what waits for a block, oldest first."""
@@ -373,7 +371,7 @@ class Core:
                 try:
                     waiting.append(decode_transaction(raw))
                 except MalformedTransaction as damage:
-                    logger.error("kept transaction %s is damaged: %s", transaction, damage)
+                    logger.warning("kept transaction %s is damaged: %s", transaction, damage)
                     step.settled.add(transaction)
         self._waiting.take_back(waiting, step)
         self._settle(step)

@@ -312,6 +312,7 @@ def _uvicorn(app: Any, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # what strangers cause is counted and logged by this package
         access_log=False,
         server_header=False,
         proxy_headers=False,

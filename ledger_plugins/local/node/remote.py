@@ -271,8 +271,9 @@ class NodeLedger(Ledger):
             for block in page:
                 self._follow(block)
             left -= len(page)
-            if not page or self._chain.head.index >= status.index:
-                return self._view()
+            view = self._view()
+            if not page or view.head().block >= status.index:
+                return view
         raise LedgerUnavailable("the node sends more blocks than it said to have: try again")
 
     def _start(self, first: str) -> None:
