@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -59,8 +60,8 @@ def cluster(tmp_path_factory):
 
 def memory(node):
     """Return the resident bytes of a node's process."""
-    with open(f"/proc/{node.pid}/status", encoding="ascii") as file:
-        [line] = [line for line in file if line.startswith("VmRSS:")]
+    status = Path(f"/proc/{node.pid}/status").read_text(encoding="ascii")
+    [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024
 
 

@@ -110,6 +110,45 @@ def test_blocks_decode_to_themselves_or_name_a_field(data):
         assert block.encode() == data
 
 
+def lengths(data):
+    """Return where an envelope's and its block's lengths and counts are, walking its structure."""
+    found, at = [4], 4 + 4 + 65  # magic, the signature behind its length
+    found.append(at)
+    at += 4 + 4 + 8 + 32 + 32 + 8 + 8 + 1 + 32  # the block's length, its magic, its header
+    for _ in range(2):  # transactions, then entries of model info
+        found.append(at)
+        count = int.from_bytes(data[at : at + 4], "big")
+        at += 4
+        for _ in range(count):
+            inner = [at] if len(found) < 6 else [at, at + 4 + 1]
+            found += inner
+            at += 4 + int.from_bytes(data[at : at + 4], "big")
+    return found
+
+
+SIZES = st.one_of(
+    st.sampled_from([0, 1, 2, 2**16, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]),
+    st.integers(0, 2**32 - 1),
+)
+
+
+@settings(max_examples=400, deadline=500)
+@given(st.data())
+def test_wrong_lengths_are_refused_with_the_field(data):
+    """Whatever a length or a count says, or two of them at once, decoding ends with the field."""
+    changed = bytearray(ENVELOPE)
+    places = lengths(ENVELOPE)
+    assert len(places) == 7
+    for at in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=2, unique=True)):
+        true = int.from_bytes(ENVELOPE[at : at + 4], "big")
+        near = st.integers(max(0, true - 3), true + 3)
+        wrong = data.draw(st.one_of(SIZES, near).filter(lambda size, true=true: size != true))
+        changed[at : at + 4] = wrong.to_bytes(4, "big")
+    with pytest.raises(MalformedBlock) as caught:
+        Envelope.decode(bytes(changed))
+    assert caught.value.field in FIELDS
+
+
 def test_envelopes_are_bounded_and_signed_once():
     """An envelope above the cap is not looked into; a signature of another length is none."""
     with pytest.raises(MalformedBlock) as caught:
