@@ -118,7 +118,13 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
 
     def _cut(self) -> None:
-        what = "does not read its answer" if self._unsent else "sends no whole request"
+        cycle = self.cycle
+        if self._unsent:
+            what = "does not read its answer"
+        elif cycle is not None and not cycle.more_body and not cycle.response_complete:
+            what = "could not be answered"
+        else:
+            what = "sends no whole request"
         self._say(self._address or "", what, f"in {self._seconds:g} s: connection cut")
         self.transport.abort()
 
