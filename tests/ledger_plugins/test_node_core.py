@@ -333,6 +333,33 @@ def test_side_branches_are_bounded(bench, monkeypatch):
     assert bench.core("node").snapshot.index == 8
 
 
+def test_side_branches_are_bounded_in_bytes(bench, monkeypatch):
+    """A branch that is not the best yet takes only so much room, however long it says to be.
+
+    What it takes is freed when it becomes the main branch, and counted the same after a restart.
+    """
+    monkeypatch.setattr(core, "MAX_SIDE_BYTES", 1_000)
+    node, other = bench.core("node"), bench.core("other")
+    for _ in range(9):
+        mine(node)
+    size = len(node.envelope(node.snapshot.head))
+    assert node._branch.bytes == node._tree.bytes == 9 * size
+    outcomes = []
+    for _ in range(12):
+        data = mine(other)
+        outcomes.append(node.accept(data))
+    assert outcomes[0] is Outcome.ADDED
+    assert outcomes[-1] is Outcome.ORPHAN
+    assert node._tree.bytes - node._branch.bytes <= 1_000
+    monkeypatch.setattr(core, "MAX_SIDE_BYTES", 100_000)
+    tell(other, node)
+    assert node.snapshot.head == other.snapshot.head
+    assert node._branch.bytes == 12 * size
+    node.close()
+    again = bench.core("node")
+    assert (again._branch.bytes, again._tree.bytes) == (12 * size, 21 * size)
+
+
 def test_another_chain_is_not_mixed_in(bench):
     """A folder of one chain is not opened with another block 0."""
     bench.core("node").close()

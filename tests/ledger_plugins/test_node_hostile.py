@@ -215,7 +215,8 @@ def test_wrong_requests_are_refused(cluster):
             answer = http.request(method, path, content=body)
             assert answer.status_code in expected, (method, path[:60], answer.text[:200])
     for path, size in (("/pool", 10_000), ("/transactions", MAX_TRANSACTION_BYTES + 1)):
-        endless = f"POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+        endless = f"POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n".encode()
+        endless += b"transfer-encoding: chunked\r\n\r\n"
         chunk = b"%x\r\n" % size + bytes(size) + b"\r\n"
         assert shout(node, endless + chunk, "127.0.0.3").startswith(b"HTTP/1.1 413 ")
     assert "127.0.0.3: bad request, answered 413 'POST /pool'" in node.said()

@@ -15,6 +15,7 @@ from fedledger.errors import (
 
 from ...base import Ledger
 from ...storage.base import Store
+from ...transactions import decode_transaction
 from ..block import Block
 from ..chain import Chain, Draft
 from .envelope import Envelope
@@ -79,6 +80,8 @@ class Branch:
         It follows every block as it is followed, so a verifier reads its own branch. Snapshots
         share it and read up to their index: what they read is replaced, never changed.
         """
+        self.bytes = 0
+        """Bytes of the main branch but block 0."""
         self._first = first
         self._tree = tree
         self._read = read
@@ -109,6 +112,7 @@ class Branch:
         fork = min(length, len(self.hashes)) - 1
         while old[fork] != self.hashes[fork]:
             fork -= 1
+        self.bytes += self._size(self.hashes[fork + 1 :]) - self._size(old[fork + 1 : length])
         moved.removed = [self._block(one) for one in old[fork + 1 : length]]
         moved.added = [self._block(one) for one in self.hashes[fork + 1 :]]
         return moved
@@ -127,6 +131,14 @@ class Branch:
         """
         return self._block(self.hashes[index])
 
+    def buried(self, depth: int, news: int) -> set[str]:
+        """Return hashes of transactions that the `news` newest blocks put `depth` blocks deep."""
+        last = self.chain.head.index - depth
+        found: set[str] = set()
+        for index in range(max(1, last - news + 1), last + 1):
+            found |= {decode_transaction(raw).hash for raw in self.block_at(index).transactions}
+        return found
+
     def verify(self, published: Sequence[tuple[int, int]], draft: Draft | None = None) -> None:
         """Check published rounds (task, round) of the newest block or of a draft.
 
@@ -143,6 +155,9 @@ class Branch:
                 if (cid := _missing(error)) is not None:
                     raise ContentNotFound(cid) from error
                 raise
+
+    def _size(self, blocks: Sequence[bytes]) -> int:
+        return sum(node.size for node in map(self._tree.get, blocks) if node is not None)
 
     def _block(self, block: bytes) -> Block:
         envelope = self._read(block)

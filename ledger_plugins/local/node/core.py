@@ -46,6 +46,7 @@ MAX_DRIFT = 2_000
 
 MAX_WANTED = 1_024
 MAX_SIDE_BLOCKS = 20_000
+MAX_SIDE_BYTES = 1024**3
 logger = logging.getLogger(__name__)
 
 
@@ -225,7 +226,7 @@ class Core:
             step = Step()
             step.blocks[header.hash] = data
             self._staged[header.hash] = envelope
-            self._tree.add(header, envelope.miner, empty=not block.transactions)
+            self._tree.add(header, envelope.miner, size=len(data), empty=not block.transactions)
             moved = self._settle(step)
         self._tell()
         if (error := moved.refused.get(header.hash)) is not None:
@@ -387,7 +388,8 @@ class Core:
         if header.hash != block or self._tree.get(header.previous_hash) is None:
             logger.warning("stored block %s dropped: it follows no other", block.hex())
             return False
-        self._tree.add(header, envelope.miner, empty=not envelope.block.transactions)
+        empty = not envelope.block.transactions
+        self._tree.add(header, envelope.miner, size=len(data), empty=empty)
         return True
 
     def _settle(self, step: Step) -> Moved:
@@ -414,19 +416,11 @@ class Core:
             step.head = (self._branch.chain.head.hash, self._defended)
             raws = [raw for block in moved.added for raw in block.transactions]
             self._waiting.moved([decode_transaction(raw).hash for raw in raws])
-            self._bury(step, moved)
+            step.settled |= self._branch.buried(BURIED, len(moved.added))
         self._waiting.give_up(step)
         self._commit(step)
         self._staged.clear()
         return moved
-
-    def _bury(self, step: Step, moved: Moved) -> None:
-        """Stop keeping what has enough blocks on top."""
-        last = self._branch.chain.head.index - BURIED
-        first = last - len(moved.added) + 1
-        for index in range(max(1, first), last + 1):
-            block = self._branch.block_at(index)
-            step.settled |= {decode_transaction(raw).hash for raw in block.transactions}
 
     def _want(self, cid: str) -> None:
         """Ask peers for a content."""
@@ -438,8 +432,11 @@ class Core:
             self._tell()
 
     def _prune(self, step: Step) -> None:
-        """Forget the weakest branches when there are too many blocks beside the main branch."""
-        while len(self._tree) - len(self._branch.hashes) > MAX_SIDE_BLOCKS:
+        """Forget the weakest branches when there is too much beside the main branch."""
+        while (
+            len(self._tree) - len(self._branch.hashes) > MAX_SIDE_BLOCKS
+            or self._tree.bytes - self._branch.bytes > MAX_SIDE_BYTES
+        ):
             leaf = self._tree.weakest(self._branch.head)
             if leaf is None:
                 return

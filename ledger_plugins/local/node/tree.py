@@ -20,6 +20,7 @@ class Node:
         miner: who signed it, or None.
         work: hashes that the branch up to here took on average.
         seen: when it came, counted in blocks.
+        size: bytes of its envelope.
         empty: whether it holds no transactions.
         valid: whether the branch up to here was executed and verified.
         missing: CID of a content without which it cannot be verified, or None.
@@ -32,6 +33,7 @@ class Node:
     miner: str | None
     work: int
     seen: int
+    size: int
     empty: bool
     valid: bool = False
     missing: str | None = None
@@ -49,7 +51,9 @@ class Tree:
 
     def __init__(self, first: Header, unit: int) -> None:
         self._unit = unit
-        self.root = Node(first, None, None, unit, 0, empty=False, valid=True)
+        self.root = Node(first, None, None, unit, 0, 0, empty=False, valid=True)
+        self.bytes = 0
+        """Bytes of all blocks here but block 0."""
         self._nodes = {first.hash: self.root}
         self._levels: dict[int, list[Node]] = {first.index: [self.root]}
         self._refused: OrderedDict[bytes, None] = OrderedDict()
@@ -60,7 +64,7 @@ class Tree:
         """Return the block with this hash, or None."""
         return self._nodes.get(block)
 
-    def add(self, header: Header, miner: str | None, *, empty: bool) -> Node:
+    def add(self, header: Header, miner: str | None, *, size: int, empty: bool) -> Node:
         """Add a block whose parent is here and which links to it.
 
         Raises:
@@ -68,7 +72,8 @@ class Tree:
         """
         parent = self._nodes[header.previous_hash]
         self._seen += 1
-        node = Node(header, parent, miner, parent.work + self._unit, self._seen, empty)
+        node = Node(header, parent, miner, parent.work + self._unit, self._seen, size, empty)
+        self.bytes += size
         node.blocked = parent.blocked
         parent.children.append(node)
         self._nodes[header.hash] = node
@@ -85,6 +90,7 @@ class Tree:
         gone = list(_subtree(node))
         for one in gone:
             del self._nodes[one.header.hash]
+            self.bytes -= one.size
             self._waiting.pop(one, None)
             level = self._levels[one.header.index]
             level.remove(one)
