@@ -1,5 +1,6 @@
 """The console of a node (Bift's Table IV): what it prints for programs, and what it refuses."""
 
+import importlib
 import json
 import logging
 import time
@@ -10,10 +11,10 @@ from support.nodes import NodeProcess, keystore, run_cli, wait_for
 from typer.testing import CliRunner
 
 from fedledger.arrays import to_safetensors
-from fedledger.cli.app import app
 from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins.accounts import Account
 
+app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 OWNER = Account.from_key(b"\7" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (40, 41, 42)]
 

@@ -316,6 +316,7 @@ def test_a_peer_that_sends_known_blocks_for_ever_is_left(bench):
     with EvilPeer("circle", claims, blocks=turn) as peer:
         about = following(node, peer, lambda about: "again" in about["problem"])
     assert "again what it sent" in about["problem"]
+    assert len(asked) < 200
 
 
 def test_contents_may_be_slow_but_not_stand_still(monkeypatch):
