@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
 from fedledger.errors import LedgerError, LedgerUnavailable, StoreError
 
@@ -289,7 +290,8 @@ async def _large(request: Request, slots: Slots, read: Callable[[], bytes]) -> R
     """Answer what `read` returns, in pieces; a slot is held from before the reading on."""
     give_back = slots.take(_address(request))
     try:
-        return Answer(await asyncio.to_thread(read), give_back)
+        # Not asyncio's few threads: a slow store must not keep the core's own work waiting.
+        return Answer(await run_in_threadpool(read), give_back)
     except BaseException:
         give_back()
         raise
