@@ -16,18 +16,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.cores import BORN, GENESIS, Bench, mine, sealed
+from support.cores import Bench, mine, sealed
 from support.evil import EvilPeer
 from support.nodes import ADMIN, Cluster, wait_for
 
-from fedledger.errors import ChainCorrupted, LedgerUnavailable
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.local.node.envelope import Envelope
-from fedledger.ledger_plugins.local.node.remote import open_node_ledger
 from fedledger.ledger_plugins.local.node.wire import pack, unpack
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.ledger_plugins.transactions import MAX_TRANSACTION_BYTES
@@ -462,68 +460,3 @@ def test_a_peer_that_turns_malicious_convinces_nobody(cluster, tmp_path):
     for one in cluster.nodes:
         with one.ledger() as ledger:
             assert ledger.events("TrainingTask", "AggregatePublished") == []
-
-
-FIRST = Envelope.sign(GENESIS.block(BORN), None).encode()
-FIRST_HASH = Envelope.decode(FIRST).block.header.hash.hex()
-STATUS = {
-    "network": "00" * 32,
-    "head": "11" * 32,
-    "first": "22" * 32,
-    "index": 3,
-    "work": "9",
-    "pool": 0,
-    "pending": 0,
-}
-
-
-@pytest.mark.parametrize(
-    ("status", "answers"),
-    [
-        (b"[" * 60_000, {}),
-        (b"\xff\xfe", {}),
-        (bytes(10_000_000), {}),
-        (b"[]", {}),
-        (STATUS | {"first": "http://x:y/\x00 \n"}, {}),
-        (STATUS | {"index": -1}, {}),
-        (STATUS, {"block": lambda _: b"[" * 60_000}),
-        (STATUS, {"block": lambda _: itertools.repeat(bytes(1 << 20))}),
-        (STATUS, {"block": lambda _: FIRST}),
-        (STATUS | {"first": FIRST_HASH}, {"block": lambda _: FIRST, "blocks": lambda _: b"\xff"}),
-        (STATUS | {"first": FIRST_HASH, "index": 2**62}, {"block": lambda _: FIRST}),
-    ],
-)
-def test_a_client_survives_its_node(status, answers):
-    """Whatever a hostile node answers, opening it is an error of the library, at once."""
-    with EvilPeer("node", status, **answers) as peer:
-        began = time.monotonic()
-        with pytest.raises((LedgerUnavailable, ChainCorrupted)):
-            open_node_ledger(f"local+{peer.url}").close()
-        assert time.monotonic() - began < 10
-
-
-def test_a_node_that_flips_between_branches_does_not_hold_its_client(tmp_path):
-    """A client follows as many blocks as its node said to have, and then gives up."""
-    bench = Bench(tmp_path)
-    left, right = bench.core("left"), bench.core("right")
-    for _ in range(3):
-        mine(left)
-        bench.clock.seconds += 1
-        mine(right)
-    pages = [
-        pack(core.envelope(block) or b"" for block in core.snapshot.hashes[1:])
-        for core in (left, right)
-    ]
-    first = left.snapshot.hashes[0].hex()
-    bench.close()
-    flips = itertools.cycle(pages)
-    with (
-        EvilPeer(
-            "flips",
-            STATUS | {"first": first, "index": 9},
-            block=lambda _: bench.first,
-            blocks=lambda _: next(flips),
-        ) as peer,
-        pytest.raises(LedgerUnavailable, match="more blocks than it said"),
-    ):
-        open_node_ledger(f"local+{peer.url}").close()
