@@ -10,11 +10,11 @@ Values: integers are int, `address` a checksummed str, `bytes` and `bytesN` byte
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
+from eth_abi.abi import encode
 
 from fedledger.errors import CallError
 
+from .decoding import decode
 from .interface import Item, Parameter, contract_names, find, find_hash, load_abi, names
 from .values import normalise
 
@@ -198,13 +198,6 @@ def _encode(item: Item, parameters: Sequence[Parameter], values: Sequence[Any]) 
 
 def _decode(item: Item, parameters: Sequence[Parameter], data: bytes) -> tuple[Any, ...]:
     try:
-        values = decode([one.kind for one in parameters], bytes(data))
-    except (DecodingError, ArithmeticError, ValueError) as error:
+        return decode([one.kind for one in parameters], bytes(data))
+    except CallError as error:
         raise CallError(f"{item.where}: bytes that are no arguments of it: {error}") from error
-    checked = tuple(
-        normalise(one.kind, value, f"{item.where}: {one.name or 'result'}")
-        for one, value in zip(parameters, values, strict=True)
-    )
-    if _encode(item, parameters, checked) != data:
-        raise CallError(f"{item.where}: not the canonical encoding of its arguments")
-    return checked
