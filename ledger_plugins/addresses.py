@@ -51,6 +51,7 @@ def checksum_address(address: str) -> str:
     return checksummed
 
 
+@lru_cache(maxsize=4096)
 def address_of_public_key(public_key: bytes) -> str:
     """Return the address of an uncompressed secp256k1 public key (65 bytes, the first one 4)."""
     return address_from_bytes(keccak(public_key[1:])[12:])
