@@ -181,7 +181,11 @@ class EthereumLedger(Ledger):
         """Return the call with this hash, its bytes put together again; KeyError: there is none."""
         with self._open() as node:
             found = node.ask("eth_getTransactionByHash", transaction)
-        if found is None or found.get("blockNumber") is None:
+            if found is not None and found.get("blockNumber") is None:
+                # A node may show it among what waits for a moment after it was put into a block.
+                mined = node.ask("eth_getTransactionReceipt", transaction)
+                found = None if mined is None else found
+        if found is None:
             raise KeyError(f"no transaction {transaction}")
         try:
             signed = transaction_of(found)
