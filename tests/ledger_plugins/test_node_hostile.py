@@ -31,7 +31,7 @@ from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.ledger_plugins.transactions import MAX_TRANSACTION_BYTES
 
 HONEST = Account.from_key(b"\5" * 32)
-QUICK = 2.0
+QUICK = 5.0
 """Seconds in which an honest client is answered, whatever goes on."""
 
 GROWTH = 192 * 1024 * 1024
@@ -105,7 +105,7 @@ class Watch:
             quick = statistics.quantiles(self._took, n=10)[-1]
             assert quick < QUICK, f"one in ten took more than {quick:.1f} s"
             assert self._grown < GROWTH
-            self.cluster.agree(30)
+            self.cluster.agree(60)
 
     def transfer(self):
         """Move stake through one node and see it on all of them."""
@@ -113,7 +113,7 @@ class Watch:
         with self.cluster.nodes[0].ledger() as ledger:
             StakeToken(ledger).transfer(HONEST, sink, 1)
         for node in self.cluster.nodes:
-            wait_for(partial(balance, node, sink), 20, f"{node.log}: the transfer is not there")
+            wait_for(partial(balance, node, sink), 60, f"{node.log}: the transfer is not there")
 
 
 def balance(node, address):
@@ -341,7 +341,7 @@ def test_a_replayed_transaction_happens_once(cluster):
         assert 202 in codes
         assert codes <= {202, 422}
         with Watch(cluster):
-            wait_for(partial(balance, cluster.nodes[1], sink), 20, "it did not happen")
+            wait_for(partial(balance, cluster.nodes[1], sink), 60, "it did not happen")
             for node in cluster.nodes:
                 with client(node, "127.0.0.10") as http:
                     answer = http.post("/transactions", content=signed.raw)
@@ -439,8 +439,8 @@ def test_a_peer_that_turns_malicious_convinces_nobody(cluster, tmp_path):
             for peer in peers:
                 named = f"WARNING peer {peer.url}: "
                 if peer.name != "wrong aggregate":
-                    wait_for(lambda: named in node.said(), 25, f"{peer.name} was not named")  # noqa: B023
-            wait_for(lambda: "refused: " in node.said(), 25, "the aggregate was not refused")
+                    wait_for(lambda: named in node.said(), 60, f"{peer.name} was not named")  # noqa: B023
+            wait_for(lambda: "refused: " in node.said(), 60, "the aggregate was not refused")
         node.control().set_peers([cluster.nodes[1].url])
         assert not [peer.name for peer in peers if not peer.asked]
     said = node.said()
