@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -54,10 +55,13 @@ class Anvil:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
+        sockets = [Path(path) for name, path in pairwise(arguments) if name == "--ipc"]
         while True:
             try:
                 self.rpc("web3_clientVersion")
+                for path in sockets:  # made after the port
+                    path.stat()
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
