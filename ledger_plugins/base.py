@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "Head",
     "Ledger",
+    "Placed",
     "Receipt",
     "SignedTransaction",
     "UnsignedTransaction",
@@ -80,8 +81,21 @@ class SignedTransaction:
     unsigned: UnsignedTransaction
 
 
+class Placed:
+    """What has a place on a ledger: compared by `place`, earlier things are smaller."""
+
+    __slots__ = ()
+    block: int
+    position: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Index of the block, and position among all events of the block."""
+        return self.block, self.position
+
+
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Placed):
     """Something a contract said while it executed a transaction.
 
     Attributes:

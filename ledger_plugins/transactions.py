@@ -11,18 +11,20 @@ from dataclasses import replace
 import coincurve
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, MalformedTransaction
+from fedledger.errors import CallError, MalformedTransaction, TransactionRefused
 
 from .addresses import address_from_bytes, address_of_public_key, checksum_address
 from .base import CallTerms, SignedTransaction, UnsignedTransaction
 
 __all__ = [
     "MAX_TRANSACTION_BYTES",
+    "checked",
     "decode_transaction",
     "encode_signed",
     "recover_signer",
     "sign_creation",
     "sign_transaction",
+    "transaction_hash",
 ]
 
 MAX_TRANSACTION_BYTES = 256 * 1024
@@ -127,7 +129,27 @@ def decode_transaction(raw: bytes) -> SignedTransaction:
     _check_fees(terms)
     digest = keccak(_TYPE + _list(payload))
     sender = _recover(digest, items)
-    return SignedTransaction(raw, "0x" + keccak(raw).hex(), sender, unsigned)
+    return SignedTransaction(raw, transaction_hash(raw), sender, unsigned)
+
+
+def transaction_hash(raw: bytes) -> str:
+    """Return the hash of an envelope, which names the transaction; nothing is checked."""
+    return "0x" + keccak(raw).hex()
+
+
+def checked(transaction: SignedTransaction) -> SignedTransaction:
+    """Return what the envelope says; what the object says beside it is not believed (clause L1).
+
+    Raises:
+        TransactionRefused: reason "signature"; the object says something else.
+    """
+    try:
+        decoded = decode_transaction(transaction.raw)
+    except MalformedTransaction as error:
+        raise TransactionRefused("signature", str(error)) from error
+    if decoded != transaction:
+        raise TransactionRefused("signature", "sender, hash or call are not those of the envelope")
+    return decoded
 
 
 def _payload(unsigned: UnsignedTransaction) -> bytes:

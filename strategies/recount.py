@@ -5,6 +5,7 @@ and votes are all on the ledger, so anyone can count again.
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from fedledger.errors import AuditError
 
@@ -37,7 +38,7 @@ class Recount:
             *contract.checkpoints(task.id),
             *contract.rollback_ballots(task.id),
         ]
-        self._events.sort(key=lambda event: (event.block, event.position), reverse=True)
+        self._events.sort(key=attrgetter("place"), reverse=True)
         self._miners: set[str] = set()
         self._checkpoints: dict[int, Checkpoint] = {}
         self._votes: dict[str, RollbackVote] = {}
@@ -78,8 +79,7 @@ class Recount:
 
     def _follow(self, rollback: Rollback) -> None:
         """Take in what happened on the ledger before a rollback."""
-        until = (rollback.block, rollback.position)
-        while self._events and (self._events[-1].block, self._events[-1].position) < until:
+        while self._events and self._events[-1].place < rollback.place:
             event = self._events.pop()
             if isinstance(event, Checkpoint):
                 self._checkpoints.setdefault(event.round, event)

@@ -5,7 +5,6 @@ does not: tails follow each other in order, without gaps, and padding is zero. T
 encoding of each value, and reading it is one pass over the bytes.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +13,11 @@ from typing import Any
 from fedledger.errors import CallError
 
 from ..addresses import address_from_bytes
+from .values import ARRAY, FIXED, INTEGER, int_range
 
 __all__ = ["decode"]
 
 _WORD = 32
-_ARRAY = re.compile(r"(.+)\[(\d*)\]")
-_INTEGER = re.compile(r"(u?)int(\d+)")
-_FIXED = re.compile(r"bytes(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +70,11 @@ def _read_all(kinds: Sequence[_Kind], data: bytes, start: int) -> tuple[tuple[An
 
 @lru_cache(maxsize=256)
 def _kind(name: str) -> _Kind:
-    if (match := _ARRAY.fullmatch(name)) and match[2] != "0":
+    if (match := ARRAY.fullmatch(name)) and match[2] != "0":
         return _array(_kind(match[1]), int(match[2]) if match[2] else None)
-    if match := _INTEGER.fullmatch(name):
-        return _static(_integer(int(match[2]), signed=not match[1]))
-    if match := _FIXED.fullmatch(name):
+    if match := INTEGER.fullmatch(name):
+        return _static(_integer(name, *int_range(match)))
+    if match := FIXED.fullmatch(name):
         return _static(_fixed(int(match[1])))
     if name in _SIMPLE:
         return _SIMPLE[name]
@@ -119,13 +116,13 @@ def _number(data: bytes, at: int) -> int:
     return int.from_bytes(_word(data, at), "big")
 
 
-def _integer(bits: int, *, signed: bool) -> Callable[[bytes], int]:
-    low, high = (-1 << bits - 1, 1 << bits - 1) if signed else (0, 1 << bits)
+def _integer(name: str, low: int, high: int) -> Callable[[bytes], int]:
+    signed = low < 0
 
     def value_of(word: bytes) -> int:
         number = int.from_bytes(word, "big", signed=signed)
         if not low <= number < high:
-            raise CallError(f"{number} is out of the range of {'' if signed else 'u'}int{bits}")
+            raise CallError(f"{number} is out of the range of {name}")
         return number
 
     return value_of

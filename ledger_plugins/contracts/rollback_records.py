@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from ..base import Event
+from ..base import Event, Placed
 from .training_records import MILLION, cid_text
 
 __all__ = ["Checkpoint", "MinersChange", "Roles", "Rollback", "RollbackVote"]
@@ -25,7 +25,7 @@ class Roles:
 
 
 @dataclass(frozen=True, slots=True)
-class MinersChange:
+class MinersChange(Placed):
     """Accounts that became miners, or are no longer.
 
     Attributes:
@@ -52,7 +52,7 @@ class MinersChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Placed):
     """A model to come back to.
 
     Attributes:
@@ -92,7 +92,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class RollbackVote:
+class RollbackVote(Placed):
     """A miner's wish to go back to a checkpoint.
 
     Attributes:
@@ -132,7 +132,7 @@ class RollbackVote:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
+class Rollback(Placed):
     """A round that ended with a checkpoint's model.
 
     Attributes:

@@ -1,6 +1,7 @@
 """TrainingTask's façade: roles, checkpoints and rollbacks."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from ..accounts import Account
 from ..base import Event, Receipt
@@ -109,7 +110,7 @@ class TaskRollbacks(Facade):
             for name in ("MinersAppointed", "MinersRevoked")
             for event in self._events(name, task, since, until)
         ]
-        events.sort(key=lambda event: (event.block, event.position))
+        events.sort(key=attrgetter("place"))
         return [MinersChange.from_event(event) for event in events]
 
     def checkpoints(

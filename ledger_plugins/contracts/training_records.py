@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from fedledger.errors import InvalidCid
 
-from ..base import Event
+from ..base import Event, Placed
 from ..storage.cid import cid_from_bytes
 
 __all__ = ["MILLION", "Aggregate", "Payment", "Submission", "Task", "Votes", "cid_text"]
@@ -83,7 +83,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Placed):
     """A client's update in a round.
 
     Attributes:
@@ -103,11 +103,6 @@ class Submission:
     transaction: str
     block: int
     position: int
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Block and position: what compares as the ledger orders it."""
-        return self.block, self.position
 
     @classmethod
     def from_event(cls, event: Event) -> Self:

@@ -10,11 +10,11 @@ from fedledger.errors import CallError
 
 from ..addresses import checksum_address
 
-__all__ = ["normalise"]
+__all__ = ["ARRAY", "FIXED", "INTEGER", "int_range", "normalise"]
 
-_ARRAY = re.compile(r"(.+)\[(\d*)\]")
-_INTEGER = re.compile(r"(u?)int(\d+)")
-_FIXED = re.compile(r"bytes(\d+)")
+ARRAY = re.compile(r"(.+)\[(\d*)\]")
+INTEGER = re.compile(r"(u?)int(\d+)")
+FIXED = re.compile(r"bytes(\d+)")
 
 _Check = Callable[[Any], Any]
 
@@ -39,18 +39,19 @@ def normalise(kind: str, value: Any, where: str) -> Any:
         raise CallError(f"{where}: {error}") from None
 
 
+def int_range(match: re.Match[str]) -> tuple[int, int]:
+    """Return the smallest value of an `INTEGER` type, and the first one above its values."""
+    bits = int(match[2])
+    return (0, 1 << bits) if match[1] else (-1 << bits - 1, 1 << bits - 1)
+
+
 @lru_cache(maxsize=256)
 def _check_of(kind: str) -> _Check:
-    if match := _ARRAY.fullmatch(kind):
+    if match := ARRAY.fullmatch(kind):
         return _array(kind, match[1], int(match[2]) if match[2] else None)
-    if match := _INTEGER.fullmatch(kind):
-        bits = int(match[2])
-        return (
-            _integer(kind, 0, 1 << bits)
-            if match[1]
-            else _integer(kind, -1 << bits - 1, 1 << bits - 1)
-        )
-    if match := _FIXED.fullmatch(kind):
+    if match := INTEGER.fullmatch(kind):
+        return _integer(kind, *int_range(match))
+    if match := FIXED.fullmatch(kind):
         return _bytes(kind, int(match[1]))
     simple: dict[str, _Check] = {
         "address": checksum_address,

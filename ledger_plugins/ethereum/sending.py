@@ -16,13 +16,12 @@ from fedledger.errors import (
     ContractError,
     LedgerError,
     LedgerUnavailable,
-    MalformedTransaction,
     TransactionRefused,
 )
 
 from ..base import Receipt, SignedTransaction
 from ..contracts.abi import decode_call, is_view
-from ..transactions import decode_transaction
+from ..transactions import checked
 from .codec import as_hex, as_int, error_of, receipt_of
 from .developers import refuse_public_account
 from .funding import fund
@@ -124,14 +123,7 @@ class Sender:
 
     def _admit(self, place: int, transaction: SignedTransaction) -> _Call:
         """Check what needs no node; what an object says beside its envelope is not believed."""
-        try:
-            decoded = decode_transaction(transaction.raw)
-        except MalformedTransaction as error:
-            raise TransactionRefused("signature", str(error)) from error
-        if decoded != transaction:
-            raise TransactionRefused(
-                "signature", "sender, hash or call are not those of the envelope"
-            )
+        decoded = checked(transaction)
         terms = decoded.unsigned.terms
         if terms.chain_id != self.chain.id:
             raise TransactionRefused(

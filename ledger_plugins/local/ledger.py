@@ -14,14 +14,13 @@ from fedledger.errors import (
     LedgerError,
     LedgerUnavailable,
     MalformedBlock,
-    MalformedTransaction,
     TransactionRefused,
 )
 
 from ..addresses import checksum_address
 from ..base import CallTerms, Event, Head, Ledger, Receipt, SignedTransaction
 from ..contracts.abi import event_inputs
-from ..transactions import decode_transaction
+from ..transactions import checked, decode_transaction
 from .block import Block
 from .chain import Chain, Draft, replay
 from .database import BlockFile
@@ -29,7 +28,7 @@ from .genesis import Genesis
 from .lock import WriteLock
 from .snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 
-__all__ = ["LocalLedger", "checked"]
+__all__ = ["LocalLedger"]
 
 _log = logging.getLogger(__name__)
 
@@ -249,17 +248,6 @@ class LocalLedger(Ledger):
             if self._closed is not None:
                 raise LedgerUnavailable(f"{self.url} cannot be used: {self._closed}")
             yield self._chain
-
-
-def checked(transaction: SignedTransaction) -> SignedTransaction:
-    """Return what the envelope says; what the object says beside it is not believed (clause L1)."""
-    try:
-        decoded = decode_transaction(transaction.raw)
-    except MalformedTransaction as error:
-        raise TransactionRefused("signature", str(error)) from error
-    if decoded != transaction:
-        raise TransactionRefused("signature", "sender, hash or call are not those of the envelope")
-    return decoded
 
 
 def _hex(digest: bytes) -> str:

@@ -7,13 +7,13 @@ import time
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, MalformedTransaction, TransactionRefused
-from fedledger.ledger_plugins.accounts import decode_transaction
+from fedledger.errors import CallError, TransactionRefused
 from fedledger.ledger_plugins.base import CallTerms, Head, Ledger, Receipt
 from fedledger.ledger_plugins.contracts.abi import event_inputs
 from fedledger.ledger_plugins.contracts.twins import TWINS
 from fedledger.ledger_plugins.local.execution import Execution
 from fedledger.ledger_plugins.local.genesis import DEFAULT_DIFFICULTY, Genesis
+from fedledger.ledger_plugins.transactions import checked
 
 KEPT = {}  # ledgers live as long as the process
 
@@ -45,11 +45,7 @@ class MemoryLedger(Ledger):
         return CallTerms(self.chain_id, self._execution.address_of(contract, function))
 
     def transact(self, transaction):
-        try:
-            if decode_transaction(transaction.raw) != transaction:  # believe the bytes alone: L1
-                raise TransactionRefused("signature", "the fields are not those of the envelope")
-        except MalformedTransaction as error:
-            raise TransactionRefused("signature", str(error)) from error
+        transaction = checked(transaction)  # believe the bytes alone: L1
         if transaction.hash in self._calls:
             raise TransactionRefused("replay", transaction.hash)
         index, now = self.head().block + 1, max(self.head().timestamp, int(time.time()))

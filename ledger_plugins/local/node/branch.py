@@ -15,7 +15,7 @@ from fedledger.errors import (
 
 from ...base import Ledger
 from ...storage.base import Store
-from ...transactions import decode_transaction
+from ...transactions import transaction_hash
 from ..block import Block
 from ..chain import Chain, Draft
 from .envelope import Envelope
@@ -136,7 +136,7 @@ class Branch:
         last = self.chain.head.index - depth
         found: set[str] = set()
         for index in range(max(1, last - news + 1), last + 1):
-            found |= {decode_transaction(raw).hash for raw in self.block_at(index).transactions}
+            found |= {transaction_hash(raw) for raw in self.block_at(index).transactions}
         return found
 
     def verify(self, published: Sequence[tuple[int, int]], draft: Draft | None = None) -> None:

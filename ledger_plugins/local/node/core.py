@@ -23,7 +23,7 @@ from fedledger.errors import (
 )
 
 from ...storage.base import Store
-from ...transactions import decode_transaction
+from ...transactions import decode_transaction, transaction_hash
 from ..block import check_link, check_seal
 from ..chain import Draft
 from ..genesis import Genesis
@@ -415,7 +415,7 @@ class Core:
         if moved.added or moved.removed:
             step.head = (self._branch.chain.head.hash, self._defended)
             raws = [raw for block in moved.added for raw in block.transactions]
-            self._waiting.moved([decode_transaction(raw).hash for raw in raws])
+            self._waiting.moved([transaction_hash(raw) for raw in raws])
             step.settled |= self._branch.buried(BURIED, len(moved.added))
         self._waiting.give_up(step)
         self._commit(step)

@@ -26,10 +26,10 @@ from fedledger.errors import (
 
 from ...addresses import checksum_address
 from ...base import CallTerms, Event, Head, Ledger, Receipt, SignedTransaction
+from ...transactions import checked
 from ..block import Block
 from ..chain import Chain, replay
 from ..genesis import Genesis
-from ..ledger import checked
 from .answers import PIECE
 from .client import Status, peer_url
 from .core import MAX_DRIFT
