@@ -32,6 +32,7 @@ __all__ = [
     "Vector",
     "from_record",
     "from_safetensors",
+    "not_finite",
     "read_record",
     "to_record",
     "to_safetensors",
@@ -251,6 +252,14 @@ class Layout:
             raise ModelError("an update is a float32 vector")
         if vector.shape != (self.size,):
             raise ModelError(f"an update of shape {vector.shape} instead of ({self.size},)")
+
+
+def not_finite(arrays: Arrays) -> str | None:
+    """Return the key of the first array that holds NaN or infinity, or None."""
+    for key, array in arrays.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            return key
+    return None
 
 
 def to_record(arrays: Arrays) -> ArrayRecord:

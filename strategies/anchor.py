@@ -26,7 +26,7 @@ from .documents import Accepted, Candidate, Dropped, Evidence, Late, Specificati
 from .election import ballot_of
 from .replies import CheckedUpdate, Expectation, check_reply
 
-__all__ = ["KEPT", "Anchor", "counted_votes", "past_votes"]
+__all__ = ["KEPT", "Anchor", "counted_votes", "past_votes", "payment_batches", "unpaid"]
 
 logger = logging.getLogger(__name__)
 
@@ -404,20 +404,13 @@ class Anchor:
         )
 
     def _pay(self, task: int, server_round: int, clients: Sequence[str]) -> None:
-        for start in range(0, len(clients), PAYMENT_BATCH):
-            self._contract.pay_rewards(
-                self.account,
-                task=task,
-                round=server_round,
-                clients=clients[start : start + PAYMENT_BATCH],
-            )
+        for batch in payment_batches(clients):
+            self._contract.pay_rewards(self.account, task=task, round=server_round, clients=batch)
 
     def _pay_open_rewards(self, task: Task) -> None:
         """Pay what a killed run left unpaid."""
-        paid = {(payment.round, payment.client) for payment in self._contract.payments(task.id)}
-        for aggregate in self._contract.aggregates(task.id):
-            open_ = [c for c in aggregate.contributors if (aggregate.round, c) not in paid]
-            self._pay(task.id, aggregate.round, open_)
+        for server_round, clients in unpaid(self._contract, task.id):
+            self._pay(task.id, server_round, clients)
 
     def _refuse_other(self, task: Task, spec: str, model: str, rounds: int) -> None:
         given = {"specification": spec, "initial model": model, "rounds": rounds}
@@ -429,6 +422,21 @@ class Anchor:
                 f"{' and '.join(different)}: continue it with the same settings, "
                 "or choose another model_id"
             )
+
+
+def unpaid(contract: TrainingTask, task: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield each published round of a task that owes rewards, with who is owed."""
+    paid = {(payment.round, payment.client) for payment in contract.payments(task)}
+    for published in contract.aggregates(task):
+        owed = [c for c in published.contributors if (published.round, c) not in paid]
+        if owed:
+            yield published.round, owed
+
+
+def payment_batches(clients: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield `clients` in parts that one call pays."""
+    for start in range(0, len(clients), PAYMENT_BATCH):
+        yield clients[start : start + PAYMENT_BATCH]
 
 
 def _transaction(update: CheckedUpdate, found: Submission) -> str:

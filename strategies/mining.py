@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
+from fedledger.arrays import Arrays, Layout, from_safetensors, not_finite, to_safetensors
 from fedledger.errors import (
-    AuditError,
     ConfigError,
     ContentNotFound,
     FedledgerError,
@@ -30,11 +29,12 @@ from ..ledger_plugins.contracts.abi import encode_call
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
 from . import documents
-from .anchor import KEPT, PAYMENT_BATCH, Anchor
+from .anchor import KEPT, Anchor, payment_batches, unpaid
 from .arrival import LEDGER_CLOCK
 from .documents import Accepted, Dropped, Evidence, Specification
 from .pofl import Decision, Entry, PoFLParameters, recompute
 from .selection import MIXED, Beacon, Selection
+from .task_audit import pofl_parameters
 
 __all__ = ["Aggregator", "propose_task", "submit_update"]
 
@@ -161,7 +161,7 @@ class _Round:
         self._specification = documents.load(Specification, task.spec, store)
         self.parameters = _mined(self._specification)
         self._layout = Layout.from_json(self._specification.layout)
-        self._aggregates = self._contract.aggregates(task.id)
+        self._opened = self._contract.opened_in(task.id, self._contract.ended(task.id))
         self._submissions = self._contract.submissions(task.id, self.number)
         self.registered: dict[str, Submission] = {
             client: self._submissions[client]
@@ -179,16 +179,13 @@ class _Round:
     def identity(self) -> object:
         """Return what the round's result depends on."""
         seen = tuple((one.client, one.transaction, one.block) for one in self.registered.values())
-        return (self.task.id, self.number, self.task.current_cid, self._opened(), seen)
+        return (self.task.id, self.number, self.task.current_cid, self._opened, seen)
 
     def unpaid(self) -> Iterable[_Call]:
         """Yield the calls that pay what published rounds owe."""
-        paid = {(one.round, one.client) for one in self._contract.payments(self.task.id)}
-        for published in self._aggregates:
-            due = [c for c in published.contributors if (published.round, c) not in paid]
-            for at in range(0, len(due), PAYMENT_BATCH):
-                batch = due[at : at + PAYMENT_BATCH]
-                yield "payRewards", (self.task.id, published.round, batch)
+        for number, clients in unpaid(self._contract, self.task.id):
+            for batch in payment_batches(clients):
+                yield "payRewards", (self.task.id, number, batch)
 
     def updates(self) -> tuple[dict[str, Arrays], list[Dropped], list[str]]:
         """Return the usable updates by client, what is dropped, and CIDs of missing contents."""
@@ -217,7 +214,7 @@ class _Round:
         """Return the round's evidence, and its model unless it keeps the old one."""
         parameters, clients = self.parameters, self._specification.clients
         assert parameters is not None  # noqa: S101 - checked by Aggregator
-        opened, flat = self._opened(), self._layout.as_float32()
+        opened, flat = self._opened, self._layout.as_float32()
         accepted = [self.registered[client] for client in clients if client in updates]
         entries = [
             Entry(
@@ -259,12 +256,6 @@ class _Round:
             reveal=reveal.hex() if reveal else None,
         )
         return evidence, model
-
-    def _opened(self) -> int:
-        if self._aggregates:
-            return self._aggregates[-1].block
-        proposed = self.ledger.events("TrainingTask", "TaskProposed")
-        return next(one.block for one in proposed if one.arguments["task"] == self.task.id)
 
 
 def propose_task(
@@ -383,19 +374,14 @@ def _beacon(account: Account, ledger: Ledger, model_id: str, rounds: int) -> Bea
 
 def _mined(specification: Specification) -> PoFLParameters | None:
     """Return PoFL's settings of a task that miners aggregate, None for other tasks."""
-    if specification.strategy != "PoFL":
-        return None
-    try:
-        parameters = PoFLParameters.model_validate(specification.parameters)
-    except ValueError as error:
-        raise AuditError(f"the specification's parameters are not PoFL's: {error}") from error
-    return parameters if parameters.clock == LEDGER_CLOCK else None
+    parameters = pofl_parameters(specification)
+    mined = parameters is not None and parameters.clock == LEDGER_CLOCK
+    return parameters if mined else None
 
 
 def _finite(arrays: Arrays) -> Arrays:
-    for key, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ModelError(f"array {key!r} holds NaN or infinity")
+    if (key := not_finite(arrays)) is not None:
+        raise ModelError(f"array {key!r} holds NaN or infinity")
     return arrays
 
 

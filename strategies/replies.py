@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Message, MetricRecord
 
-from fedledger.arrays import Layout, from_record, to_safetensors
+from fedledger.arrays import Layout, from_record, not_finite, to_safetensors
 from fedledger.errors import LedgerError, ModelError, UpdateRejected
 from fedledger.records import LEDGER, VERSION
 
@@ -208,9 +208,8 @@ def _arrays(message: Message, expected: Expectation) -> Mapping[str, np.ndarray[
         arrays = from_record(records[0], expected.layout, max_bytes=expected.max_bytes)
     except ModelError as error:
         raise UpdateRejected("arrays", str(error)) from error
-    for key, array in arrays.items():
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
+    if (key := not_finite(arrays)) is not None:
+        raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
     return arrays
 
 

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
-from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
+from fedledger.arrays import Arrays, Layout, from_safetensors, not_finite, to_safetensors
 from fedledger.errors import AuditError, FedledgerError
 
 from ..ledger_plugins.accounts import decode_transaction
@@ -52,7 +51,7 @@ class TaskAudit:
         }
         if len(self.positions) != len(self.specification.clients):
             raise AuditError("the specification lists a client twice")
-        self.parameters = _pofl_parameters(self.specification)
+        self.parameters = pofl_parameters(self.specification)
         commitment = self.parameters.commitment if self.parameters else None
         self.revealed = bytes.fromhex(commitment) if commitment else None
         self.base_cid = task.model_cid
@@ -60,13 +59,12 @@ class TaskAudit:
         self.skipped = 0
         self.payments = self.contract.payments(task.id)
         self.electorate: Electorate | None = None
-        rollbacks = self.contract.rollbacks(task.id)
-        self.ended: list[Aggregate | Rollback] = [*self.contract.aggregates(task.id), *rollbacks]
-        self.ended.sort(key=lambda ended: ended.round)
+        self.ended = self.contract.ended(task.id)
         if [ended.round for ended in self.ended] != list(range(1, task.current_round + 1)):
             raise AuditError("the rounds that ended are not 1, 2, 3, …")
         self.models = {0: task.model_cid, **{ended.round: ended.cid for ended in self.ended}}
-        self.recount = Recount(self.contract, task) if rollbacks else None
+        rolled_back = any(isinstance(ended, Rollback) for ended in self.ended)
+        self.recount = Recount(self.contract, task) if rolled_back else None
 
     def rolled_back(self, ended: Rollback) -> RoundVerdict:
         """Check a round that ended by a rollback."""
@@ -345,10 +343,7 @@ class TaskAudit:
 
     def _opened(self, number: int) -> int:
         """Return the index of the block that opened a round."""
-        if number > 1:
-            return self.ended[number - 2].block
-        proposed = self.ledger.events("TrainingTask", "TaskProposed")
-        return next(one.block for one in proposed if one.arguments["task"] == self.task.id)
+        return self.contract.opened_in(self.task.id, self.ended[: number - 1])
 
     def _check_beacon(self, parameters: PoFLParameters, evidence: Evidence) -> bytes | None:
         if parameters.selection != "beacon":
@@ -387,14 +382,17 @@ class TaskAudit:
         arrays = from_safetensors(
             self.store.get(cid, max_bytes=max_bytes), layout=layout, max_bytes=max_bytes
         )
-        for key, array in arrays.items():
-            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-                raise AuditError(f"array {key!r} of {cid} holds NaN or infinity")
+        if (key := not_finite(arrays)) is not None:
+            raise AuditError(f"array {key!r} of {cid} holds NaN or infinity")
         return arrays
 
 
-def _pofl_parameters(specification: Specification) -> PoFLParameters | None:
-    """Return PoFL's settings; None for a strategy whose aggregate cannot be recomputed."""
+def pofl_parameters(specification: Specification) -> PoFLParameters | None:
+    """Return PoFL's settings; None for a strategy whose aggregate cannot be recomputed.
+
+    Raises:
+        AuditError: it says to be PoFL's, and is not.
+    """
     if specification.strategy != "PoFL":
         return None
     try:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ..accounts import Account
 from ..base import CallTerms, Receipt
 from ..storage.cid import cid_to_bytes
+from .rollback_records import Rollback
 from .task_rollbacks import TaskRollbacks
 from .training_records import Aggregate, Payment, Submission, Task, Votes
 from .update_calls import accuracy_to_ppm
@@ -195,6 +196,17 @@ class TrainingTask(TaskRollbacks):
         """
         listed = self.submitted(task, round, since=since, until=until)
         return {submission.client: submission for submission in listed}
+
+    def ended(self, task: int) -> list[Aggregate | Rollback]:
+        """Return the rounds that ended, published or rolled back, in order."""
+        ended: list[Aggregate | Rollback] = [*self.aggregates(task), *self.rollbacks(task)]
+        return sorted(ended, key=lambda one: one.round)
+
+    def opened_in(self, task: int, ended: Sequence[Aggregate | Rollback]) -> int:
+        """Return the index of the block that opened the round after the ones that `ended`."""
+        if ended:
+            return ended[-1].block
+        return self._events("TaskProposed", task, 0, None)[0].block
 
     def submitted(
         self,

@@ -7,11 +7,13 @@ import pytest
 from support.nodes import Cluster, keystore, wait_for
 
 from fedledger.arrays import from_safetensors, to_safetensors
-from fedledger.ledger_plugins import open_store
+from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.base import Receipt
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.mining import propose_task, submit_update
+from fedledger.strategies.audit import verify_round
+from fedledger.strategies.mining import Aggregator, propose_task, submit_update
 
 OWNER = Account.from_key(b"\7" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
@@ -101,3 +103,37 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
         assert [token.balance(client.address) for client in CLIENTS] == [20] * 5
     model = from_safetensors(store.get(right))
     assert all(np.abs(array - MODEL[key] - 1.02).max() < 0.02 for key, array in model.items())
+
+
+def test_a_round_after_a_rollback_is_mined_and_proved(tmp_path):
+    """Miners and audit agree on when the round opened: with the rollback, not the round before."""
+    (tmp_path / "model").write_bytes(to_safetensors(MODEL))
+    store = open_store(f"file://{tmp_path}/store")
+    with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
+        contract, aggregate = TrainingTask(ledger), Aggregator(store, OWNER)
+        task = propose_task(
+            ledger,
+            store,
+            OWNER,
+            tmp_path / "model",
+            model_id="lights",
+            clients=[client.address for client in CLIENTS],
+            rounds=3,
+            byzantine=1,
+            rules=("trimmed_mean", "median"),
+        )
+        contract.record_checkpoint(OWNER, task=task, round=0, accuracy=0.5)
+        for ended in (0, 2):
+            for number, client in enumerate(CLIENTS):
+                model = train(tmp_path / f"{number}", number)
+                submit_update(ledger, store, client, model, task=task, samples=10, accuracy=0.5)
+            assert contract.task(task).current_round == ended
+            results = ledger.transact_all(aggregate(ledger, pytest.fail))
+            assert all(isinstance(result, Receipt) for result in results)
+            verify_round(ledger, store, task, ended + 1)
+            if not ended:
+                contract.rollback(OWNER, task=task, round=2, to_round=0)
+        ledger.transact_all(aggregate(ledger, pytest.fail))  # what the last round owes
+        report = audit_ledger(ledger, store)
+    assert report.passed, report.reason
+    assert [verdict.rule[:8] for verdict in report.rounds][1] == "rollback"
