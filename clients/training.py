@@ -61,7 +61,8 @@ def train(
             batch = order[start : start + batch_size]
             scores, wanted = model(inputs[batch]), targets[batch]
             loss = cross_entropy(scores, wanted)
-            for weight, grad in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            grads = torch.autograd.grad(loss, weights, allow_unused=True)
+            for weight, grad in zip(weights, grads, strict=True):
                 weight.grad = grad  # in place of the last one: nothing to clear, nothing to add
             optimiser.step()
             if epoch == epochs:

@@ -97,3 +97,21 @@ def test_arrays_round_trip_and_are_checked():
     assert same(weights(model), weights(other))
     with pytest.raises(ModelError):
         set_arrays(other, get_arrays(build_model(Choice(name="softmax"), (1, 8, 8), 3, seed=1)))
+
+
+def test_a_part_that_the_loss_does_not_reach_stays_as_it_is():
+    """A model may have weights that its scores do not depend on, as one with a second head has."""
+
+    class TwoHeads(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(4, 2)
+            self.other = torch.nn.Linear(4, 3)
+
+    model = TwoHeads()
+    before = weights(model)
+    images, labels = np.ones((6, 4), np.float32), np.zeros(6, np.int64)
+    generator = torch.Generator().manual_seed(1)
+    train(model, images, labels, epochs=1, batch_size=3, lr=0.1, generator=generator)
+    after = weights(model)
+    assert not np.array_equal(before["weight"], after["weight"])
+    assert np.array_equal(before["other.weight"], after["other.weight"])
