@@ -1,6 +1,7 @@
 """Ether for senders: checked everywhere, given away on development chains."""
 
 import logging
+import time
 from collections.abc import Mapping
 
 from fedledger.errors import LedgerUnavailable
@@ -8,12 +9,14 @@ from fedledger.errors import LedgerUnavailable
 from .codec import as_int
 from .developers import DEVELOPMENT_CHAINS
 from .node import Node, NodeRefusal
+from .refusals import reason_of
 from .waiting import await_receipts
 
 __all__ = ["fund", "missing"]
 
 _log = logging.getLogger(__name__)
 _ETHER = 10**18
+_PAUSE = 0.01
 
 
 def missing(node: Node, needs: Mapping[str, int]) -> dict[str, int]:
@@ -41,12 +44,13 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
     Returns:
         Address to what is wrong, for accounts that have less than they need.
     """
+    again, deadline = chain_id in DEVELOPMENT_CHAINS, time.monotonic() + wait
     poor = missing(node, needs)
-    if not poor:
-        return {}
-    if chain_id in DEVELOPMENT_CHAINS:
-        _give(node, {address: needs[address] for address in poor}, wait)
-        poor = missing(node, {address: needs[address] for address in poor})
+    while poor and again and time.monotonic() < deadline:
+        again = _give(node, {address: needs[address] for address in poor}, wait)
+        poor = missing(node, needs)
+        if poor and again:
+            time.sleep(_PAUSE)
     return {
         address: f"{address} has {held} wei on chain {chain_id}, and its calls may cost "
         f"{needs[address]} wei: send it ether"
@@ -54,14 +58,19 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
     }
 
 
-def _give(node: Node, needs: Mapping[str, int], wait: float) -> None:
+def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
+    """Give ether once; tell whether another giver came between, so that asking again helps.
+
+    A node signs each gift with the next nonce that it sees. When two senders ask at the same moment
+    both gifts have one nonce, and the second is refused.
+    """
     try:
         unlocked = node.ask("eth_accounts")
     except NodeRefusal:
         unlocked = []
     if not unlocked:
-        return
-    gifts = []
+        return False
+    gifts, contested = [], False
     for address, need in needs.items():
         value = hex(max(_ETHER, 2 * need))
         try:  # one by one: a gift is asked for once, whatever becomes of the connection
@@ -74,11 +83,11 @@ def _give(node: Node, needs: Mapping[str, int], wait: float) -> None:
             )
         except NodeRefusal as error:
             _log.info("the node gives %s no ether: %s", address, error.text)
-    if not gifts:
-        return
-    receipts = await_receipts(node, gifts, wait)
+            contested |= reason_of(error) in ("known", "nonce")
+    receipts = await_receipts(node, gifts, wait) if gifts else {}
     if len(receipts) < len(gifts):
         raise LedgerUnavailable(
             f"{node.where}: ether for {len(gifts) - len(receipts)} accounts was sent but is not in "
             f"a block after {wait:g} seconds; is the node mining?"
         )
+    return contested

@@ -10,13 +10,13 @@ from ..base import SignedTransaction
 from .codec import as_bytes, as_hex, as_int, error_of
 from .node import Node, NodeRefusal
 
-__all__ = ["refusal_of", "why_reverted"]
+__all__ = ["reason_of", "refusal_of", "why_reverted"]
 
 # Nodes give no codes, only sentences; these are geth's, anvil's, besu's, nethermind's and py-evm's.
-_KNOWN = re.compile(r"already (known|imported|exists|in mempool)|known transaction", re.IGNORECASE)
 _REASONS = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))
     for reason, pattern in (
+        ("known", r"already (known|imported|exists|in mempool)|known transaction"),
         ("nonce", r"nonce|replacement|underpriced transaction in pool"),
         ("funds", r"insufficient (funds|balance)|enough (funds|balance)|lack of funds"),
         ("fee", r"base ?fee|underpriced|fee ?cap|max fee|gas price|fee too low"),
@@ -27,20 +27,22 @@ _REASONS = tuple(
 )
 
 
+def reason_of(answer: NodeRefusal) -> str:
+    """Return why a node does not take a transaction, in a word: "known" when it has it already."""
+    return next((reason for reason, said in _REASONS if said.search(answer.text)), "node")
+
+
 def refusal_of(answer: NodeRefusal, transaction: SignedTransaction) -> TransactionRefused | None:
     """Return why a node does not take a transaction; None when it has it already."""
-    if _KNOWN.search(answer.text):
-        return None
+    reason, detail = reason_of(answer), answer.text or "the node gives no reason"
     terms = transaction.unsigned.terms
-    for reason, pattern in _REASONS:
-        if pattern.search(answer.text):
-            detail = answer.text
-            if reason == "gas":
-                detail += f"; its gas limit is {terms.gas}"
-            if reason == "fee":
-                detail += f"; its fee cap is {terms.max_fee_per_gas} wei"
-            return TransactionRefused(reason, detail)
-    return TransactionRefused("node", answer.text or "the node gives no reason")
+    if reason == "known":
+        return None
+    if reason == "gas":
+        detail += f"; its gas limit is {terms.gas}"
+    if reason == "fee":
+        detail += f"; its fee cap is {terms.max_fee_per_gas} wei"
+    return TransactionRefused(reason, detail)
 
 
 def why_reverted(

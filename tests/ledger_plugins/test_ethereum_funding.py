@@ -1,0 +1,61 @@
+"""Ether for new accounts on a development chain, when several senders ask at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.ethereum.funding import fund
+from fedledger.ledger_plugins.ethereum.node import Node, NodeRefusal, connect
+from fedledger.ledger_plugins.ethereum.url import parse_url
+
+_CHAIN, _NEED = 31337, 10**15
+
+
+@pytest.mark.parametrize("said", ["nonce too low", "transaction already imported"])
+def test_a_gift_that_came_second_is_asked_for_again(monkeypatch, anvil, said):
+    """A node gives two gifts of one moment the same nonce; the refused one is given later."""
+    ask, refused = Node.ask, []
+
+    def contested(self, method, *params, **options):
+        if method == "eth_sendTransaction" and not refused:
+            refused.append(params)
+            raise NodeRefusal(method, self.where, {"code": -32003, "message": said})
+        return ask(self, method, *params, **options)
+
+    monkeypatch.setattr(Node, "ask", contested)
+    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+        assert fund(node, _CHAIN, {Account.create().address: _NEED}, 10) == {}
+    assert refused
+
+
+def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
+    """The node's accounts may be empty: the sender hears what it has and needs."""
+    ask, asked = Node.ask, []
+
+    def empty(self, method, *params, **options):
+        if method == "eth_sendTransaction":
+            asked.append(params)
+            raise NodeRefusal(method, self.where, {"code": -32003, "message": "lack of funds"})
+        return ask(self, method, *params, **options)
+
+    monkeypatch.setattr(Node, "ask", empty)
+    poor = Account.create().address
+    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+        wrong = fund(node, _CHAIN, {poor: _NEED}, 10)
+    assert set(wrong) == {poor}
+    assert f"has 0 wei on chain {_CHAIN}" in wrong[poor]
+    assert len(asked) == 1
+
+
+def test_many_senders_fund_new_accounts_at_once(anvil):
+    """Whoever asks gets ether, however many ask for the same account at the same moment."""
+    nodes = [connect(parse_url(f"ethereum+{anvil.url}")) for _ in range(8)]
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        for _ in range(40):
+            needs = {Account.create().address: _NEED}
+            found = list(pool.map(lambda node, needs=needs: fund(node, _CHAIN, needs, 20), nodes))
+            assert found == [{}] * len(nodes)
+    for node in nodes:
+        node.close()
