@@ -6,9 +6,11 @@ turn it on are compared by hand, for a page that says "no checksums" would not b
 in another one's place has a right checksum, too: the number of blocks is kept in the first page, so
 that none is lost that way.
 
-The rollback journal is used, and not the write-ahead log: a log is a side file in which blocks
-would live that were acknowledged, and SQLite silently drops what follows a damaged frame of it.
-Each block is one commit with `synchronous=EXTRA`: file and folder are on the disk when it returns.
+While a process writes, blocks go to SQLite's write-ahead log first: one flush a block, where the
+rollback journal takes five. Each block is one commit, on the disk when it returns. SQLite silently
+drops what follows a damaged frame of the log; so the writer notes in the lock file how many blocks
+it has acknowledged, and whoever opens the chain after a crash misses what is gone. Closed properly,
+a chain is one file again.
 """
 
 import os
@@ -36,9 +38,9 @@ _EXPECTED = {
     "auto_vacuum": 0,
     "checksum_verification": "1",
     "freelist_count": 0,
-    "journal_mode": "delete",
     "page_size": _PAGE,
 }
+_MODES = ("delete", "wal")
 _DAMAGE = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS}
 _loading = Lock()
 
@@ -56,6 +58,7 @@ class BlockFile:
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self._path = path
+        self._writing = False
         self._connection = _connect(path, write=write, create=False)
 
     @staticmethod
@@ -69,13 +72,14 @@ class BlockFile:
         Raises:
             LedgerUnavailable: it cannot be written, or a journal of an older file is in the way.
         """
-        if _journal_of(path).exists():
-            raise LedgerUnavailable(
-                f"{_journal_of(path)} belongs to a chain that is not there: "
-                "bring the chain's file back, or delete the journal"
-            )
+        for journal in _journals_of(path):
+            if journal.exists():
+                raise LedgerUnavailable(
+                    f"{journal} belongs to a chain that is not there: "
+                    "bring the chain's file back, or delete the journal"
+                )
         draft = path.with_name(path.name + ".new")
-        for leftover in (draft, _journal_of(draft)):
+        for leftover in (draft, *_journals_of(draft)):
             leftover.unlink(missing_ok=True)
         connection = _connect(draft, write=True, create=True)
         try:
@@ -94,8 +98,12 @@ class BlockFile:
         draft.rename(path)
         _sync_folder(path.parent)
 
-    def read_all(self, start: int = 0) -> list[bytes]:
+    def read_all(self, start: int = 0, *, known: int = 0) -> list[bytes]:
         """Return all blocks from `start` on, as one moment has them.
+
+        Args:
+            start: the first block wanted.
+            known: blocks that the file must have, from block 0 on.
 
         Raises:
             ChainCorrupted: the file is damaged, with the first block that cannot be read.
@@ -106,10 +114,27 @@ class BlockFile:
         try:
             with _mapped(0):
                 self._check_file()
-            return self._read_rows(start)
+            rows = self._read_rows(start)
         finally:
             with suppress(apsw.Error):  # a read that failed has ended its transaction itself
                 self._connection.execute("ROLLBACK")
+        if start + len(rows) < known:
+            raise ChainCorrupted(
+                start + len(rows),
+                f"{known} blocks were acknowledged, and the file has {start + len(rows)}: its "
+                f"write-ahead log ({_journals_of(self._path)[-1].name}) is damaged or missing",
+            )
+        return rows
+
+    def start_writing(self) -> None:
+        """Get ready for `append`, once the file was read and is known to be a chain's.
+
+        Raises:
+            LedgerUnavailable: it cannot be written.
+        """
+        with _mapped(0):  # where the file system has no shared memory SQLite keeps its journal
+            self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        self._writing = True
 
     def read(self, position: int) -> bytes:
         """Return one block.
@@ -139,9 +164,20 @@ class BlockFile:
             self._connection.execute(f"PRAGMA user_version={position + 1}")
             self._connection.execute("COMMIT")
 
-    def close(self) -> None:
-        """Close the file; a second time nothing happens."""
+    def close(self) -> bool:
+        """Close the file; a second time nothing happens.
+
+        Returns:
+            Whether all blocks are in it, and no log beside it is needed.
+        """
+        whole = False
+        if self._writing:
+            self._writing = False
+            with suppress(apsw.Error):  # damaged or full, or somebody is reading: the log stays
+                self._connection.set_busy_timeout(0)
+                whole = self._connection.pragma("journal_mode", "delete") == "delete"
         self._connection.close()
+        return whole
 
     def _check_file(self) -> None:
         connection = self._connection
@@ -155,8 +191,10 @@ class BlockFile:
             )
         if (reserved := connection.reserve_bytes()) != _RESERVED:
             raise ChainCorrupted(0, f"pages keep {reserved} bytes for checksums, not {_RESERVED}")
+        if (mode := connection.pragma("journal_mode")) not in _MODES:
+            raise ChainCorrupted(0, f"journal_mode is {mode!r}")
         size, pages = self._path.stat().st_size, connection.pragma("page_count")
-        if size != pages * _PAGE:
+        if size != pages * _PAGE and not (mode == "wal" and size < pages * _PAGE):
             raise ChainCorrupted(0, f"the file has {size} bytes, its {pages} pages {pages * _PAGE}")
 
     def _read_rows(self, start: int) -> list[bytes]:
@@ -243,8 +281,8 @@ def _mapped(block: int) -> Iterator[None]:
         raise LedgerUnavailable(f"the chain's file: {error}") from error
 
 
-def _journal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-journal")
+def _journals_of(path: Path) -> tuple[Path, Path]:
+    return path.with_name(path.name + "-journal"), path.with_name(path.name + "-wal")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -226,6 +226,8 @@ class LocalLedger(Ledger):
         header = block.header
         try:
             self._file.append(header.index, block.encode())
+            if self._lock:
+                self._lock.acknowledge(header.index + 1)
             draft.keep(block)
         except BaseException:
             # Whether the block is on the disk is known only after reading it again.
@@ -238,8 +240,10 @@ class LocalLedger(Ledger):
 
     def _give_up(self, why: str) -> None:
         self._closed = self._closed or why
-        self._file.close()
+        whole = self._file.close()
         if self._lock:
+            if whole:
+                self._lock.acknowledge(0)
             self._lock.release()
 
     @contextmanager

@@ -15,7 +15,7 @@ from .chain import replay
 from .database import BlockFile
 from .genesis import DEFAULT_DIFFICULTY, Genesis
 from .ledger import LocalLedger
-from .lock import WriteLock
+from .lock import WriteLock, acknowledged
 from .snapshot import load_snapshot, snapshot_path
 
 __all__ = ["open_local_ledger"]
@@ -55,15 +55,21 @@ def open_local_ledger(
     """
     path = _path_of(url)
     wanted = checksum_address(admin) if admin else None
-    lock = None if read_only else WriteLock(path.with_name(path.name + ".lock"))
+    guard = path.with_name(path.name + ".lock")
+    lock = None if read_only else WriteLock(guard)
     file = None
     try:
         if not path.exists() and create and not read_only:
             _create(path, wanted, chain_id, difficulty, clock)
         file = BlockFile(path, write=not read_only)
+        at_least = acknowledged(guard)
         known = load_snapshot(snapshot_path(path), file)
-        chain = replay(file.read_all(known.head.index + 1 if known else 0), onto=known)
+        encoded = file.read_all(known.head.index + 1 if known else 0, known=at_least)
+        chain = replay(encoded, onto=known)
         _compare(chain.genesis, wanted, chain_id, difficulty)
+        if lock:
+            file.start_writing()
+            lock.acknowledge(chain.head.index + 1)
     except BaseException:
         if file:
             file.close()

@@ -152,7 +152,6 @@ def test_a_damaged_page_names_the_first_block_that_cannot_be_read(path):
         "CREATE TRIGGER late AFTER INSERT ON block BEGIN DELETE FROM block; END",
         "ALTER TABLE block RENAME TO brick",
         "PRAGMA application_id = 1",
-        "PRAGMA journal_mode = WAL",
     ],
 )
 def test_changes_made_with_sqlite_are_found(path, statement):

@@ -130,16 +130,18 @@ def test_nothing_to_open(url, tmp_path):
 def test_leftovers_of_a_creation_that_was_killed(url, tmp_path):
     """A draft file of a process that died while it made the chain is cleared away."""
     (tmp_path / "chain.db.new").write_bytes(b"half a file")
-    (tmp_path / "chain.db.new-journal").write_bytes(b"half a journal")
+    for journal in ("journal", "wal"):
+        (tmp_path / f"chain.db.new-{journal}").write_bytes(b"half a journal")
     with open_local_ledger(url) as ledger:
         assert ledger.head().block == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chain.db", "chain.db.lock"]
 
 
-def test_a_journal_without_its_chain_is_not_applied_to_another(url, tmp_path):
-    """A new chain is not made beside a journal that SQLite would roll back into it."""
-    (tmp_path / "chain.db-journal").write_bytes(b"of another chain")
-    with pytest.raises(LedgerUnavailable, match="journal"):
+@pytest.mark.parametrize("journal", ["chain.db-journal", "chain.db-wal"])
+def test_a_journal_without_its_chain_is_not_applied_to_another(url, tmp_path, journal):
+    """A new chain is not made beside a journal that SQLite would apply to it."""
+    (tmp_path / journal).write_bytes(b"of another chain")
+    with pytest.raises(LedgerUnavailable, match=f"{journal} belongs to a chain that is not there"):
         open_local_ledger(url)
 
 
