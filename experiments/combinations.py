@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from fedledger.errors import ConfigError, UnknownNameError
 
 from ..strategies.aggregation import get_rule, rules
+from ..strategies.pofl import check_rules
+from ..strategies.selection import rule_of
 from .attacks import NO_ATTACK, load_attack
 from .cells import Cell, cells_of
 from .choices import check_parameters
@@ -74,7 +76,7 @@ def footnotes(cell: Cell) -> list[str]:
     n, f = cell.scenario.clients, cell.byzantine
     notes = []
     for rule in cell.approach.mixed:
-        needed = get_rule(rule).required(f)
+        needed = get_rule(rule_of(rule)).required(f)
         if needed > n:
             notes.append(
                 f"Alone or in a mix, {rule} guarantees nothing here: to tolerate f = {f} malicious "
@@ -101,8 +103,7 @@ def _check_approach(approach: Approach, where: str) -> None:
     known = [*STRATEGIES, *rules.names()]
     if approach.strategy not in known:
         raise UnknownNameError(f"strategy of {where}", approach.strategy, known)
-    for rule in approach.mixed:
-        rules.load(rule)
+    check_rules(approach.mixed, approach.selection or "beacon")
     if not approach.mixed and approach.strategy != "fedavg":
         raise ConfigError(f"{where}: rules must name at least one rule")
     for key in _ONLY_POFL + _ONLY_ROBUST:
@@ -178,7 +179,7 @@ def _check_jobs(config: ExperimentConfig) -> None:
 def _check_enough_clients(cell: Cell) -> None:
     approach, n, f = cell.approach, cell.scenario.clients, cell.byzantine
     for rule in approach.mixed:
-        needed = get_rule(rule, **rule_parameters(rule, approach)).required(f)
+        needed = get_rule(rule_of(rule), **rule_parameters(rule, approach)).required(f)
         if n < needed:
             hint = "; strict = false runs it without its guarantee" if rule == "bulyan" else ""
             raise ConfigError(

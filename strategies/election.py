@@ -9,10 +9,11 @@ go on the ledger.
 What they say is counted as follows, f being the number of miners that may lie.
 
 1. Agreement. The candidates, and the choice to keep the model, are ordered by the median score. A
-   miner agrees by the share of pairs it orders alike, less the share it orders the other way, over
-   all elections so far, this one included.
-2. When more than 3f vote, the f that agree least are left out of this count. Liars disagree again
-   and again, and are known after a few rounds; data of one's own merely makes scores noisy.
+   miner agrees by the share of pairs it orders alike, less the share it orders the other way or not
+   at all, over all elections so far, this one included.
+2. Miners who did not agree more than they disagreed are left out of this count, at most f of them,
+   and only when more than 3f vote. Liars disagree again and again, and are known after a round or
+   two; data of one's own merely makes scores noisy.
 3. Of the scores left, the f lowest and the f highest for each candidate are cut off. The candidate
    with the lowest mean of the rest is elected if that mean is below zero; otherwise the round keeps
    its model.
@@ -21,10 +22,15 @@ Every mean lies between the lowest and the highest honest score as long as at mo
 or more, whoever was left out: step 2 leaves more than 2f, and step 3 cuts off as many as can lie.
 So f liars can neither force a model that all honest miners find worse nor block one that all find
 better. Votes are integers and so is the count: everyone gets the same result.
+
+Miners are clients, so what is known of the one is known of the other: one candidate is the mean
+over the accepted updates without those of the miners that would be left out (`trusted`). Where
+whoever poisons also lies, it joins all honest updates and no other, as no rule can that looks at
+the updates alone. Where poisoners tell the truth as miners, there is no such candidate.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 
@@ -71,6 +77,16 @@ class Electorate:
         """Return a miner's agreement with the elections it voted in, from -1 to 1; 0 if none."""
         return Fraction(self._alike.get(miner, 0), self._pairs.get(miner, 0) or 1)
 
+    def trusted(self, miners: Iterable[int]) -> list[int]:
+        """Return `miners` in ascending order, without those that did not agree more than disagree.
+
+        At most f are left out, those that agreed least; nobody is before the first election.
+        """
+        ranked = sorted(miners, key=lambda miner: (self.agreement(miner), miner))
+        suspects = ranked[: self._byzantine] if self._pairs else []
+        doubted = [miner for miner in suspects if self.agreement(miner) <= 0]
+        return sorted(ranked[len(doubted) :])
+
     def hold(self, votes: Mapping[int, Sequence[int]]) -> None:
         """Hold a past election again for what it says about the miners, if it had a quorum."""
         if len(votes) >= self.quorum:
@@ -92,9 +108,7 @@ class Electorate:
             raise ValueError(f"{len(votes)} votes, {self.quorum} are needed")
         self._remember(votes)
         f = self._byzantine
-        counted = sorted(votes, key=lambda miner: (-self.agreement(miner), miner))
-        if len(votes) > 3 * f:
-            counted = counted[: len(votes) - f]
+        counted = self.trusted(votes) if len(votes) > 3 * f else list(votes)
         columns = zip(*(votes[miner] for miner in counted), strict=True)
         totals = [sum(sorted(column)[f : len(counted) - f]) for column in columns]
         if not totals or min(totals) >= 0:
@@ -107,10 +121,13 @@ class Electorate:
         pairs = list(combinations(range(len(order)), 2))
         for miner, vote in votes.items():
             said = (*vote, 0)
-            alike = sum(_sign(said[a] - said[b]) * _sign(order[a] - order[b]) for a, b in pairs)
+            alike = sum(_alike(said[a] - said[b], order[a] - order[b]) for a, b in pairs)
             self._alike[miner] = self._alike.get(miner, 0) + alike
             self._pairs[miner] = self._pairs.get(miner, 0) + len(pairs)
 
 
-def _sign(number: int) -> int:
-    return (number > 0) - (number < 0)
+def _alike(said: int, counted: int) -> int:
+    """Return 1 for a pair ordered alike, -1 if not, and 0 where the count orders it in no way."""
+    if not counted:
+        return 0
+    return 1 if said and (said > 0) == (counted > 0) else -1

@@ -33,9 +33,27 @@ from .documents import Candidate, Dropped
 from .election import Electorate, ballot_of
 from .polling import poll
 from .replies import CheckedUpdate
-from .selection import CANDIDATES, MIXED, Beacon, Selection, beacon_index, timestamp_index
+from .selection import (
+    CANDIDATES,
+    MIXED,
+    TRUSTED,
+    Beacon,
+    Selection,
+    beacon_index,
+    rule_of,
+    timestamp_index,
+)
 
-__all__ = ["Decision", "Entry", "PoFL", "PoFLParameters", "elected", "proposals", "recompute"]
+__all__ = [
+    "Decision",
+    "Entry",
+    "PoFL",
+    "PoFLParameters",
+    "check_rules",
+    "elected",
+    "proposals",
+    "recompute",
+]
 
 
 class PoFLParameters(BaseModel):
@@ -100,6 +118,19 @@ class Decision:
     kept: str | None
 
 
+def check_rules(rules: Sequence[str], selection: Selection) -> None:
+    """Check that rules are known and can be chosen in this way.
+
+    Raises:
+        ConfigError: `trusted_mean` without elections.
+        UnknownNameError: a rule nobody registered.
+    """
+    for rule in rules:
+        known_rules.load(rule_of(rule))
+    if TRUSTED in rules and selection != "election":
+        raise ConfigError(f"{TRUSTED} goes by past elections: it needs selection = 'election'")
+
+
 def recompute(
     parameters: PoFLParameters,
     entries: Sequence[Entry],
@@ -134,23 +165,32 @@ def _apply(parameters: PoFLParameters, rule: str, entries: Sequence[Entry]) -> D
     options = {"strict": parameters.strict} if rule == "bulyan" else {}
     vectors = [entry.vector for entry in entries]
     try:
-        result = aggregate(rule, vectors, byzantine=parameters.byzantine, **options)
+        result = aggregate(rule_of(rule), vectors, byzantine=parameters.byzantine, **options)
     except AggregationError as error:
         return Decision(KEPT, None, (), str(error))
     selected = tuple(entries[row].position for row in result.selected)
     return Decision(rule, result.vector, selected, None)
 
 
-def proposals(parameters: PoFLParameters, entries: Sequence[Entry]) -> list[Decision]:
+def proposals(
+    parameters: PoFLParameters, entries: Sequence[Entry], electorate: Electorate
+) -> list[Decision]:
     """Return what each rule makes of the accepted updates; a rule that cannot work is left out.
 
     Args:
         parameters: the task's settings.
         entries: the accepted updates, in ascending order of position.
+        electorate: the task's miners, with all elections before this one.
     """
     if len(entries) < parameters.min_submissions:
         return []
-    found = (_apply(parameters, rule, entries) for rule in parameters.rules)
+    trusted = electorate.trusted(entry.position for entry in entries)
+    among = [entry for entry in entries if entry.position in trusted]
+    found = [
+        _apply(parameters, rule, among if rule == TRUSTED else entries)
+        for rule in parameters.rules
+        if rule != TRUSTED or len(among) < len(entries)  # it would be the plain mean
+    ]
     return [decision for decision in found if decision.kept is None]
 
 
@@ -247,8 +287,7 @@ class PoFL(LedgerStrategy):
             raise UnknownNameError("selection", selection, get_args(Selection))
         if rules is None:
             rules = CANDIDATES if selection == "election" else MIXED
-        for rule in rules:
-            known_rules.load(rule)
+        check_rules(rules, selection)
         least = 2 * byzantine + 3 if min_submissions is None else min_submissions
         if least > len(clients):
             raise ConfigError(
@@ -352,13 +391,14 @@ class PoFL(LedgerStrategy):
     def _hold_election(
         self, server_round: int, entries: Sequence[Entry], current: Arrays
     ) -> tuple[Decision, list[Candidate], list[Dropped]]:
-        anchor, proposed = self.anchor, proposals(self._settings, entries)
-        if not proposed or self._grid is None:
-            return elected(Electorate(self._settings.byzantine), [], {}), [], []
+        anchor = self.anchor
         if self._electorate is None:
             self._electorate = Electorate(self._settings.byzantine)
             for past in anchor.past_votes():  # of a run that this one continues
                 self._electorate.hold(past)
+        proposed = proposals(self._settings, entries, self._electorate)
+        if not proposed or self._grid is None:
+            return elected(self._electorate, [], {}), [], []
         models = [
             anchor.layout.add(current, decision.update)
             for decision in proposed

@@ -30,10 +30,12 @@ from fedledger.errors import AuditError, ConfigError
 __all__ = [
     "CANDIDATES",
     "MIXED",
+    "TRUSTED",
     "Beacon",
     "Selection",
     "beacon_index",
     "check_reveal",
+    "rule_of",
     "timestamp_index",
 ]
 
@@ -42,11 +44,19 @@ Selection = Literal["beacon", "timestamp", "election"]
 MIXED = ("krum", "trimmed_mean", "bulyan")
 """The rules that Bift mixes."""
 
-CANDIDATES = (*MIXED, "multi_krum", "median", "mean")
-"""The rules that an election chooses from: the plain mean too, since miners judge what it makes."""
+TRUSTED = "trusted_mean"
+"""The mean over the clients that, as miners, did not disagree with most elections so far."""
+
+CANDIDATES = (*MIXED, "multi_krum", "median", "mean", TRUSTED)
+"""What an election chooses from: the plain mean too, since miners judge what it makes."""
 
 _LINK = b"fedledger beacon link v1"
 _CHOICE = b"fedledger rule choice v1"
+
+
+def rule_of(candidate: str) -> str:
+    """Return the name of the rule that makes a candidate."""
+    return "mean" if candidate == TRUSTED else candidate
 
 
 class Beacon:

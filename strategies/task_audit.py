@@ -274,7 +274,9 @@ class TaskAudit:
         base: Arrays,
     ) -> Decision:
         """Make the candidates again, and count the votes that the ledger has on them."""
-        proposed = proposals(parameters, entries)
+        if self.electorate is None:
+            self.electorate = Electorate(parameters.byzantine)
+        proposed = proposals(parameters, entries, self.electorate)
         cids = [
             cid_of(to_safetensors(self.layout.add(base, decision.update)))
             for decision in proposed
@@ -294,8 +296,6 @@ class TaskAudit:
             len(cids),
             self.specification.clients,
         )
-        if self.electorate is None:
-            self.electorate = Electorate(parameters.byzantine)
         return elected(self.electorate, proposed, votes)
 
     def _check_window(self, parameters: PoFLParameters, evidence: Evidence) -> None:

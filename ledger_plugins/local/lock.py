@@ -64,7 +64,7 @@ class WriteLock:
             self._descriptor = -1
 
     def _sign(self, owner: str) -> None:
-        os.pwrite(self._descriptor, owner.ljust(_OWNER).encode(), 0)
+        os.pwrite(self._descriptor, f"{owner:<{_OWNER - 1}}\n".encode(), 0)
 
 
 def acknowledged(path: Path) -> int:

@@ -98,7 +98,7 @@ def test_a_worker_that_dies_fails_its_cell_and_not_the_run(tmp_path):
     def kill_the_first(cell, server_round, _accuracy):
         if (cell, server_round) == (cells[0], 1):
             lock = run.path / f"cells/{cell}.db.lock"  # says who writes
-            os.kill(int(lock.read_text(encoding="ascii")), signal.SIGKILL)
+            os.kill(int(lock.read_bytes().split()[0]), signal.SIGKILL)
 
     run_parallel(
         run.path,

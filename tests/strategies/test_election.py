@@ -84,6 +84,47 @@ def test_a_close_election_needs_to_know_the_liars():
     assert known.elect(votes) == 0
 
 
+def test_who_disagrees_is_not_trusted():
+    """At most f, those that agree least; nobody is before the first election."""
+    electorate = Electorate(2)
+    assert electorate.trusted([4, 2, 0]) == [0, 2, 4]
+    votes = dict.fromkeys(range(5), (-40, -20, 30)) | {5: (40, 20, -30), 6: (40, -20, -30)}
+    electorate.elect(votes)
+    assert electorate.agreement(5) < electorate.agreement(6) < 0
+    assert electorate.trusted(range(7)) == [0, 1, 2, 3, 4]
+    assert electorate.trusted([6, 0, 5]) == [0]
+    assert electorate.trusted([0, 7]) == [0]  # 7 never voted
+    one = Electorate(1)
+    one.elect(votes)
+    assert one.trusted(range(7)) == [0, 1, 2, 3, 4, 6]
+
+
+def test_honest_miners_who_differ_are_trusted():
+    """Who agrees more often than not is left out of nothing, however far from the others."""
+    electorate = Electorate(2)
+    for _ in range(3):
+        electorate.elect(dict.fromkeys(range(6), (-9, -8, -7)) | {6: (-8, -7, -9)})
+    assert 0 < electorate.agreement(6) < electorate.agreement(0)
+    assert electorate.trusted(range(7)) == list(range(7))
+
+
+@pytest.mark.parametrize("lie", [MAX_SCORE, -MAX_SCORE, 0])
+def test_votes_that_tell_nothing_apart_are_no_agreement(lie):
+    """To block everything, wave it through or say nothing is no agreement where others see more."""
+    electorate = Electorate(1)
+    electorate.elect(dict.fromkeys(range(4), (-9, -7, -5)) | {4: (lie,) * 3})
+    assert electorate.agreement(4) <= 0
+    assert electorate.trusted(range(5)) == [0, 1, 2, 3]
+
+
+def test_pairs_that_the_count_does_not_order_say_nothing():
+    """Equal candidates are nobody's disagreement."""
+    electorate = Electorate(1)
+    electorate.elect(dict.fromkeys(range(4), (-9, -9)))
+    assert electorate.agreement(0) == Fraction(2, 3)
+    assert electorate.trusted(range(4)) == [0, 1, 2, 3]
+
+
 def test_silence_is_no_way_to_look_honest():
     """Agreement is a share of the pairs a miner ordered, so who votes seldom gains nothing."""
     electorate = Electorate(1)

@@ -5,20 +5,21 @@ import pytest
 from flwr.app import Array, ConfigRecord
 from support.federation import arrays_of, initial_model, make_app, same
 
+from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger, documents
 from fedledger.strategies.anchor import Anchor
 from fedledger.strategies.documents import Evidence
 from fedledger.strategies.election import Electorate
+from fedledger.strategies.selection import TRUSTED
 
 RULES = ("krum", "trimmed_mean", "median")
 
 
-def elect(federation, app, rounds=2, **changes):
-    return federation.run(
-        federation.pofl(selection="election", rules=RULES, **changes), app, rounds=rounds
-    )
+def elect(federation, app, rounds=2, rules=RULES):
+    strategy = federation.pofl(selection="election", rules=rules)
+    return federation.run(strategy, app, rounds=rounds)
 
 
 def evidence_of(federation, server_round=1):
@@ -71,6 +72,42 @@ def test_liars_below_half_change_nothing(federation, tmp_path_factory, lie):
     assert abs(arrays_of(result.arrays)["layer.weight"] - 1).mean() < 1.1 * (
         abs(arrays_of(expected.arrays)["layer.weight"] - 1).mean()
     )
+
+
+def test_liars_are_left_out_of_the_trusted_mean(federation):
+    """Who poisons and lies is known after one election: the mean of the others is a candidate."""
+    liars = (1, 4)
+    app = make_app(
+        lies=dict.fromkeys(liars, lambda loss: -loss),
+        before_signing=dict.fromkeys(liars, push_away),
+    )
+    elect(federation, app, rounds=3, rules=("mean", TRUSTED))
+    first, *others = (evidence_of(federation, number) for number in (1, 2, 3))
+    assert [candidate.rule for candidate in first.candidates] == ["mean"]
+    assert first.rule == "kept"
+    for evidence in others:
+        assert [candidate.rule for candidate in evidence.candidates] == ["mean", TRUSTED]
+        assert evidence.rule == TRUSTED
+        assert evidence.contributors == [
+            client for at, client in enumerate(federation.clients) if at not in liars
+        ]
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+
+
+def test_while_nobody_lies_the_trusted_mean_is_the_mean(federation):
+    """Honest miners are all trusted, and a candidate that another one equals is not made."""
+    elect(federation, make_app(), rounds=2, rules=("mean", TRUSTED))
+    for number in (1, 2):
+        assert [one.rule for one in evidence_of(federation, number).candidates] == ["mean"]
+    assert audit_ledger(federation.ledger, federation.store).passed
+
+
+@pytest.mark.parametrize("selection", ["beacon", "timestamp"])
+def test_trust_needs_elections(federation, selection):
+    """The trusted mean goes by past elections; other ways to choose a rule have none."""
+    with pytest.raises(ConfigError, match="trusted_mean goes by past elections"):
+        federation.pofl(selection=selection, rules=("krum", TRUSTED))
 
 
 def test_a_model_that_is_worse_for_most_miners_is_kept_out(federation):
