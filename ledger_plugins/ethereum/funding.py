@@ -16,7 +16,8 @@ __all__ = ["fund", "missing"]
 
 _log = logging.getLogger(__name__)
 _ETHER = 10**18
-_PAUSE = 0.01
+_PAUSE = 0.01  # seconds after a refused gift
+_PATIENCE = 3.0  # seconds that a gift may take before the next one is asked for
 
 
 def missing(node: Node, needs: Mapping[str, int]) -> dict[str, int]:
@@ -46,11 +47,15 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
     """
     again, deadline = chain_id in DEVELOPMENT_CHAINS, time.monotonic() + wait
     poor = missing(node, needs)
-    while poor and again and time.monotonic() < deadline:
-        again = _give(node, {address: needs[address] for address in poor}, wait)
+    while poor and again:
+        left = max(deadline - time.monotonic(), 0)
+        again = _give(node, {address: needs[address] for address in poor}, min(left, _PATIENCE))
         poor = missing(node, needs)
-        if poor and again:
-            time.sleep(_PAUSE)
+        if poor and again and time.monotonic() > deadline:
+            raise LedgerUnavailable(
+                f"{node.where}: ether for {len(poor)} accounts was asked for but is in no block "
+                f"after {wait:g} seconds; is the node mining?"
+            )
     return {
         address: f"{address} has {held} wei on chain {chain_id}, and its calls may cost "
         f"{needs[address]} wei: send it ether"
@@ -59,10 +64,11 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
 
 
 def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
-    """Give ether once; tell whether another giver came between, so that asking again helps.
+    """Give ether once; tell whether to ask again helps.
 
     A node signs each gift with the next nonce that it sees. When two senders ask at the same moment
-    both gifts have one nonce, and the second is refused.
+    both gifts have one nonce, and the second is refused or takes the first one's place. One that is
+    in no block for long may have missed the moment at which the node mines; the next one wakes it.
     """
     try:
         unlocked = node.ask("eth_accounts")
@@ -84,10 +90,6 @@ def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
         except NodeRefusal as error:
             _log.info("the node gives %s no ether: %s", address, error.text)
             contested |= reason_of(error) in ("known", "nonce")
-    receipts = await_receipts(node, gifts, wait) if gifts else {}
-    if len(receipts) < len(gifts):
-        raise LedgerUnavailable(
-            f"{node.where}: ether for {len(gifts) - len(receipts)} accounts was sent but is not in "
-            f"a block after {wait:g} seconds; is the node mining?"
-        )
-    return contested
+    if not gifts:
+        time.sleep(_PAUSE)
+    return len(await_receipts(node, gifts, wait)) < len(gifts) or contested

@@ -4,8 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from support.anvil import Anvil
 
+from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.ethereum import funding
 from fedledger.ledger_plugins.ethereum.funding import fund
 from fedledger.ledger_plugins.ethereum.node import Node, NodeRefusal, connect
 from fedledger.ledger_plugins.ethereum.url import parse_url
@@ -28,6 +31,33 @@ def test_a_gift_that_came_second_is_asked_for_again(monkeypatch, anvil, said):
     with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
         assert fund(node, _CHAIN, {Account.create().address: _NEED}, 10) == {}
     assert refused
+
+
+def test_a_gift_that_is_lost_is_asked_for_again(monkeypatch, anvil):
+    """A node may forget a gift, or miss the moment to mine it: the next one wakes it."""
+    ask, lost = Node.ask, []
+
+    def forgetful(self, method, *params, **options):
+        if method == "eth_sendTransaction" and not lost:
+            lost.append(params)
+            return "0x" + "ab" * 32
+        return ask(self, method, *params, **options)
+
+    monkeypatch.setattr(Node, "ask", forgetful)
+    monkeypatch.setattr(funding, "_PATIENCE", 0.2)
+    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+        assert fund(node, _CHAIN, {Account.create().address: _NEED}, 20) == {}
+    assert lost
+
+
+def test_a_node_that_does_not_mine_is_named(tmp_path):
+    """Ether that no block has after the time to wait is an error, and not waited for longer."""
+    with (
+        Anvil(tmp_path, "--no-mining") as idle,
+        closing(connect(parse_url(f"ethereum+{idle.url}"))) as node,
+        pytest.raises(LedgerUnavailable, match="is the node mining"),
+    ):
+        fund(node, _CHAIN, {Account.create().address: _NEED}, 0.3)
 
 
 def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
