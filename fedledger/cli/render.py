@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _GOOD, _BAD = "green", "red"
+_HEADS = 4  # chain heads that are shown; a grid may have hundreds
 
 
 def show_error(message: str) -> None:
@@ -215,7 +216,10 @@ def _show_end(console: Console, audit: "RunAudit") -> None:
             _line(console, _skipped(ledger.skipped))
         if ledger.caveat:
             _line(console, f"not checked: {ledger.caveat}")
-        _line(console, _head(ledger))
+        if ledger.head is None or len(audit.ledgers) <= _HEADS:
+            _line(console, _head(ledger))
+    if len(audit.ledgers) > _HEADS:
+        _line(console, f"chain heads: {len(audit.ledgers)}, listed by --format json")
     _line(console, audit.verdict, style=_GOOD if audit.passed else _BAD)
 
 

@@ -89,6 +89,20 @@ def test_a_run_prints_table_head_and_verdict_last(ran):
     assert "cell 1/1" in done.stderr
 
 
+def test_a_grid_of_many_chains_counts_their_heads(ran):
+    """Five chains are five heads for programs, and one line for people, the verdict after it."""
+    _, folder = ran
+    several = 'ledger = "local://{run}/cells/{cell}.db"\nseeds = [1, 2, 3, 4, 5]\n[[approaches]]'
+    grid = folder.parent.parent / "grid.toml"
+    grid.write_text(CONFIG.replace("[[approaches]]", several), encoding="utf-8")
+    done = fedledger("run", grid, "--out", folder.parent.parent / "grid", HOME=str(folder))
+    assert done.stdout.splitlines()[-2:] == [
+        "chain heads: 5, listed by --format json",
+        "audit: passed",
+    ]
+    assert "chain head: " not in done.stdout
+
+
 def test_a_run_answers_programs_in_json(ran):
     """With --format json standard output is the results and nothing else; --resume finds them."""
     _, folder = ran
