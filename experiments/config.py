@@ -85,7 +85,7 @@ class Approach(_Table):
         name: what tables and plots call it.
         strategy: "fedavg", "pofl", or the name of one aggregation rule.
         rules: rules to choose from ("pofl" only; default Krum, trimmed mean and Bulyan, and for an
-            election Multi-Krum, median and mean as well).
+            election Multi-Krum, median, mean and trusted_mean as well).
         byzantine: number of malicious clients to tolerate; "auto": as many as there are, and as
             many as there could be (the largest of `malicious`) where nobody attacks.
         window: arrival window in seconds; false: none. Default: 10 for "pofl", none for a rule.

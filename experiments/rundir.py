@@ -11,6 +11,7 @@ figure-NAME.png, figure-NAME.svg    the config's figures
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -69,6 +70,7 @@ class Manifest(BaseModel):
         name: the experiment's name.
         fedledger: version of the library.
         created: when the run began, ISO 8601 in UTC.
+        config: hash of the config, without what no result depends on.
         evidence: ledgers and stores.
     """
 
@@ -78,6 +80,7 @@ class Manifest(BaseModel):
     name: str
     fedledger: str
     created: str
+    config: str
     evidence: tuple[Evidence, ...]
 
 
@@ -121,6 +124,7 @@ class RunDirectory:
                 name=config.name,
                 fedledger=version("fedledger"),
                 created=now.isoformat(timespec="seconds"),
+                config=_hash(config),
                 evidence=tuple(Evidence(ledger=ledger, store=store) for ledger, store in pairs),
             )
         )
@@ -167,15 +171,21 @@ class RunDirectory:
         """Refuse to continue with another config; engine and jobs may differ, results do not.
 
         Raises:
-            RunError: names the keys that differ.
+            RunError: names the keys that differ, or the folder's config is not what it was.
         """
-        old, new = self.config.to_toml(), config.to_toml()
+        begun = self.config
+        old, new = begun.to_toml(), config.to_toml()
         keys = [key for key in {**old, **new} if key not in _FREE]
         different = [key for key in keys if old.get(key) != new.get(key)]
         if different:
             raise RunError(
                 f"{self.path} was started with another {' and '.join(different)}; "
                 "leave out the config to continue with the run's own"
+            )
+        if _hash(begun) != self.manifest.config:
+            raise RunError(
+                f"{self.path / _CONFIG} was changed after the run began, and finished cells do not "
+                "follow it: undo the change, or start a new run"
             )
 
     def url(self, template: str, cell: str = "") -> str:
@@ -217,6 +227,11 @@ class RunDirectory:
             noted = {"block": head and head.block, "hash": head and head.hash}
             evidence.append(entry.model_copy(update=noted))
         self.write_manifest(manifest.model_copy(update={"evidence": tuple(evidence)}))
+
+
+def _hash(config: ExperimentConfig) -> str:
+    lasting = {key: value for key, value in config.to_toml().items() if key not in _FREE}
+    return hashlib.sha256(tomli_w.dumps(dict(sorted(lasting.items()))).encode()).hexdigest()
 
 
 def _new_folder(parent: Path, name: str) -> Path:

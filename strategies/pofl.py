@@ -231,7 +231,8 @@ class PoFL(LedgerStrategy):
         clients: addresses of the registered clients; the order numbers them.
         model_id: the task's name on the ledger.
         byzantine: f, the number of malicious clients to tolerate.
-        rules: rules to choose from (default: `MIXED`, or `CANDIDATES` for an election).
+        rules: rules to choose from (default: `MIXED`, or `CANDIDATES` for an election, of which
+            `TRUSTED` is the mean without clients that disagreed with past elections as miners).
         selection: "beacon"; or "election": every rule makes a candidate and the clients, as
             miners, elect one by scoring them on their own data (needs an evaluation that reports
             "loss"); or the paper's "timestamp", which the last uploader can aim.

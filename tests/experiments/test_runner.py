@@ -97,6 +97,19 @@ def test_a_run_goes_on_only_with_its_own_config(finished, tmp_path):
         run_experiment(finished.config, resume=tmp_path, progress=False)
 
 
+def test_a_config_that_was_changed_in_the_folder_is_refused(finished, tmp_path):
+    """Cells finished before it would stand beside others; engine and jobs change no result."""
+    copy = copy_of(finished, tmp_path)
+    written = (copy / "config.toml").read_text(encoding="utf-8")
+    (copy / "config.toml").write_text("jobs = 1\n" + written, encoding="utf-8")
+    RunDirectory.open(copy).check_same(RunDirectory.open(copy).config)
+    (copy / "config.toml").write_text(
+        written.replace("learning_rate = ", "learning_rate = 1"), encoding="utf-8"
+    )
+    with pytest.raises(RunError, match=r"config\.toml was changed after the run began"):
+        run_experiment(RunDirectory.open(copy).config, resume=copy, progress=False)
+
+
 def test_approaches_share_data_partition_and_liars(tmp_path):
     """Cells of one scenario differ in how the server aggregates and in nothing else."""
     cells = cells_of(small(tmp_path, "malicious=[0.15, 0.3]", "approaches.PoFL.strategy=median"))
