@@ -12,8 +12,8 @@ What they say is counted as follows, f being the number of miners that may lie.
    miner agrees by the share of pairs it orders alike, less the share it orders the other way or not
    at all, over all elections so far, this one included.
 2. Miners who did not agree more than they disagreed are left out of this count, at most f of them,
-   and only when more than 3f vote. Liars disagree again and again, and are known after a round or
-   two; data of one's own merely makes scores noisy.
+   and only when more than 3f vote. Liars disagree again and again, and most are known after two
+   rounds; data of one's own merely makes scores noisy.
 3. Of the scores left, the f lowest and the f highest for each candidate are cut off. The candidate
    with the lowest mean of the rest is elected if that mean is below zero; otherwise the round keeps
    its model.
