@@ -174,9 +174,8 @@ class RunDirectory:
             RunError: names the keys that differ, or the folder's config is not what it was.
         """
         begun = self.config
-        old, new = begun.to_toml(), config.to_toml()
-        keys = [key for key in {**old, **new} if key not in _FREE]
-        different = [key for key in keys if old.get(key) != new.get(key)]
+        old, new = _lasting(begun), _lasting(config)
+        different = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if different:
             raise RunError(
                 f"{self.path} was started with another {' and '.join(different)}; "
@@ -229,9 +228,14 @@ class RunDirectory:
         self.write_manifest(manifest.model_copy(update={"evidence": tuple(evidence)}))
 
 
+def _lasting(config: ExperimentConfig) -> dict[str, Any]:
+    """Return what results depend on."""
+    return {key: value for key, value in config.to_toml().items() if key not in _FREE}
+
+
 def _hash(config: ExperimentConfig) -> str:
-    lasting = {key: value for key, value in config.to_toml().items() if key not in _FREE}
-    return hashlib.sha256(tomli_w.dumps(dict(sorted(lasting.items()))).encode()).hexdigest()
+    lasting = dict(sorted(_lasting(config).items()))
+    return hashlib.sha256(tomli_w.dumps(lasting).encode()).hexdigest()
 
 
 def _new_folder(parent: Path, name: str) -> Path:

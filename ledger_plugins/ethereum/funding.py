@@ -49,8 +49,9 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
     poor = missing(node, needs)
     while poor and again:
         left = max(deadline - time.monotonic(), 0)
-        again = _give(node, {address: needs[address] for address in poor}, min(left, _PATIENCE))
-        poor = missing(node, needs)
+        wanted = {address: needs[address] for address in poor}
+        again = _give(node, wanted, min(left, _PATIENCE))
+        poor = missing(node, wanted)
         if poor and again and time.monotonic() > deadline:
             raise LedgerUnavailable(
                 f"{node.where}: ether for {len(poor)} accounts was asked for but is in no block "

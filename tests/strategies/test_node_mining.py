@@ -34,6 +34,22 @@ def cluster(tmp_path):
         cluster.stop()
 
 
+def propose(ledger, store, folder, *, rounds):
+    """Propose the task that these tests mine."""
+    (folder / "model").write_bytes(to_safetensors(MODEL))
+    return propose_task(
+        ledger,
+        store,
+        OWNER,
+        folder / "model",
+        model_id="lights",
+        clients=[client.address for client in CLIENTS],
+        rounds=rounds,
+        byzantine=1,
+        rules=("trimmed_mean", "median"),
+    )
+
+
 def train(path, number):
     """Write the model that a client trained."""
     shift = np.float32(1 + number / 100)
@@ -55,20 +71,9 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
     """
     first, malicious, observer = cluster.nodes[0], cluster.nodes[2], cluster.nodes[3]
     store = open_store((first.data / "store").resolve().as_uri())
-    (tmp_path / "model").write_bytes(to_safetensors(MODEL))
     first.control().set_mining(running=True)
     with first.ledger() as ledger:
-        task = propose_task(
-            ledger,
-            store,
-            OWNER,
-            tmp_path / "model",
-            model_id="lights",
-            clients=[client.address for client in CLIENTS],
-            rounds=1,
-            byzantine=1,
-            rules=("trimmed_mean", "median"),
-        )
+        task = propose(ledger, store, tmp_path, rounds=1)
         for number, client in enumerate(CLIENTS):
             if number == 4:
                 first.control().set_mining(running=False)
@@ -107,21 +112,10 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
 
 def test_a_round_after_a_rollback_is_mined_and_proved(tmp_path):
     """Miners and audit agree on when the round opened: with the rollback, not the round before."""
-    (tmp_path / "model").write_bytes(to_safetensors(MODEL))
     store = open_store(f"file://{tmp_path}/store")
     with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
         contract, aggregate = TrainingTask(ledger), Aggregator(store, OWNER)
-        task = propose_task(
-            ledger,
-            store,
-            OWNER,
-            tmp_path / "model",
-            model_id="lights",
-            clients=[client.address for client in CLIENTS],
-            rounds=3,
-            byzantine=1,
-            rules=("trimmed_mean", "median"),
-        )
+        task = propose(ledger, store, tmp_path, rounds=3)
         contract.record_checkpoint(OWNER, task=task, round=0, accuracy=0.5)
         for ended in (0, 2):
             for number, client in enumerate(CLIENTS):
