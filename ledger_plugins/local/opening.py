@@ -59,8 +59,9 @@ def open_local_ledger(
     lock = None if read_only else WriteLock(guard)
     file = None
     try:
-        if not path.exists() and create and not read_only:
+        if lock and create and not path.exists():
             _create(path, wanted, chain_id, difficulty, clock)
+            lock.acknowledge(0)  # a count that is there is that of a deleted chain
         file = BlockFile(path, write=not read_only)
         at_least = acknowledged(guard)
         known = load_snapshot(snapshot_path(path), file)

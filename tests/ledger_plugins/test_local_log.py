@@ -130,3 +130,12 @@ def test_readers_follow_a_writer_through_its_checkpoints(tmp_path):
         reader.close()
     assert opened(tmp_path) == 600
     assert {path.name for path in tmp_path.iterdir()} == {"chain.db", LOCK}
+
+
+def test_a_new_chain_owes_nothing_to_one_that_was_deleted(folder):
+    """Who deletes a crashed chain and its log begins anew: the old count is the old chain's."""
+    for name in ("chain.db", LOG):
+        (folder / name).unlink()
+    with open_local_ledger(f"local://{folder}/chain.db", admin=ADMIN.address) as ledger:
+        StakeToken(ledger).mint(ADMIN, ADMIN.address, 1)
+    assert opened(folder) == 1
