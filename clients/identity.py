@@ -10,11 +10,12 @@ from pathlib import Path
 from flwr.app import Context, Message
 
 from fedledger.errors import AccountError, ConfigError
-from fedledger.records import CONFIG
+from fedledger.records import CONFIG, SigningRequest
 
 from ..ledger_plugins.accounts import Account, load_account
+from .journal import MAX_FEE, Journal
 
-__all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of"]
+__all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of"]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
 _SECRET_BYTES = 32
@@ -86,6 +87,43 @@ def account_of(message: Message, context: Context) -> Account:
     keystore = context.node_config.get("account")
     if keystore is not None:
         return _from_keystore(str(keystore), context.node_config.get("account-password-file"))
+    return _from_secret(*_simulated(message, context))
+
+
+def journal_of(message: Message, context: Context, request: SigningRequest) -> Journal:
+    """Return this client's journal: beside its keystore, or beside a simulation's secret file.
+
+    A simulation's clients take part in as many ledgers as its cells have, so they have a journal
+    for each.
+
+    A device may pin what it signs for in its node config, `ledger-chain-id`, `ledger-contract` and
+    `ledger-task`, and say in `max-fee` how many wei a call may cost at most.
+
+    Raises:
+        ConfigError: a value is none, or the client has no account.
+    """
+    config = context.node_config
+    names = {"chain-id": int, "contract": str, "task": int}
+    try:
+        pins = {
+            name: kind(value)
+            for name, kind in names.items()
+            if (value := config.get(f"ledger-{name}")) is not None
+        }
+        max_fee = int(config.get("max-fee", MAX_FEE))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"node config: ledger pins and max-fee: {error}") from error
+    keystore = config.get("account")
+    if keystore is not None:
+        return Journal(Path(f"{keystore}.journal"), max_fee=max_fee, pins=pins)
+    secret, partition = _simulated(message, context)
+    place = f"{request.chain_id}-{request.contract}"
+    path = Path(secret).parent / "journals" / place / f"{partition}.json"
+    return Journal(path, durable=False, max_fee=max_fee, pins=pins)
+
+
+def _simulated(message: Message, context: Context) -> tuple[str, int]:
+    """Return a simulation's secret file and the client's partition."""
     keys: object = context.run_config.get("simulation-keys")
     if keys is None and CONFIG in message.content.config_records:
         keys = message.content.config_records[CONFIG].get("simulation-keys")
@@ -95,7 +133,7 @@ def account_of(message: Message, context: Context) -> Account:
             'this client has no account: set account="/path/keystore.json" in its node config '
             "(make one with `fedledger account create`), or simulation-keys in a simulation"
         )
-    return _from_secret(str(keys), int(partition))
+    return str(keys), int(partition)
 
 
 @lru_cache(maxsize=4)

@@ -1,126 +1,121 @@
-"""The mod that makes a ClientApp's training replies evidence: `ClientApp(mods=[signing_mod])`.
+"""The mod that makes a ClientApp's replies evidence: `ClientApp(mods=[signing_mod])`.
 
-It runs on the client. When the server asks for a signature, the mod lets the app train as ever,
-turns the reply's arrays into the form asked for, and adds a `submitUpdate` transaction signed with
-the client's own account. The server can relay that transaction but not forge it. When the server
-holds an election, the mod scores the candidates with the app's own evaluation (`voting`).
+It runs on the client. When the server asks for signatures, the mod hands the message to the handler
+of its phase, signs what the phase lists with the client's own account, and puts it down in the
+client's journal before the reply leaves. The server can relay what was signed but not forge it.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import json
 
-import numpy as np
-from flwr.app import ConfigRecord, Context, Message, MetricRecord
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedledger.arrays import Layout, read_record, to_record, to_safetensors
-from fedledger.errors import AccountError, ConfigError, ModelError
-from fedledger.records import LEDGER, VERSION, SigningRequest
+from fedledger.errors import AccountError, ConfigError
+from fedledger.records import LEDGER, Signatures, SigningRequest
 
-from ..ledger_plugins.base import CallTerms
-from ..ledger_plugins.contracts import sign_update
-from ..ledger_plugins.storage.cid import cid_of
-from .identity import account_of
-from .voting import vote
+from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.base import CallTerms, UnsignedTransaction
+from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
+from .identity import account_of, journal_of
+from .phases import PHASES, Answered, Asked, PhaseHandler
 
 __all__ = ["signing_mod"]
 
-_ACCURACY_KEYS = ("accuracy", "train-accuracy", "train_accuracy")
-
 
 def signing_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Sign the reply to a message that asks for it; leave every other message alone.
-
-    The reply must hold one `ArrayRecord` with the full weights, keyed as the message's arrays, and
-    one `MetricRecord` with the number of training samples ("num-examples") and, if the app wants it
-    on the ledger, "accuracy" as a fraction.
+    """Answer a phase and sign the reply; leave every other message alone.
 
     Raises:
-        ConfigError: the client has no account, or the server speaks another version.
-        AccountError: the account cannot be used or is not registered for the task.
+        ConfigError: the client has no account, the server speaks another version, or asks to sign
+            something else than the phase does.
+        UnknownNameError: a phase that is not installed here.
+        AccountError: the account cannot be used or is not registered, or the journal forbids it.
         ModelError: the reply's arrays do not fit the global model.
     """
     if LEDGER not in message.content.config_records:
         return call_next(message, context)
     request = SigningRequest.from_record(message.content.config_records[LEDGER])
+    handler: PhaseHandler = PHASES.load(request.phase)()
+    _check_asked(handler, request)
     account = account_of(message, context)
     if account.address not in request.clients:
         raise AccountError(
             f"account {account.address} is not registered for task {request.task}: "
             "ask its owner to add it to the task's clients"
         )
-    nonce = request.nonces[list(request.clients).index(account.address)]
-    terms = CallTerms(
-        request.chain_id,
-        request.contract,
-        request.gas,
-        request.max_fee_per_gas,
-        request.max_priority_fee_per_gas,
-    )
-    if request.form == "votes":
-        return vote(
-            message, lambda asked: call_next(asked, context), request, terms, account, nonce
+    journal = journal_of(message, context, request)
+    journal.check(request)
+    whole = message.content
+    message.content = RecordDict({key: one for key, one in whole.items() if key != LEDGER})
+    try:
+        answered = handler.answer(
+            Asked(
+                message=message,
+                context=context,
+                app=lambda asked: call_next(asked, context),
+                task=request.task,
+                round=request.round,
+                account=account.address,
+                details=request.details,
+                journal=journal,
+            )
         )
-    received = _only(message.content.array_records, "the server's message")
-    before = read_record(received)
-
-    reply = call_next(message, context)
-    if reply.has_error():
-        return reply
-    name, arrays = _only_item(reply.content.array_records, "the reply")
-    metrics = _only(reply.content.metric_records, "the reply")
-    after = read_record(arrays)
-    content = _in_form(before, after, request.form)
-    data = to_safetensors(content)
-    transaction = sign_update(
-        account,
-        terms,
-        nonce,
-        task=request.task,
-        round=request.round,
-        cid=cid_of(data),
-        samples=_samples(metrics, request.samples_key),
-        accuracy=_accuracy(metrics),
-    )
-    if request.form == "update":
-        reply.content.array_records[name] = to_record(content)
-    reply.content[LEDGER] = ConfigRecord({"version": VERSION, "transaction": transaction.raw})
-    return reply
+    finally:
+        message.content = whole  # mods outside may look at it
+    if answered.reply.has_error():
+        return answered.reply
+    signatures, hashes = _sign(account, handler, request, answered)
+    journal.remember(request, hashes)
+    answered.reply.content[LEDGER] = signatures.to_record()
+    return answered.reply
 
 
-def _in_form(
-    before: Mapping[str, np.ndarray[Any, Any]], after: Mapping[str, np.ndarray[Any, Any]], form: str
-) -> dict[str, np.ndarray[Any, Any]]:
-    layout = Layout.from_arrays(before)
-    layout.check(after)
-    if form == "weights":
-        return {key: after[key] for key in layout.keys}
-    return layout.unflatten(layout.difference(after, before))
-
-
-def _samples(metrics: MetricRecord, key: str) -> int:
-    value = metrics.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
+    calls = [one.name for one in handler.signs if isinstance(one, Call)]
+    types = [one.type for one in handler.signs if isinstance(one, Statement)]
+    asked = [one.name for one in request.calls], [one.type for one in request.statements]
+    if asked != (calls, types):
         raise ConfigError(
-            f"the reply's metrics must hold {key!r}, the number of training samples, "
-            f"as a positive whole number; found {value!r}"
+            f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
+            "install the same packages on both"
         )
-    return value
 
 
-def _accuracy(metrics: MetricRecord) -> float:
-    for key in _ACCURACY_KEYS:
-        value = metrics.get(key)
-        if isinstance(value, int | float) and 0 <= value <= 1:
-            return float(value)
-    return 0.0
+def _sign(
+    account: Account, handler: PhaseHandler, request: SigningRequest, answered: Answered
+) -> tuple[Signatures, dict[str, str]]:
+    """Return what is signed, and the hash of each call and statement by its name."""
+    nonce = request.nonces[list(request.clients).index(account.address)]
+    domain = Domain(request.chain_id, request.contract, request.task, request.round)
+    asked = iter(request.calls)
+    transactions: list[bytes] = []
+    statements: list[tuple[str, bytes]] = []
+    hashes: dict[str, str] = {}
+    for one in handler.signs:
+        values = answered.values[one.name]
+        if isinstance(one, Call):
+            call = next(asked)
+            terms = CallTerms(
+                request.chain_id,
+                call.contract,
+                call.gas,
+                call.max_fee_per_gas,
+                call.max_priority_fee_per_gas,
+            )
+            data = one.encode({**_place(one, request), **values})
+            unsigned = UnsignedTransaction(terms, nonce + len(transactions), data)
+            transactions.append((signed := account.sign(unsigned)).raw)
+            hashes[one.name] = signed.hash
+        else:
+            digest = one.digest(domain, values)
+            statements.append((json.dumps(plain_values(values)), account.sign_digest(digest)))
+            hashes[one.name] = "0x" + digest.hex()
+    return Signatures(request.phase, transactions, statements), hashes
 
 
-def _only(records: Mapping[str, Any], where: str) -> Any:
-    return _only_item(records, where)[1]
-
-
-def _only_item(records: Mapping[str, Any], where: str) -> tuple[str, Any]:
-    if len(records) != 1:
-        raise ModelError(f"{where} must hold exactly one such record, found {sorted(records)}")
-    return next(iter(records.items()))
+def _place(call: Call, request: SigningRequest) -> dict[str, int]:
+    return {
+        name: value
+        for name, value in (("task", request.task), ("round", request.round))
+        if name in call.inputs
+    }

@@ -1,22 +1,21 @@
-"""A client as a miner: it scores candidate models on its own data and signs the scores.
+"""A client as a voter: it scores candidate models on its own data and signs the scores.
 
-Any ClientApp can be a miner that has an evaluation function reporting "loss": the mod hands it each
-candidate as an ordinary evaluation message.
+Any ClientApp can be a voter that has an evaluation function reporting "loss": the handler hands it
+each candidate as an ordinary evaluation message.
 """
 
 import math
-from collections.abc import Callable
+from typing import ClassVar
 
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 
 from fedledger.errors import ConfigError
-from fedledger.records import CANDIDATES, CONFIG, LEDGER, LOSS, VERSION, SigningRequest
+from fedledger.records import ARRAYS, CANDIDATES, CONFIG, LOSS
 
-from ..ledger_plugins.accounts import Account
-from ..ledger_plugins.base import CallTerms
-from ..ledger_plugins.contracts import sign_votes
+from ..ledger_plugins.contracts.calls import SUBMIT_VOTES
+from .phases import Answered, Asked, PhaseHandler
 
-__all__ = ["MAX_SCORE", "SCORED", "score_of", "vote"]
+__all__ = ["MAX_SCORE", "SCORED", "VotesHandler", "score_of"]
 
 MAX_SCORE = 10**15
 """Scores are cut here, in millionths of the loss; a loss that is not finite counts as this much."""
@@ -27,58 +26,42 @@ SCORED = "scored"
 _MILLION = 1_000_000
 
 
-def vote(  # noqa: PLR0917 - the mod's state, in its order
-    message: Message,
-    evaluate: Callable[[Message], Message],
-    request: SigningRequest,
-    terms: CallTerms,
-    account: Account,
-    nonce: int,
-) -> Message:
-    """Score every candidate of a message and return the signed votes.
+class VotesHandler(PhaseHandler):
+    """Scores every candidate of a message with the app's own evaluation.
 
-    Args:
-        message: the model the round began with under "arrays" and the candidates beside it.
-        evaluate: the ClientApp's evaluation.
-        request: what to sign.
-        terms: chain, contract and fees.
-        account: the miner's account.
-        nonce: the account's next nonce.
-
-    Returns:
-        A reply with the signed transaction and the losses, or the app's own error reply.
-
-    Raises:
-        ConfigError: the app's evaluation does not report "loss".
+    The message holds the model the round began with under "arrays" and the candidates beside it.
     """
-    records = message.content.array_records
-    names = ["arrays", *sorted(name for name in records if name.startswith(CANDIDATES))]
-    config = message.content.config_records.get(CONFIG, ConfigRecord())
-    models = [records[name] for name in names]
-    whole, losses = message.content, list[float]()
-    try:
-        for name, model in zip(names, models, strict=True):
-            asked = ConfigRecord({**config, SCORED: name})
-            message.content = RecordDict({"arrays": model, CONFIG: asked})
-            reply = evaluate(message)
-            if reply.has_error():
-                return reply
-            losses.append(_loss(reply))
-    finally:
-        message.content = whole  # other mods may look at it
-    base, *scored = losses
-    transaction = sign_votes(
-        account,
-        terms,
-        nonce,
-        task=request.task,
-        round=request.round,
-        ballot=request.ballot,
-        scores=[score_of(loss, base) for loss in scored],
-    )
-    signed = ConfigRecord({"version": VERSION, "transaction": transaction.raw})
-    content = RecordDict({"metrics": MetricRecord({LOSS: scored}), LEDGER: signed})
-    return Message(content, reply_to=message)
+
+    signs: ClassVar = (SUBMIT_VOTES,)
+
+    def answer(self, asked: Asked) -> Answered:
+        """Return the losses, and the scores to sign; or the app's own error reply.
+
+        Raises:
+            ConfigError: the app's evaluation does not report "loss".
+        """
+        message = asked.message
+        whole, records = message.content, message.content.array_records
+        names = [ARRAYS, *sorted(name for name in records if name.startswith(CANDIDATES))]
+        config = whole.config_records.get(CONFIG, ConfigRecord())
+        losses: list[float] = []
+        try:
+            for name in names:
+                said = ConfigRecord({**config, SCORED: name})
+                message.content = RecordDict({ARRAYS: records[name], CONFIG: said})
+                reply = asked.app(message)
+                if reply.has_error():
+                    return Answered(reply)
+                losses.append(_loss(reply))
+        finally:
+            message.content = whole
+        base, *scored = losses
+        values = {
+            "ballot": bytes.fromhex(str(asked.details["ballot"])),
+            "scores": [score_of(loss, base) for loss in scored],
+        }
+        content = RecordDict({"metrics": MetricRecord({LOSS: scored})})
+        return Answered(Message(content, reply_to=message), {SUBMIT_VOTES.name: values})
 
 
 def score_of(loss: float, base: float) -> int:
@@ -94,4 +77,4 @@ def _loss(reply: Message) -> float:
         value = metrics.get(LOSS)
         if isinstance(value, int | float):
             return float(value)
-    raise ConfigError(f"a miner's evaluation must report {LOSS!r} in its metrics")
+    raise ConfigError(f"a voter's evaluation must report {LOSS!r} in its metrics")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..strategies.selection import CANDIDATES, MIXED
+from ..strategies.protocols.pofl import CANDIDATES, MIXED
 from .choices import Choice
 
 __all__ = [

@@ -245,7 +245,7 @@ class _Model:
         )
         self.start = self.vector(arrays)
         request = content.config_records.get(LEDGER)
-        self._updates = request is not None and request.get("form") == "update"
+        self._updates = request is not None and request.get("phase") == "update"
 
     def vector(self, arrays: Arrays) -> Vector:
         """Return a model's floating-point values, (d,) float32."""

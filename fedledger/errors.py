@@ -25,6 +25,8 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   └── InvalidUpdate           a row that is empty, not finite, or of another length
 ├── UpdateRejected              a client's reply is unusable: reason code and detail
 ├── AuditError                  the evidence does not support what the ledger says
+├── NotChecked                  it could not be checked: unreachable, or nothing there
+│   └── NotInstalled            a protocol or rule that is not installed here, or in another version
 ├── DataError                   a data set cannot be fetched, or its cached copy is damaged
 └── RunError                    an experiment could not be run, resumed or read
 """
@@ -53,6 +55,8 @@ __all__ = [
     "MalformedBlock",
     "MalformedTransaction",
     "ModelError",
+    "NotChecked",
+    "NotInstalled",
     "RunError",
     "StoreError",
     "StoreUnavailable",
@@ -308,6 +312,17 @@ class UpdateRejected(FedledgerError):
 
 class AuditError(FedledgerError):
     """The evidence does not support what the ledger says."""
+
+
+class NotChecked(FedledgerError):
+    """Something could not be checked, which is neither a pass nor a failure.
+
+    What is needed is not installed, cannot be reached, or is not there.
+    """
+
+
+class NotInstalled(NotChecked):
+    """A protocol or rule is not installed here, or in another version than was used."""
 
 
 class DataError(FedledgerError):

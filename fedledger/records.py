@@ -1,81 +1,129 @@
 """Keys and shape of what strategies and clients tell each other, beyond Flower's own records.
 
-A training message carries Flower's usual records ("arrays", "config") and, under `LEDGER`, a
-`ConfigRecord` with what the client needs to sign offline. The reply carries the client's signed
-transaction under the same key.
+A phase's message carries Flower's usual records ("arrays", "config") and, under `LEDGER`, a
+`ConfigRecord` with what the client needs to sign offline. The reply carries what the client signed
+under the same key. The app between sees neither.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from flwr.app import ConfigRecord
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, UpdateRejected
 
-__all__ = ["CANDIDATES", "CONFIG", "LEDGER", "LOSS", "VERSION", "Form", "SigningRequest"]
+__all__ = [
+    "ARRAYS",
+    "CANDIDATES",
+    "CONFIG",
+    "LEDGER",
+    "LOSS",
+    "VERSION",
+    "CallRequest",
+    "Signatures",
+    "SigningRequest",
+    "StatementRequest",
+]
 
 LEDGER = "fedledger"
 CONFIG = "config"
+ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 1
+VERSION = 2
 
-Form = Literal["update", "weights", "votes"]
-"""What is signed: the difference to the global model, the client's whole weights, or scores."""
+_MOST = 64  # calls or statements of one answer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class SigningRequest:
-    """What the strategy asks a client to sign, and all it needs to do so offline.
+class CallRequest:
+    """One call that a client shall sign.
 
     Attributes:
-        task: id of the training task on the ledger.
-        round: the round, from 1.
-        form: what the reply's arrays shall be; "votes" when candidate models are to be scored.
-        samples_key: metric that holds the number of training samples.
-        chain_id: EIP-155 chain id.
-        contract: address of the TrainingTask contract.
+        name: contract and function: "TrainingTask.submitUpdate".
+        contract: the contract's address.
         gas: gas limit.
         max_fee_per_gas: EIP-1559 fee cap in wei.
         max_priority_fee_per_gas: EIP-1559 tip in wei.
-        clients: addresses this message may be meant for: all registered ones until the node's
-            account is known, then only that one.
-        nonces: the ledger's next nonce of each of `clients`.
-        ballot: 32 bytes that name what is voted on; empty unless `form` is "votes".
     """
 
-    task: int
-    round: int
-    form: Form
-    samples_key: str
-    chain_id: int
+    name: str
     contract: str
     gas: int
     max_fee_per_gas: int
     max_priority_fee_per_gas: int
-    clients: Sequence[str]
-    nonces: Sequence[int]
-    ballot: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRequest:
+    """One typed statement that a client shall sign (EIP-712).
+
+    Attributes:
+        name: the statement's name.
+        type: its type as EIP-712 encodes it; a client signs the one it knows and no other.
+    """
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What the strategy asks a client to sign in a phase, and all it needs to do so offline.
+
+    Attributes:
+        protocol: name of the protocol.
+        phase: name of the phase.
+        task: number of the training task on the ledger.
+        round: the round, from 1.
+        chain_id: EIP-155 chain id.
+        contract: address of the TrainingTask contract: the domain of statements.
+        calls: the calls to sign, in order; they take a run of nonces.
+        statements: the statements to sign, in order.
+        clients: addresses this message may be meant for: all registered ones until the node's
+            account is known, then only that one.
+        nonces: the ledger's next nonce of each of `clients`.
+        details: what the phase itself says to its clients (JSON values).
+    """
+
+    protocol: str
+    phase: str
+    task: int
+    round: int
+    chain_id: int
+    contract: str
+    calls: Sequence[CallRequest] = ()
+    statements: Sequence[StatementRequest] = ()
+    clients: Sequence[str] = ()
+    nonces: Sequence[int] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
         return ConfigRecord(
             {
                 "version": VERSION,
+                "protocol": self.protocol,
+                "phase": self.phase,
                 "task": self.task,
                 "round": self.round,
-                "form": self.form,
-                "samples-key": self.samples_key,
                 "chain-id": self.chain_id,
                 "contract": self.contract,
-                "gas": self.gas,
-                "max-fee-per-gas": self.max_fee_per_gas,
-                "max-priority-fee-per-gas": self.max_priority_fee_per_gas,
+                "calls": [call.name for call in self.calls],
+                "contracts": [call.contract for call in self.calls],
+                "gas": [call.gas for call in self.calls],
+                "max-fee-per-gas": [call.max_fee_per_gas for call in self.calls],
+                "max-priority-fee-per-gas": [call.max_priority_fee_per_gas for call in self.calls],
+                "statements": [statement.name for statement in self.statements],
+                "types": [statement.type for statement in self.statements],
                 "clients": list(self.clients),
                 "nonces": list(self.nonces),
-                "ballot": self.ballot,
+                "details": json.dumps(dict(self.details), sort_keys=True),
             }
         )
 
@@ -91,41 +139,113 @@ class SigningRequest:
                 f"the server speaks version {record.get('version')!r} of the signing protocol, "
                 f"this client version {VERSION}: install the same fedledger on both"
             )
-        integers = {
-            name: _integer(record, name.replace("_", "-"))
-            for name in (
-                "task",
-                "round",
-                "chain_id",
-                "gas",
-                "max_fee_per_gas",
-                "max_priority_fee_per_gas",
-            )
-        }
-        form = record.get("form")
-        if form not in ("update", "weights", "votes"):
-            raise ConfigError(f"signing request, field 'form': {form!r} is unknown")
-        clients, nonces = record.get("clients"), record.get("nonces")
-        if not isinstance(clients, list) or not isinstance(nonces, list):
-            raise ConfigError("signing request: fields 'clients' and 'nonces' must be lists")
-        ballot = record.get("ballot", b"")
-        if not isinstance(ballot, bytes) or len(ballot) != (32 if form == "votes" else 0):
-            raise ConfigError("signing request, field 'ballot': 32 bytes are needed for votes")
+        calls = zip(
+            _all(record, "calls", str),
+            _all(record, "contracts", str),
+            _all(record, "gas", int),
+            _all(record, "max-fee-per-gas", int),
+            _all(record, "max-priority-fee-per-gas", int),
+            strict=False,
+        )
+        types = zip(_all(record, "statements", str), _all(record, "types", str), strict=False)
+        clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)
         if len(clients) != len(nonces):
             raise ConfigError("signing request: one nonce is needed for each client")
-        return cls(
-            form=cast("Form", form),
-            samples_key=str(record.get("samples-key")),
-            contract=str(record.get("contract")),
-            clients=tuple(str(client) for client in clients),
-            nonces=tuple(int(nonce) for nonce in nonces),
-            ballot=ballot,
-            **integers,
+        request = cls(
+            protocol=_one(record, "protocol", str),
+            phase=_one(record, "phase", str),
+            task=_one(record, "task", int),
+            round=_one(record, "round", int),
+            chain_id=_one(record, "chain-id", int),
+            contract=_one(record, "contract", str),
+            calls=tuple(CallRequest(*call) for call in calls),
+            statements=tuple(StatementRequest(*statement) for statement in types),
+            clients=tuple(clients),
+            nonces=tuple(nonces),
+            details=_details(record),
+        )
+        if dict(request.to_record()) != {**record, "details": request.to_record()["details"]}:
+            raise ConfigError("signing request: lists of unequal length, or an unknown field")
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """What a client signed in a phase, in the order in which it was asked.
+
+    Attributes:
+        phase: name of the phase.
+        transactions: a signed EIP-1559 envelope for each call.
+        statements: for each statement its values (JSON, see `plain`) and the 65 bytes of signature.
+    """
+
+    phase: str
+    transactions: Sequence[bytes] = ()
+    statements: Sequence[tuple[str, bytes]] = ()
+
+    def to_record(self) -> ConfigRecord:
+        """Return it as a Flower record."""
+        return ConfigRecord(
+            {
+                "version": VERSION,
+                "phase": self.phase,
+                "carrier": "transaction",
+                "transactions": list(self.transactions),
+                "values": [values for values, _ in self.statements],
+                "signatures": [signature for _, signature in self.statements],
+            }
         )
 
+    @classmethod
+    def from_record(cls, record: ConfigRecord | None) -> "Signatures":
+        """Read it from a reply.
 
-def _integer(record: ConfigRecord, key: str) -> int:
-    value = record.get(key)
-    if not isinstance(value, int) or value < 0:
-        raise ConfigError(f"signing request, field {key!r}: {value!r} is not a whole number")
+        Raises:
+            UpdateRejected: "unsigned": there is none, or it is of another form or version.
+        """
+        if record is None:
+            raise UpdateRejected(
+                "unsigned", "nothing is signed; does the ClientApp use signing_mod?"
+            )
+        try:
+            transactions = _all(record, "transactions", bytes)
+            values = _all(record, "values", str)
+            signatures = _all(record, "signatures", bytes)
+            phase = _one(record, "phase", str)
+        except ConfigError as error:
+            raise UpdateRejected("unsigned", str(error)) from error
+        if record.get("version") != VERSION or record.get("carrier") != "transaction":
+            raise UpdateRejected("unsigned", "the signature record is of another form or version")
+        if len(values) != len(signatures) or len(transactions) > _MOST or len(values) > _MOST:
+            raise UpdateRejected("unsigned", "one signature is needed for each statement")
+        return cls(phase, tuple(transactions), tuple(zip(values, signatures, strict=True)))
+
+
+def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
+    value: Any = record.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+        raise ConfigError(f"signing record, field {key!r}: {value!r} is no {_WORDS[kind]}")
     return value
+
+
+def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
+    values: Any = record.get(key)
+    if not isinstance(values, list):
+        raise ConfigError(f"signing record, field {key!r}: a list is needed")
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+            raise ConfigError(f"signing record, field {key!r}: {value!r} is no {_WORDS[kind]}")
+    return values
+
+
+_WORDS = {int: "whole number", str: "text", bytes: "bytes"}
+
+
+def _details(record: ConfigRecord) -> dict[str, Any]:
+    try:
+        found = json.loads(_one(record, "details", str))
+    except ValueError as error:
+        raise ConfigError(f"signing record, field 'details': no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError("signing record, field 'details': an object is needed")
+    return found

@@ -31,6 +31,7 @@ __all__ = [
     "list_accounts",
     "load_account",
     "recover",
+    "recover_digest",
 ]
 
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
@@ -140,7 +141,17 @@ class Account:
         Returns:
             65 bytes: r, s, and 27 or 28.
         """
-        signature = self._key.sign_recoverable(_digest(message), hasher=None)
+        return self.sign_digest(_digest(message))
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign 32 bytes that hash what is meant (EIP-712, `Statement.digest`).
+
+        Returns:
+            65 bytes: r, s, and 27 or 28; see `recover_digest`.
+        """
+        if not isinstance(digest, bytes) or len(digest) != 32:
+            raise AccountError("a digest is 32 bytes")
+        signature = self._key.sign_recoverable(digest, hasher=None)
         return signature[:64] + bytes([signature[64] + 27])
 
     def secret(self, purpose: bytes) -> bytes:
@@ -173,12 +184,21 @@ def recover(message: bytes, signature: bytes) -> str:
     Raises:
         AccountError: not 65 bytes in the one canonical form, or no key makes this signature.
     """
+    return recover_digest(_digest(message), signature)
+
+
+def recover_digest(digest: bytes, signature: bytes) -> str:
+    """Return the address that signed 32 bytes with `Account.sign_digest`.
+
+    Raises:
+        AccountError: not 65 bytes in the one canonical form, or no key makes this signature.
+    """
     if len(signature) != 65 or signature[64] not in (27, 28):
         raise AccountError("a signature is 65 bytes, the last one 27 or 28")
     if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
         raise AccountError("a signature's s is at most half the group's order")
     try:
-        return recover_signer(_digest(message), signature[:64] + bytes([signature[64] - 27]))
+        return recover_signer(digest, signature[:64] + bytes([signature[64] - 27]))
     except MalformedTransaction as error:
         raise AccountError("no key makes this signature") from error
 

@@ -1,14 +1,16 @@
 """Flower strategies whose rounds anyone can check, and the audit that checks them."""
 
-from .anchored import Anchored
-from .arrival import ArrivalWindow, SimulatedLatency, WallClock
 from .audit import AuditReport, RoundVerdict, audit_ledger, verify_round
-from .pofl import PoFL
+from .protocols.anchored import Anchored
+from .protocols.pofl import PoFL
+from .rounds.arrival import ArrivalWindow, SimulatedLatency, WallClock
+from .rounds.strategy import LedgerStrategy
 
 __all__ = [
     "Anchored",
     "ArrivalWindow",
     "AuditReport",
+    "LedgerStrategy",
     "PoFL",
     "RoundVerdict",
     "SimulatedLatency",

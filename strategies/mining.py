@@ -1,7 +1,7 @@
-"""PoFL without a server: miners aggregate what clients put on the ledger themselves.
+"""Rounds without a server: miners aggregate what clients put on the ledger themselves.
 
 Bift's miners (section IV): each aggregates the open round's updates by Algorithm 2 and puts the
-result into the block it makes; the others recompute it before they build on that block. Here the
+result into the block it makes; the others replay it before they build on that block. Here the
 account that owns the task publishes, so miners that share a task share its account; what they make
 of the same block before is the same to the byte, and whose block wins does not matter.
 """
@@ -10,36 +10,43 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fedledger.arrays import Arrays, Layout, from_safetensors, not_finite, to_safetensors
-from fedledger.errors import (
-    ConfigError,
-    ContentNotFound,
-    FedledgerError,
-    ModelError,
-    StoreError,
-)
+from fedledger.arrays import Layout, from_safetensors, to_safetensors
+from fedledger.errors import ConfigError, ContentNotFound, FedledgerError
 
 from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.base import Ledger, Receipt, SignedTransaction, UnsignedTransaction
-from ..ledger_plugins.contracts import Submission, Task, TrainingTask
+from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.contracts.abi import encode_call
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
-from . import documents
-from .anchor import KEPT, Anchor, payment_batches, unpaid
-from .arrival import LEDGER_CLOCK
-from .documents import Accepted, Dropped, Evidence, Specification
-from .pofl import Decision, Entry, PoFLParameters, recompute
-from .selection import MIXED, Beacon, Selection
-from .task_audit import pofl_parameters
+from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection
+from .rounds import documents
+from .rounds.documents import Specification
+from .rounds.mined import MinedRound, NotYet
+from .rounds.protocol import Protocol, run_round
+from .rounds.task import (
+    LedgerTask,
+    TaskTerms,
+    called,
+    check_settlement,
+    model_of,
+    payment_batches,
+    read_task,
+    state_after,
+    unpaid,
+)
 
 __all__ = ["Aggregator", "propose_task", "submit_update"]
 
 GRACE = 10.0
 """Seconds that an aggregator looks for a submitted content before it drops the submission."""
+
+LEDGER_CLOCK = {"by": "ledger"}
+"""The specification's clock where an answer arrives with the block that holds it."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +56,8 @@ _Call = tuple[str, tuple[object, ...]]
 class Aggregator:
     """Ends open rounds: what a miner adds to its block.
 
-    Only tasks that `account` owns and whose clock is the ledger's (`propose_task`) are aggregated.
+    Only tasks that `account` owns and whose clock is the ledger's (`propose_task`) are aggregated,
+    whatever their protocol.
     A round ends when every registered client has submitted, or when the contract's window is over.
 
     Args:
@@ -87,13 +95,19 @@ class Aggregator:
             if task.owner != self._account.address:
                 continue
             try:
-                round_ = _Round(task, ledger, self._store)
-                if round_.parameters is None:
+                terms, protocol = read_task(task, ledger, self._store)
+                if not terms.ledger_clock:
                     continue
-                yield from round_.unpaid()
-                if not task.finished and round_.is_over():
-                    call = self._publication(round_, want)
-                    yield from [call] if call else []
+                for ended, clients in unpaid(contract, number):
+                    for batch in payment_batches(clients):
+                        yield "payRewards", (number, ended, batch)
+                if not task.finished:
+                    yield self._publication(task, terms, protocol, ledger)
+            except NotYet as error:
+                logger.debug("task %d: %s", number, error)
+                for cid in error.missing:
+                    self._sought.setdefault(cid, time.monotonic())
+                    want(cid)
             except ContentNotFound as error:
                 want(error.cid)
             except FedledgerError as error:
@@ -102,31 +116,51 @@ class Aggregator:
                 else:
                     logger.warning("task %d cannot be aggregated: %s", number, error)
 
-    def _publication(self, round_: "_Round", want: Callable[[str], None]) -> _Call | None:
-        key = round_.identity()
+    def _publication(
+        self, task: Task, terms: TaskTerms, protocol: Protocol[Any, Any], ledger: Ledger
+    ) -> _Call:
+        """Return the call that ends the open round; the same as before while nothing changed.
+
+        Raises:
+            NotYet: answers or contents are missing.
+        """
+        contract, number = TrainingTask(ledger), task.current_round + 1
+        ended = contract.ended(task.id)
+        opened = contract.opened_in(task.id, ended)
+        closes = task.opened_at + task.window
+        over = bool(task.window) and ledger.head().timestamp > closes
+        lost = {c for c, at in self._sought.items() if time.monotonic() - at > GRACE}
+        seen = tuple(
+            (event.transaction, event.block)
+            for event in ledger.events("TrainingTask", since=opened)
+            if event.arguments.get("task") == task.id
+        )
+        key = (task.id, number, task.current_cid, opened, over, frozenset(lost), seen)
         if key in self._made:
             return self._made[key]
-        updates, dropped, missing = round_.updates()
-        for cid in missing:
-            want(cid)
-            self._sought.setdefault(cid, time.monotonic())
-        lost = [c for c in missing if time.monotonic() - self._sought[c] > GRACE]
-        assert round_.parameters is not None  # noqa: S101 - checked by _calls
-        if len(lost) < len(missing) or len(lost) + len(dropped) > round_.parameters.byzantine:
-            return None
-        dropped += [
-            Dropped(reason="unavailable", detail="nobody has the content", client=client)
-            for client, submission in round_.registered.items()
-            if submission.cid in lost
-        ]
-        evidence, model = round_.decide(updates, dropped, self._reveal(round_))
+        protocol.fix(task.rounds, _secret(self._account, ledger, task.model_id))
+        mined = MinedRound(
+            terms,
+            number,
+            lambda: model_of(self._store, task.current_cid, terms.layout),
+            task.current_cid,
+            ledger,
+            self._store,
+            opened,
+            over,
+            lost,
+        )
+        state = state_after(ended, len(ended), protocol, self._store)
+        result, after = run_round(protocol, mined, state)
+        check_settlement(result, task.reward)
+        model, cid = result.model, task.current_cid
         if self._malicious and model is not None:
             model = {
                 key: np.asarray(-3 * array).astype(array.dtype) for key, array in model.items()
             }
         if model is not None:
             cid = self._store.put(to_safetensors(model))
-            evidence = evidence.model_copy(update={"aggregate": cid})
+        evidence = mined.evidence(result, cid, after)
         call: _Call = (
             "publishAggregate",
             (
@@ -140,122 +174,6 @@ class Aggregator:
         )
         self._made[key] = call
         return call
-
-    def _reveal(self, round_: "_Round") -> bytes | None:
-        parameters, task = round_.parameters, round_.task
-        if parameters is None or parameters.selection != "beacon":
-            return None
-        beacon = _beacon(self._account, round_.ledger, task.model_id, task.rounds)
-        return beacon.reveal(round_.number)
-
-
-class _Round:
-    """The open round of a task as the ledger has it."""
-
-    def __init__(self, task: Task, ledger: Ledger, store: Store) -> None:
-        self.task = task
-        self.ledger = ledger
-        self.number = task.current_round + 1
-        self._store = store
-        self._contract = TrainingTask(ledger)
-        self._specification = documents.load(Specification, task.spec, store)
-        self.parameters = _mined(self._specification)
-        self._layout = Layout.from_json(self._specification.layout)
-        self._opened = self._contract.opened_in(task.id, self._contract.ended(task.id))
-        self._submissions = self._contract.submissions(task.id, self.number)
-        self.registered: dict[str, Submission] = {
-            client: self._submissions[client]
-            for client in self._specification.clients
-            if client in self._submissions
-        }
-
-    def is_over(self) -> bool:
-        """Tell whether all have submitted, or the contract takes no more."""
-        if len(self.registered) == len(self._specification.clients):
-            return True
-        closes = self.task.opened_at + self.task.window
-        return bool(self.task.window) and self.ledger.head().timestamp > closes
-
-    def identity(self) -> object:
-        """Return what the round's result depends on."""
-        seen = tuple((one.client, one.transaction, one.block) for one in self.registered.values())
-        return (self.task.id, self.number, self.task.current_cid, self._opened, seen)
-
-    def unpaid(self) -> Iterable[_Call]:
-        """Yield the calls that pay what published rounds owe."""
-        for number, clients in unpaid(self._contract, self.task.id):
-            for batch in payment_batches(clients):
-                yield "payRewards", (self.task.id, number, batch)
-
-    def updates(self) -> tuple[dict[str, Arrays], list[Dropped], list[str]]:
-        """Return the usable updates by client, what is dropped, and CIDs of missing contents."""
-        layout, cap = self._layout.as_float32(), self._specification.max_update_bytes
-        found: dict[str, Arrays] = {}
-        dropped = [
-            Dropped(reason="unregistered", detail="not on the task's list", client=client)
-            for client in self._submissions
-            if client not in self.registered
-        ]
-        missing = []
-        for client, submission in self.registered.items():
-            try:
-                content = self._store.get(submission.cid, max_bytes=cap)
-                found[client] = _finite(from_safetensors(content, layout=layout, max_bytes=cap))
-            except ContentNotFound:
-                missing.append(submission.cid)
-            except (ModelError, StoreError) as error:
-                detail = str(error)[:400]
-                dropped.append(Dropped(reason="malformed", detail=detail, client=client))
-        return found, dropped, missing
-
-    def decide(
-        self, updates: dict[str, Arrays], dropped: Sequence[Dropped], reveal: bytes | None
-    ) -> tuple[Evidence, Arrays | None]:
-        """Return the round's evidence, and its model unless it keeps the old one."""
-        parameters, clients = self.parameters, self._specification.clients
-        assert parameters is not None  # noqa: S101 - checked by Aggregator
-        opened, flat = self._opened, self._layout.as_float32()
-        accepted = [self.registered[client] for client in clients if client in updates]
-        entries = [
-            Entry(
-                clients.index(one.client),
-                one.cid,
-                flat.flatten(updates[one.client]),
-                one.block - opened,
-            )
-            for one in accepted
-        ]
-        decision: Decision = recompute(
-            parameters, entries, task=self.task.id, server_round=self.number, reveal=reveal
-        )
-        model = None
-        if decision.update is not None:
-            cap = self._specification.max_update_bytes
-            content = self._store.get(self.task.current_cid, max_bytes=cap)
-            base = from_safetensors(content, layout=self._layout, max_bytes=cap)
-            model = self._layout.add(base, decision.update)
-        evidence = Evidence(
-            task=self.task.id,
-            round=self.number,
-            base=self.task.current_cid,
-            aggregate=self.task.current_cid,
-            accepted=[
-                Accepted(
-                    client=one.client,
-                    cid=one.cid,
-                    transaction=one.transaction,
-                    arrival=one.block - opened,
-                )
-                for one in accepted
-            ],
-            late=[],
-            dropped=list(dropped),
-            rule=decision.rule if decision.kept is None else KEPT,
-            kept=decision.kept[:400] if decision.kept else None,
-            contributors=[clients[position] for position in decision.selected],
-            reveal=reveal.hex() if reveal else None,
-        )
-        return evidence, model
 
 
 def propose_task(
@@ -301,31 +219,30 @@ def propose_task(
             f"{byzantine} malicious clients need at least {least} clients, not {len(clients)}"
         )
     initial = from_safetensors(_read(model))
-    secret = _beacon(account, ledger, model_id, rounds) if selection == "beacon" else None
-    parameters = PoFLParameters(
+    settings = PoFLSettings(
         byzantine=byzantine,
         rules=tuple(rules),
         selection=selection,
         strict=False,
         min_submissions=least,
-        window=float(window),
+        window=None,
         quiet=None,
-        clock=LEDGER_CLOCK,
-        commitment=secret.commitment.hex() if secret else None,
+        commitment=None,
     )
-    anchor = Anchor(
+    protocol = PoFLProtocol(settings)
+    protocol.fix(rounds, _secret(account, ledger, model_id))
+    task = LedgerTask(
         ledger,
         store,
         account=account,
         clients=list(clients),
         model_id=model_id,
         reward=reward,
-        form="update",
-        samples_key="num-examples",
+        clock=LEDGER_CLOCK,
         window=window,
     )
-    anchor.open(initial, rounds, "PoFL", parameters.model_dump(mode="json"))
-    return anchor.opened.id
+    task.open(initial, rounds, protocol)
+    return task.opened.id
 
 
 def submit_update(
@@ -367,22 +284,11 @@ def submit_update(
     )
 
 
-def _beacon(account: Account, ledger: Ledger, model_id: str, rounds: int) -> Beacon:
-    purpose = f"beacon/{ledger.chain_id}/{model_id}".encode()
-    return Beacon(account.secret(purpose), rounds)
+def _secret(account: Account, ledger: Ledger, model_id: str) -> Callable[[str], bytes]:
+    def secret(purpose: str) -> bytes:
+        return account.secret(f"{purpose}/{ledger.chain_id}/{model_id}".encode())
 
-
-def _mined(specification: Specification) -> PoFLParameters | None:
-    """Return PoFL's settings of a task that miners aggregate, None for other tasks."""
-    parameters = pofl_parameters(specification)
-    mined = parameters is not None and parameters.clock == LEDGER_CLOCK
-    return parameters if mined else None
-
-
-def _finite(arrays: Arrays) -> Arrays:
-    if (key := not_finite(arrays)) is not None:
-        raise ModelError(f"array {key!r} holds NaN or infinity")
-    return arrays
+    return secret
 
 
 def _read(path: Path) -> bytes:

@@ -52,7 +52,7 @@ def submit(
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import propose_task  # noqa: PLC0415 - the same
-    from fedledger.strategies.selection import MIXED  # noqa: PLC0415 - the same
+    from fedledger.strategies.protocols.pofl import MIXED  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 

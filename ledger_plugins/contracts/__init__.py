@@ -2,7 +2,7 @@
 
 from .rollback_records import Checkpoint, MinersChange, Roles, Rollback, RollbackVote
 from .stake_token import StakeToken, Transfer
-from .training_records import Aggregate, Payment, Submission, Task, Votes
+from .training_records import Aggregate, Payment, Submission, Task, Votes, cid_text
 from .training_task import TrainingTask
 from .update_calls import UpdateCall, read_update, sign_update
 from .vote_calls import VotesCall, read_votes, sign_votes
@@ -23,6 +23,7 @@ __all__ = [
     "UpdateCall",
     "Votes",
     "VotesCall",
+    "cid_text",
     "read_update",
     "read_votes",
     "sign_update",

@@ -14,8 +14,8 @@ that value and over all updates accepted in the window, in the order of the task
 
 A round that was rolled back reveals nothing; its value is skipped and never used.
 
-`election` lets no chance decide: all rules make a candidate, and the miners elect one
-(`fedledger.strategies.election`).
+`election` lets no chance decide: all rules make a candidate, and the voters elect one
+(`election`).
 
 An aggregator that conspires with a client can still try several updates before the window closes;
 docs/trust.md says so.
@@ -45,10 +45,10 @@ MIXED = ("krum", "trimmed_mean", "bulyan")
 """The rules that Bift mixes."""
 
 TRUSTED = "trusted_mean"
-"""The mean over the clients that, as miners, did not disagree with most elections so far."""
+"""The mean over the clients that, as voters, did not disagree with most elections so far."""
 
 CANDIDATES = (*MIXED, "multi_krum", "median", "mean", TRUSTED)
-"""What an election chooses from: the plain mean too, since miners judge what it makes."""
+"""What an election chooses from: the plain mean too, since voters judge what it makes."""
 
 _LINK = b"fedledger beacon link v1"
 _CHOICE = b"fedledger rule choice v1"

@@ -7,22 +7,21 @@ evidence is then exact, and an auditor gets the same split.
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger.errors import ConfigError
-from fedledger.grids import WrappedGrid
 
 __all__ = [
     "LEDGER_CLOCK",
-    "ArrivalGrid",
     "ArrivalWindow",
     "Clock",
+    "Exchange",
     "SimulatedLatency",
     "WallClock",
 ]
@@ -41,8 +40,9 @@ class ArrivalWindow:
 
     Attributes:
         seconds: length of the window from the moment the messages were sent.
-        quiet: when set, the window also closes as soon as no update has arrived for this many
+        quiet: when set, the window also closes as soon as no answer has arrived for this many
             seconds after the last one (T_m of Algorithm 2).
+        quorum: answers that have to be there before `quiet` closes anything.
 
     Raises:
         ConfigError: a length that is not positive.
@@ -50,6 +50,7 @@ class ArrivalWindow:
 
     seconds: float
     quiet: float | None = None
+    quorum: int = 0
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
@@ -64,8 +65,9 @@ class ArrivalWindow:
             return end
         quiet = round(self.quiet * 1000)
         ordered = sorted(arrivals)
-        for arrival, following in zip(ordered, [*ordered[1:], end + quiet], strict=False):
-            if arrival + quiet < min(following, end):
+        following = [*ordered[1:], end + quiet]
+        for count, (arrival, after) in enumerate(zip(ordered, following, strict=False), start=1):
+            if count >= self.quorum and arrival + quiet < min(after, end):
                 return arrival + quiet
         return end
 
@@ -77,13 +79,14 @@ class Clock(ABC):
     """Whether the strategy must wait for every reply (simulated time) or may stop pulling."""
 
     @abstractmethod
-    def arrival(self, server_round: int, client: int, stamped: int) -> int:
+    def arrival(self, server_round: int, client: int, stamped: int, *, first: bool = True) -> int:
         """Return the arrival in milliseconds after the messages were sent.
 
         Args:
             server_round: the round, from 1.
-            client: the client's position in the task's list of clients.
+            client: the client's position in its party's list.
             stamped: milliseconds after which the reply was pulled.
+            first: whether it is the round's first phase.
         """
 
     @abstractmethod
@@ -96,7 +99,7 @@ class WallClock(Clock):
 
     waits_for_all = False
 
-    def arrival(self, server_round: int, client: int, stamped: int) -> int:  # noqa: ARG002 - Clock
+    def arrival(self, server_round: int, client: int, stamped: int, *, first: bool = True) -> int:  # noqa: ARG002 - Clock
         """Return the time the reply was pulled."""
         return stamped
 
@@ -128,61 +131,75 @@ class SimulatedLatency(Clock):
 
     waits_for_all = True
 
-    def arrival(self, server_round: int, client: int, stamped: int) -> int:  # noqa: ARG002 - Clock
-        """Return the simulated arrival."""
+    def arrival(self, server_round: int, client: int, stamped: int, *, first: bool = True) -> int:  # noqa: ARG002 - Clock
+        """Return the simulated arrival; `extra` is lost in the round's first phase alone."""
         rng = np.random.default_rng([self.seed, server_round, client])
         drawn = self.mean * math.exp(self.spread * rng.standard_normal() - self.spread**2 / 2)
-        return round(1000 * (drawn + self.extra.get(client, 0.0)))
+        return round(1000 * (drawn + (self.extra.get(client, 0.0) if first else 0.0)))
 
     def describe(self) -> dict[str, Any]:
         """Return the parameters; not which clients are late."""
         return {"name": "simulated", "seed": self.seed, "mean": self.mean, "spread": self.spread}
 
 
-class ArrivalGrid(WrappedGrid):
-    """A Flower grid that stamps each reply when it is pulled and stops when the window closes.
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What came back of a phase's messages.
+
+    Attributes:
+        nodes: message id to the node it was sent to.
+        stamps: message id to milliseconds until its reply was pulled.
+        replies: the replies, in the order in which they were pulled.
+        contents: message id to what was sent.
+        milliseconds: how long it took.
+    """
+
+    nodes: Mapping[str, int]
+    stamps: Mapping[str, int]
+    replies: Sequence[Message]
+    contents: Mapping[str, RecordDict]
+    milliseconds: int
+
+
+def exchange(
+    grid: Grid,
+    messages: Sequence[Message],
+    *,
+    window: ArrivalWindow | None,
+    timeout: float,
+    poll: float = 0.05,
+) -> Exchange:
+    """Send messages, then pull until everybody replied, the window closed or the time is up.
 
     Args:
         grid: the grid to send through.
-        window: the window of training messages; None waits for everybody or the timeout.
+        messages: the messages; a list, since Flower loses what a generator yields when deployed.
+        window: closes the phase; None waits for everybody or the timeout.
+        timeout: seconds after which nothing is waited for.
         poll: seconds between two pulls.
     """
-
-    def __init__(self, grid: Grid, window: ArrivalWindow | None, *, poll: float = 0.05) -> None:
-        super().__init__(grid)
-        self._window = window
-        self._poll = poll
-        self.sent: dict[str, int] = {}
-        """Of the last training round: message id to node id."""
-        self.stamps: dict[str, int] = {}
-        """Of the last training round: message id to milliseconds until its reply was pulled."""
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Send, then pull until everybody replied, the window closed or the timeout passed."""
-        outgoing = list(messages)
-        if not outgoing:
-            return []
-        training = outgoing[0].metadata.message_type.startswith("train")
-        started = time.monotonic()
-        ids = list(self._grid.push_messages(outgoing))
-        nodes = [message.metadata.dst_node_id for message in outgoing]
-        sent = {key: node for key, node in zip(ids, nodes, strict=True) if key}
-        stamps: dict[str, int] = {}
-        replies: list[Message] = []
-        limit = float("inf") if timeout is None else timeout * 1000
-        while len(stamps) < len(sent):
-            pulled = list(self._grid.pull_messages([key for key in sent if key not in stamps]))
-            now = round(1000 * (time.monotonic() - started))
-            for reply in pulled:
-                stamps.setdefault(reply.metadata.reply_to_message_id, now)
-            replies.extend(pulled)
-            closes = self._window.closes(stamps.values()) if self._window and training else limit
-            if now > min(closes, limit) or len(stamps) >= len(sent):
-                break
-            if not pulled:
-                time.sleep(self._poll)
-        if training:
-            self.sent, self.stamps = sent, stamps
-        return replies
+    if not messages:
+        return Exchange({}, {}, (), {}, 0)
+    started = time.monotonic()
+    ids = list(grid.push_messages(list(messages)))
+    sent = {key: message for key, message in zip(ids, messages, strict=True) if key}
+    stamps: dict[str, int] = {}
+    replies: list[Message] = []
+    while len(stamps) < len(sent):
+        pulled = list(grid.pull_messages([key for key in sent if key not in stamps]))
+        now = round(1000 * (time.monotonic() - started))
+        for reply in pulled:
+            stamps.setdefault(reply.metadata.reply_to_message_id, now)
+        replies.extend(pulled)
+        closes = window.closes(stamps.values()) if window else timeout * 1000
+        if now > min(closes, timeout * 1000) or len(stamps) >= len(sent):
+            break
+        if not pulled:
+            time.sleep(poll)
+    return Exchange(
+        nodes={key: message.metadata.dst_node_id for key, message in sent.items()},
+        stamps=stamps,
+        replies=replies,
+        contents={key: message.content for key, message in sent.items()},
+        milliseconds=round(1000 * (time.monotonic() - started)),
+    )

@@ -9,8 +9,8 @@ from operator import attrgetter
 
 from fedledger.errors import AuditError
 
-from ..ledger_plugins.accounts import decode_transaction
-from ..ledger_plugins.contracts import (
+from ...ledger_plugins.accounts import decode_transaction
+from ...ledger_plugins.contracts import (
     Checkpoint,
     MinersChange,
     Rollback,

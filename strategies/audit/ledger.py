@@ -1,27 +1,25 @@
-"""The audit: recompute every round from the ledger and the store alone.
+"""The audit of a ledger: every task on it, or those that were asked for.
 
-It trusts neither the aggregator nor the clients nor the files. A round passes when its aggregate,
-its rule, its contributors and its rewards follow from signed submissions and stored contents by the
-settings that were fixed before the first round.
+It trusts neither the aggregator nor the clients nor the files. A round passes when its protocol,
+replayed on signed answers and stored contents with the settings that were fixed before the first
+round, comes to what was published.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from fedledger.errors import FedledgerError
+from fedledger.errors import FedledgerError, NotInstalled
 
-from ..ledger_plugins.base import Head, Ledger
-from ..ledger_plugins.contracts import (
-    Rollback,
-    Task,
-    TrainingTask,
-)
-from ..ledger_plugins.contracts.stake_token import StakeToken
-from ..ledger_plugins.storage.base import Store
-from .task_audit import TaskAudit, equal
-from .verdicts import ATTESTED, AuditReport, RoundVerdict
+from ...ledger_plugins.base import Head, Ledger
+from ...ledger_plugins.contracts import Task, TrainingTask
+from ...ledger_plugins.contracts.stake_token import StakeToken
+from ...ledger_plugins.storage.base import Store
+from ..rounds.checks import Checks, Outcome, outcome_of
+from ..rounds.record import RoundRecord
+from .task import TaskAudit
+from .verdicts import AuditReport, RoundVerdict
 
-__all__ = ["AuditReport", "RoundVerdict", "audit_ledger", "verify_round"]
+__all__ = ["audit_ledger", "verify_round"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ def audit_ledger(
     *,
     on_round: Callable[[RoundVerdict], None] | None = None,
 ) -> AuditReport:
-    """Recompute every round of every task.
+    """Replay every round of every task.
 
     Args:
         ledger: an open ledger.
@@ -58,23 +56,21 @@ def audit_ledger(
         if tasks is None:
             _check_supply(ledger, contract, chosen)
     except FedledgerError as error:
-        return AuditReport(False, str(error), _head(ledger), tuple(verdicts), caveat)
-    failed = next((verdict for verdict in verdicts if not verdict.passed), None)
-    reason = None
-    if failed is not None:
-        where = f"task {failed.task} ({failed.model_id})"
-        reason = (
-            f"{where}, round {failed.round}: {failed.reason}"
-            if failed.round
-            else (f"{where}: {failed.reason}")
-        )
-    return AuditReport(failed is None, reason, _head(ledger), tuple(verdicts), caveat)
+        found = outcome_of(error)
+        return AuditReport(found, str(error), _head(ledger), tuple(verdicts), caveat)
+    for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
+        worst = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
+        if worst is not None:
+            return AuditReport(outcome, _reason(worst), _head(ledger), tuple(verdicts), caveat)
+    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
     """Check one published round as the audit does, its rewards aside: they come later.
 
-    Miners call it for each block that publishes a round, before they build on it.
+    Miners call it for each block that publishes a round, before they build on it. A task whose
+    protocol is not installed here cannot be checked: that is logged, and its blocks are built on,
+    since anybody may propose one.
 
     Args:
         ledger: a ledger whose newest block published the round.
@@ -84,9 +80,19 @@ def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
 
     Raises:
         AuditError: the round does not follow from what is on the ledger and in the store.
-        StoreError: a content is missing or damaged; AuditError caused by one, for documents.
+        StoreError: a content is missing or damaged; an error caused by one, for documents.
     """
-    TaskAudit(TrainingTask(ledger).task(task), ledger, store).check_only(number)
+    try:
+        TaskAudit(TrainingTask(ledger).task(task), ledger, store).check_only(number)
+    except NotInstalled as error:
+        logger.warning("task %d, round %d is not checked: %s", task, number, error)
+
+
+def _reason(verdict: RoundVerdict) -> str:
+    where = f"task {verdict.task} ({verdict.model_id})"
+    if verdict.round:
+        return f"{where}, round {verdict.round}: {verdict.reason}"
+    return f"{where}: {verdict.reason}"
 
 
 def _head(ledger: Ledger) -> Head | None:
@@ -103,10 +109,11 @@ def _audit_task(
     try:
         rounds = TaskAudit(task, ledger, store)
     except FedledgerError as error:
-        note(RoundVerdict(task.id, task.model_id, 0, False, ATTESTED, "", 0, 0, 0, 0, str(error)))
+        record = RoundRecord(task.id, task.model_id, 0)
+        note(RoundVerdict(record, outcome_of(error), "", (), str(error)))
         return
     for ended in rounds.ended:
-        note(rounds.rolled_back(ended) if isinstance(ended, Rollback) else rounds.verdict(ended))
+        note(rounds.verdict(ended.round))
 
 
 def _check_supply(ledger: Ledger, contract: TrainingTask, tasks: Sequence[int]) -> None:
@@ -122,4 +129,4 @@ def _check_supply(ledger: Ledger, contract: TrainingTask, tasks: Sequence[int]) 
         for task in tasks
         for aggregate in contract.aggregates(task)
     )
-    equal("stake minted by the tasks", minted, due)
+    Checks().equal("stake minted by the tasks", minted, due)

@@ -1,0 +1,209 @@
+"""What a client must remember, whatever happens to Flower's state: a file beside its keystore.
+
+Flower's `context.state` is fresh in every run and held in memory by the SuperNode. A client that
+forgot which chain it signs for, or what it signed, could be made to sign anything. So before a reply
+leaves, the journal is on disk; where it cannot be written, nothing is signed.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedledger.errors import AccountError
+from fedledger.records import SigningRequest
+
+__all__ = ["MAX_FEE", "MAX_GAS", "Journal"]
+
+MAX_GAS = 5_000_000
+"""Gas limit above which a client signs no call."""
+
+MAX_FEE = 10**16
+"""Wei that a call may cost at most, unless the client's node config says otherwise."""
+
+_VERSION = 1
+
+
+class Journal:
+    """A client's memory.
+
+    It pins the chain and the contract of the first request it sees, and signs for no other; of each
+    task it keeps the newest round, and signs for no earlier one.
+
+    Args:
+        path: the file; made when something is first remembered.
+        durable: whether each entry is flushed to disk. A simulation's clients live and die with
+            their server, so theirs are not.
+        max_fee: wei that a call may cost at most.
+        pins: names to values that are pinned from the start: "chain-id", "contract", "task".
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: bool = True,
+        max_fee: int = MAX_FEE,
+        pins: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = path
+        self._durable = durable
+        self._max_fee = max_fee
+        self._pins = dict(pins or {})
+
+    def check(self, request: SigningRequest) -> None:
+        """Make sure that a request is one that this client may sign; remembers nothing.
+
+        Raises:
+            AccountError: another chain, contract or task than pinned, an earlier round than signed
+                for already, a call that could cost too much, or a journal that cannot be read.
+        """
+        self._check(request, self._read())
+
+    def remember(self, request: SigningRequest, signed: Mapping[str, str]) -> None:
+        """Put down what is signed, before it leaves.
+
+        Args:
+            request: what was asked.
+            signed: name of each call and statement to the hash of what is signed.
+
+        Raises:
+            AccountError: as of `check`, or the journal cannot be written.
+        """
+        with self._locked():
+            known = self._read()
+            self._check(request, known)
+            known["pins"] = {
+                "chain-id": request.chain_id,
+                "contract": request.contract,
+                **known["pins"],
+            }
+            task = known["tasks"].setdefault(str(request.task), {"round": 0, "answers": {}})
+            if task["round"] != request.round:
+                task["round"], task["answers"] = request.round, {}
+            task["answers"][request.phase] = dict(signed)
+            self._write(known)
+
+    def once(self, request: SigningRequest, name: str, digest: str) -> None:
+        """Bind the client to one digest under a name in this round: of two lists it signs one.
+
+        Raises:
+            AccountError: it is bound to another one already, or the journal cannot be written.
+        """
+        with self._locked():
+            known = self._read()
+            key = f"{request.chain_id}/{request.contract}/{request.task}/{request.round}/{name}"
+            there = known["once"].setdefault(key, digest)
+            if there != digest:
+                raise AccountError(
+                    f"journal {self.path}: {name} of round {request.round} is {there} already, "
+                    f"{digest} is not signed"
+                )
+            self._write(known)
+
+    def answers(self, task: int) -> tuple[int, Mapping[str, Mapping[str, str]]]:
+        """Return the newest round that was signed for in a task, and what, by phase."""
+        found = self._read()["tasks"].get(str(task), {"round": 0, "answers": {}})
+        return found["round"], found["answers"]
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _check(self, request: SigningRequest, known: Mapping[str, Any]) -> None:
+        given = {
+            "chain-id": request.chain_id,
+            "contract": request.contract,
+            "task": request.task,
+        }
+        for name, pinned in {**known["pins"], **self._pins}.items():
+            if given[name] != pinned:
+                raise AccountError(
+                    f"this client signs for {name} {pinned}, the server asks for {given[name]}: "
+                    f"if that is right, remove {self.path}"
+                )
+        newest = known["tasks"].get(str(request.task), {"round": 0})["round"]
+        if request.round < newest:
+            raise AccountError(
+                f"round {request.round} of task {request.task} is over: this client has signed "
+                f"for round {newest} ({self.path})"
+            )
+        for call in request.calls:
+            cost = call.gas * call.max_fee_per_gas
+            if call.gas > MAX_GAS or cost > self._max_fee:
+                raise AccountError(
+                    f"{call.name} with {call.gas} gas could cost {cost} wei, this client pays at "
+                    f"most {self._max_fee}: set max-fee in its node config if that is right"
+                )
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {"version": _VERSION, "pins": {}, "tasks": {}, "once": {}}
+        except (OSError, UnicodeDecodeError) as error:
+            raise AccountError(f"journal {self.path} cannot be read: {error}") from error
+        try:
+            known: dict[str, Any] = json.loads(text)
+            if known["version"] != _VERSION:
+                raise ValueError(f"version {known['version']}")
+            pins, tasks, once = known["pins"], known["tasks"], known["once"]
+            sound = (
+                set(pins) <= {"chain-id", "contract"}
+                and all(isinstance(task["round"], int) for task in tasks.values())
+                and all(isinstance(digest, str) for digest in once.values())
+            )
+            if not sound:
+                raise ValueError("a field is of another form")  # noqa: TRY301 - told below
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AccountError(f"journal {self.path} is damaged: {error}") from error
+        return known
+
+    def _write(self, known: Mapping[str, Any]) -> None:
+        new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        try:
+            with open(new, "x", encoding="utf-8", opener=_private) as file:
+                json.dump(known, file)
+                if self._durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(new, self.path)
+            if self._durable:
+                _flush_folder(self.path.parent)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise AccountError(
+                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
+            ) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time: Flower may let two messages of a client run at once."""
+        import fcntl  # noqa: PLC0415 - POSIX alone; reading needs no lock
+
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise AccountError(
+                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""The client's half of a phase: a handler, found by the phase's name.
+
+Third parties add handlers by the entry-point group `fedledger.phases`. A handler has no state; what
+a client has to remember within a run goes into Flower's `context.state`, and what it may never
+forget into the journal.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from flwr.app import Context, Message
+
+from fedledger.registry import Registry
+
+from ..ledger_plugins.signing import Call, Statement
+from .journal import Journal
+
+__all__ = ["PHASES", "Answered", "Asked", "PhaseHandler"]
+
+PHASES = Registry(
+    "phase",
+    {
+        "update": "fedledger.clients.training_phase:UpdateHandler",
+        "votes": "fedledger.clients.voting:VotesHandler",
+        "weights": "fedledger.clients.training_phase:WeightsHandler",
+    },
+    group="fedledger.phases",
+)
+"""Phase name to handler."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What a client is asked.
+
+    Attributes:
+        message: the message, without what this library put into it.
+        context: Flower's context.
+        app: the app's own function for the message.
+        task: the task's number.
+        round: the round, from 1.
+        account: address of the account that will sign.
+        details: what the phase tells its clients.
+        journal: what the client has to remember.
+    """
+
+    message: Message
+    context: Context
+    app: Callable[[Message], Message]
+    task: int
+    round: int
+    account: str
+    details: Mapping[str, Any]
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What a client answers.
+
+    Attributes:
+        reply: the reply; what is signed is added to it.
+        values: name of each call or statement to its values. A call's task and round are added.
+    """
+
+    reply: Message
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class PhaseHandler(ABC):
+    """Answers a phase on a client.
+
+    Attributes:
+        signs: what the client signs in this phase, in order, and nothing else.
+    """
+
+    signs: ClassVar[tuple[Call | Statement, ...]] = ()
+
+    @abstractmethod
+    def answer(self, asked: Asked) -> Answered:
+        """Return the reply and the values to sign; an error reply of the app goes out unsigned.
+
+        Raises:
+            FedledgerError: the client cannot answer; the server gets the text as its error.
+        """

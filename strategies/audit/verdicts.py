@@ -1,0 +1,125 @@
+"""What an audit finds, round by round."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...ledger_plugins.base import Head
+from ..rounds.checks import Check, Outcome, Witness
+from ..rounds.record import RoundRecord
+
+__all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
+
+ATTESTED = "attested"
+PROVED = "proved"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundVerdict:
+    """What the audit found in one round.
+
+    Attributes:
+        record: what happened in it.
+        outcome: the sum of its checks.
+        aggregate: "proved" when the round was replayed to the published model; "attested" when its
+            protocol declares that the model is the aggregator's word; "" when it was not reached.
+        checks: what was compared; the last one failed, where one did.
+        reason: why it failed or could not be checked, or None.
+        witness: where to look, when it failed.
+    """
+
+    record: RoundRecord
+    outcome: Outcome
+    aggregate: str
+    checks: tuple[Check, ...] = ()
+    reason: str | None = None
+    witness: Witness | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything follows."""
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def task(self) -> int:
+        """The task's number."""
+        return self.record.task
+
+    @property
+    def model_id(self) -> str:
+        """The task's name."""
+        return self.record.model_id
+
+    @property
+    def round(self) -> int:
+        """The round, from 1; 0 stands for the task as a whole."""
+        return self.record.round
+
+    @property
+    def rule(self) -> str:
+        """The rule used."""
+        return self.record.rule
+
+    @property
+    def accepted(self) -> int:
+        """Number of answers that counted in the first phase."""
+        return self.record.accepted
+
+    @property
+    def contributors(self) -> int:
+        """Number of clients rewarded."""
+        return len(self.record.contributors)
+
+    @property
+    def late(self) -> int:
+        """Number of answers that came too late."""
+        return self.record.late
+
+    @property
+    def dropped(self) -> int:
+        """Number of answers that did not count, late ones aside."""
+        return self.record.dropped
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "outcome": self.outcome.value,
+            "aggregate": self.aggregate,
+            "reason": self.reason,
+            "witness": asdict(self.witness) if self.witness else None,
+            "checks": [check.to_json() for check in self.checks],
+            "record": self.record.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The audit's result.
+
+    Attributes:
+        outcome: the worst of the ledger's and the rounds'.
+        reason: the first failure, or what could not be checked, or None.
+        head: the ledger's newest block, or None when the ledger itself does not verify.
+        rounds: a verdict for each round.
+        caveat: what could not be checked about the ledger itself, or None.
+    """
+
+    outcome: Outcome
+    reason: str | None
+    head: Head | None
+    rounds: tuple[RoundVerdict, ...]
+    caveat: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the ledger verifies and every round passed."""
+        return self.outcome is Outcome.PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "head": asdict(self.head) if self.head else None,
+            "rounds": [verdict.to_json() for verdict in self.rounds],
+            "caveat": self.caveat,
+        }

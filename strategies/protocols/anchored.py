@@ -1,0 +1,131 @@
+"""`Anchored`: any Flower strategy, with its rounds on a ledger."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from flwr.app import Message
+from flwr.serverapp.strategy import Strategy
+
+from ...ledger_plugins.accounts import Account
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.storage.base import Store
+from ..rounds.protocol import NoState, Protocol, Settings
+from ..rounds.round import Attested, Result, Round
+from ..rounds.strategy import LedgerStrategy
+from .training import WeightsPhase
+
+__all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings"]
+
+
+class AnchoredSettings(Settings):
+    """What the specification says about an anchored Flower strategy.
+
+    Attributes:
+        strategy: name of its class.
+        samples_key: metric that holds the number of training samples.
+    """
+
+    strategy: str
+    samples_key: str = "num-examples"
+
+
+class AnchoredProtocol(Protocol[AnchoredSettings, NoState]):
+    """Clients send their weights, and a Flower strategy makes a model of them.
+
+    Trust: what the strategy computed is the aggregator's word (`attests`): a strategy may keep
+    state that no auditor has.
+
+    Args:
+        settings: the settings.
+        aggregate: what the strategy makes of the clients' replies; only where the round runs.
+    """
+
+    name: ClassVar[str] = "anchored"
+    version: ClassVar[int] = 1
+    Settings: ClassVar = AnchoredSettings
+    attests: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        settings: AnchoredSettings,
+        aggregate: Callable[[int, Sequence[Message]], Attested] | None = None,
+    ) -> None:
+        super().__init__(settings)
+        self._aggregate = aggregate
+
+    def run(self, round: Round, state: NoState) -> tuple[Result, NoState]:  # noqa: A002 - Protocol
+        """Ask for weights; take the strategy's word for the model."""
+        weights = round.ask(WeightsPhase(self.settings.samples_key))
+        if not weights:
+            return Result.keep("no usable update arrived"), state
+
+        def make() -> Attested:
+            assert self._aggregate is not None  # noqa: S101 - only where the round runs
+            messages = [answer.message for answer in weights if answer.message is not None]
+            return self._aggregate(round.number, messages)
+
+        made = round.attest(make)
+        if made.model is None:
+            return Result.keep(made.kept or f"{made.rule} gave no aggregate"), state
+        parties = tuple(weights.parties)
+        payments = dict.fromkeys(parties, round.terms.reward)
+        return Result(made.model, made.rule, None, parties, payments), state
+
+
+class Anchored(LedgerStrategy):
+    """Put any Flower strategy on a ledger.
+
+    Every update is signed by its client, stored under its CID and on the ledger before it is
+    aggregated; every aggregate is published with its evidence; contributors are rewarded.
+
+    Trust: clients need not be trusted not to deny or copy an update, nor the server not to invent
+    one. What the strategy computed from the updates is *attested* by the aggregator's signature,
+    not proved: a strategy may keep state that no auditor has. `PoFL` proves that step too. Updates
+    are visible to the aggregator and to everyone who can read the store.
+
+    Args:
+        strategy: the Flower strategy, unmodified.
+        ledger: an open ledger, or the URL of one.
+        store: an open store, or the URL of one.
+        account: the aggregator's account.
+        clients: addresses of the registered clients.
+        model_id: the task's name on the ledger.
+        reward: stake for each contributor and round.
+        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
+            sets no limit.
+        owner: who proposed the task and appointed `account` its aggregator; default: `account`
+            proposes it.
+
+    Raises:
+        ConfigError: a setting is wrong, or the ledger holds the task with other settings.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        ledger: Ledger | str,
+        store: Store | str,
+        *,
+        account: Account,
+        clients: Sequence[str],
+        model_id: str,
+        reward: int = 20,
+        ledger_window: int = 0,
+        owner: str | None = None,
+    ) -> None:
+        settings = AnchoredSettings(
+            strategy=type(strategy).__name__,
+            samples_key=getattr(strategy, "weighted_by_key", "num-examples"),
+        )
+        super().__init__(
+            AnchoredProtocol(settings, self.inner_aggregate),
+            strategy,
+            ledger,
+            store,
+            account=account,
+            clients=clients,
+            model_id=model_id,
+            reward=reward,
+            ledger_window=ledger_window,
+            owner=owner,
+        )

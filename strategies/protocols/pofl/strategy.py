@@ -1,0 +1,133 @@
+"""`PoFL` as a Flower strategy."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+from flwr.serverapp.strategy import FedAvg
+
+from fedledger.errors import ConfigError, UnknownNameError
+
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.storage.base import Store
+from ...rounds.arrival import ArrivalWindow, Clock
+from ...rounds.observers import Observer
+from ...rounds.strategy import LedgerStrategy
+from .beacon import CANDIDATES, MIXED, Selection
+from .protocol import PoFLProtocol, PoFLSettings
+
+__all__ = ["PoFL"]
+
+
+class PoFL(LedgerStrategy):
+    """Robust federated learning in which every round can be recomputed by anyone.
+
+    Trust: up to `byzantine` clients may send anything. The aggregator need not be trusted: what it
+    accepted, which rule it used, what came out and whom it rewarded are recomputed by the audit.
+    It is trusted not to withhold an update that arrived in time (a client sees that its transaction
+    is missing) and, for the choice of the rule, not to conspire with a client before the window
+    closes. Updates are visible to the aggregator and to everyone who can read the store.
+
+    Args:
+        ledger: an open ledger, or the URL of one.
+        store: an open store, or the URL of one.
+        account: the aggregator's account.
+        clients: addresses of the registered clients; the order numbers them.
+        model_id: the task's name on the ledger.
+        byzantine: f, the number of malicious clients to tolerate.
+        rules: rules to choose from (default: `MIXED`, or `CANDIDATES` for an election, of which
+            `TRUSTED` is the mean without clients that disagreed with past elections as voters).
+        selection: "beacon"; or "election": every rule makes a candidate and the clients, as
+            voters, elect one by scoring them on their own data (needs an evaluation that reports
+            "loss"); or the paper's "timestamp", which the last uploader can aim.
+        window: the arrival window.
+        clock: what says when an update arrived; default: the wall clock.
+        min_submissions: with fewer accepted updates the round keeps its model; default 2f+3.
+        strict: whether Bulyan refuses n < 4f+3 (the round then keeps its model); with False its
+            trimming is clamped.
+        reward: stake for each contributor and round.
+        beacon_seed: 32 secret bytes from which the beacon's values are hashed; default: derived
+            from the aggregator's private key. Give one only where a run must be repeatable.
+        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
+            leaves the window to the strategy.
+        owner: who proposed the task and appointed `account` its aggregator; default: `account`
+            proposes it. A task with a beacon needs its `beacon_seed` as well.
+        fraction_train: fraction of the connected nodes asked in each round.
+        fraction_evaluate: fraction asked to evaluate.
+        min_available_nodes: connected nodes to wait for; default: `min_submissions`.
+        weighted_by_key: metric with the number of samples.
+
+    Raises:
+        ConfigError: a setting is wrong or does not fit the others.
+        UnknownNameError: a rule nobody registered.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | str,
+        store: Store | str,
+        *,
+        account: Account,
+        clients: Sequence[str],
+        model_id: str,
+        byzantine: int,
+        rules: Sequence[str] | None = None,
+        selection: Selection = "beacon",
+        window: ArrivalWindow,
+        clock: Clock | None = None,
+        min_submissions: int | None = None,
+        strict: bool = True,
+        reward: int = 20,
+        beacon_seed: bytes | None = None,
+        ledger_window: int = 0,
+        owner: str | None = None,
+        fraction_train: float = 1.0,
+        fraction_evaluate: float = 0.0,
+        min_available_nodes: int | None = None,
+        weighted_by_key: str = "num-examples",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        if selection not in get_args(Selection):
+            raise UnknownNameError("selection", selection, get_args(Selection))
+        if rules is None:
+            rules = CANDIDATES if selection == "election" else MIXED
+        least = 2 * byzantine + 3 if min_submissions is None else min_submissions
+        if least > len(clients):
+            raise ConfigError(
+                f"min_submissions is {least} (default 2f+3 with f={byzantine}), "
+                f"but only {len(clients)} clients are registered"
+            )
+        settings = PoFLSettings(
+            byzantine=byzantine,
+            rules=tuple(rules),
+            selection=selection,
+            strict=strict,
+            min_submissions=least,
+            window=window.seconds,
+            quiet=window.quiet,
+            commitment=None,
+            samples_key=weighted_by_key,
+        )
+        nodes = min(max(2, least), len(clients)) if min_available_nodes is None else None
+        inner = FedAvg(
+            fraction_train=fraction_train,
+            fraction_evaluate=fraction_evaluate,
+            min_train_nodes=nodes or min_available_nodes or 1,
+            min_evaluate_nodes=1,
+            min_available_nodes=nodes or min_available_nodes or 1,
+            weighted_by_key=weighted_by_key,
+        )
+        super().__init__(
+            PoFLProtocol(settings, beacon_seed),
+            inner,
+            ledger,
+            store,
+            account=account,
+            clients=clients,
+            model_id=model_id,
+            reward=reward,
+            ledger_window=ledger_window,
+            owner=owner,
+            clock=clock,
+            observers=observers,
+        )

@@ -1,0 +1,108 @@
+"""The phase in which clients train: their update, or their whole weights, with signed claims."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flwr.app import MetricRecord, RecordDict
+
+from fedledger.arrays import Arrays, Layout
+from fedledger.errors import UpdateRejected
+
+from ...ledger_plugins.contracts import cid_text
+from ...ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from ..rounds.phase import Content, Phase, Signed
+from ..rounds.round import Round
+
+__all__ = ["Trained", "UpdatePhase", "WeightsPhase"]
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a client trained.
+
+    Attributes:
+        arrays: the update or the weights, by the model's keys.
+        cid: CID of the content.
+        samples: number of training samples, as the client claims.
+        accuracy: fraction from 0 to 1, as the client claims.
+    """
+
+    arrays: Arrays
+    cid: str
+    samples: int
+    accuracy: float
+
+
+class _Training(Phase[Trained]):
+    signs: ClassVar = (SUBMIT_UPDATE,)
+
+    def __init__(self, samples_key: str) -> None:
+        self._samples_key = samples_key
+
+    def details(self, round: Round, subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - Phase
+        """Tell the metric that holds the number of training samples."""
+        return {"samples-key": self._samples_key}
+
+    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: Round) -> Content:  # noqa: A002 - Phase
+        """Return the arrays; the metrics beside them have to be sound, for Flower averages them."""
+        content = super().read(reply, asked, signed, round)
+        self._check_metrics(reply, signed[SUBMIT_UPDATE.name]["samples"])
+        return content
+
+    def parse(self, content: Content, signed: Signed, round: Round, subject: Any) -> Trained:  # noqa: A002, ARG002 - Phase
+        """Return what was trained; its CID is the one signed."""
+        values = signed[SUBMIT_UPDATE.name]
+        layout = self.layout(round)
+        assert layout is not None  # noqa: S101 - both kinds have one
+        arrays = content.arrays(layout)
+        cid = cid_text(values["cid"])
+        if content.cid != cid:
+            raise UpdateRejected("cid", f"the arrays hash to {content.cid}, signed was {cid}")
+        if values["accuracy"] > _MILLION:
+            raise UpdateRejected("metrics", f"accuracy of {values['accuracy']} parts per million")
+        return Trained(arrays, cid, values["samples"], values["accuracy"] / _MILLION)
+
+    def _check_metrics(self, reply: RecordDict, signed: int) -> None:
+        key = self._samples_key
+        if not reply.metric_records:
+            raise UpdateRejected("records", "one MetricRecord is expected, found none")
+        metrics = next(
+            (record for record in reply.metric_records.values() if key in record), MetricRecord()
+        )
+        samples = metrics.get(key)
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+            raise UpdateRejected("metrics", f"{key!r} must be a positive whole number")
+        if samples != signed:
+            raise UpdateRejected(
+                "metrics", f"{key} is {samples} in the reply and {signed} in what was signed"
+            )
+        for record in reply.metric_records.values():
+            for name, value in record.items():
+                numbers = value if isinstance(value, list) else [value]
+                if not all(math.isfinite(number) for number in numbers):
+                    raise UpdateRejected("metrics", f"{name!r} is not finite")
+
+
+class UpdatePhase(_Training):
+    """Clients send the difference to the global model, float32."""
+
+    name: ClassVar[str] = "update"
+
+    def layout(self, round: Round) -> Layout:  # noqa: A002 - Phase
+        """Return the layout of updates."""
+        return round.layout.as_float32()
+
+
+class WeightsPhase(_Training):
+    """Clients send their whole weights."""
+
+    name: ClassVar[str] = "weights"
+    alike: ClassVar[bool] = True
+
+    def layout(self, round: Round) -> Layout:  # noqa: A002 - Phase
+        """Return the model's layout."""
+        return round.layout

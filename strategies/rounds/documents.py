@@ -1,0 +1,260 @@
+"""What an auditor reads besides the ledger: a task's specification and a round's evidence.
+
+Both are canonical JSON in the store; the ledger holds their CIDs. Numbers are whole (milliseconds,
+parts per million), so that what is checked is exactly what was meant.
+"""
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
+
+from ...ledger_plugins.storage.base import Store
+
+__all__ = [
+    "Anchor",
+    "Asked",
+    "Counted",
+    "Dropped",
+    "Evidence",
+    "Late",
+    "Measured",
+    "PhaseEvidence",
+    "Specification",
+    "canonical",
+    "load",
+    "save",
+]
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+VERSION = 2
+
+Text = Annotated[str, Field(max_length=400)]
+Whole = Annotated[int, Field(ge=0)]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Specification(_Document):
+    """What is fixed before the first round.
+
+    Attributes:
+        version: version of this form.
+        protocol: name of the protocol.
+        protocol_version: its version.
+        settings: the protocol's settings, as it needs them to replay a round.
+        parties: name of a party to its accounts; a position here is a number everywhere.
+        layout: keys, shapes and dtypes of the model, in the order in which it is flattened.
+        clock: who says when an answer arrived: {"by": "aggregator", …} or {"by": "ledger"}.
+        profile: import profile of the CIDs.
+    """
+
+    version: Literal[2] = 2
+    protocol: Text
+    protocol_version: Annotated[int, Field(ge=1)]
+    settings: dict[str, Any]
+    parties: dict[str, list[str]]
+    layout: Any
+    clock: dict[str, Any]
+    profile: str
+
+
+class Anchor(_Document):
+    """How something that was signed is held fast.
+
+    Attributes:
+        carrier: "transaction": a transaction of the ledger; "signature": a signed statement.
+        name: the call's or statement's name.
+        transaction: hash of the transaction.
+        signature: the 65 bytes in hexadecimal.
+        values: the statement's values, bytes in hexadecimal.
+    """
+
+    carrier: Text
+    name: Text
+    transaction: str | None = None
+    signature: str | None = None
+    values: dict[str, Any] | None = None
+
+
+class Counted(_Document):
+    """An answer that counted.
+
+    Attributes:
+        party: the account.
+        content: CID of what it holds, or None where the phase asks for no content.
+        anchors: of each signature, in the phase's order.
+        arrival: milliseconds after the phase's messages were sent; blocks under the ledger's clock.
+    """
+
+    party: str
+    content: str | None
+    anchors: list[Anchor]
+    arrival: int
+
+
+class Late(_Document):
+    """A good answer that came after the phase had closed; it is not on the ledger.
+
+    Attributes:
+        party: the account.
+        arrival: as of `Counted`.
+    """
+
+    party: str
+    arrival: int
+
+
+class Dropped(_Document):
+    """An answer, or a missing one, that did not count.
+
+    Attributes:
+        reason: a code of the registry of reasons.
+        detail: what was wrong, for people.
+        party: the account, when it is known.
+        node: Flower's node id, when it is known.
+        arrival: as of `Counted`, when the answer was good and only the ledger refused it.
+    """
+
+    reason: Text
+    detail: Text
+    party: str | None = None
+    node: str | None = None
+    arrival: int | None = None
+
+
+class Asked(_Document):
+    """Who was asked.
+
+    Attributes:
+        node: Flower's node id; empty where the ledger was read.
+        party: the account, where it was known or became known by the answer.
+    """
+
+    node: str
+    party: str | None
+
+
+class PhaseEvidence(_Document):
+    """What happened in a phase.
+
+    Attributes:
+        name: the phase's name.
+        asked: who was asked.
+        accepted: the answers that counted, in the order of the party's list.
+        late: the answers that came too late.
+        dropped: everything else, with a reason; "no-reply" for who was silent.
+        milliseconds: how long it took; 0 where the ledger was read.
+        bytes: of the contents that counted.
+    """
+
+    name: Text
+    asked: list[Asked]
+    accepted: list[Counted]
+    late: list[Late]
+    dropped: list[Dropped]
+    milliseconds: Whole
+    bytes: Whole
+
+
+class Measured(_Document):
+    """What somebody measured about the round's model; apart from what clients claim.
+
+    Attributes:
+        metric: its name.
+        ppm: its value in parts per million.
+        by: the account that measured.
+    """
+
+    metric: Text
+    ppm: int
+    by: str
+
+
+class Evidence(_Document):
+    """What happened in a round.
+
+    Attributes:
+        version: version of this form.
+        task: the task's number.
+        round: the round, from 1.
+        base: CID of the model the round started from.
+        aggregate: CID of the model it produced; `base` again when the round kept its model.
+        phases: the phases, in the order in which they were asked.
+        rule: the rule used, or "kept".
+        kept: why the round kept its model, or None.
+        contributors: accounts whose answer has weight in the aggregate.
+        payments: what the round owes, by account.
+        reveals: values nobody knew before, by name, in hexadecimal.
+        notes: what else the protocol put down, by name.
+        commitments: 32 bytes each in hexadecimal, by name.
+        state: what later rounds need of this one.
+        measured: what was measured about the model.
+    """
+
+    version: Literal[2] = 2
+    task: int
+    round: int
+    base: str
+    aggregate: str
+    phases: list[PhaseEvidence]
+    rule: Text
+    kept: Text | None
+    contributors: list[str]
+    payments: dict[str, Whole]
+    reveals: dict[str, str]
+    notes: dict[str, Any]
+    commitments: dict[str, str]
+    state: dict[str, Any]
+    measured: list[Measured] = []
+
+    def phase(self, name: str) -> PhaseEvidence:
+        """Return the first phase of a name; KeyError when there is none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)
+
+
+DocumentT = TypeVar("DocumentT", Specification, Evidence)
+
+
+def canonical(value: Any) -> bytes:
+    """Return JSON values as bytes in the one form that is hashed."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return text.encode()
+
+
+def save(document: Specification | Evidence, store: Store) -> str:
+    """Put a document into the store as canonical JSON and return its CID."""
+    return store.put(canonical(document.model_dump(mode="json")))
+
+
+def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
+    """Read a document.
+
+    Raises:
+        AuditError: it is corrupted or not of the expected form.
+        NotChecked: it is missing.
+    """
+    try:
+        return kind.model_validate_json(store.get(cid, max_bytes=MAX_DOCUMENT_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("version",):
+            raise NotChecked(
+                f"{kind.__name__} {cid} is of version {first['input']!r}, this library reads "
+                f"{VERSION}: audit it with the version that made it"
+            ) from error
+        field = ".".join(str(part) for part in first["loc"])
+        raise AuditError(f"{kind.__name__} {cid}: field {field!r}: {first['msg']}") from error
+    except ContentNotFound as error:
+        raise NotChecked(f"{kind.__name__} {cid}: {error}") from error
+    except FedledgerError as error:
+        raise AuditError(f"{kind.__name__} {cid}: {error}") from error

@@ -1,0 +1,365 @@
+"""A round that runs under Flower: it asks, checks, relays to the ledger, and notes."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+
+from fedledger.arrays import Arrays
+from fedledger.errors import ConfigError, UpdateRejected
+from fedledger.records import CONFIG, LEDGER, CallRequest, SigningRequest, StatementRequest
+
+from ...ledger_plugins.base import Ledger, Receipt
+from ...ledger_plugins.storage.base import Store
+from .arrival import ArrivalWindow, Clock, exchange
+from .documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from .phase import Answer, Answers, Phase, record_forms
+from .protocol import Protocol
+from .replies import Checked, check_reply, most_common_form
+from .round import Attested, Round, TaskTerms
+from .task import called
+
+__all__ = ["LiveRound", "Way"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class Way:
+    """How a round reaches its parties; the same for all rounds of a run.
+
+    Attributes:
+        grid: Flower's grid.
+        ledger: the ledger.
+        store: the store.
+        clock: says when a reply arrived.
+        timeout: seconds after which no phase waits.
+        nodes: node id to the account it signs with, once it has answered.
+    """
+
+    grid: Grid
+    ledger: Ledger
+    store: Store
+    clock: Clock
+    timeout: float
+    nodes: dict[int, str] = field(default_factory=dict)
+
+
+class LiveRound(Round):
+    """A round under Flower.
+
+    Args:
+        terms: what is fixed for the task.
+        number: the round.
+        base: loads the model it begins with.
+        base_cid: its CID.
+        protocol: the protocol that runs.
+        way: how the parties are reached.
+        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
+            asked in every phase.
+        config: the config that further phases' messages carry.
+        since: a block at or before the one in which the round opened.
+    """
+
+    def __init__(  # noqa: PLR0917 - a round's facts, then its way
+        self,
+        terms: TaskTerms,
+        number: int,
+        base: Callable[[], Arrays],
+        base_cid: str,
+        protocol: Protocol[Any, Any],
+        way: Way,
+        messages: Sequence[Message],
+        config: ConfigRecord,
+        since: int = 0,
+    ) -> None:
+        super().__init__(terms, number, base, base_cid)
+        self.metrics: MetricRecord | None = None
+        """What a Flower strategy inside made of the clients' metrics."""
+        self.answered: list[Answers[Any]] = []
+        """The answers of each phase, with their messages."""
+        self._protocol = protocol
+        self._way = way
+        self._messages = list(messages)
+        self._asked = [message.metadata.dst_node_id for message in messages]
+        self._config = config
+        self._since = since
+
+    def ask(
+        self,
+        phase: Phase[T],
+        subject: Any = None,
+        *,
+        window: ArrivalWindow | None = None,
+        tolerate: int | None = None,  # noqa: ARG002 - about the ledger's clock
+    ) -> Answers[T]:
+        """Ask the nodes, check what they say, and relay what they signed to the ledger."""
+        first = not self.phases
+        request = self._request(phase, subject)
+        outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
+        waits_for_all = self._way.clock.waits_for_all
+        heard = exchange(
+            self._way.grid,
+            outgoing,
+            window=None if waits_for_all else window,
+            timeout=self._way.timeout,
+        )
+        good: dict[str, Checked[T]] = {}
+        dropped: list[Dropped] = []
+        silent = dict.fromkeys(heard.nodes.values())
+        for message in heard.replies:
+            key = message.metadata.reply_to_message_id
+            node = heard.nodes.get(key, message.metadata.src_node_id)
+            silent.pop(node, None)
+            try:
+                asked = heard.contents.get(key, RecordDict())
+                checked = check_reply(message, asked, phase, subject, self, request)
+                self._bind(node, checked.answer.party, good)
+                del message.content[LEDGER]  # Flower's strategies see their own records alone
+            except UpdateRejected as error:
+                dropped.append(self._drop(node, error.reason, error.detail))
+            except Exception as error:  # a reply is anything that somebody sent
+                logger.warning("the reply of node %d cannot be read", node, exc_info=True)
+                dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
+            else:
+                position = checked.answer.position
+                arrival = self._way.clock.arrival(
+                    self.number, position, heard.stamps.get(key, 0), first=first
+                )
+                answer = replace(checked.answer, arrival=arrival)
+                good[answer.party] = replace(checked, answer=answer)
+        dropped += [self._drop(node, "no-reply", "nothing arrived in time") for node in silent]
+        ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
+        closes = window.closes(one.answer.arrival for one in ordered) if window else None
+        if phase.alike:
+            ordered, odd = _alike(ordered)
+            dropped += odd
+        late = [one for one in ordered if closes is not None and one.answer.arrival > closes]
+        intime = [one for one in ordered if closes is None or one.answer.arrival <= closes]
+        counted, refused = self._relay(phase, intime)
+        dropped += refused
+        for entry in dropped:
+            logger.warning("%s: dropped (%s): %s", phase.name, entry.reason, entry.detail)
+        self.phases.append(
+            PhaseEvidence(
+                name=phase.name,
+                asked=[
+                    Asked(node=str(node), party=self._way.nodes.get(node))
+                    for node in dict.fromkeys(heard.nodes.values())
+                ],
+                accepted=[entry for _, entry in counted],
+                late=[Late(party=one.answer.party, arrival=one.answer.arrival) for one in late],
+                dropped=dropped,
+                milliseconds=heard.milliseconds,
+                bytes=sum(len(answer.content.data) for answer, _ in counted),
+            )
+        )
+        answers = Answers([answer for answer, _ in counted])
+        self.answered.append(answers)
+        return answers
+
+    def reveal(
+        self,
+        name: str,
+        make: Callable[[], bytes],
+        check: Callable[[bytes], None],
+    ) -> bytes:
+        """Make the value and put it down."""
+        value = make()
+        check(value)
+        self.reveals[name] = value
+        return value
+
+    def attest(self, make: Callable[[], Attested]) -> Attested:
+        """Make it."""
+        if not self._protocol.attests:
+            raise ConfigError(f"protocol {self._protocol.name!r} does not declare that it attests")
+        self.attested = True
+        return make()
+
+    def store(self, contents: Sequence[bytes]) -> list[str]:
+        """Store the contents."""
+        return self._way.store.put_all(contents)
+
+    def note(self, name: str, value: Any) -> None:
+        """Put a value down."""
+        self.notes[name] = value
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
+        """Return the first phase's messages, which Flower's strategy made, or those of a later one."""
+        if not self.phases:
+            return self._messages
+        known = set(self.terms.parties[phase.by])
+        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known | {""}]
+        records = {**phase.pose(self, subject), CONFIG: self._config}
+        return [
+            Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
+            for node in nodes
+        ]
+
+    def _request(self, phase: Phase[Any], subject: Any) -> SigningRequest:
+        ledger, clients = self._way.ledger, list(self.terms.positions(phase.by))
+        calls = []
+        for call in phase.calls:
+            terms = ledger.terms(call.contract, call.function)
+            fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
+            calls.append(CallRequest(call.name, terms.to, *fees))
+        return SigningRequest(
+            protocol=self._protocol.name,
+            phase=phase.name,
+            task=self.terms.task,
+            round=self.number,
+            chain_id=self.terms.chain_id,
+            contract=self.terms.contract,
+            calls=calls,
+            statements=[StatementRequest(one.name, one.type) for one in phase.statements],
+            clients=clients,
+            nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
+            details=phase.details(self, subject),
+        )
+
+    def _addressed(self, message: Message, request: SigningRequest) -> Message:
+        """Add what the client needs to sign offline; of a known node, for its account alone."""
+        known = self._way.nodes.get(message.metadata.dst_node_id)
+        if known in request.clients:
+            nonce = request.nonces[list(request.clients).index(known)]
+            request = replace(request, clients=[known], nonces=[nonce])
+        # Flower lets messages share one RecordDict: give each its own.
+        message.content = RecordDict({**message.content, LEDGER: request.to_record()})
+        return message
+
+    def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
+        """Tie a node to the account it signs with."""
+        if party in good:
+            raise UpdateRejected("duplicate", f"{party} already answered this phase")
+        if self._way.nodes.setdefault(node, party) != party:
+            raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
+
+    def _drop(self, node: int, reason: str, detail: str) -> Dropped:
+        return Dropped(
+            reason=reason,
+            detail=_clean(detail),
+            party=self._way.nodes.get(node),
+            node=str(node),
+        )
+
+    def _relay(
+        self, phase: Phase[T], checked: Sequence[Checked[T]]
+    ) -> tuple[list[tuple[Answer[T], Counted]], list[Dropped]]:
+        """Store the contents and relay the parties' transactions, in one batch.
+
+        What the ledger already has from a run that was killed is not relayed again.
+        """
+        ledger = self._way.ledger
+        self._way.store.put_all(one.answer.content.data for one in checked if _holds(one.answer))
+        there = self._on_ledger(phase)
+        fresh = [one for one in checked if _known(phase, one, there) is None]
+        calls = [transaction for one in fresh for transaction in one.transactions]
+        results = iter(ledger.transact_all(calls))
+        dropped: list[Dropped] = []
+        for one in fresh:
+            refused = [r for r in [next(results) for _ in phase.calls] if not isinstance(r, Receipt)]
+            if refused:
+                entry = Dropped(
+                    reason="ledger",
+                    detail=_clean(str(refused[0])),
+                    party=one.answer.party,
+                    arrival=one.answer.arrival,
+                )
+                dropped.append(entry)
+        gone = {entry.party for entry in dropped}
+        counted = [
+            (one.answer, _counted(phase, one, _known(phase, one, there)))
+            for one in checked
+            if one.answer.party not in gone
+        ]
+        named = {one.answer.party for one in checked}
+        earlier = {party for (_, party) in there} - named
+        dropped += [
+            Dropped(
+                reason="abandoned",
+                detail="on the ledger before the aggregator restarted, no usable reply since",
+                party=party,
+            )
+            for party in sorted(earlier & set(self.terms.parties[phase.by]))
+        ]
+        return counted, dropped
+
+    def _on_ledger(self, phase: Phase[Any]) -> dict[tuple[str, str], tuple[Any, str]]:
+        """Return by call and party what the ledger has already: the arguments, the transaction."""
+        return {
+            (call.name, str(event.arguments[call.party])): (event.arguments, event.transaction)
+            for call in phase.calls
+            for event in called(
+                self._way.ledger, call, self.terms.task, self.number, since=self._since
+            )
+        }
+
+
+def _known(
+    phase: Phase[Any], one: Checked[Any], there: Mapping[tuple[str, str], tuple[Any, str]]
+) -> list[str] | None:
+    """Return the transactions by which the ledger has an answer already, or None."""
+    found = []
+    for call in phase.calls:
+        arguments, transaction = there.get((call.name, one.answer.party), ({}, ""))
+        signed = one.answer.signed[call.name]
+        if not arguments or any(arguments.get(n, v) != v for n, v in signed.items()):
+            return None
+        found.append(transaction)
+    return found or None
+
+
+def _counted(phase: Phase[Any], one: Checked[Any], known: Sequence[str] | None) -> Counted:
+    hashes = known or [transaction.hash for transaction in one.transactions]
+    calls = iter(zip(phase.calls, hashes, strict=True))
+    statements = iter(one.statements)
+    anchors = []
+    for signed in phase.signs:
+        if signed in phase.calls:
+            call, transaction = next(calls)
+            anchors.append(Anchor(carrier="transaction", name=call.name, transaction=transaction))
+        else:
+            anchors.append(next(statements))
+    return Counted(
+        party=one.answer.party,
+        content=one.answer.content.cid if _holds(one.answer) else None,
+        anchors=anchors,
+        arrival=one.answer.arrival,
+    )
+
+
+def _holds(answer: Answer[Any]) -> bool:
+    return bool(answer.content.data)
+
+
+def _alike(checked: Sequence[Checked[T]]) -> tuple[list[Checked[T]], list[Dropped]]:
+    """Split answers into those whose records Flower can aggregate together and the others."""
+    contents = [one.answer.message.content for one in checked if one.answer.message]
+    common = most_common_form(contents)
+    good, dropped = [], []
+    for one, content in zip(checked, contents, strict=True):
+        if record_forms(content) == common:
+            good.append(one)
+            continue
+        dropped.append(
+            Dropped(
+                reason="form",
+                detail=_clean(f"records {sorted(content)} differ from those of most clients"),
+                party=one.answer.party,
+                arrival=one.answer.arrival,
+            )
+        )
+    return good, dropped
+
+
+def _clean(text: str) -> str:
+    """Return text that a document can hold, whatever somebody sent."""
+    return text.encode("utf-8", "replace").decode()[:400]

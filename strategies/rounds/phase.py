@@ -1,0 +1,224 @@
+"""A phase as data: what is asked of whom, what the answerer signs, how an answer is read.
+
+The same `parse` runs where an answer arrives, in every audit and on every node that verifies the
+round. It sees the content, the values that were signed and the round, and not how the signature
+travelled.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from flwr.app import Message, RecordDict
+
+from fedledger.arrays import Arrays, Layout, from_record, from_safetensors, not_finite
+from fedledger.arrays import to_safetensors as encoded
+from fedledger.errors import ModelError, UpdateRejected
+from fedledger.records import ARRAYS
+
+from ...ledger_plugins.signing import Call, Statement
+from ...ledger_plugins.storage.cid import cid_of
+
+if TYPE_CHECKING:
+    from .round import Round
+
+__all__ = ["Answer", "Answers", "Content", "Phase", "Signed", "arrays_cap", "record_forms"]
+
+T = TypeVar("T")
+
+Signed = Mapping[str, Mapping[str, Any]]
+"""Name of a call or statement to the values that were signed, by their names."""
+
+_FRAMING = 1024
+
+
+class Content:
+    """What an answer holds besides signatures: bytes that go to the store, usually arrays.
+
+    Args:
+        data: the bytes.
+        arrays: what they decode to, where that is known already.
+    """
+
+    def __init__(self, data: bytes, arrays: Arrays | None = None) -> None:
+        self.data = data
+        self._arrays = arrays
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Content":
+        """Return arrays as content: safetensors, in the mapping's order."""
+        return cls(encoded(arrays), arrays)
+
+    @cached_property
+    def cid(self) -> str:
+        """CID of the bytes."""
+        return cid_of(self.data)
+
+    def arrays(self, layout: Layout) -> Arrays:
+        """Return the arrays, of this layout and finite.
+
+        Raises:
+            UpdateRejected: "arrays": other keys, shapes or dtypes; "not-finite".
+        """
+        try:
+            if self._arrays is None:
+                cap = len(self.data)
+                self._arrays = from_safetensors(self.data, layout=layout, max_bytes=cap)
+            layout.check(self._arrays)
+        except ModelError as error:
+            raise UpdateRejected("arrays", str(error)) from error
+        if (key := not_finite(self._arrays)) is not None:
+            raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
+        return self._arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer(Generic[T]):
+    """An answer that counts.
+
+    Attributes:
+        party: the account that signed it.
+        position: the account's position in its party's list.
+        value: what the phase read in it.
+        content: what it holds besides signatures.
+        signed: what was signed.
+        arrival: when it arrived: milliseconds after the phase's messages were sent, or blocks after
+            the round opened where the ledger keeps the time.
+        message: the reply itself; None where the round is replayed.
+    """
+
+    party: str
+    position: int
+    value: T
+    content: Content
+    signed: Signed
+    arrival: int
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[T]):
+    """The answers of a phase that count, in the order of the party's list."""
+
+    accepted: Sequence[Answer[T]]
+
+    def __iter__(self) -> Iterator[Answer[T]]:
+        return iter(self.accepted)
+
+    def __len__(self) -> int:
+        return len(self.accepted)
+
+    @property
+    def parties(self) -> list[str]:
+        """The accounts that answered."""
+        return [answer.party for answer in self.accepted]
+
+
+class Phase(ABC, Generic[T]):
+    """What is asked of a party, and how its answers are read.
+
+    A phase has no state; one instance serves all rounds.
+
+    Attributes:
+        name: its key in messages and evidence; the client's handler has the same name.
+        by: the party that is asked; lists of accounts stand in the specification.
+        signs: the calls and statements that the answerer signs, in order.
+        kind: type of the Flower message: "train" and "evaluate" reach the app's own functions.
+        alike: whether replies must hold the records that most of them hold.
+    """
+
+    name: ClassVar[str]
+    by: ClassVar[str] = "clients"
+    signs: ClassVar[tuple[Call | Statement, ...]] = ()
+    kind: ClassVar[str] = "train"
+    alike: ClassVar[bool] = False
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls among `signs`."""
+        return tuple(one for one in self.signs if isinstance(one, Call))
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements among `signs`."""
+        return tuple(one for one in self.signs if isinstance(one, Statement))
+
+    def layout(self, round: "Round") -> Layout | None:  # noqa: A002, ARG002 - the paper's word
+        """Return the layout of the arrays that an answer holds, or None where it holds none."""
+        return None
+
+    def max_bytes(self, round: "Round") -> int:  # noqa: A002 - see layout
+        """Return the most bytes that an answer's content may have."""
+        layout = self.layout(round)
+        return 0 if layout is None else arrays_cap(layout)
+
+    def details(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - see layout
+        """Return what the message tells the client's handler (JSON values)."""
+        return {}
+
+    def pose(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - see layout
+        """Return the Flower records that are sent; live only."""
+        return {}
+
+    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: "Round") -> Content:  # noqa: A002, ARG002 - see layout
+        """Return the content of a reply; live only. Records that are not read pass untouched.
+
+        The arrays are those of the record named as the model in the message, or of the only one.
+
+        Raises:
+            UpdateRejected: "records", "oversized" or "arrays".
+        """
+        layout = self.layout(round)
+        if layout is None:
+            return Content(b"")
+        name = ARRAYS if ARRAYS in asked.array_records else next(iter(asked.array_records), ARRAYS)
+        records = reply.array_records
+        if name not in records and len(records) != 1:
+            raise UpdateRejected(
+                "records", f"no ArrayRecord {name!r}, and {len(records)} others: one was expected"
+            )
+        record = records[name] if name in records else next(iter(records.values()))
+        cap = self.max_bytes(round)
+        size = sum(len(array.data) for array in record.values())
+        if size > cap:
+            raise UpdateRejected("oversized", f"{size} bytes of arrays, {cap} allowed")
+        try:
+            return Content.of(from_record(record, layout, max_bytes=cap))
+        except ModelError as error:
+            raise UpdateRejected("arrays", str(error)) from error
+
+    @abstractmethod
+    def parse(self, content: Content, signed: Signed, round: "Round", subject: Any) -> T:  # noqa: A002 - see layout
+        """Return what an answer says, once everything about it is right.
+
+        Args:
+            content: what it holds; within `max_bytes`.
+            signed: what was signed; a call's task and round are this round's already.
+            round: the round.
+            subject: what was asked about.
+
+        Raises:
+            UpdateRejected: it is unusable, with a reason of the registry (`reasons`).
+        """
+
+
+def arrays_cap(layout: Layout) -> int:
+    """Return the most bytes that arrays of a layout can take, with room for names and framing."""
+    return layout.nbytes + sum(_FRAMING + len(key) for key in layout.keys) + _FRAMING
+
+
+def record_forms(content: RecordDict) -> tuple[tuple[str, str, tuple[tuple[str, int], ...]], ...]:
+    """Return the form of a reply's records: name, kind, and of metrics the keys and lengths.
+
+    Flower's strategies refuse a round whose replies differ in form.
+    """
+    forms = []
+    for name, record in content.array_records.items():
+        forms.append((name, "arrays", tuple((key, 0) for key in record)))
+    for name, record in content.metric_records.items():
+        lengths = ((k, len(v) if isinstance(v, list) else -1) for k, v in record.items())
+        forms.append((name, "metrics", tuple(sorted(lengths))))
+    forms.extend((name, "config", ()) for name in content.config_records)
+    return tuple(sorted(forms))

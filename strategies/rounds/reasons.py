@@ -1,0 +1,63 @@
+"""Why an answer did not count: every code that evidence holds, once.
+
+A code stands in the evidence for ever; the sentence and the remedy may be worded better.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["REASONS", "Reason", "reason_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an answer did not count.
+
+    Attributes:
+        code: what evidence says.
+        sentence: what it means.
+        remedy: what its party can do about it.
+    """
+
+    code: str
+    sentence: str
+    remedy: str
+
+
+_TABLE = (
+    ("no-reply", "nothing arrived in time", "look at the client's log and its connection"),
+    ("client-error", "the client's app raised an error", "read the detail; it is the app's own"),
+    ("unsigned", "the reply holds no signatures of this version", "add signing_mod to the app"),
+    ("phase", "the reply answers another phase", "install the version the server runs"),
+    ("calls", "the calls signed are not those of the phase", "install the server's version"),
+    (
+        "statements",
+        "the statements signed are not those of the phase",
+        "install the server's version",
+    ),
+    ("signature", "a signature is not the party's, or not for this chain", "check the keystore"),
+    ("terms", "the call's nonce, gas or fees are not those asked for", "sign what is asked"),
+    ("unregistered", "the account is not of the party that was asked", "ask the task's owner"),
+    ("duplicate", "the account has answered this phase already", "give each node its own account"),
+    ("wrong-round", "signed for another task or round", "answer the message that was sent"),
+    ("records", "the reply's records are not those that the phase reads", "see the phase's page"),
+    ("arrays", "keys, shapes or dtypes are not the model's", "start from the model that was sent"),
+    ("oversized", "more bytes than the phase allows", "send the model's arrays and no more"),
+    ("not-finite", "the arrays hold NaN or infinity", "lower the learning rate, clip gradients"),
+    ("metrics", "the metrics are missing, not finite, or not those signed", "report num-examples"),
+    ("form", "the records differ from those of most clients", "run the same app everywhere"),
+    ("cid", "what was signed is not the content's CID", "sign what is sent"),
+    ("content", "the content does not say what was signed", "sign what is sent"),
+    ("ballot", "the votes are on something else", "answer the message that was sent"),
+    ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),
+    ("abandoned", "on the ledger since before the aggregator restarted", "nothing: train again"),
+    ("unavailable", "nobody has the content", "keep the store reachable until the round ends"),
+    ("malformed", "the reply cannot be read", "read the detail"),
+)
+
+REASONS = {code: Reason(code, sentence, remedy) for code, sentence, remedy in _TABLE}
+"""Code to reason."""
+
+
+def reason_of(code: str) -> Reason:
+    """Return what a code of some evidence means; a protocol of its own may use other codes."""
+    return REASONS.get(code) or Reason(code, "a reason of the protocol's own", "see the protocol")

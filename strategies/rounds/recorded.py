@@ -1,0 +1,286 @@
+"""A round that is over: the same protocol, on what the ledger and the store hold of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from fedledger.arrays import Arrays
+from fedledger.errors import AuditError, UpdateRejected
+
+from ...ledger_plugins.base import Event, Ledger
+from ...ledger_plugins.contracts import Aggregate
+from ...ledger_plugins.storage.base import Store
+from ...ledger_plugins.storage.cid import cid_of
+from .arrival import ArrivalWindow
+from .carriers import open_anchor
+from .checks import Check, CheckFailed, Checks, Outcome, Witness, short
+from .documents import Counted, Evidence, PhaseEvidence
+from .phase import Answer, Answers, Content, Phase
+from .protocol import Protocol
+from .round import KEPT, Attested, Round, TaskTerms
+from .task import called, model_of
+
+__all__ = ["RecordedRound"]
+
+T = TypeVar("T")
+
+
+class RecordedRound(Round):
+    """A round on ledger and in store.
+
+    Every disagreement raises `CheckFailed` with a witness.
+
+    Args:
+        terms: what is fixed for the task.
+        base: loads the model it began with.
+        base_cid: its CID.
+        protocol: the protocol that is replayed.
+        ledger: the ledger.
+        store: the store.
+        published: what the ledger says of the round.
+        evidence: what its evidence says.
+        opened: index of the block in which the round opened.
+        checks: takes the checks that passed.
+    """
+
+    def __init__(  # noqa: PLR0917 - a round's facts, then its sources
+        self,
+        terms: TaskTerms,
+        base: Callable[[], Arrays],
+        base_cid: str,
+        protocol: Protocol[Any, Any],
+        ledger: Ledger,
+        store: Store,
+        published: Aggregate,
+        evidence: Evidence,
+        opened: int,
+        checks: Checks,
+    ) -> None:
+        super().__init__(terms, published.round, base, base_cid)
+        self._protocol = protocol
+        self._ledger = ledger
+        self._store = store
+        self._published = published
+        self._evidence = evidence
+        self._opened = opened
+        self.checks = checks
+
+    def ask(
+        self,
+        phase: Phase[T],
+        subject: Any = None,
+        *,
+        window: ArrivalWindow | None = None,
+        tolerate: int | None = None,
+    ) -> Answers[T]:
+        """Return the answers that the evidence names, once they are on the ledger, and right."""
+        at = len(self.phases)
+        where = Witness(phase=phase.name)
+        names = [recorded.name for recorded in self._evidence.phases]
+        if at >= len(names) or names[at] != phase.name:
+            found = names[at] if at < len(names) else "no phase"
+            self.checks.equal(f"phase {at + 1}", found, phase.name, where)
+        recorded = self._evidence.phases[at]
+        self.phases.append(recorded)
+        positions = self.terms.positions(phase.by)
+        parties = [entry.party for entry in recorded.accepted]
+        for party in parties:
+            self.checks.true(
+                "party",
+                party in positions,
+                f"{party} counted but is none of the {phase.by}",
+                Witness(phase.name, party),
+            )
+        order = sorted(set(parties), key=positions.__getitem__)
+        self.checks.equal("answers that count (each once, in order)", parties, order, where)
+        events = {
+            call.name: called(
+                self._ledger, call, self.terms.task, self.number, since=self._opened
+            )
+            for call in phase.calls
+        }
+        answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]
+        self._check_coverage(phase, recorded, events)
+        if self.terms.ledger_clock:
+            self._check_ledger_clock(phase, recorded, events, tolerate)
+        elif window is not None:
+            self._check_window(phase, recorded, window)
+        return Answers(answers)
+
+    def reveal(
+        self,
+        name: str,
+        make: Callable[[], bytes],  # noqa: ARG002 - only who runs the round can make it
+        check: Callable[[bytes], None],
+    ) -> bytes:
+        """Return the value that the evidence has, once it is the one committed to."""
+        where = Witness(step=name)
+        text = self._evidence.reveals.get(name)
+        self.checks.true(name, text is not None, f"the value of {name!r} is missing", where)
+        try:
+            value = bytes.fromhex(text or "")
+            check(value)
+        except (AuditError, ValueError) as error:
+            self.checks.true(name, holds=False, said=str(error), witness=where)
+        self.reveals[name] = value
+        return value
+
+    def attest(self, make: Callable[[], Attested]) -> Attested:  # noqa: ARG002 - see reveal
+        """Return what was published; it is the aggregator's word."""
+        self.checks.true(
+            "attested",
+            self._protocol.attests,
+            f"protocol {self._protocol.name!r} does not declare that it attests",
+        )
+        self.attested = True
+        evidence = self._evidence
+        if evidence.kept is not None:
+            return Attested(None, KEPT, evidence.kept)
+        model = model_of(self._store, self._published.cid, self.layout)
+        return Attested(model, evidence.rule)
+
+    def store(self, contents: Sequence[bytes]) -> list[str]:
+        """Return the CIDs."""
+        return [cid_of(content) for content in contents]
+
+    def note(self, name: str, value: Any) -> None:
+        """Compare a value with the one that was put down."""
+        self.checks.equal(name, self._evidence.notes.get(name), value, Witness(step=name))
+        self.notes[name] = value
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        phase: Phase[T],
+        subject: Any,
+        entry: Counted,
+        events: dict[str, list[Event]],
+    ) -> Answer[T]:
+        """Return an answer, read as it was read where it arrived."""
+        where = Witness(phase.name, entry.party)
+        self.checks.equal("number of signatures", len(entry.anchors), len(phase.signs), where)
+        signed: dict[str, dict[str, Any]] = {}
+        try:
+            for one, anchor in zip(phase.signs, entry.anchors, strict=True):
+                if one in phase.calls:
+                    there = [e for e in events[one.name] if e.transaction == anchor.transaction]
+                    self.checks.true(
+                        "on the ledger",
+                        any(e.arguments[one.party] == entry.party for e in there),  # type: ignore[union-attr]
+                        f"transaction of {entry.party}: {anchor.transaction} is not on the ledger "
+                        "in this round",
+                        where,
+                    )
+                signer, values = open_anchor(anchor, one, self._ledger, self.domain)
+                self.checks.equal(f"signer of {one.name}", signer, entry.party, where)
+                for event in events.get(one.name, ()):
+                    if event.transaction == anchor.transaction:
+                        said = {name: event.arguments.get(name) for name in values}
+                        self.checks.equal(f"{one.name} on the ledger", said, values, where)
+                signed[one.name] = values
+            content = self._content(phase, entry)
+            value = phase.parse(content, signed, self, subject)
+        except UpdateRejected as error:
+            said = f"the answer of {entry.party} counted but is unusable: {error}"
+            raise CheckFailed(Check(said, phase.name, Outcome.FAILED), where) from error
+        self.checks.passed["answer"] += 1
+        position = self.terms.positions(phase.by)[entry.party]
+        return Answer(entry.party, position, value, content, signed, entry.arrival)
+
+    def _content(self, phase: Phase[Any], entry: Counted) -> Content:
+        cap = phase.max_bytes(self)
+        if entry.content is None:
+            return Content(b"")
+        self.checks.true(
+            "content",
+            cap,
+            f"the answer of {entry.party} has content, which {phase.name!r} does not ask for",
+            Witness(phase.name, entry.party),
+        )
+        return Content(self._store.get(entry.content, max_bytes=cap))
+
+    def _check_coverage(
+        self, phase: Phase[Any], recorded: PhaseEvidence, events: dict[str, list[Event]]
+    ) -> None:
+        """What is on the ledger counted, or has a reason.
+
+        A party may sign again until the round is published, also when the aggregator has looked
+        already, so any of its own answers may be the one that counted. And who answered for the
+        first time after all that counted needs no reason: the aggregator could have published
+        before that. So no party can make an honest round fail, and strangers do not matter.
+        """
+        anchors = {
+            anchor.transaction for entry in recorded.accepted for anchor in entry.anchors
+        }
+        explained = {entry.party for entry in (*recorded.accepted, *recorded.dropped)}
+        known = self.terms.positions(phase.by)
+        for call in phase.calls:
+            places = [event.place for event in events[call.name] if event.transaction in anchors]
+            end = max(places, default=None)
+            for event in events[call.name]:
+                party = event.arguments[call.party]
+                if party in known and party not in explained and (not end or event.place < end):
+                    said = (
+                        f"the answer of {party} is on the ledger, "
+                        "but the evidence neither counts nor drops it"
+                    )
+                    self.checks.true("coverage", False, said, Witness(phase.name, party))  # noqa: FBT003 - as it is named
+        self.checks.passed["coverage"] += 1
+
+    def _check_window(
+        self, phase: Phase[Any], recorded: PhaseEvidence, window: ArrivalWindow
+    ) -> None:
+        dropped = (entry.arrival for entry in recorded.dropped if entry.arrival is not None)
+        closes = window.closes(
+            [
+                *(entry.arrival for entry in recorded.accepted),
+                *(entry.arrival for entry in recorded.late),
+                *dropped,
+            ]
+        )
+        for entry in recorded.accepted:
+            said = f"the answer of {entry.party} counted but came too late"
+            where = Witness(phase.name, entry.party, step="window")
+            self.checks.true("window", entry.arrival <= closes, said, where)
+        for late in recorded.late:
+            said = f"the answer of {late.party} came in time but did not count"
+            where = Witness(phase.name, late.party, step="window")
+            self.checks.true("window", late.arrival > closes, said, where)
+
+    def _check_ledger_clock(
+        self,
+        phase: Phase[Any],
+        recorded: PhaseEvidence,
+        events: dict[str, list[Event]],
+        tolerate: int | None,
+    ) -> None:
+        """Arrivals are what the ledger says; nothing is late, and few answers are dropped.
+
+        Who publishes sees the ledger up to the publication itself: a party's last answer is the
+        one that counts. An answer that nobody can fetch, or that is unusable, has to be dropped. At
+        most `tolerate` parties do that; whoever drops more leaves out honest ones.
+        """
+        where = Witness(phase=phase.name, step="clock")
+        self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
+        known = self.terms.positions(phase.by)
+        for call in phase.calls:
+            last = {event.arguments[call.party]: event for event in events[call.name]}
+            for entry in recorded.accepted:
+                found = last[entry.party]
+                here = Witness(phase.name, entry.party, step="clock")
+                hashes = [anchor.transaction for anchor in entry.anchors]
+                self.checks.true(
+                    "last answer",
+                    found.transaction in hashes,
+                    f"last update of {entry.party}: {short(found.transaction)} counts",
+                    here,
+                )
+                arrival = found.block - self._opened
+                self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
+            left = (set(last) & set(known)) - {entry.party for entry in recorded.accepted}
+            self.checks.true(
+                "answers dropped",
+                tolerate is None or len(left) <= tolerate,
+                f"{len(left)} submitted updates were dropped, at most {tolerate} may be",
+                where,
+            )

@@ -1,0 +1,161 @@
+"""Checks a client's reply before anything else looks at it.
+
+A reply comes from somebody who may be hostile. Each check raises `UpdateRejected` with a reason of
+the registry, and the round goes on without the reply. Nothing is decoded before its size and
+declared shape are known to fit.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from flwr.app import Message, RecordDict
+
+from fedledger.errors import LedgerError, UpdateRejected
+from fedledger.records import LEDGER, Signatures, SigningRequest
+
+from ...ledger_plugins.accounts import decode_transaction
+from ...ledger_plugins.base import SignedTransaction
+from .carriers import read_call, read_statement, statement_values
+from .documents import Anchor
+from .phase import Answer, Phase, record_forms
+from .round import Round
+
+__all__ = ["Checked", "check_reply", "most_common_form"]
+
+T = TypeVar("T")
+
+_MAX_JSON = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked(Generic[T]):
+    """A reply that passed every check.
+
+    Attributes:
+        answer: what it says.
+        transactions: the signed calls, in the phase's order.
+        statements: an anchor for each signed statement, in the phase's order.
+    """
+
+    answer: Answer[T]
+    transactions: tuple[SignedTransaction, ...]
+    statements: tuple[Anchor, ...]
+
+
+def check_reply(
+    message: Message,
+    asked: RecordDict,
+    phase: Phase[T],
+    subject: Any,
+    round: Round,  # noqa: A002 - the paper's word
+    request: SigningRequest,
+) -> Checked[T]:
+    """Return what a reply says, once everything about it is right.
+
+    Args:
+        message: the reply.
+        asked: the content of the message that it answers.
+        phase: the phase.
+        subject: what was asked about.
+        round: the round.
+        request: what the client was asked to sign, for all accounts that it may have.
+
+    Raises:
+        UpdateRejected: with the reason.
+    """
+    if message.has_error():
+        raise UpdateRejected("client-error", f"code {message.error.code}: {message.error.reason}")
+    signatures = Signatures.from_record(message.content.config_records.get(LEDGER))
+    if signatures.phase != phase.name:
+        raise UpdateRejected("phase", f"answers phase {signatures.phase!r}, not {phase.name!r}")
+    transactions = _transactions(signatures, phase)
+    parties = {transaction.sender for transaction in transactions}
+    signed: dict[str, dict[str, Any]] = {}
+    for call, asked_call, transaction in zip(
+        phase.calls, request.calls, transactions, strict=True
+    ):
+        signed[call.name] = read_call(call, transaction, asked_call.contract, round.domain)
+    anchors = []
+    if len(signatures.statements) != len(phase.statements):
+        raise UpdateRejected(
+            "statements",
+            f"{len(signatures.statements)} statements signed, {len(phase.statements)} asked for",
+        )
+    for statement, (text, signature) in zip(phase.statements, signatures.statements, strict=True):
+        plain = _json(text)
+        values = statement_values(statement, plain)
+        parties.add(read_statement(statement, round.domain, values, signature))
+        signed[statement.name] = values
+        anchors.append(
+            Anchor(
+                carrier="signature",
+                name=statement.name,
+                signature=signature.hex(),
+                values=dict(plain),
+            )
+        )
+    if len(parties) != 1:
+        raise UpdateRejected("signature", f"signed by {len(parties)} accounts, one was expected")
+    [party] = parties
+    positions = round.terms.positions(phase.by)
+    if party not in positions:
+        raise UpdateRejected(
+            "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
+        )
+    _check_terms(transactions, request, party)
+    content = phase.read(message.content, asked, signed, round)
+    cap = phase.max_bytes(round)
+    if len(content.data) > cap:
+        raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
+    value = phase.parse(content, signed, round, subject)
+    answer = Answer(party, positions[party], value, content, signed, 0, message)
+    return Checked(answer, transactions, tuple(anchors))
+
+
+def most_common_form(contents: Sequence[RecordDict]) -> object:
+    """Return the form of records that most replies have; the smallest one of equals."""
+    forms = Counter(record_forms(content) for content in contents)
+    return min(forms, key=lambda form: (-forms[form], form)) if forms else None
+
+
+def _transactions(signatures: Signatures, phase: Phase[Any]) -> tuple[SignedTransaction, ...]:
+    if len(signatures.transactions) != len(phase.calls):
+        raise UpdateRejected(
+            "calls", f"{len(signatures.transactions)} calls signed, {len(phase.calls)} asked for"
+        )
+    try:
+        return tuple(decode_transaction(raw) for raw in signatures.transactions)
+    except LedgerError as error:
+        raise UpdateRejected("signature", str(error)) from error
+
+
+def _check_terms(
+    transactions: Sequence[SignedTransaction], request: SigningRequest, party: str
+) -> None:
+    """A call with other fees could wait for ever, one with another nonce block the account."""
+    if party not in request.clients:
+        raise UpdateRejected("signature", f"the node signed as {request.clients} before")
+    first = request.nonces[list(request.clients).index(party)]
+    for step, (call, transaction) in enumerate(zip(request.calls, transactions, strict=True)):
+        terms, nonce = transaction.unsigned.terms, transaction.unsigned.nonce
+        given = (terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas, nonce)
+        wanted = (call.gas, call.max_fee_per_gas, call.max_priority_fee_per_gas, first + step)
+        if given != wanted:
+            raise UpdateRejected(
+                "terms", f"gas, fees and nonce are {given}, asked for were {wanted}"
+            )
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        if len(text) > _MAX_JSON:
+            raise ValueError("too long")
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UpdateRejected("statements", f"the values are no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UpdateRejected("statements", "the values are no object")
+    return found

@@ -1,0 +1,216 @@
+"""A round as a protocol sees it: the same whether it runs, is audited, or is mined."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from fedledger.arrays import Arrays, Layout
+from fedledger.errors import ConfigError
+
+from ...ledger_plugins.signing import Domain
+from .arrival import ArrivalWindow
+from .documents import Evidence, PhaseEvidence
+from .phase import Answers, Phase
+
+__all__ = ["KEPT", "Attested", "Result", "Round", "TaskTerms"]
+
+T = TypeVar("T")
+
+KEPT = "kept"
+"""The rule of a round that keeps its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTerms:
+    """What is fixed for a task.
+
+    Attributes:
+        task: the task's number.
+        rounds: number of rounds.
+        reward: stake for each contributor and round.
+        parties: name of a party to its accounts, in the order that numbers them.
+        layout: the model's layout.
+        chain_id: EIP-155 id of the chain.
+        contract: address of the TrainingTask contract.
+        ledger_clock: whether the ledger says when answers arrive.
+    """
+
+    task: int
+    rounds: int
+    reward: int
+    parties: Mapping[str, Sequence[str]]
+    layout: Layout
+    chain_id: int
+    contract: str
+    ledger_clock: bool
+
+    def positions(self, party: str) -> dict[str, int]:
+        """Return the number of each account of a party.
+
+        Raises:
+            ConfigError: the task has no such party.
+        """
+        if party not in self.parties:
+            raise ConfigError(f"the task has no party {party!r}, only {sorted(self.parties)}")
+        return {account: number for number, account in enumerate(self.parties[party])}
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """What somebody made of a round that nobody can recompute.
+
+    Attributes:
+        model: the new model, or None to keep the old one.
+        rule: name of what made it.
+        kept: why the model is kept, or None.
+    """
+
+    model: Arrays | None
+    rule: str
+    kept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a round comes to.
+
+    Attributes:
+        model: the new model, or None to keep the old one.
+        rule: name of the rule; `KEPT` when the model is kept.
+        kept: why the old model is kept, or None.
+        contributors: accounts with weight in the aggregate, in the order of their party's list.
+        payments: what each account gets. How it is settled is the ledger's.
+        commitments: 32 bytes each, by name; they are published beside the aggregate.
+    """
+
+    model: Arrays | None
+    rule: str
+    kept: str | None = None
+    contributors: tuple[str, ...] = ()
+    payments: Mapping[str, int] = field(default_factory=dict)
+    commitments: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def keep(cls, why: str) -> "Result":
+        """Return the result of a round that keeps its model."""
+        return cls(None, KEPT, why[:400])
+
+
+class Round(ABC):
+    """One round of a task.
+
+    Attributes:
+        terms: what is fixed for the task.
+        number: the round, from 1.
+        base_cid: CID of the model the round begins with.
+        phases: what happened in the phases so far.
+        reveals: values revealed so far, by name.
+        notes: what the protocol put down, by name.
+        attested: whether the model is somebody's word.
+    """
+
+    def __init__(
+        self, terms: TaskTerms, number: int, base: Callable[[], Arrays], base_cid: str
+    ) -> None:
+        self.terms = terms
+        self.number = number
+        self._load = base
+        self.base_cid = base_cid
+        self.phases: list[PhaseEvidence] = []
+        self.reveals: dict[str, bytes] = {}
+        self.notes: dict[str, Any] = {}
+        self.attested = False
+
+    @cached_property
+    def base(self) -> Arrays:
+        """The model the round begins with; loaded when it is first needed."""
+        return self._load()
+
+    @property
+    def layout(self) -> Layout:
+        """The model's layout."""
+        return self.terms.layout
+
+    @property
+    def domain(self) -> Domain:
+        """Where the round's statements hold."""
+        return Domain(self.terms.chain_id, self.terms.contract, self.terms.task, self.number)
+
+    @property
+    def clients(self) -> Sequence[str]:
+        """The task's clients."""
+        return self.terms.parties["clients"]
+
+    @abstractmethod
+    def ask(
+        self,
+        phase: Phase[T],
+        subject: Any = None,
+        *,
+        window: ArrivalWindow | None = None,
+        tolerate: int | None = None,
+    ) -> Answers[T]:
+        """Return the answers of a phase that count.
+
+        Args:
+            phase: what is asked.
+            subject: what it is asked about; the same in every replay.
+            window: closes the phase; None: when all have answered or the time is up.
+            tolerate: under the ledger's clock, how many answers on the ledger may be left out as
+                unusable; None: any number.
+        """
+
+    @abstractmethod
+    def reveal(
+        self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]
+    ) -> bytes:
+        """Return a value that nobody but its maker knew before.
+
+        Args:
+            name: its name in the evidence.
+            make: makes it; only where the round runs.
+            check: raises AuditError for another value than the one that was committed to.
+        """
+
+    @abstractmethod
+    def attest(self, make: Callable[[], Attested]) -> Attested:
+        """Return what `make` makes where the round runs, and what was published in a replay.
+
+        Only for protocols that declare it (`Protocol.attests`).
+        """
+
+    @abstractmethod
+    def store(self, contents: Sequence[bytes]) -> list[str]:
+        """Put contents into the store where the round runs; return their CIDs everywhere."""
+
+    @abstractmethod
+    def note(self, name: str, value: Any) -> None:
+        """Put a JSON value down in the evidence; a replay has to come to the same value."""
+
+    def evidence(self, result: Result, aggregate: str, state: BaseModel) -> Evidence:
+        """Return the round's evidence.
+
+        Args:
+            result: what the round comes to.
+            aggregate: CID of its model.
+            state: what later rounds need of it.
+        """
+        return Evidence(
+            task=self.terms.task,
+            round=self.number,
+            base=self.base_cid,
+            aggregate=aggregate,
+            phases=self.phases,
+            rule=result.rule if result.kept is None else KEPT,
+            kept=result.kept[:400] if result.kept else None,
+            contributors=list(result.contributors),
+            payments=dict(result.payments),
+            reveals={name: value.hex() for name, value in self.reveals.items()},
+            notes=self.notes,
+            commitments={name: value.hex() for name, value in result.commitments.items()},
+            state=state.model_dump(mode="json"),
+        )

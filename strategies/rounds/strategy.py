@@ -1,0 +1,341 @@
+"""`LedgerStrategy`: runs a protocol under Flower; sampling and evaluation are a strategy's inside.
+
+Flower's loop calls `configure_train` and `aggregate_train`. The first only keeps the messages that
+the strategy inside made; the whole round, all of its phases, runs in the second.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from logging import INFO
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.common import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result as FlowerResult
+from flwr.serverapp.strategy import Strategy
+from pydantic import BaseModel
+
+from fedledger.arrays import Arrays, read_record, to_record
+from fedledger.errors import ConfigError, ContractError, ModelError
+
+from ...ledger_plugins import open_ledger, open_store
+from ...ledger_plugins.accounts import Account
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.storage.base import Store
+from .arrival import Clock, WallClock
+from .documents import Evidence, Measured
+from .live import LiveRound, Way
+from .observers import Observer, Observers
+from .phase import record_forms
+from .protocol import PROTOCOLS, Protocol, run_round
+from .replies import most_common_form
+from .round import Attested, Result
+from .task import LedgerTask
+
+__all__ = ["LedgerStrategy"]
+
+EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
+
+_MILLION = 1_000_000
+
+
+class LedgerStrategy(Strategy):
+    """A Flower strategy whose rounds a protocol makes, on a ledger.
+
+    Args:
+        protocol: how a round's model comes about.
+        inner: Flower strategy that samples nodes and handles evaluation.
+        ledger: an open ledger, or the URL of one.
+        store: an open store, or the URL of one.
+        account: the aggregator's account; it proposes the task and publishes the aggregates.
+        clients: addresses of the registered clients; the order numbers them.
+        model_id: the task's name on the ledger.
+        reward: stake for each contributor and round (Bift: 20).
+        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
+            leaves the window to the protocol.
+        owner: who proposed the task instead, and appointed `account` its aggregator.
+        clock: says when an answer arrived; default: the wall clock.
+        parties: accounts of parties besides the clients, by the party's name.
+        observers: called with each published round's evidence; they can neither delay nor fail it.
+
+    Raises:
+        ConfigError: the protocol is not the one that is registered under its name, or a setting is
+            wrong.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol[Any, Any],
+        inner: Strategy,
+        ledger: Ledger | str,
+        store: Store | str,
+        *,
+        account: Account,
+        clients: Sequence[str],
+        model_id: str,
+        reward: int = 20,
+        ledger_window: int = 0,
+        owner: str | None = None,
+        clock: Clock | None = None,
+        parties: Mapping[str, Sequence[str]] | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        if PROTOCOLS.load(protocol.name) is not type(protocol):
+            raise ConfigError(
+                f"{type(protocol).__name__} is not what is registered as protocol "
+                f"{protocol.name!r}: no audit would replay it"
+            )
+        self.protocol = protocol
+        self.inner = inner
+        self.clock = clock if clock is not None else WallClock()
+        self.samples_key: str = getattr(inner, "weighted_by_key", "num-examples")
+        self.task = LedgerTask(
+            ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
+            store=open_store(store) if isinstance(store, str) else store,
+            account=account,
+            clients=tuple(clients),
+            model_id=model_id,
+            reward=reward,
+            clock={"by": "aggregator", **self.clock.describe()},
+            window=ledger_window,
+            owner=owner,
+            parties=parties,
+        )
+        missing = set(protocol.parties) - {"clients", *(parties or {})}
+        if missing:
+            raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
+        self.observers = Observers(observers)
+        self._way: Way | None = None
+        self._state: BaseModel | None = None
+        self._done = 0
+        self._current: Arrays = {}
+        self._config = ConfigRecord()
+        self._messages: list[Message] = []
+        self._metrics: MetricRecord | None = None
+        self._evaluate: EvaluateFn | None = None
+        self._evaluated: dict[int, MetricRecord | None] = {}
+
+    def start(  # noqa: PLR0917 - Flower's signature
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: EvaluateFn | None = None,
+    ) -> FlowerResult:
+        """Run the task, or what is left of it when the ledger already holds a part.
+
+        Arguments and result are those of `flwr.serverapp.strategy.Strategy.start`; rounds are
+        numbered as on the ledger.
+
+        Raises:
+            ConfigError: the ledger holds a task of this name with other settings.
+        """
+        task = self.task
+        self.protocol.fix(num_rounds, self._secret)
+        arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
+        self._state = task.state(self.protocol)
+        self._done = done = task.opened.current_round
+        self._way = Way(grid, task.ledger, task.store, self.clock, timeout)
+        self._evaluate, self._evaluated = evaluate_fn, {}
+        record = to_record(arrays)
+        with self.observers:
+            result = super().start(
+                grid=grid,
+                initial_arrays=record,
+                num_rounds=num_rounds - done,
+                timeout=timeout,
+                train_config=train_config,
+                evaluate_config=evaluate_config,
+                evaluate_fn=None if evaluate_fn is None else self._evaluation,
+            )
+        if done == num_rounds:
+            result.arrays = record
+        for name in (
+            "train_metrics_clientapp",
+            "evaluate_metrics_clientapp",
+            "evaluate_metrics_serverapp",
+        ):
+            by_round = getattr(result, name)
+            setattr(result, name, {key + done: value for key, value in by_round.items()})
+        return result
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Let the strategy inside choose nodes and messages; they are sent in `aggregate_train`."""
+        self._messages = []
+        if self.task.opened.finished:
+            return []  # rollbacks used up what was left
+        self._current = read_record(arrays)
+        self._config = config
+        made = self.inner.configure_train(server_round + self._done, arrays, config, grid)
+        self._messages = list(made)
+        return []
+
+    def aggregate_train(
+        self,
+        server_round: int,
+        replies: Iterable[Message],  # noqa: ARG002 - the round asks by itself
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Run the round and put it on the ledger.
+
+        Where the round was rolled back meanwhile, its answers are void: the task goes on with the
+        checkpoint's model.
+        """
+        if self.task.opened.finished or self._way is None:
+            return None, None
+        number = server_round + self._done
+        if self.task.rolled_back(number):
+            return self._go_on(server_round), None
+        try:
+            result, metrics = self._run(number, self._way)
+        except ContractError:
+            if not self.task.rolled_back(number):
+                raise
+            return self._go_on(server_round), None
+        if result.kept is not None:
+            log(INFO, "aggregate_train: model kept: %s", result.kept)
+        arrays = self._current if result.model is None else result.model
+        return to_record(arrays), metrics
+
+    def inner_aggregate(self, server_round: int, messages: Sequence[Message]) -> Attested:
+        """Return what the strategy inside makes of replies, for a protocol that attests."""
+        rule = type(self.inner).__name__[:32]
+        arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
+        if arrays is None:
+            return Attested(None, rule, f"{rule} gave no aggregate")
+        try:
+            return Attested(as_model(arrays, self._current), rule)
+        except ModelError as error:
+            return Attested(None, rule, str(error))
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Leave it to the strategy inside."""
+        return self.inner.configure_evaluate(server_round + self._done, arrays, config, grid)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Give the strategy inside the replies whose records have the form most of them have."""
+        usable = [
+            reply
+            for reply in replies
+            if not reply.has_error() and len(reply.content.metric_records) == 1
+        ]
+        common = most_common_form([reply.content for reply in usable])
+        good = [reply for reply in usable if record_forms(reply.content) == common]
+        return self.inner.aggregate_evaluate(server_round + self._done, good)
+
+    def summary(self) -> None:
+        """Log every knob."""
+        task = self.task
+        log(INFO, "\t├──> Protocol: %s/%d", self.protocol.name, self.protocol.version)
+        log(INFO, "\t├──> Ledger: %s", task.ledger.url)
+        log(INFO, "\t├──> Store: %s", task.store.url)
+        log(INFO, "\t├──> Task: %s", task.model_id)
+        log(INFO, "\t├──> Registered clients: %d", len(task.clients))
+        log(INFO, "\t├──> Reward: %d", task.reward)
+        for name, value in self.protocol.settings.model_dump(mode="json").items():
+            log(INFO, "\t├──> %s: %s", name, value)
+        self.inner.summary()
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _run(self, number: int, way: Way) -> tuple[Result, MetricRecord | None]:
+        task = self.task
+        self._metrics = None
+        live = LiveRound(
+            task.terms,
+            number,
+            lambda: self._current,
+            task.opened.current_cid,
+            self.protocol,
+            way,
+            self._messages,
+            self._config,
+            task.since,
+        )
+        result, state = run_round(self.protocol, live, self._state)
+        arrays = self._current if result.model is None else result.model
+        evidence = task.publish(live, result, state, self._measured(number, arrays))
+        self._state = state
+        self.observers.tell(evidence)
+        metrics = self._metrics if live.attested else self._average(live)
+        return result, metrics
+
+    def _go_on(self, server_round: int) -> ArrayRecord:
+        """Return the model after a rollback; several rounds may have ended by rollbacks at once."""
+        self._done = self.task.opened.current_round - server_round
+        self._state = self.task.state(self.protocol)
+        return to_record(self.task.model())
+
+    def _secret(self, purpose: str) -> bytes:
+        task = self.task
+        return task.account.secret(f"{purpose}/{task.ledger.chain_id}/{task.model_id}".encode())
+
+    def _evaluation(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Flower's centralised evaluation, once a model: a round's evidence has it already."""
+        number = server_round + self._done
+        if number not in self._evaluated and self._evaluate is not None:
+            self._evaluated[number] = self._evaluate(number, arrays)
+        return self._evaluated.get(number)
+
+    def _measured(self, number: int, arrays: Arrays) -> list[Measured]:
+        if self._evaluate is None:
+            return []
+        self._evaluated[number] = metrics = self._evaluate(number, to_record(arrays))
+        return [
+            Measured(metric=key[:400], ppm=round(value * _MILLION), by=self.task.account.address)
+            for key, value in (metrics or {}).items()
+            if isinstance(value, int | float) and np.isfinite(value) and abs(value) < 2**40
+        ]
+
+    def _average(self, live: LiveRound) -> MetricRecord | None:
+        """Return the metrics of the first phase's answers as Flower's strategy averages them."""
+        average = getattr(self.inner, "train_metrics_aggr_fn", None)
+        if average is None or not live.answered:
+            return None
+        contents = [one.message.content for one in live.answered[0] if one.message is not None]
+        common = most_common_form(contents)
+        alike = [content for content in contents if record_forms(content) == common]
+        if not alike or not alike[0].metric_records:
+            return None
+        metrics: MetricRecord = average(alike, self.samples_key)
+        return metrics
+
+
+def as_model(arrays: ArrayRecord, like: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
+    """Return a strategy's arrays in the order and dtypes of the global model.
+
+    Flower's averaging turns integer arrays into float64; they are rounded back.
+
+    Raises:
+        ModelError: other keys or shapes, or values that are not finite.
+    """
+    if set(arrays) != set(like):
+        raise ModelError(f"the aggregate has keys {sorted(arrays)}, the model {sorted(like)}")
+    model = {}
+    for key, old in like.items():
+        new = arrays[key].numpy()
+        if new.shape != old.shape:
+            raise ModelError(f"array {key!r}: shape {new.shape}, the model has {old.shape}")
+        if np.issubdtype(new.dtype, np.floating) and not np.isfinite(new).all():
+            raise ModelError(f"array {key!r} of the aggregate holds NaN or infinity")
+        if np.issubdtype(old.dtype, np.integer) and np.issubdtype(new.dtype, np.floating):
+            new = np.rint(new)
+        model[key] = np.asarray(new, dtype=old.dtype)
+    return model
+
+
+def measured_accuracy(evidence: Evidence, metric: str = "accuracy") -> float | None:
+    """Return what was measured about a round's model, or None."""
+    for measured in evidence.measured:
+        if measured.metric == metric:
+            return measured.ppm / _MILLION
+    return None

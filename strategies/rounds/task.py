@@ -1,0 +1,365 @@
+"""One training task's life on the ledger and in the store.
+
+The order within a round is what makes a killed run resumable: contents go to the store first, then
+the signed transactions to the ledger, then the evidence and the new model to the store, then the
+aggregate to the ledger, then the payments. Each step can be repeated.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
+from fedledger.errors import AuditError, ConfigError
+
+from ...ledger_plugins.accounts import Account
+from ...ledger_plugins.addresses import checksum_address
+from ...ledger_plugins.base import Event, Ledger
+from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
+from ...ledger_plugins.signing import Call
+from ...ledger_plugins.storage.base import Store
+from . import documents
+from .documents import Evidence, Measured, Specification
+from .phase import arrays_cap
+from .protocol import Protocol, protocol_of
+from .round import Result, Round, TaskTerms
+
+__all__ = ["LedgerTask", "called", "model_of", "payment_batches", "state_after", "unpaid"]
+
+logger = logging.getLogger(__name__)
+
+MAX_CLIENTS = 256
+PAYMENT_BATCH = 64
+
+
+@dataclass
+class LedgerTask:
+    """Puts one task on a ledger, round by round.
+
+    Attributes:
+        ledger: where it goes.
+        store: where contents go.
+        account: the aggregator's account.
+        clients: registered accounts.
+        model_id: the task's name; an unfinished task of this owner and name is continued.
+        reward: stake for each contributor and round.
+        clock: who says when an answer arrived, for the specification.
+        window: seconds in which the contract itself accepts updates, 0 for no limit.
+        owner: who proposed the task and appointed `account`; None: `account` proposes it.
+        parties: the accounts of parties besides the clients.
+    """
+
+    ledger: Ledger
+    store: Store
+    account: Account
+    clients: Sequence[str]
+    model_id: str
+    reward: int
+    clock: Mapping[str, Any]
+    window: int = 0
+    owner: str | None = None
+    parties: Mapping[str, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.clients or len(set(self.clients)) != len(self.clients):
+            raise ConfigError("clients: a list of distinct account addresses is needed")
+        if len(self.clients) > MAX_CLIENTS:
+            raise ConfigError(
+                f"clients: {len(self.clients)} are too many, one aggregate names at most "
+                f"{MAX_CLIENTS}: split the federation into several tasks"
+            )
+        self.contract = TrainingTask(self.ledger)
+        self._terms: TaskTerms | None = None
+        self.task: Task | None = None
+        self.since = 0
+        """A block at or before the one in which the open round opened."""
+
+    # The task ------------------------------------------------------------------------------
+
+    def open(self, initial: Arrays, rounds: int, protocol: Protocol[Any, Any]) -> Arrays:
+        """Propose the task, or continue the one that is there; return the model to go on with.
+
+        Raises:
+            ConfigError: a task of this name exists with other settings or another aggregator, or
+                there is none of the owner given.
+        """
+        specification = Specification(
+            protocol=protocol.name,
+            protocol_version=protocol.version,
+            settings=protocol.settings.model_dump(mode="json"),
+            parties={"clients": list(self.clients)}
+            | {name: list(accounts) for name, accounts in (self.parties or {}).items()},
+            layout=Layout.from_arrays(initial).to_json(),
+            clock=dict(self.clock),
+            profile=self.store.profile,
+        )
+        model = to_safetensors(initial)
+        owner = checksum_address(self.owner) if self.owner else self.account.address
+        existing = self.contract.find(owner, self.model_id)
+        if not existing and owner != self.account.address:
+            raise ConfigError(
+                f"{owner} has no task {self.model_id!r} on the ledger: its owner proposes a task "
+                f"and then appoints {self.account.address} its aggregator"
+            )
+        spec_cid, model_cid = documents.save(specification, self.store), self.store.put(model)
+        if not existing:
+            number, _ = self.contract.propose(
+                self.account,
+                model_id=self.model_id,
+                model_cid=model_cid,
+                rounds=rounds,
+                window=self.window,
+                reward=self.reward,
+                spec=spec_cid,
+            )
+            self._take(self.contract.task(number), specification)
+            logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
+            return initial
+        task = self.contract.task(existing[-1])
+        self._take(task, specification)
+        self._refuse_other(task, spec_cid, model_cid, rounds)
+        aggregator = self.contract.roles(task.id).aggregator
+        if aggregator != self.account.address and not task.finished:
+            raise ConfigError(
+                f"task {task.id} ({self.model_id}) is aggregated by {aggregator}, "
+                f"not by {self.account.address}"
+            )
+        self._pay_open_rewards(task)
+        logger.info(
+            "task %d (%s) continues after round %d of %d",
+            task.id,
+            self.model_id,
+            task.current_round,
+            task.rounds,
+        )
+        return self.model()
+
+    def model(self) -> Arrays:
+        """Return the model that the open round begins with, as ledger and store have it."""
+        return model_of(self.store, self.opened.current_cid, self.terms.layout)
+
+    def state(self, protocol: Protocol[Any, Any]) -> BaseModel | None:
+        """Return the state that the open round goes on from."""
+        ended = self.contract.ended(self.opened.id)
+        return state_after(ended, len(ended), protocol, self.store)
+
+    def rolled_back(self, number: int) -> bool:
+        """Tell whether a round ended by a rollback; `opened` is then the task as it is now."""
+        task = self.contract.task(self.opened.id)
+        if task.current_round < number:
+            return False
+        ended = {rollback.round: rollback for rollback in self.contract.rollbacks(task.id)}
+        if number not in ended:
+            return False
+        found = ended[number]
+        by = f"{found.votes} members" if found.votes else "its owner"
+        logger.warning(
+            "round %d of task %d was rolled back to round %d by %s; its updates are void",
+            number,
+            task.id,
+            found.to_round,
+            by,
+        )
+        self.task = task
+        return True
+
+    @property
+    def opened(self) -> Task:
+        """The task as the ledger had it at the last step; ConfigError before `open`."""
+        if self.task is None:
+            raise ConfigError("the task is not open yet: call start() on the strategy")
+        return self.task
+
+    @property
+    def terms(self) -> TaskTerms:
+        """What is fixed for the task; ConfigError before `open`."""
+        if self._terms is None:
+            raise ConfigError("the task is not open yet: call start() on the strategy")
+        return self._terms
+
+    # A round -------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        round: Round,  # noqa: A002 - the paper's word
+        result: Result,
+        state: BaseModel,
+        measured: Sequence[Measured] = (),
+    ) -> Evidence:
+        """Put a round's model, evidence and aggregate where they belong, then pay.
+
+        Raises:
+            ConfigError: payments that the ledger cannot settle.
+        """
+        task = self.opened
+        check_settlement(result, task.reward)
+        cid = task.current_cid
+        if result.model is not None:
+            cid = self.store.put(to_safetensors(result.model))
+        evidence = round.evidence(result, cid, state)
+        evidence = evidence.model_copy(update={"measured": list(measured)})
+        receipt = self.contract.publish_aggregate(
+            self.account,
+            task=task.id,
+            round=round.number,
+            cid=cid,
+            rule=evidence.rule,
+            contributors=evidence.contributors,
+            evidence=documents.save(evidence, self.store),
+        )
+        self._pay(task.id, round.number, evidence.contributors)
+        self.task, self.since = self.contract.task(task.id), receipt.block
+        return evidence
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _take(self, task: Task, specification: Specification) -> None:
+        self.task = task
+        self._terms = terms_of(task, specification, self.ledger)
+
+    def _pay(self, task: int, number: int, clients: Sequence[str]) -> None:
+        for batch in payment_batches(clients):
+            self.contract.pay_rewards(self.account, task=task, round=number, clients=batch)
+
+    def _pay_open_rewards(self, task: Task) -> None:
+        """Pay what a killed run left unpaid."""
+        for number, clients in unpaid(self.contract, task.id):
+            self._pay(task.id, number, clients)
+
+    def _refuse_other(self, task: Task, spec: str, model: str, rounds: int) -> None:
+        given = {"specification": spec, "initial model": model, "rounds": rounds}
+        found = {"specification": task.spec, "initial model": task.model_cid, "rounds": task.rounds}
+        different = [name for name, value in given.items() if found[name] != value]
+        if different:
+            raise ConfigError(
+                f"task {task.id} ({self.model_id}) is on the ledger with another "
+                f"{' and '.join(different)}: continue it with the same settings, "
+                "or choose another model_id"
+            )
+
+
+def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTerms:
+    """Return what is fixed for a task.
+
+    Raises:
+        AuditError: the specification lists an account of a party twice, or no clients.
+        ModelError: its layout is none.
+    """
+    for party, accounts in specification.parties.items():
+        if len(set(accounts)) != len(accounts):
+            raise AuditError(f"the specification lists one of the {party} twice")
+    if not specification.parties.get("clients"):
+        raise AuditError("the specification lists no clients")
+    return TaskTerms(
+        task=task.id,
+        rounds=task.rounds,
+        reward=task.reward,
+        parties=specification.parties,
+        layout=Layout.from_json(specification.layout),
+        chain_id=ledger.chain_id,
+        contract=ledger.terms("TrainingTask", "submitUpdate").to,
+        ledger_clock=specification.clock.get("by") == "ledger",
+    )
+
+
+def read_task(task: Task, ledger: Ledger, store: Store) -> tuple[TaskTerms, Protocol[Any, Any]]:
+    """Return a task's terms and protocol from ledger and store alone.
+
+    Raises:
+        NotChecked: the specification is missing, or its protocol is not installed.
+        AuditError: the specification is none.
+        ModelError: its layout is none.
+    """
+    specification = documents.load(Specification, task.spec, store)
+    return terms_of(task, specification, ledger), protocol_of(specification)
+
+
+def model_of(store: Store, cid: str, layout: Layout) -> Arrays:
+    """Return a stored model.
+
+    Raises:
+        StoreError: it is missing, damaged or too large.
+        ModelError: it is not of the layout.
+    """
+    cap = arrays_cap(layout)
+    return from_safetensors(store.get(cid, max_bytes=cap), layout=layout, max_bytes=cap)
+
+
+def state_after(
+    ended: Sequence[Aggregate | Rollback],
+    number: int,
+    protocol: Protocol[Any, Any],
+    store: Store,
+) -> BaseModel | None:
+    """Return the state after a round, as its evidence has it; None where nothing was prepared.
+
+    After a rollback it is the state after the round that the task went back to.
+
+    Args:
+        ended: the rounds that ended, from the first one.
+        number: the round; 0 before the first.
+        protocol: whose state.
+        store: where the evidence is.
+
+    Raises:
+        AuditError: there is no such state.
+    """
+    while number and isinstance(last := ended[number - 1], Rollback):
+        number = last.to_round
+    if not number:
+        return None
+    evidence = documents.load(Evidence, ended[number - 1].evidence, store)  # type: ignore[union-attr]
+    try:
+        return protocol.State.model_validate(evidence.state)
+    except ValueError as error:
+        raise AuditError(f"the state after round {number} is none of {protocol.name!r}") from error
+
+
+def called(
+    ledger: Ledger, call: Call, task: int, number: int, *, since: int = 0
+) -> list[Event]:
+    """Return the events by which the ledger repeats a call made in a round, in ledger order.
+
+    Args:
+        ledger: the ledger.
+        call: the call.
+        task: the task's number.
+        number: the round.
+        since: a block at or before the one in which the round opened.
+    """
+    return [
+        event
+        for event in ledger.events(call.contract, call.event, since=since)
+        if (event.arguments.get("task"), event.arguments.get("round")) == (task, number)
+    ]
+
+
+def check_settlement(result: Result, reward: int) -> None:
+    """Check that the ledger can pay what a round owes: its reward to each contributor.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if dict(result.payments) != dict.fromkeys(result.contributors, reward):
+        raise ConfigError(
+            f"this ledger pays {reward} to each contributor and nothing else, "
+            f"the round owes {dict(result.payments)}"
+        )
+
+
+def unpaid(contract: TrainingTask, task: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield each published round of a task that owes rewards, with who is owed."""
+    paid = {(payment.round, payment.client) for payment in contract.payments(task)}
+    for published in contract.aggregates(task):
+        owed = [c for c in published.contributors if (published.round, c) not in paid]
+        if owed:
+            yield published.round, owed
+
+
+def payment_batches(clients: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Yield `clients` in parts that one call pays."""
+    for start in range(0, len(clients), PAYMENT_BATCH):
+        yield clients[start : start + PAYMENT_BATCH]
