@@ -30,6 +30,7 @@ __all__ = [
     "over_the_wire",
     "pack",
     "quiet_flower",
+    "sendable",
     "set_id",
     "task_identity",
     "unavailable",
@@ -110,6 +111,11 @@ def set_id(message: Message, message_id: str) -> Message:
 def error_reply(message: Message, code: int, reason: str) -> Message:
     """Return the error reply to `message`, as the client's node sends it."""
     return Message(Error(code, reason), reply_to=message)
+
+
+def sendable(text: str) -> str:
+    """Return text that can be sent; an app may raise some with lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def unavailable(message_id: str, run_id: int) -> Message:

@@ -130,6 +130,7 @@ class TaskAudit:
             self._check_model(published, result.model, checks)
         elif result.model is None:
             checks.equal("aggregate", published.cid, base_cid)
+        self._model(published.cid)  # the store has it, undamaged
         replayed = recorded.evidence(result, published.cid, state)
         for name in ("payments", "commitments", "reveals", "notes", "state"):
             checks.equal(name, getattr(evidence, name), getattr(replayed, name))

@@ -9,9 +9,10 @@ from flwr.serverapp.strategy import Strategy
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
+from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import LedgerStrategy
+from ..rounds.strategy import LedgerStrategy, MeasureFn
 from .training import WeightsPhase
 
 __all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings"]
@@ -95,6 +96,8 @@ class Anchored(LedgerStrategy):
             sets no limit.
         owner: who proposed the task and appointed `account` its aggregator; default: `account`
             proposes it.
+        observers: called with each published round's evidence (see `LedgerStrategy`).
+        measure: measures each model for the evidence (see `LedgerStrategy`).
 
     Raises:
         ConfigError: a setting is wrong, or the ledger holds the task with other settings.
@@ -112,6 +115,8 @@ class Anchored(LedgerStrategy):
         reward: int = 20,
         ledger_window: int = 0,
         owner: str | None = None,
+        observers: Sequence[Observer] = (),
+        measure: MeasureFn | None = None,
     ) -> None:
         settings = AnchoredSettings(
             strategy=type(strategy).__name__,
@@ -128,4 +133,6 @@ class Anchored(LedgerStrategy):
             reward=reward,
             ledger_window=ledger_window,
             owner=owner,
+            observers=observers,
+            measure=measure,
         )

@@ -12,7 +12,7 @@ from fedledger.errors import UpdateRejected
 
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.contracts.calls import SUBMIT_UPDATE
-from ..rounds.phase import Content, Phase, Signed
+from ..rounds.phase import Content, Given, Phase, Signed
 from ..rounds.round import Round
 
 __all__ = ["Trained", "UpdatePhase", "WeightsPhase"]
@@ -53,9 +53,9 @@ class _Training(Phase[Trained]):
         self._check_metrics(reply, signed[SUBMIT_UPDATE.name]["samples"])
         return content
 
-    def parse(self, content: Content, signed: Signed, round: Round, subject: Any) -> Trained:  # noqa: A002, ARG002 - Phase
+    def parse(self, given: Given, round: Round, subject: Any) -> Trained:  # noqa: A002, ARG002 - Phase
         """Return what was trained; its CID is the one signed."""
-        values = signed[SUBMIT_UPDATE.name]
+        content, values = given.content, given.signed[SUBMIT_UPDATE.name]
         layout = self.layout(round)
         assert layout is not None  # noqa: S101 - both kinds have one
         arrays = content.arrays(layout)

@@ -19,7 +19,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .carriers import open_anchor
 from .documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
-from .phase import Answer, Answers, Content, Phase
+from .phase import Answer, Answers, Content, Given, Phase
 from .round import Attested, Round, TaskTerms
 from .task import called
 
@@ -116,7 +116,7 @@ class MinedRound(Round):
                 _, values = open_anchor(anchor, call, self._ledger, self.domain)
                 signed = {call.name: values}
                 content, cid = self._content(phase, signed)
-                value = phase.parse(content, signed, self, subject)
+                value = phase.parse(Given(party, content, signed), self, subject)
             except ContentNotFound as error:
                 if error.cid in self._lost:
                     dropped.append(

@@ -24,7 +24,7 @@ from ...ledger_plugins.storage.cid import cid_of
 if TYPE_CHECKING:
     from .round import Round
 
-__all__ = ["Answer", "Answers", "Content", "Phase", "Signed", "arrays_cap", "record_forms"]
+__all__ = ["Answer", "Answers", "Content", "Given", "Phase", "Signed", "arrays_cap", "record_forms"]
 
 T = TypeVar("T")
 
@@ -72,6 +72,21 @@ class Content:
         if (key := not_finite(self._arrays)) is not None:
             raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
         return self._arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """What a party gave, as a phase reads it.
+
+    Attributes:
+        party: the account that signed it.
+        content: what it holds besides signatures; within the phase's `max_bytes`.
+        signed: what was signed; a call's task and round are this round's already.
+    """
+
+    party: str
+    content: Content
+    signed: Signed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,12 +205,11 @@ class Phase(ABC, Generic[T]):
             raise UpdateRejected("arrays", str(error)) from error
 
     @abstractmethod
-    def parse(self, content: Content, signed: Signed, round: "Round", subject: Any) -> T:  # noqa: A002 - see layout
+    def parse(self, given: Given, round: "Round", subject: Any) -> T:  # noqa: A002 - see layout
         """Return what an answer says, once everything about it is right.
 
         Args:
-            content: what it holds; within `max_bytes`.
-            signed: what was signed; a call's task and round are this round's already.
+            given: the answer.
             round: the round.
             subject: what was asked about.
 

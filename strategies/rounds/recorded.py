@@ -14,7 +14,7 @@ from .arrival import ArrivalWindow
 from .carriers import open_anchor
 from .checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .documents import Counted, Evidence, PhaseEvidence
-from .phase import Answer, Answers, Content, Phase
+from .phase import Answer, Answers, Content, Given, Phase
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms
 from .task import called, model_of
@@ -179,7 +179,7 @@ class RecordedRound(Round):
                         self.checks.equal(f"{one.name} on the ledger", said, values, where)
                 signed[one.name] = values
             content = self._content(phase, entry)
-            value = phase.parse(content, signed, self, subject)
+            value = phase.parse(Given(entry.party, content, signed), self, subject)
         except UpdateRejected as error:
             said = f"the answer of {entry.party} counted but is unusable: {error}"
             raise CheckFailed(Check(said, phase.name, Outcome.FAILED), where) from error

@@ -20,7 +20,7 @@ from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import SignedTransaction
 from .carriers import read_call, read_statement, statement_values
 from .documents import Anchor
-from .phase import Answer, Phase, record_forms
+from .phase import Answer, Given, Phase, record_forms
 from .round import Round
 
 __all__ = ["Checked", "check_reply", "most_common_form"]
@@ -110,7 +110,7 @@ def check_reply(
     cap = phase.max_bytes(round)
     if len(content.data) > cap:
         raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
-    value = phase.parse(content, signed, round, subject)
+    value = phase.parse(Given(party, content, signed), round, subject)
     answer = Answer(party, positions[party], value, content, signed, 0, message)
     return Checked(answer, transactions, tuple(anchors))
 

@@ -33,9 +33,10 @@ from .replies import most_common_form
 from .round import Attested, Result
 from .task import LedgerTask
 
-__all__ = ["LedgerStrategy"]
+__all__ = ["LedgerStrategy", "MeasureFn", "measured_accuracy"]
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
+MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
 
 _MILLION = 1_000_000
 
@@ -58,6 +59,8 @@ class LedgerStrategy(Strategy):
         clock: says when an answer arrived; default: the wall clock.
         parties: accounts of parties besides the clients, by the party's name.
         observers: called with each published round's evidence; they can neither delay nor fail it.
+        measure: measures a round's model before it is published, finite numbers by metric; they go
+            into the evidence as this account's word, apart from what clients claim.
 
     Raises:
         ConfigError: the protocol is not the one that is registered under its name, or a setting is
@@ -80,6 +83,7 @@ class LedgerStrategy(Strategy):
         clock: Clock | None = None,
         parties: Mapping[str, Sequence[str]] | None = None,
         observers: Sequence[Observer] = (),
+        measure: MeasureFn | None = None,
     ) -> None:
         if PROTOCOLS.load(protocol.name) is not type(protocol):
             raise ConfigError(
@@ -106,6 +110,7 @@ class LedgerStrategy(Strategy):
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
         self.observers = Observers(observers)
+        self._measure = measure
         self._way: Way | None = None
         self._state: BaseModel | None = None
         self._done = 0
@@ -113,8 +118,6 @@ class LedgerStrategy(Strategy):
         self._config = ConfigRecord()
         self._messages: list[Message] = []
         self._metrics: MetricRecord | None = None
-        self._evaluate: EvaluateFn | None = None
-        self._evaluated: dict[int, MetricRecord | None] = {}
 
     def start(  # noqa: PLR0917 - Flower's signature
         self,
@@ -140,7 +143,13 @@ class LedgerStrategy(Strategy):
         self._state = task.state(self.protocol)
         self._done = done = task.opened.current_round
         self._way = Way(grid, task.ledger, task.store, self.clock, timeout)
-        self._evaluate, self._evaluated = evaluate_fn, {}
+        shifted = None
+        if evaluate_fn is not None:
+            evaluate = evaluate_fn
+
+            def shifted(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+                return evaluate(server_round + done, arrays)
+
         record = to_record(arrays)
         with self.observers:
             result = super().start(
@@ -150,7 +159,7 @@ class LedgerStrategy(Strategy):
                 timeout=timeout,
                 train_config=train_config,
                 evaluate_config=evaluate_config,
-                evaluate_fn=None if evaluate_fn is None else self._evaluation,
+                evaluate_fn=shifted,
             )
         if done == num_rounds:
             result.arrays = record
@@ -279,21 +288,13 @@ class LedgerStrategy(Strategy):
         task = self.task
         return task.account.secret(f"{purpose}/{task.ledger.chain_id}/{task.model_id}".encode())
 
-    def _evaluation(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-        """Flower's centralised evaluation, once a model: a round's evidence has it already."""
-        number = server_round + self._done
-        if number not in self._evaluated and self._evaluate is not None:
-            self._evaluated[number] = self._evaluate(number, arrays)
-        return self._evaluated.get(number)
-
     def _measured(self, number: int, arrays: Arrays) -> list[Measured]:
-        if self._evaluate is None:
+        if self._measure is None:
             return []
-        self._evaluated[number] = metrics = self._evaluate(number, to_record(arrays))
+        by = self.task.account.address
         return [
-            Measured(metric=key[:400], ppm=round(value * _MILLION), by=self.task.account.address)
-            for key, value in (metrics or {}).items()
-            if isinstance(value, int | float) and np.isfinite(value) and abs(value) < 2**40
+            Measured(metric=name, ppm=round(value * _MILLION), by=by)
+            for name, value in sorted(self._measure(number, to_record(arrays)).items())
         ]
 
     def _average(self, live: LiveRound) -> MetricRecord | None:

@@ -12,7 +12,7 @@ from fedledger.errors import ConfigError
 from fedledger.experiments.engines import get_engine
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.records import LEDGER, SigningRequest
+from fedledger.records import LEDGER, CallRequest, SigningRequest, StatementRequest
 
 
 @pytest.fixture
@@ -22,20 +22,19 @@ def federation(tmp_path):
     federation.ledger.close()
 
 
-def request_for(federation, form, **changes):
+def request_for(federation, phase_, **changes):
     terms = federation.ledger.terms("TrainingTask", "submitUpdate")
     fields = {
+        "protocol": "pofl",
+        "phase": phase_,
         "task": 1,
         "round": 1,
-        "form": form,
-        "samples_key": "num-examples",
         "chain_id": terms.chain_id,
         "contract": terms.to,
-        "gas": 0,
-        "max_fee_per_gas": 0,
-        "max_priority_fee_per_gas": 0,
+        "calls": [CallRequest("TrainingTask.submitUpdate", terms.to, 0, 0, 0)],
         "clients": federation.clients,
         "nonces": [0, 5, 0],
+        "details": {"samples-key": "num-examples"},
     }
     return SigningRequest(**(fields | changes))
 
@@ -60,16 +59,16 @@ def train_once(federation, app, request, *, node=1):
     return reply
 
 
-@pytest.mark.parametrize("form", ["update", "weights"])
-def test_it_signs_what_the_reply_holds(federation, form):
+@pytest.mark.parametrize("phase", ["update", "weights"])
+def test_it_signs_what_the_reply_holds(federation, phase):
     """The transaction, signed by the client, has the nonce it was given and fits the arrays."""
-    reply = train_once(federation, make_app(), request_for(federation, form))
-    transaction = decode_transaction(reply.content[LEDGER]["transaction"])
+    reply = train_once(federation, make_app(), request_for(federation, phase))
+    transaction = decode_transaction(reply.content[LEDGER]["transactions"][0])
     assert transaction.sender in federation.clients
     position = federation.clients.index(transaction.sender)
     assert transaction.unsigned.nonce == [0, 5, 0][position]
     arrays = {key: array.numpy() for key, array in reply.content["arrays"].items()}
-    if form == "update":
+    if phase == "update":
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
         assert arrays["counter"] == 1
     else:
@@ -109,12 +108,16 @@ def test_metrics_without_samples_are_named(federation):
     ("change", "match"),
     [
         ({"version": 7}, "version 7"),
-        ({"form": "gradient"}, "'gradient' is unknown"),
+        ({"phase": 3}, "'phase'"),
         ({"round": -1}, "'round'"),
         ({"nonces": [1]}, "one nonce is needed"),
-        ({"clients": "all"}, "must be lists"),
-        ({"form": "votes", "ballot": b"short"}, "'ballot'"),
-        ({"ballot": b"x" * 32}, "'ballot'"),
+        ({"nonces": [-1, 0, 0]}, "'nonces'"),
+        ({"clients": "all"}, "a list is needed"),
+        ({"gas": []}, "unequal length"),
+        ({"types": ["Ack(bytes32 digest)"]}, "unequal length"),
+        ({"details": "{"}, "'details': no JSON"),
+        ({"details": "[]"}, "'details': an object"),
+        ({"more": 1}, "unknown field"),
     ],
 )
 def test_a_request_of_another_form_is_named(federation, change, match):
@@ -124,6 +127,69 @@ def test_a_request_of_another_form_is_named(federation, change, match):
         record[key] = value
     with pytest.raises(ConfigError, match=match):
         SigningRequest.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"phase": "gradient"}, "unknown phase 'gradient'"),
+        ({"calls": []}, "phase 'update' signs"),
+        ({"statements": [StatementRequest("Ack", "Ack(bytes32 digest)")]}, "phase 'update' signs"),
+        (
+            {"calls": [CallRequest("StakeToken.transfer", "0x" + "1" * 40, 0, 0, 0)]},
+            "phase 'update' signs",
+        ),
+    ],
+)
+def test_a_client_signs_what_its_phase_does_and_nothing_else(federation, change, match):
+    """A server cannot have another call signed, nor a statement that the phase does not list."""
+    reply = train_once(federation, make_app(), request_for(federation, "update", **change))
+    assert reply.has_error()
+    assert match in reply.error.reason
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        ({"gas": 30_000_000, "max_fee_per_gas": 1}, "could cost 30000000 wei"),
+        ({"gas": 100_000, "max_fee_per_gas": 10**12}, "pays at most"),
+    ],
+)
+def test_a_client_signs_no_call_that_could_ruin_it(federation, call, match):
+    """Gas and fees have a cap."""
+    terms = federation.ledger.terms("TrainingTask", "submitUpdate")
+    given = {"gas": 0, "max_fee_per_gas": 0, "max_priority_fee_per_gas": 0} | call
+    calls = [CallRequest("TrainingTask.submitUpdate", terms.to, **given)]
+    reply = train_once(federation, make_app(), request_for(federation, "update", calls=calls))
+    assert reply.has_error()
+    assert match in reply.error.reason
+
+
+def test_an_earlier_round_is_not_signed_for_again(federation):
+    """What was signed is remembered over processes and runs, in the client's journal."""
+    assert not train_once(
+        federation, make_app(), request_for(federation, "update", round=5)
+    ).has_error()
+    reply = train_once(federation, make_app(), request_for(federation, "update", round=4))
+    assert reply.has_error()
+    assert "this client has signed for round 5" in reply.error.reason
+    again = train_once(federation, make_app(), request_for(federation, "update", round=5))
+    assert not again.has_error()
+
+
+def test_the_app_sees_its_own_records_alone(federation):
+    """What this library adds is taken out before the app, and any mod behind, sees the message."""
+    seen = []
+
+    def mod(message, context, call_next):
+        seen.append(sorted(message.content))
+        return call_next(message, context)
+
+    app = ClientApp(mods=[signing_mod, mod])
+    inner = make_app(signed=False)
+    app.train()(lambda message, context: inner(message, context))
+    assert not train_once(federation, app, request_for(federation, "update")).has_error()
+    assert seen == [["arrays", "config"]]
 
 
 def test_a_request_survives_the_wire(federation):

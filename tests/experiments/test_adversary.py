@@ -22,7 +22,8 @@ from fedledger.experiments.engines import InProcessEngine
 from fedledger.experiments.runner import run_experiment
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger, documents
+from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
+from fedledger.strategies.rounds import documents
 
 SHARED = Path(support.__path__[0]).parent
 

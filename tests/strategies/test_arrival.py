@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError
-from fedledger.strategies.arrival import ArrivalWindow, SimulatedLatency, WallClock
+from fedledger.strategies.rounds.arrival import ArrivalWindow, SimulatedLatency, WallClock
 
 arrivals = st.lists(st.integers(0, 20_000), max_size=30)
 

@@ -10,11 +10,17 @@ from support.federation import make_app
 
 from fedledger.errors import AuditError, ChainCorrupted, ContractError
 from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, read_update
-from fedledger.strategies import ArrivalWindow, audit_ledger, documents, pofl
-from fedledger.strategies.anchor import Anchor
-from fedledger.strategies.documents import Evidence, Specification
-from fedledger.strategies.selection import beacon_index
+from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_text
+from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from fedledger.strategies import ArrivalWindow, audit_ledger
+from fedledger.strategies.protocols.pofl import protocol
+from fedledger.strategies.protocols.pofl.beacon import beacon_index
+from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.checks import Outcome
+from fedledger.strategies.rounds.documents import Evidence, Specification
+from fedledger.strategies.rounds.live import LiveRound
+from fedledger.strategies.rounds.round import Result
+from fedledger.strategies.rounds.task import LedgerTask
 
 
 @pytest.fixture
@@ -86,69 +92,83 @@ def test_one_stored_byte(honest, what):
 
 
 def test_one_missing_content(honest):
-    """Content that is gone fails the audit and is named."""
+    """Content that is gone cannot be checked, which is no pass, and is named."""
     cid = TrainingTask(honest.ledger).submissions(1, 3)[honest.clients[0]].cid
     _file(honest, cid).unlink()
     report = _audit(honest)
-    assert not report.passed
+    assert report.outcome is Outcome.UNCHECKED
     assert f"nothing stored under {cid}" in (report.reason or "")
 
 
 # A dishonest aggregator: what it publishes is on a valid chain, and yet the audit finds it.
 
 
-def _publish(monkeypatch, server_round, **changes):
-    """Let the aggregator publish something else than what it computed in one round."""
-    honest_publish = Anchor.publish
+def _lie(monkeypatch, number, change):
+    """Let the aggregator publish something else than what it computed in one round.
 
-    def publish(self, model, **given):
-        if self.opened.current_round + 1 == server_round:
-            for name, change in changes.items():
-                if name == "model":
-                    model = change(model)
-                else:
-                    given[name] = change(given[name])
-        honest_publish(self, model, **given)
+    `change` takes the round, which it may alter, and the result, and returns the result.
+    """
+    honest = LedgerTask.publish
 
-    monkeypatch.setattr(Anchor, "publish", publish)
+    def publish(self, round_, result, state, measured=()):
+        if round_.number == number:
+            result = change(round_, result) or result
+        return honest(self, round_, result, state, measured)
 
-
-def _another_rule(rule):
-    return "median" if rule != "median" else "krum"
+    monkeypatch.setattr(LedgerTask, "publish", publish)
 
 
-def _moved(model):
-    return {key: np.asarray(value + 1, value.dtype) for key, value in model.items()}
+def _result(**changes):
+    return lambda _round, result: dataclasses.replace(
+        result, **{name: change(getattr(result, name)) for name, change in changes.items()}
+    )
+
+
+def _phase(**changes):
+    def change(round_, _result):
+        [phase] = round_.phases
+        update = {name: change(getattr(phase, name)) for name, change in changes.items()}
+        round_.phases = [phase.model_copy(update=update)]
+
+    return change
+
+
+def _reveals(change):
+    def changed(round_, _result):
+        round_.reveals = change(round_.reveals)
+
+    return changed
+
+
+def _other_contributors(change):
+    def changed(_round, result):
+        who = tuple(change(result.contributors))
+        return dataclasses.replace(result, contributors=who, payments=dict.fromkeys(who, 20))
+
+    return changed
+
+
+def _late(entries):
+    return [entries[0].model_copy(update={"arrival": 10**8}), *entries[1:]]
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("change", "reason", "witness"),
     [
-        ({"rule": _another_rule}, "rule: "),
-        ({"model": _moved}, "aggregate: "),
-        ({"contributors": lambda _: []}, "contributors: "),
-        ({"contributors": lambda clients: list(clients)[::-1]}, "contributors: "),
-        ({"accepted": lambda updates: updates[2:]}, ": "),
-        ({"reveal": lambda reveal: reveal[::-1]}, "does not hash"),
-        ({"reveal": lambda _: None}, "value is missing"),
+        (_result(rule=lambda rule: "median" if rule != "median" else "krum"), "rule: ", "rule"),
         (
-            {
-                "accepted": lambda updates: [
-                    dataclasses.replace(updates[0], arrival=10**8),
-                    *updates[1:],
-                ]
-            },
-            "counted but came too late",
+            _result(model=lambda m: {k: np.asarray(v + 1, v.dtype) for k, v in m.items()}),
+            "aggregate: ",
+            "aggregate",
         ),
-        ({"late": lambda _: []}, None),
-        (
-            {
-                "kept": lambda _: "no reason",
-                "model": lambda _: None,
-                "contributors": lambda _: [],
-            },
-            "rule: ",
-        ),
+        (_other_contributors(lambda _: ()), "contributors: ", "contributors"),
+        (_other_contributors(lambda who: who[::-1]), "contributors: ", "contributors"),
+        (_phase(accepted=lambda entries: entries[2:]), "on the ledger", None),
+        (_reveals(lambda all_: {"beacon": all_["beacon"][::-1]}), "does not hash", "beacon"),
+        (_reveals(lambda _: {}), "is missing", "beacon"),
+        (_phase(accepted=_late), "counted but came too late", "window"),
+        (_phase(late=lambda _: []), None, None),
+        (lambda _round, _result: Result.keep("no reason"), "rule: ", "rule"),
     ],
     ids=[
         "rule",
@@ -163,19 +183,70 @@ def _moved(model):
         "kept without reason",
     ],
 )
-def test_a_dishonest_aggregator(federation, monkeypatch, changes, reason):
-    """One false statement about round 2 fails round 2, for what is wrong with it."""
-    _publish(monkeypatch, 2, **changes)
+def test_a_dishonest_aggregator(federation, monkeypatch, change, reason, witness):
+    """One false statement about round 2 fails round 2, for what is wrong with it, and says where."""
+    _lie(monkeypatch, 2, change)
     strategy = federation.pofl(rules=("trimmed_mean", "median"))
     federation.run(strategy, make_app(), rounds=2)
     report = _audit(federation)
     if reason is None:
         assert report.passed, report.reason
         return
-    assert not report.passed
+    assert report.outcome is Outcome.FAILED
     assert [verdict.passed for verdict in report.rounds] == [True, False]
     assert reason in (report.reason or "")
     assert "round 2" in (report.reason or "")
+    found = report.rounds[1]
+    assert found.checks[-1].outcome is Outcome.FAILED
+    assert found.witness is not None
+    assert found.witness.step == witness
+    if witness == "aggregate":
+        assert found.witness.coordinate == 0
+    if "late" in reason:
+        assert (found.witness.phase, found.witness.answer) == ("update", federation.clients[0])
+
+
+def _stated(**changes):
+    """Change what the evidence says, as it is written, and nothing else."""
+
+    def change(monkeypatch, number):
+        honest = documents.save
+
+        def save(document, store):
+            if isinstance(document, Evidence) and document.round == number:
+                update = {name: make(getattr(document, name)) for name, make in changes.items()}
+                document = document.model_copy(update=update)
+            return honest(document, store)
+
+        monkeypatch.setattr(documents, "save", save)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_stated(state=lambda state: {**state, "revealed_in": 1}), "state: "),
+        (_stated(state=lambda _: {}), "state: "),
+        (_stated(payments=lambda _: {}), "payments: "),
+        (_stated(notes=lambda _: {"more": 1}), "notes: "),
+        (_stated(reveals=lambda reveals: {**reveals, "more": "00"}), "reveals: "),
+        (_stated(commitments=lambda _: {"more": "00"}), "commitments: "),
+        (_stated(phases=lambda phases: [*phases, phases[0]]), "number of phases: "),
+        (_stated(phases=lambda _: []), "no phase stands there"),
+        (
+            _stated(phases=lambda phases: [phases[0].model_copy(update={"name": "weights"})]),
+            "phase 1: weights",
+        ),
+    ],
+)
+def test_evidence_that_says_something_else(federation, monkeypatch, change, reason):
+    """Every field of the evidence that the protocol decides is compared with the replay."""
+    change(monkeypatch, 2)
+    federation.run(federation.pofl(), make_app(), rounds=2)
+    report = _audit(federation)
+    assert report.outcome is Outcome.FAILED
+    assert reason in (report.reason or "")
 
 
 def test_an_update_passed_over_in_silence(federation, monkeypatch):
@@ -184,14 +255,16 @@ def test_an_update_passed_over_in_silence(federation, monkeypatch):
 
     def save(document, store):
         if isinstance(document, Evidence):
-            document = document.model_copy(update={"accepted": document.accepted[1:]})
+            [phase] = document.phases
+            phase = phase.model_copy(update={"accepted": phase.accepted[1:]})
+            document = document.model_copy(update={"phases": [phase]})
         return honest_save(document, store)
 
     monkeypatch.setattr(documents, "save", save)
     federation.run(federation.pofl(), make_app(), rounds=1)
     report = _audit(federation)
     assert not report.passed
-    assert f"the update of {federation.clients[0]} is on the ledger" in (report.reason or "")
+    assert f"the answer of {federation.clients[0]} is on the ledger" in (report.reason or "")
 
 
 def test_a_rule_the_beacon_did_not_pick(federation, monkeypatch):
@@ -201,7 +274,7 @@ def test_a_rule_the_beacon_did_not_pick(federation, monkeypatch):
     def index(reveal, task, server_round, updates, choices):
         return (honest_index(reveal, task, server_round, updates, choices) + 1) % choices
 
-    monkeypatch.setattr(pofl, "beacon_index", index)
+    monkeypatch.setattr(protocol, "beacon_index", index)
     federation.run(federation.pofl(), make_app(), rounds=1)
     monkeypatch.undo()
     report = _audit(federation)
@@ -221,9 +294,9 @@ def test_an_update_in_time_called_late(federation, monkeypatch):
 
 def test_one_reward_not_paid(federation, monkeypatch):
     """A contributor left unpaid fails the round and is named."""
-    honest_pay = Anchor._pay
+    honest_pay = LedgerTask._pay
     monkeypatch.setattr(
-        Anchor, "_pay", lambda self, task, r, clients: honest_pay(self, task, r, clients[1:])
+        LedgerTask, "_pay", lambda self, task, r, clients: honest_pay(self, task, r, clients[1:])
     )
     federation.run(federation.pofl(rules=("median",)), make_app(), rounds=1)
     report = _audit(federation)
@@ -233,10 +306,10 @@ def test_one_reward_not_paid(federation, monkeypatch):
 
 def _replace_before_publication(federation, monkeypatch, refused):
     """Let client 2 submit another update to round 2, after the aggregator took the first."""
-    honest_publish = Anchor.publish
+    honest_publish = LedgerTask.publish
     cheat, another = federation.keys.account(2), federation.store.put(b"another update")
 
-    def publish(self, model, **given):
+    def publish(self, *given):
         task = self.opened
         if task.current_round == 1:
             try:
@@ -245,9 +318,9 @@ def _replace_before_publication(federation, monkeypatch, refused):
                 )
             except ContractError as error:
                 refused.append(error.error)
-        honest_publish(self, model, **given)
+        return honest_publish(self, *given)
 
-    monkeypatch.setattr(Anchor, "publish", publish)
+    monkeypatch.setattr(LedgerTask, "publish", publish)
     return cheat.address, another
 
 
@@ -261,67 +334,89 @@ def test_an_update_replaced_after_the_aggregator_looked(federation, monkeypatch)
     assert contract.submissions(1, 2)[cheat].cid == another
     assert [one.cid for one in contract.submitted(1, 2) if one.client == cheat][-1] == another
     evidence = documents.load(Evidence, contract.aggregates(1)[1].evidence, federation.store)
-    (used,) = (entry for entry in evidence.accepted if entry.client == cheat)
-    signed = federation.ledger.transaction(used.transaction)
+    (used,) = (entry for entry in evidence.phase("update").accepted if entry.party == cheat)
+    signed = federation.ledger.transaction(used.anchors[0].transaction)
     assert signed.sender == cheat
-    to = federation.ledger.terms("TrainingTask", "submitUpdate").to
-    assert read_update(signed, to).cid == used.cid != another
+    values = SUBMIT_UPDATE.decode(signed.unsigned.data)
+    assert cid_text(values["cid"]) == used.content != another
 
 
 def test_what_counted_is_the_clients_own_in_this_round(federation, monkeypatch):
     """Neither its update of the round before nor another client's with the same CID will do."""
-    honest_publish = Anchor.publish
 
-    def publish(self, model, *, accepted, **given):
-        if self.opened.current_round == 1:
-            old = TrainingTask(self.ledger).submissions(1, 1)[accepted[2].client]
-            raw = self.ledger.transaction(old.transaction)
-            stale = dataclasses.replace(accepted[2], cid=old.cid, transaction=raw)
-            accepted = [*accepted[:2], stale, *accepted[3:]]
-        honest_publish(self, model, accepted=accepted, **given)
+    def stale(round_, _result):
+        old = TrainingTask(federation.ledger).submissions(1, 1)[federation.clients[2]]
+        [phase] = round_.phases
+        anchor = phase.accepted[2].anchors[0].model_copy(update={"transaction": old.transaction})
+        entry = phase.accepted[2].model_copy(update={"content": old.cid, "anchors": [anchor]})
+        accepted = [*phase.accepted[:2], entry, *phase.accepted[3:]]
+        round_.phases = [phase.model_copy(update={"accepted": accepted})]
 
-    monkeypatch.setattr(Anchor, "publish", publish)
+    _lie(monkeypatch, 2, stale)
     federation.run(federation.pofl(rules=("median",)), make_app(), rounds=2)
     report = _audit(federation)
     assert not report.passed
-    assert f"update of {federation.clients[2]}" in (report.reason or "")
+    assert f"transaction of {federation.clients[2]}" in (report.reason or "")
 
 
 def test_a_first_submission_after_the_aggregator_looked(federation, monkeypatch):
     """Nor can a client that submits only then: the aggregator could have published before it."""
     cheat, another = federation.keys.account(2), federation.store.put(b"another update")
-    honest_check, honest_save = Anchor.check, documents.save
 
-    def check(self, replies, nodes):
-        good, dropped = honest_check(self, replies, nodes)
-        return [update for update in good if update.client != cheat.address], dropped
+    def submit(round_, _result):
+        TrainingTask(federation.ledger).submit_update(
+            cheat, task=round_.terms.task, round=2, cid=another, samples=1, accuracy=1
+        )
 
-    def save(document, store):
-        if isinstance(document, Evidence) and document.round == 2:
-            TrainingTask(federation.ledger).submit_update(
-                cheat, task=document.task, round=2, cid=another, samples=1, accuracy=1
-            )
-        return honest_save(document, store)
+    def mute(reply, message, context):
+        if message.content["config"]["server-round"] == 2:
+            raise RuntimeError("nothing to say")
+        return reply
 
-    monkeypatch.setattr(Anchor, "check", check)
-    monkeypatch.setattr(documents, "save", save)
-    federation.run(federation.pofl(rules=("median",)), make_app(), rounds=2)
+    _lie(monkeypatch, 2, submit)
+    app = make_app(before_signing={2: mute})
+    federation.run(federation.pofl(rules=("median",)), app, rounds=2)
     assert TrainingTask(federation.ledger).submissions(1, 2)[cheat.address].cid == another
     report = _audit(federation)
     assert report.passed, report.reason
 
 
+def test_strangers_do_not_matter(federation, monkeypatch):
+    """Who is not on the task's list may submit what it likes: the evidence need not mention it."""
+
+    def submit(round_, _result):
+        for name in ("eve", "mallory"):
+            TrainingTask(federation.ledger).submit_update(
+                federation.keys.account(name),
+                task=round_.terms.task,
+                round=round_.number,
+                cid=federation.store.put(b"noise"),
+                samples=1,
+                accuracy=1,
+            )
+
+    relay = LiveRound._relay
+    monkeypatch.setattr(
+        LiveRound, "_relay", lambda self, *given: submit(self, None) or relay(self, *given)
+    )
+    federation.run(federation.pofl(), make_app(), rounds=2)
+    report = _audit(federation)
+    assert report.passed, report.reason
+    assert {verdict.dropped for verdict in report.rounds} == {0}
+
+
 def test_a_window_that_has_closed_keeps_what_the_round_holds(federation, monkeypatch):
     """With a window on the ledger, nothing can be replaced after it, and the audit passes."""
-    honest_submit = Anchor.submit
+    relay = LiveRound._relay
 
-    def submit(self, updates):
-        taken = honest_submit(self, updates)
-        if self.opened.current_round == 1:
-            time.sleep(max(0, self.opened.opened_at + self.window + 1 - time.time()))
+    def relays(self, *given):
+        taken = relay(self, *given)
+        if self.number == 2:
+            opened = TrainingTask(federation.ledger).task(1).opened_at
+            time.sleep(max(0, opened + 4 + 1 - time.time()))
         return taken
 
-    monkeypatch.setattr(Anchor, "submit", submit)
+    monkeypatch.setattr(LiveRound, "_relay", relays)
     refused = []
     _replace_before_publication(federation, monkeypatch, refused)
     federation.run(federation.pofl(ledger_window=4), make_app(), rounds=2)
@@ -350,7 +445,7 @@ def test_documents_of_another_form_are_refused(honest):
     assert (
         documents.load(Evidence, documents.save(evidence, honest.store), honest.store) == evidence
     )
-    cid = honest.store.put(b'{"version":1}')
+    cid = honest.store.put(b'{"version":2}')
     with pytest.raises(AuditError, match="field 'task'"):
         documents.load(Evidence, cid, honest.store)
     cid = honest.store.put(evidence.model_dump_json().replace("{", '{"more":1,', 1).encode())

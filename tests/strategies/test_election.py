@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedledger.clients.voting import MAX_SCORE, score_of
-from fedledger.strategies.election import Electorate, ballot_of
+from fedledger.strategies.protocols.pofl.election import Electorate, ballot_of
 
 scores = st.integers(-(10**6), 10**6) | st.sampled_from([-MAX_SCORE, MAX_SCORE])
 
 
 def elect(byzantine, rows):
-    return Electorate(byzantine).elect(dict(enumerate(rows)))
+    return Electorate(byzantine).elect(dict(enumerate(rows)))[0]
 
 
 def test_the_lowest_score_below_zero_is_elected():
@@ -46,7 +46,7 @@ def test_liars_below_half_stay_within_what_honest_miners_said(data, f, candidate
     for _ in range(rounds):
         honest = data.draw(st.lists(vote, min_size=honest_count, max_size=honest_count))
         lies = data.draw(st.lists(vote, min_size=f, max_size=f))
-        chosen = electorate.elect(dict(enumerate(honest + lies)))
+        chosen, electorate = electorate.elect(dict(enumerate(honest + lies)))
         if chosen is not None:
             assert min(row[chosen] for row in honest) < 0
         if all(score < 0 for row in honest for score in row):
@@ -67,9 +67,11 @@ def test_who_keeps_disagreeing_is_left_out():
     clear = dict.fromkeys(range(5), (-40, -20, 30)) | {5: (40, 20, -30), 6: (40, 20, -30)}
     close = {0: (-9, -8), 1: (-9, -8), 2: (-9, -2), 3: (-1, -8), 4: (-9, -8), 5: (9, 8), 6: (9, 8)}
     for _ in range(3):
-        assert electorate.elect(clear) == 0
+        chosen, electorate = electorate.elect(clear)
+        assert chosen == 0
     assert [electorate.agreement(miner) for miner in (0, 6, 7)] == [1, -1, 0]
-    assert electorate.elect(close) == 0
+    chosen, electorate = electorate.elect(close)
+    assert chosen == 0
     assert electorate.agreement(3) < electorate.agreement(0)
 
 
@@ -77,11 +79,11 @@ def test_a_close_election_needs_to_know_the_liars():
     """The same votes elect what two liars want while nobody knows them, and not once they are."""
     liars = [(999, -999), (999, -999)]
     votes = dict(enumerate([*liars, *[(-100, -60)] * 3, *[(-10, -60)] * 2]))
-    assert Electorate(2).elect(votes) == 1
+    assert Electorate(2).elect(votes)[0] == 1
     known = Electorate(2)
     for _ in range(3):
-        known.elect({miner: (9, 5) if miner < 2 else (-9, -5) for miner in range(7)})
-    assert known.elect(votes) == 0
+        _, known = known.elect({miner: (9, 5) if miner < 2 else (-9, -5) for miner in range(7)})
+    assert known.elect(votes)[0] == 0
 
 
 def test_who_disagrees_is_not_trusted():
@@ -89,13 +91,13 @@ def test_who_disagrees_is_not_trusted():
     electorate = Electorate(2)
     assert electorate.trusted([4, 2, 0]) == [0, 2, 4]
     votes = dict.fromkeys(range(5), (-40, -20, 30)) | {5: (40, 20, -30), 6: (40, -20, -30)}
-    electorate.elect(votes)
+    _, electorate = electorate.elect(votes)
     assert electorate.agreement(5) < electorate.agreement(6) < 0
     assert electorate.trusted(range(7)) == [0, 1, 2, 3, 4]
     assert electorate.trusted([6, 0, 5]) == [0]
     assert electorate.trusted([0, 7]) == [0]  # 7 never voted
     one = Electorate(1)
-    one.elect(votes)
+    _, one = one.elect(votes)
     assert one.trusted(range(7)) == [0, 1, 2, 3, 4, 6]
 
 
@@ -103,7 +105,7 @@ def test_honest_miners_who_differ_are_trusted():
     """Who agrees more often than not is left out of nothing, however far from the others."""
     electorate = Electorate(2)
     for _ in range(3):
-        electorate.elect(dict.fromkeys(range(6), (-9, -8, -7)) | {6: (-8, -7, -9)})
+        _, electorate = electorate.elect(dict.fromkeys(range(6), (-9, -8, -7)) | {6: (-8, -7, -9)})
     assert 0 < electorate.agreement(6) < electorate.agreement(0)
     assert electorate.trusted(range(7)) == list(range(7))
 
@@ -112,7 +114,7 @@ def test_honest_miners_who_differ_are_trusted():
 def test_votes_that_tell_nothing_apart_are_no_agreement(lie):
     """To block everything, wave it through or say nothing is no agreement where others see more."""
     electorate = Electorate(1)
-    electorate.elect(dict.fromkeys(range(4), (-9, -7, -5)) | {4: (lie,) * 3})
+    _, electorate = electorate.elect(dict.fromkeys(range(4), (-9, -7, -5)) | {4: (lie,) * 3})
     assert electorate.agreement(4) <= 0
     assert electorate.trusted(range(5)) == [0, 1, 2, 3]
 
@@ -120,7 +122,7 @@ def test_votes_that_tell_nothing_apart_are_no_agreement(lie):
 def test_pairs_that_the_count_does_not_order_say_nothing():
     """Equal candidates are nobody's disagreement."""
     electorate = Electorate(1)
-    electorate.elect(dict.fromkeys(range(4), (-9, -9)))
+    _, electorate = electorate.elect(dict.fromkeys(range(4), (-9, -9)))
     assert electorate.agreement(0) == Fraction(2, 3)
     assert electorate.trusted(range(4)) == [0, 1, 2, 3]
 
@@ -130,7 +132,7 @@ def test_silence_is_no_way_to_look_honest():
     electorate = Electorate(1)
     for turn in range(4):
         votes = dict.fromkeys(range(4), (-3, -2))
-        electorate.elect(votes | ({4: (3, 2)} if turn == 0 else {}))
+        _, electorate = electorate.elect(votes | ({4: (3, 2)} if turn == 0 else {}))
     assert electorate.agreement(4) == -1
     assert electorate.agreement(0) == Fraction(1)
 

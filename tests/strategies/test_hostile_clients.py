@@ -9,12 +9,15 @@ from support.federation import arrays_of, make_app
 
 from fedledger.arrays import to_safetensors
 from fedledger.clients import SimulationKeys
-from fedledger.ledger_plugins.base import CallTerms
-from fedledger.ledger_plugins.contracts import TrainingTask, sign_update
-from fedledger.ledger_plugins.storage.cid import cid_of
+from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
+from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE, SUBMIT_VOTES
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.records import LEDGER, SigningRequest
-from fedledger.strategies import audit_ledger, documents
-from fedledger.strategies.documents import Evidence
+from fedledger.strategies import audit_ledger
+from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.rounds.reasons import REASONS
 
 BAD = 3
 
@@ -35,27 +38,56 @@ def _set(key, value):
     return change
 
 
-def _resign(federation_key):
+def _resign(federation_key, **terms):
     """Sign the reply again with the account `federation_key` of the same keys."""
 
     def change(reply, message, context, *, round_shift=0):
         request = SigningRequest.from_record(message.content.config_records[LEDGER])
         path = message.content.config_records["config"]["simulation-keys"]
         account = SimulationKeys(Path(path)).account(federation_key)
-        transaction = sign_update(
-            account,
-            CallTerms(request.chain_id, request.contract),
-            0,
-            task=request.task,
-            round=request.round + round_shift,
-            cid=cid_of(to_safetensors(arrays_of(_record(reply)))),
-            samples=_metrics(reply)["num-examples"],
-            accuracy=0.5,
-        )
-        reply.content[LEDGER] = ConfigRecord({"version": 1, "transaction": transaction.raw})
+        content = to_safetensors(arrays_of(_record(reply)))
+        values = {
+            "task": request.task,
+            "round": request.round + round_shift,
+            "cid": cid_to_bytes(cid_of(content)),
+            "samples": _metrics(reply)["num-examples"],
+            "accuracy": 500_000,
+        }
+        given = {"chain_id": request.chain_id, "to": request.contract, "nonce": 0} | terms
+        nonce = given.pop("nonce")
+        unsigned = UnsignedTransaction(CallTerms(**given), nonce, SUBMIT_UPDATE.encode(values))
+        reply.content[LEDGER]["transactions"] = [account.sign(unsigned).raw]
         return reply
 
     return change
+
+
+def _twice(reply, message, context):
+    record = reply.content[LEDGER]
+    record["transactions"] = [*record["transactions"], *record["transactions"]]
+    return reply
+
+
+def _statement(reply, message, context):
+    reply.content[LEDGER]["values"] = ["{}"]
+    reply.content[LEDGER]["signatures"] = [bytes(65)]
+    return reply
+
+
+def _other_phase(reply, message, context):
+    reply.content[LEDGER]["phase"] = "votes"
+    return reply
+
+
+def _votes(reply, message, context):
+    request = SigningRequest.from_record(message.content.config_records[LEDGER])
+    path = message.content.config_records["config"]["simulation-keys"]
+    account = SimulationKeys(Path(path)).account(BAD)
+    values = {"task": request.task, "round": request.round, "ballot": bytes(32), "scores": [1]}
+    terms = CallTerms(request.chain_id, request.contract)
+    unsigned = UnsignedTransaction(terms, 0, SUBMIT_VOTES.encode(values))
+    reply.content[LEDGER]["transactions"] = [account.sign(unsigned).raw]
+    return reply
 
 
 def _unsigned(reply, message, context):
@@ -64,8 +96,17 @@ def _unsigned(reply, message, context):
 
 
 def _garbage(reply, message, context):
-    reply.content[LEDGER] = ConfigRecord({"version": 1, "transaction": b"\x02garbage"})
+    reply.content[LEDGER]["transactions"] = [b"\x02garbage"]
     return reply
+
+
+def _other_form(reply, message, context):
+    reply.content[LEDGER] = ConfigRecord({"version": 2, "transaction": b"\x02garbage"})
+    return reply
+
+
+def _surrogate(reply, message, context):
+    raise RuntimeError("the device said \udcff")
 
 
 def _other_version(reply, message, context):
@@ -128,8 +169,9 @@ def _no_metrics(reply, message, context):
     return reply
 
 
-def _two_array_records(reply, message, context):
-    reply.content["more"] = _record(reply)
+def _other_array_records(reply, message, context):
+    reply.content["more"] = reply.content["most"] = _record(reply)
+    del reply.content["arrays"]
     return reply
 
 
@@ -141,10 +183,20 @@ BEFORE = {
     "not-finite": _nan,
     "client-error": _raise,
     "client-error-2": _missing_key,
+    "client-error-3": _surrogate,
 }
 AFTER = {
     "unsigned": _unsigned,
     "unsigned-2": _other_version,
+    "unsigned-3": _other_form,
+    "phase": _other_phase,
+    "calls": _twice,
+    "calls-2": _votes,
+    "statements": _statement,
+    "terms": _resign(BAD, gas=30_000_000),
+    "terms-2": _resign(BAD, nonce=7),
+    "terms-3": _resign(BAD, max_fee_per_gas=1),
+    "signature-2": _resign(BAD, chain_id=1),
     "signature": _garbage,
     "unregistered": _resign("stranger"),
     "duplicate": _resign(0),
@@ -160,7 +212,7 @@ AFTER = {
     "metrics": _more_samples,
     "metrics-2": _nan_metric,
     "records": _no_metrics,
-    "records-2": _two_array_records,
+    "records-2": _other_array_records,
 }
 CASES = [(name, {BAD: change}, None) for name, change in BEFORE.items()] + [
     (name, None, {BAD: change}) for name, change in AFTER.items()
@@ -177,10 +229,12 @@ def test_a_bad_reply_is_dropped_and_the_round_goes_on(federation, kind, name, be
     evidence = documents.load(Evidence, aggregate.evidence, federation.store)
     assert evidence.kept is None
     reason = name.rstrip("-0123456789")
-    assert [entry.reason for entry in evidence.dropped] == [reason]
+    [phase] = evidence.phases
+    assert [entry.reason for entry in phase.dropped] == [reason]
+    assert reason in REASONS
     bad = federation.clients[BAD]
-    assert len(evidence.accepted) == federation.size - 1
-    assert bad not in [entry.client for entry in evidence.accepted]
+    assert len(phase.accepted) == federation.size - 1
+    assert bad not in [entry.party for entry in phase.accepted]
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
 
@@ -195,8 +249,8 @@ def test_metrics_unlike_the_others_cannot_stop_flower(federation):
     federation.run(federation.anchored(), make_app({BAD: odd}), rounds=1)
     [aggregate] = TrainingTask(federation.ledger).aggregates(1)
     evidence = documents.load(Evidence, aggregate.evidence, federation.store)
-    assert [(entry.reason, entry.client) for entry in evidence.dropped] == [
-        ("metrics", federation.clients[BAD])
+    assert [(one.reason, one.party) for one in evidence.phase("weights").dropped] == [
+        ("form", federation.clients[BAD])
     ]
 
 

@@ -1,5 +1,7 @@
 """PoFL as a Flower strategy: window, choice of rule, rewards, resume."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from support.federation import Federation, arrays_of, initial_model, make_app, same
@@ -7,9 +9,10 @@ from support.federation import Federation, arrays_of, initial_model, make_app, s
 from fedledger.arrays import from_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
-from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger, documents
-from fedledger.strategies.anchor import Anchor
-from fedledger.strategies.documents import Evidence, Specification
+from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
+from fedledger.strategies.rounds import documents, live
+from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.documents import Evidence, Specification
 
 
 def evidence_of(federation, server_round):
@@ -38,8 +41,8 @@ def test_late_updates_are_discarded(federation):
     late = {federation.clients[0], federation.clients[5]}
     for server_round in (1, 2):
         evidence = evidence_of(federation, server_round)
-        assert {entry.client for entry in evidence.late} == late
-        assert len(evidence.accepted) == 5
+        assert {entry.party for entry in evidence.phase("update").late} == late
+        assert len(evidence.phase("update").accepted) == 5
     token = StakeToken(federation.ledger)
     assert [token.balance(client) for client in sorted(late)] == [0, 0]
     assert audit_ledger(federation.ledger, federation.store).passed
@@ -64,9 +67,9 @@ def test_selection_by_timestamp_follows_the_paper(federation):
     names = {1: "krum", 2: "trimmed_mean", 0: "median"}
     for server_round in range(1, 5):
         evidence = evidence_of(federation, server_round)
-        last = max(entry.arrival for entry in evidence.accepted)
+        last = max(entry.arrival for entry in evidence.phase("update").accepted)
         assert evidence.rule == names[last % 3]
-        assert evidence.reveal is None
+        assert evidence.reveals == {}
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -83,7 +86,7 @@ def test_bulyan_clamped_is_on_the_record(federation):
     """With strict=False the specification says so, and the audit recomputes the same clamping."""
     federation.run(federation.pofl(rules=("bulyan",), strict=False), make_app(), rounds=1)
     spec = TrainingTask(federation.ledger).task(1).spec
-    assert documents.load(Specification, spec, federation.store).parameters["strict"] is False
+    assert documents.load(Specification, spec, federation.store).settings["strict"] is False
     assert evidence_of(federation, 1).rule == "bulyan"
     assert audit_ledger(federation.ledger, federation.store).passed
 
@@ -93,8 +96,13 @@ def test_order_of_replies_does_not_matter(federation, tmp_path_factory, monkeypa
     first = federation.run(federation.pofl(), make_app(), rounds=2)
     other = Federation(tmp_path_factory.mktemp("other"))
     strategy = other.pofl()
-    checked = Anchor.check
-    monkeypatch.setattr(Anchor, "check", lambda a, r, nodes: checked(a, list(r)[::-1], nodes))
+    heard = live.exchange
+
+    def backwards(*given, **options):
+        found = heard(*given, **options)
+        return dataclasses.replace(found, replies=found.replies[::-1])
+
+    monkeypatch.setattr(live, "exchange", backwards)
     second = other.run(strategy, make_app(), rounds=2)
     other.ledger.close()
     assert same(first.arrays, second.arrays)
@@ -104,7 +112,7 @@ class _Killed(BaseException):
     """Stands for the process ending: nothing may catch it."""
 
 
-@pytest.mark.parametrize("step", ["submit", "publish", "_pay"])
+@pytest.mark.parametrize("step", ["_relay", "publish", "_pay"])
 def test_a_run_killed_at_any_step_resumes_to_the_same_model(
     federation, tmp_path_factory, monkeypatch, step
 ):
@@ -113,18 +121,19 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_model(
     expected = undisturbed.run(undisturbed.pofl(), make_app(), rounds=4)
     undisturbed.ledger.close()
 
-    inner = getattr(Anchor, step)
+    where = live.LiveRound if step == "_relay" else LedgerTask
+    inner = getattr(where, step)
     calls = []
 
     def dies(self, *args, **kwargs):
         calls.append(1)
-        if step == "submit":
-            inner(self, *args, **kwargs)
         if len(calls) == 3:
+            if step == "_relay":
+                inner(self, *args, **kwargs)
             raise _Killed
-        return inner(self, *args, **kwargs) if step != "submit" else (args[0], [])
+        return inner(self, *args, **kwargs)
 
-    monkeypatch.setattr(Anchor, step, dies)
+    monkeypatch.setattr(where, step, dies)
     with pytest.raises(_Killed):
         federation.run(federation.pofl(), make_app(), rounds=4)
     monkeypatch.undo()

@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-from flwr.app import Array, ConfigRecord
+from flwr.app import Array
 from support.federation import arrays_of, initial_model, make_app, same
 
 from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import LEDGER
-from fedledger.strategies import audit_ledger, documents
-from fedledger.strategies.anchor import Anchor
-from fedledger.strategies.documents import Evidence
-from fedledger.strategies.election import Electorate
-from fedledger.strategies.selection import TRUSTED
+from fedledger.strategies import audit_ledger
+from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.live import LiveRound
+from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.protocols.pofl.election import Electorate
+from fedledger.strategies.protocols.pofl.beacon import TRUSTED
 
 RULES = ("krum", "trimmed_mean", "median")
 
@@ -42,15 +44,15 @@ def test_every_rule_has_a_candidate_and_every_client_a_vote(federation):
     """The votes are on the ledger, signed by the miners, and the elected model is the next one."""
     result = elect(federation, make_app())
     evidence = evidence_of(federation)
-    assert [candidate.rule for candidate in evidence.candidates] == list(RULES)
+    assert [one["rule"] for one in evidence.notes["candidates"]] == list(RULES)
     votes = TrainingTask(federation.ledger).votes(1, 1)
     assert {vote.miner for vote in votes} == set(federation.clients)
     assert all(len(vote.scores) == 3 and max(vote.scores) < 0 for vote in votes)
     chosen = RULES.index(evidence.rule)
     medians = [sorted(vote.scores[index] for vote in votes)[3] for index in range(3)]
     assert medians[chosen] == min(medians)
-    assert evidence.aggregate == evidence.candidates[chosen].cid
-    assert evidence.reveal is None
+    assert evidence.aggregate == evidence.notes["candidates"][chosen]["cid"]
+    assert evidence.reveals == {}
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
     assert {verdict.aggregate for verdict in report.rounds} == {"proved"}
@@ -83,10 +85,10 @@ def test_liars_are_left_out_of_the_trusted_mean(federation):
     )
     elect(federation, app, rounds=3, rules=("mean", TRUSTED))
     first, *others = (evidence_of(federation, number) for number in (1, 2, 3))
-    assert [candidate.rule for candidate in first.candidates] == ["mean"]
+    assert [one["rule"] for one in first.notes["candidates"]] == ["mean"]
     assert first.rule == "kept"
     for evidence in others:
-        assert [candidate.rule for candidate in evidence.candidates] == ["mean", TRUSTED]
+        assert [one["rule"] for one in evidence.notes["candidates"]] == ["mean", TRUSTED]
         assert evidence.rule == TRUSTED
         assert evidence.contributors == [
             client for at, client in enumerate(federation.clients) if at not in liars
@@ -99,7 +101,7 @@ def test_while_nobody_lies_the_trusted_mean_is_the_mean(federation):
     """Honest miners are all trusted, and a candidate that another one equals is not made."""
     elect(federation, make_app(), rounds=2, rules=("mean", TRUSTED))
     for number in (1, 2):
-        assert [one.rule for one in evidence_of(federation, number).candidates] == ["mean"]
+        assert [one["rule"] for one in evidence_of(federation, number).notes["candidates"]] == ["mean"]
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -116,7 +118,7 @@ def test_a_model_that_is_worse_for_most_miners_is_kept_out(federation):
     elect(federation, app, rounds=1)
     evidence = evidence_of(federation)
     assert evidence.rule == "kept"
-    assert evidence.kept == "no candidate improves the model by the miners' count"
+    assert evidence.kept == "no candidate improves the model by the voters' count"
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -124,14 +126,14 @@ def test_without_a_quorum_the_model_is_kept(federation):
     """Fewer than 2f+1 votes could have a lying majority; unusable votes have a reason."""
 
     def unsigned(reply, message, context):
-        if message.content[LEDGER]["form"] == "votes":
+        if message.content[LEDGER]["phase"] == "votes":
             del reply.content[LEDGER]
         return reply
 
     elect(federation, make_app(after_signing=dict.fromkeys(range(3), unsigned)), rounds=1)
     evidence = evidence_of(federation)
-    assert evidence.kept == "4 miners voted, 5 are needed"
-    assert [entry.reason for entry in evidence.dropped] == ["vote-unsigned"] * 3
+    assert evidence.kept == "4 voters voted, 5 are needed"
+    assert [one.reason for one in evidence.phase("votes").dropped] == ["unsigned"] * 3
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -139,18 +141,18 @@ def test_votes_on_something_else_do_not_count(federation):
     """A vote replayed from another reply, or garbage, is dropped with its reason."""
 
     def garbage(reply, message, context):
-        if message.content[LEDGER]["form"] == "votes":
-            reply.content[LEDGER] = ConfigRecord({"version": 1, "transaction": b"\x02x"})
+        if message.content[LEDGER]["phase"] == "votes":
+            reply.content[LEDGER]["transactions"] = [b"\x02x"]
         return reply
 
     elect(federation, make_app(after_signing={3: garbage}), rounds=1)
-    assert [entry.reason for entry in evidence_of(federation).dropped] == ["vote-signature"]
+    assert [one.reason for one in evidence_of(federation).phase("votes").dropped] == ["signature"]
     assert evidence_of(federation).kept is None
 
 
 def test_another_winner_fails_the_audit(federation, monkeypatch):
     """An aggregator that publishes a candidate the miners did not elect is found."""
-    monkeypatch.setattr(Electorate, "elect", lambda _, votes: len(votes[0]) - 1)
+    monkeypatch.setattr(Electorate, "elect", lambda one, votes: (len(votes[0]) - 1, one))
     elect(federation, make_app(), rounds=1)
     second = evidence_of(federation).rule
     monkeypatch.undo()
@@ -162,14 +164,12 @@ def test_another_winner_fails_the_audit(federation, monkeypatch):
 
 def test_candidates_of_its_own_making_fail_the_audit(federation, monkeypatch):
     """An aggregator that lets the miners vote on other models than the rules give is found."""
-    publish = Anchor.publish
+    note = LiveRound.note
 
-    def lying(self, model, **given):
-        candidates = given["candidates"]
-        given["candidates"] = [candidates[0].model_copy(update={"rule": "bulyan"}), *candidates[1:]]
-        publish(self, model, **given)
+    def lying(self, name, value):
+        note(self, name, [{**value[0], "rule": "bulyan"}, *value[1:]])
 
-    monkeypatch.setattr(Anchor, "publish", lying)
+    monkeypatch.setattr(LiveRound, "note", lying)
     elect(federation, make_app(), rounds=1)
     report = audit_ledger(federation.ledger, federation.store)
     assert not report.passed
@@ -200,15 +200,15 @@ def test_a_run_killed_after_the_votes_resumes_to_the_same_model(
     class Killed(BaseException):
         pass
 
-    publish = Anchor.publish
+    publish = LedgerTask.publish
 
-    def dies(self, *args, **given):
+    def dies(self, *given):
         if self.opened.current_round == killed_in - 1:
             raise Killed
-        publish(self, *args, **given)
+        return publish(self, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Anchor, "publish", dies)
+        patch.setattr(LedgerTask, "publish", dies)
         with pytest.raises(Killed):
             elect(federation, app, rounds=4)
     federation.reopen()

@@ -9,11 +9,12 @@ from support.federation import Federation, arrays_of, make_app, same
 from fedledger.arrays import from_safetensors
 from fedledger.errors import AuditError, ConfigError, ContractError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
-from fedledger.strategies import audit_ledger, documents
-from fedledger.strategies.anchor import Anchor
-from fedledger.strategies.documents import Evidence
-from fedledger.strategies.election import Electorate
-from fedledger.strategies.selection import Beacon, check_reveal
+from fedledger.strategies import audit_ledger
+from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.protocols.pofl.election import Electorate
+from fedledger.strategies.protocols.pofl.beacon import Beacon, check_reveal
 
 
 def contract_of(federation):
@@ -126,14 +127,14 @@ def test_half_of_the_miners_do_not(federation):
 
 def test_a_rollback_that_overtakes_the_publication(federation, monkeypatch):
     """The aggregate comes too late for its round: it is dropped, and the next round is trained."""
-    inner = Anchor.publish
+    inner = LedgerTask.publish
 
-    def publish(self, *args, **kwargs):
+    def publish(self, *given):
         if self.opened.current_round == 2 and not contract_of(federation).rollbacks(1):
             roll_back(federation, 3, 1)
-        inner(self, *args, **kwargs)
+        return inner(self, *given)
 
-    monkeypatch.setattr(Anchor, "publish", publish)
+    monkeypatch.setattr(LedgerTask, "publish", publish)
     hook = after(r1=lambda: checkpoint(federation, 1))
     result = federation.run(federation.pofl(), make_app(), rounds=4, evaluate_fn=hook)
     report = check_end(federation, result, 4)
@@ -301,23 +302,23 @@ def test_values_of_the_beacon_can_be_skipped():
 def test_an_election_that_a_rollback_voids_is_forgotten(federation, monkeypatch):
     """Rolled back after its votes, a round leaves no trace in who agreed how often."""
     known = []
-    elect, publish = Electorate.elect, Anchor.publish
+    elect, publish = Electorate.elect, LedgerTask.publish
 
     def electing(electorate, votes):
         known.append([electorate.agreement(miner) for miner in votes])
         return elect(electorate, votes)
 
-    def too_late(anchor, *args, **given):
-        if anchor.opened.current_round == 2:
+    def too_late(task, *given):
+        if task.opened.current_round == 2:
             roll_back(federation, 3, 1)
-        publish(anchor, *args, **given)
+        return publish(task, *given)
 
     monkeypatch.setattr(Electorate, "elect", electing)
     hook = after(r1=lambda: checkpoint(federation, 1))
     strategy = federation.pofl(selection="election")
     app = make_app(lies={1: lambda loss: -loss})
     with monkeypatch.context() as patch:
-        patch.setattr(Anchor, "publish", too_late)
+        patch.setattr(LedgerTask, "publish", too_late)
         result = federation.run(strategy, app, rounds=5, evaluate_fn=hook)
     last = known[-1]
     report = check_end(federation, result, 5)

@@ -12,7 +12,7 @@ from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...rounds.arrival import ArrivalWindow, Clock
 from ...rounds.observers import Observer
-from ...rounds.strategy import LedgerStrategy
+from ...rounds.strategy import LedgerStrategy, MeasureFn
 from .beacon import CANDIDATES, MIXED, Selection
 from .protocol import PoFLProtocol, PoFLSettings
 
@@ -56,6 +56,8 @@ class PoFL(LedgerStrategy):
         fraction_evaluate: fraction asked to evaluate.
         min_available_nodes: connected nodes to wait for; default: `min_submissions`.
         weighted_by_key: metric with the number of samples.
+        observers: called with each published round's evidence (see `LedgerStrategy`).
+        measure: measures each model for the evidence (see `LedgerStrategy`).
 
     Raises:
         ConfigError: a setting is wrong or does not fit the others.
@@ -86,6 +88,7 @@ class PoFL(LedgerStrategy):
         min_available_nodes: int | None = None,
         weighted_by_key: str = "num-examples",
         observers: Sequence[Observer] = (),
+        measure: MeasureFn | None = None,
     ) -> None:
         if selection not in get_args(Selection):
             raise UnknownNameError("selection", selection, get_args(Selection))
@@ -130,4 +133,5 @@ class PoFL(LedgerStrategy):
             owner=owner,
             clock=clock,
             observers=observers,
+            measure=measure,
         )

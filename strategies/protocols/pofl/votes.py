@@ -9,7 +9,7 @@ from fedledger.errors import UpdateRejected
 from fedledger.records import ARRAYS, CANDIDATES
 
 from ....ledger_plugins.contracts.calls import SUBMIT_VOTES
-from ...rounds.phase import Content, Phase, Signed
+from ...rounds.phase import Given, Phase
 from ...rounds.round import Round
 
 __all__ = ["Ballot", "VotesPhase"]
@@ -46,15 +46,9 @@ class VotesPhase(Phase[tuple[int, ...]]):
             for index, model in enumerate(subject.models)
         }
 
-    def parse(
-        self,
-        content: Content,  # noqa: ARG002 - votes hold nothing else
-        signed: Signed,
-        round: Round,  # noqa: A002, ARG002 - Phase
-        subject: Ballot,
-    ) -> tuple[int, ...]:
+    def parse(self, given: Given, round: Round, subject: Ballot) -> tuple[int, ...]:  # noqa: A002, ARG002 - Phase
         """Return the scores, one a candidate, in millionths of the loss."""
-        values = signed[SUBMIT_VOTES.name]
+        values = given.signed[SUBMIT_VOTES.name]
         scores = tuple(values["scores"])
         if values["ballot"] != subject.digest or len(scores) != len(subject.models):
             raise UpdateRejected("ballot", f"{len(scores)} scores for {values['ballot'].hex()}")

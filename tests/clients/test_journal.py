@@ -1,0 +1,131 @@
+"""The client's journal: on disk before the reply leaves, or nothing is signed."""
+
+import json
+import multiprocessing
+import os
+
+import pytest
+
+from fedledger.clients.journal import Journal
+from fedledger.errors import AccountError
+from fedledger.records import CallRequest, SigningRequest
+
+
+def request(**changes):
+    fields = {
+        "protocol": "pofl",
+        "phase": "update",
+        "task": 1,
+        "round": 3,
+        "chain_id": 31337,
+        "contract": "0x" + "1" * 40,
+        "calls": [CallRequest("TrainingTask.submitUpdate", "0x" + "1" * 40, 100_000, 10**9, 0)],
+    }
+    return SigningRequest(**(fields | changes))
+
+
+def test_what_is_signed_is_remembered(tmp_path):
+    """Round, phase and hash are there when the file is opened anew; only its owner reads it."""
+    path = tmp_path / "key.json.journal"
+    Journal(path).remember(request(), {"TrainingTask.submitUpdate": "0xabc"})
+    assert Journal(path).answers(1) == (3, {"update": {"TrainingTask.submitUpdate": "0xabc"}})
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"chain_id": 1}, "chain-id 31337, the server asks for 1"),
+        ({"contract": "0x" + "2" * 40}, "contract 0x1111"),
+        ({"round": 2}, "signed for round 3"),
+    ],
+)
+def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
+    """Another chain, another contract or an earlier round is refused, with the file's name."""
+    journal = Journal(tmp_path / "journal")
+    journal.remember(request(), {})
+    journal.check(request())
+    journal.check(request(round=4))
+    journal.check(request(task=2, round=1))
+    with pytest.raises(AccountError, match=match):
+        journal.check(request(**change))
+
+
+def test_a_device_can_pin_from_the_start(tmp_path):
+    """Pins of the node config hold for the very first request."""
+    journal = Journal(tmp_path / "journal", pins={"chain-id": 5, "task": 7})
+    with pytest.raises(AccountError, match="chain-id 5"):
+        journal.check(request())
+    with pytest.raises(AccountError, match="task 7"):
+        journal.check(request(chain_id=5))
+    journal.check(request(chain_id=5, task=7))
+
+
+def test_of_two_lists_one_is_signed(tmp_path):
+    """Bound to one digest under a name, a client refuses another one in the same round."""
+    journal = Journal(tmp_path / "journal")
+    journal.once(request(), "list", "aa")
+    journal.once(request(), "list", "aa")
+    journal.once(request(round=4), "list", "bb")
+    with pytest.raises(AccountError, match="is aa already"):
+        Journal(tmp_path / "journal").once(request(), "list", "bb")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"version": 2}',
+        b'{"version": 1, "pins": {"x": 1}, "tasks": {}, "once": {}}',
+    ],
+)
+def test_a_damaged_journal_is_no_empty_one(tmp_path, content):
+    """Who cannot read what it signed signs nothing."""
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    with pytest.raises(AccountError, match="journal"):
+        Journal(path).check(request())
+
+
+def test_a_journal_that_cannot_be_written_signs_nothing(tmp_path):
+    """A folder that is a file, and a file in the way: both are named."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(AccountError, match="nothing is signed"):
+        Journal(tmp_path / "file" / "journal").remember(request(), {})
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
+    """A write that fails half way changes nothing and leaves no litter."""
+    path = tmp_path / "journal"
+    Journal(path).remember(request(), {})
+    before = path.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AccountError, match="No space left"):
+        Journal(path).remember(request(round=4), {})
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".journal.lock", "journal"]
+
+
+def _write(path, task):
+    for number in range(1, 11):
+        Journal(path, durable=False).remember(request(task=task, round=number), {})
+
+
+def test_two_processes_lose_nothing(tmp_path):
+    """Two messages of one client answered at once are both remembered."""
+    path = tmp_path / "journal"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_write, args=(path, task)) for task in (1, 2, 3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    tasks = json.loads(path.read_text())["tasks"]
+    assert {task: said["round"] for task, said in tasks.items()} == {"1": 10, "2": 10, "3": 10}
