@@ -1,8 +1,8 @@
 """What a client must remember, whatever happens to Flower's state: a file beside its keystore.
 
 Flower's `context.state` is fresh in every run and held in memory by the SuperNode. A client that
-forgot which chain it signs for, or what it signed, could be made to sign anything. So before a reply
-leaves, the journal is on disk; where it cannot be written, nothing is signed.
+forgot which chain it signs for, or what it signed, could be made to sign anything. So the journal
+is on disk before a reply leaves; where it cannot be written, nothing is signed.
 """
 
 import json
@@ -11,7 +11,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedledger.errors import AccountError
 from fedledger.records import SigningRequest
@@ -25,6 +27,22 @@ MAX_FEE = 10**16
 """Wei that a call may cost at most, unless the client's node config says otherwise."""
 
 _VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Task(_Strict):
+    round: int
+    answers: dict[str, dict[str, str]]
+
+
+class _Known(_Strict):
+    version: Literal[1]
+    pins: dict[Literal["chain-id", "contract"], int | str]
+    tasks: dict[str, _Task]
+    once: dict[str, str]
 
 
 class Journal:
@@ -145,20 +163,11 @@ class Journal:
         except (OSError, UnicodeDecodeError) as error:
             raise AccountError(f"journal {self.path} cannot be read: {error}") from error
         try:
-            known: dict[str, Any] = json.loads(text)
-            if known["version"] != _VERSION:
-                raise ValueError(f"version {known['version']}")
-            pins, tasks, once = known["pins"], known["tasks"], known["once"]
-            sound = (
-                set(pins) <= {"chain-id", "contract"}
-                and all(isinstance(task["round"], int) for task in tasks.values())
-                and all(isinstance(digest, str) for digest in once.values())
-            )
-            if not sound:
-                raise ValueError("a field is of another form")  # noqa: TRY301 - told below
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AccountError(f"journal {self.path} is damaged: {error}") from error
-        return known
+            return _Known.model_validate_json(text).model_dump(by_alias=True)
+        except ValidationError as error:
+            raise AccountError(
+                f"journal {self.path} is damaged: {error.errors()[0]['msg']}"
+            ) from error
 
     def _write(self, known: Mapping[str, Any]) -> None:
         new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
@@ -168,7 +177,7 @@ class Journal:
                 if self._durable:
                     file.flush()
                     os.fsync(file.fileno())
-            os.replace(new, self.path)
+            new.replace(self.path)
             if self._durable:
                 _flush_folder(self.path.parent)
         except OSError as error:

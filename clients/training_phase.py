@@ -26,8 +26,8 @@ class _TrainingHandler(PhaseHandler):
     """Lets the app train and signs `submitUpdate`.
 
     The reply must hold an `ArrayRecord` with the full weights, keyed as the message's arrays and
-    under the same name (or the only one), and one `MetricRecord` with the number of training samples
-    and, if the app wants it on the ledger, "accuracy" as a fraction. Other records pass untouched.
+    under the same name (or the only one), and one `MetricRecord` with the number of training
+    samples and, if the app wants it on the ledger, "accuracy". Other records pass untouched.
     """
 
     signs: ClassVar = (SUBMIT_UPDATE,)

@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from fedledger.errors import ConfigError, UnknownNameError
 
 from ..strategies.aggregation import get_rule, rules
-from ..strategies.protocols.pofl import check_rules
-from ..strategies.protocols.pofl import rule_of
+from ..strategies.protocols.pofl import check_rules, rule_of
 from .attacks import NO_ATTACK, load_attack
 from .cells import Cell, cells_of
 from .choices import check_parameters

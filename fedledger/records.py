@@ -224,9 +224,9 @@ class Signatures:
 
 def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
     value: Any = record.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+    if not _is(value, kind):
         raise ConfigError(f"signing record, field {key!r}: {value!r} is no {_WORDS[kind]}")
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
@@ -234,12 +234,18 @@ def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
     if not isinstance(values, list):
         raise ConfigError(f"signing record, field {key!r}: a list is needed")
     for value in values:
-        if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+        if not _is(value, kind):
             raise ConfigError(f"signing record, field {key!r}: {value!r} is no {_WORDS[kind]}")
     return values
 
 
-_WORDS = {int: "whole number", str: "text", bytes: "bytes"}
+def _is(value: Any, kind: type) -> bool:
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, kind)
+
+
+_WORDS: dict[type, str] = {int: "whole number", str: "text", bytes: "bytes"}
 
 
 def _details(record: ConfigRecord) -> dict[str, Any]:

@@ -28,10 +28,9 @@ from .rounds import documents
 from .rounds.documents import Specification
 from .rounds.mined import MinedRound, NotYet
 from .rounds.protocol import Protocol, run_round
+from .rounds.round import TaskTerms
 from .rounds.task import (
     LedgerTask,
-    TaskTerms,
-    called,
     check_settlement,
     model_of,
     payment_batches,
@@ -95,26 +94,28 @@ class Aggregator:
             if task.owner != self._account.address:
                 continue
             try:
-                terms, protocol = read_task(task, ledger, self._store)
-                if not terms.ledger_clock:
-                    continue
-                for ended, clients in unpaid(contract, number):
-                    for batch in payment_batches(clients):
-                        yield "payRewards", (number, ended, batch)
-                if not task.finished:
-                    yield self._publication(task, terms, protocol, ledger)
+                yield from self._calls_of(task, ledger)
             except NotYet as error:
                 logger.debug("task %d: %s", number, error)
                 for cid in error.missing:
                     self._sought.setdefault(cid, time.monotonic())
                     want(cid)
-            except ContentNotFound as error:
-                want(error.cid)
             except FedledgerError as error:
-                if isinstance(error.__cause__, ContentNotFound):
-                    want(error.__cause__.cid)
+                cause = error if isinstance(error, ContentNotFound) else error.__cause__
+                if isinstance(cause, ContentNotFound):
+                    want(cause.cid)
                 else:
                     logger.warning("task %d cannot be aggregated: %s", number, error)
+
+    def _calls_of(self, task: Task, ledger: Ledger) -> Iterable[_Call]:
+        terms, protocol = read_task(task, ledger, self._store)
+        if not terms.ledger_clock:
+            return
+        for ended, clients in unpaid(TrainingTask(ledger), task.id):
+            for batch in payment_batches(clients):
+                yield "payRewards", (task.id, ended, batch)
+        if not task.finished:
+            yield self._publication(task, terms, protocol, ledger)
 
     def _publication(
         self, task: Task, terms: TaskTerms, protocol: Protocol[Any, Any], ledger: Ledger

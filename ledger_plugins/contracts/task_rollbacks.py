@@ -35,7 +35,7 @@ class TaskRollbacks(Facade):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         accuracy: float,
     ) -> Receipt:
         """Make the task's newest model a checkpoint.
@@ -53,7 +53,7 @@ class TaskRollbacks(Facade):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         to_round: int,
     ) -> Receipt:
         """End the open round with a checkpoint's model; what was submitted to it is void.
@@ -71,7 +71,7 @@ class TaskRollbacks(Facade):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         to_round: int,
     ) -> Receipt:
         """Vote for a rollback, in place of an earlier vote; it happens with the vote that decides.
@@ -92,7 +92,7 @@ class TaskRollbacks(Facade):
         """Tell whether an account is a miner of a task now."""
         return bool(self._call("isMiner", task, account))
 
-    def checkpoint(self, task: int, round: int) -> tuple[str, float]:  # noqa: A002 - the ledger's word
+    def checkpoint(self, task: int, round: int) -> tuple[str, float]:
         """Return a checkpoint's CID and accuracy; ContractError when there is none."""
         cid, accuracy = self._call("getCheckpoint", task, round)
         return cid_text(cid), accuracy / MILLION

@@ -71,7 +71,7 @@ class TrainingTask(TaskRollbacks):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         cid: str,
         samples: int,
         accuracy: float,
@@ -104,7 +104,7 @@ class TrainingTask(TaskRollbacks):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         cid: str,
         rule: str,
         contributors: Sequence[str],
@@ -140,7 +140,7 @@ class TrainingTask(TaskRollbacks):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         clients: Sequence[str],
     ) -> Receipt:
         """Pay contributors of a published round, at most 256 a call; any account may do it."""
@@ -154,7 +154,7 @@ class TrainingTask(TaskRollbacks):
         """Return a task; ContractError `UnknownTask` when there is none."""
         return Task.from_call(task, self._call("getTask", task))
 
-    def status(self, task: int, round: int, client: str) -> int:  # noqa: A002 - the ledger's word
+    def status(self, task: int, round: int, client: str) -> int:
         """Return what became of a submission: 0 none, 1 submitted, 2 contributed, 3 paid."""
         return int(self._call("getSubmission", task, round, client)[1])
 
@@ -181,7 +181,7 @@ class TrainingTask(TaskRollbacks):
     def submissions(
         self,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         *,
         since: int = 0,
         until: int | None = None,
@@ -211,7 +211,7 @@ class TrainingTask(TaskRollbacks):
     def submitted(
         self,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         *,
         since: int = 0,
         until: int | None = None,
@@ -231,7 +231,7 @@ class TrainingTask(TaskRollbacks):
         account: Account,
         *,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         ballot: bytes,
         scores: Sequence[int],
     ) -> Receipt:
@@ -249,7 +249,7 @@ class TrainingTask(TaskRollbacks):
     def votes(
         self,
         task: int,
-        round: int,  # noqa: A002 - the ledger's word
+        round: int,
         *,
         since: int = 0,
         until: int | None = None,

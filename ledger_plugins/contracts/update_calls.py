@@ -58,7 +58,7 @@ def sign_update(
     nonce: int,
     *,
     task: int,
-    round: int,  # noqa: A002 - the ledger's word
+    round: int,
     cid: str,
     samples: int,
     accuracy: float,

@@ -38,7 +38,7 @@ def sign_votes(
     nonce: int,
     *,
     task: int,
-    round: int,  # noqa: A002 - the ledger's word
+    round: int,
     ballot: bytes,
     scores: Sequence[int],
 ) -> SignedTransaction:

@@ -63,7 +63,7 @@ def update(
     ledger: Ledger,
     client: Account,
     task: int,
-    round: int = 1,  # noqa: A002 - the ledger's word
+    round: int = 1,
 ) -> SignedTransaction:
     """Sign an update, by default to the first round."""
     return signed(
@@ -75,7 +75,7 @@ def submit(
     tasks: TrainingTask,
     client: Account,
     task: int,
-    round: int = 1,  # noqa: A002 - the ledger's word
+    round: int = 1,
 ) -> None:
     """Submit an update, by default to the first round."""
     tasks.submit_update(client, task=task, round=round, cid=CID, samples=10, accuracy=0.9)
@@ -87,7 +87,7 @@ def publish(
     task: int,
     contributors: list[str],
     *,
-    round: int = 1,  # noqa: A002 - the ledger's word
+    round: int = 1,
     cid: str = CID,
 ) -> None:
     """Publish a round, by default the first one."""

@@ -174,15 +174,13 @@ class TaskAudit:
             self._recount.check(ended, self._cids, self._cids[number - 1])
         self._model(ended.cid)
 
-    def _check_payments(
-        self, number: int, contributors: Sequence[str], checks: Checks
-    ) -> None:
+    def _check_payments(self, number: int, contributors: Sequence[str], checks: Checks) -> None:
         paid = [(one.client, one.amount) for one in self._payments if one.round == number]
         due = [(client, self._task.reward) for client in contributors]
         for client, amount in sorted(set(paid) ^ set(due)):
             verb = "was paid" if (client, amount) in paid else "was not paid"
             said = f"reward: {client} {verb} {amount} for this round"
-            checks.true("rewards", False, said, Witness(answer=client, step="payment"))  # noqa: FBT003 - as it is named
+            checks.true("rewards", False, said, Witness(answer=client, step="payment"))
         checks.equal("number of rewards", len(paid), len(due))
 
     def _model(self, cid: str) -> Arrays:
@@ -196,9 +194,7 @@ class TaskAudit:
         return self._contract.opened_in(self._task.id, self.ended[: number - 1])
 
     def _stated(self, number: int) -> BaseModel | None:
-        """Return the state that the ledger says, to judge later rounds on it: one bad round is
-        named once.
-        """
+        """Return the state that the ledger says: later rounds are judged on it, not on a replay."""
         try:
             return state_after(self.ended, number, self._protocol, self._store)
         except FedledgerError as error:

@@ -54,7 +54,7 @@ class AnchoredProtocol(Protocol[AnchoredSettings, NoState]):
         super().__init__(settings)
         self._aggregate = aggregate
 
-    def run(self, round: Round, state: NoState) -> tuple[Result, NoState]:  # noqa: A002 - Protocol
+    def run(self, round: Round, state: NoState) -> tuple[Result, NoState]:
         """Ask for weights; take the strategy's word for the model."""
         weights = round.ask(WeightsPhase(self.settings.samples_key))
         if not weights:

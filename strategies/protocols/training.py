@@ -43,17 +43,17 @@ class _Training(Phase[Trained]):
     def __init__(self, samples_key: str) -> None:
         self._samples_key = samples_key
 
-    def details(self, round: Round, subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - Phase
+    def details(self, round: Round, subject: Any) -> Mapping[str, Any]:  # noqa: ARG002 - Phase
         """Tell the metric that holds the number of training samples."""
         return {"samples-key": self._samples_key}
 
-    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: Round) -> Content:  # noqa: A002 - Phase
+    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: Round) -> Content:
         """Return the arrays; the metrics beside them have to be sound, for Flower averages them."""
         content = super().read(reply, asked, signed, round)
         self._check_metrics(reply, signed[SUBMIT_UPDATE.name]["samples"])
         return content
 
-    def parse(self, given: Given, round: Round, subject: Any) -> Trained:  # noqa: A002, ARG002 - Phase
+    def parse(self, given: Given, round: Round, subject: Any) -> Trained:  # noqa: ARG002 - Phase
         """Return what was trained; its CID is the one signed."""
         content, values = given.content, given.signed[SUBMIT_UPDATE.name]
         layout = self.layout(round)
@@ -92,7 +92,7 @@ class UpdatePhase(_Training):
 
     name: ClassVar[str] = "update"
 
-    def layout(self, round: Round) -> Layout:  # noqa: A002 - Phase
+    def layout(self, round: Round) -> Layout:
         """Return the layout of updates."""
         return round.layout.as_float32()
 
@@ -103,6 +103,6 @@ class WeightsPhase(_Training):
     name: ClassVar[str] = "weights"
     alike: ClassVar[bool] = True
 
-    def layout(self, round: Round) -> Layout:  # noqa: A002 - Phase
+    def layout(self, round: Round) -> Layout:
         """Return the model's layout."""
         return round.layout

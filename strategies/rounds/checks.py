@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from fedledger.errors import (
@@ -18,7 +18,7 @@ __all__ = ["Check", "CheckFailed", "Checks", "Outcome", "Witness", "outcome_of",
 _AWAY = (NotChecked, ContentNotFound, StoreUnavailable, LedgerUnavailable)
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What came of a check, a round or an audit; of several, the worst counts."""
 
     PASSED = "passed"

@@ -193,11 +193,13 @@ class LiveRound(Round):
     # Inside --------------------------------------------------------------------------------
 
     def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
-        """Return the first phase's messages, which Flower's strategy made, or those of a later one."""
+        """Return the messages: of the first phase, Flower's strategy made them."""
         if not self.phases:
             return self._messages
         known = set(self.terms.parties[phase.by])
-        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known | {""}]
+        nodes = [
+            n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known | {""}
+        ]
         records = {**phase.pose(self, subject), CONFIG: self._config}
         return [
             Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
@@ -228,7 +230,7 @@ class LiveRound(Round):
     def _addressed(self, message: Message, request: SigningRequest) -> Message:
         """Add what the client needs to sign offline; of a known node, for its account alone."""
         known = self._way.nodes.get(message.metadata.dst_node_id)
-        if known in request.clients:
+        if known is not None and known in request.clients:
             nonce = request.nonces[list(request.clients).index(known)]
             request = replace(request, clients=[known], nonces=[nonce])
         # Flower lets messages share one RecordDict: give each its own.
@@ -265,7 +267,9 @@ class LiveRound(Round):
         results = iter(ledger.transact_all(calls))
         dropped: list[Dropped] = []
         for one in fresh:
-            refused = [r for r in [next(results) for _ in phase.calls] if not isinstance(r, Receipt)]
+            refused = [
+                r for r in [next(results) for _ in phase.calls] if not isinstance(r, Receipt)
+            ]
             if refused:
                 entry = Dropped(
                     reason="ledger",

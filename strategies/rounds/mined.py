@@ -6,15 +6,14 @@ from typing import Any, TypeVar
 
 from fedledger.arrays import Arrays
 from fedledger.errors import (
-    AuditError,
     ConfigError,
     ContentNotFound,
-    FedledgerError,
     StoreError,
     UpdateRejected,
 )
 
 from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .carriers import open_anchor
@@ -159,7 +158,7 @@ class MinedRound(Round):
         self.reveals[name] = value
         return value
 
-    def attest(self, make: Callable[[], Attested]) -> Attested:
+    def attest(self, make: Callable[[], Attested]) -> Attested:  # noqa: ARG002 - nobody makes it
         """Refuse: a miner has no Flower strategy to ask."""
         raise ConfigError("an attested round needs a Flower server: it cannot be mined")
 
@@ -174,8 +173,6 @@ class MinedRound(Round):
     def _content(
         self, phase: Phase[Any], signed: dict[str, dict[str, Any]]
     ) -> tuple[Content, str | None]:
-        from ...ledger_plugins.contracts import cid_text  # noqa: PLC0415
-
         cap = phase.max_bytes(self)
         if not cap:
             return Content(b""), None

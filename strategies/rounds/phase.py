@@ -160,24 +160,24 @@ class Phase(ABC, Generic[T]):
         """The statements among `signs`."""
         return tuple(one for one in self.signs if isinstance(one, Statement))
 
-    def layout(self, round: "Round") -> Layout | None:  # noqa: A002, ARG002 - the paper's word
+    def layout(self, round: "Round") -> Layout | None:  # noqa: ARG002 - the paper's word
         """Return the layout of the arrays that an answer holds, or None where it holds none."""
         return None
 
-    def max_bytes(self, round: "Round") -> int:  # noqa: A002 - see layout
+    def max_bytes(self, round: "Round") -> int:
         """Return the most bytes that an answer's content may have."""
         layout = self.layout(round)
         return 0 if layout is None else arrays_cap(layout)
 
-    def details(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - see layout
+    def details(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: ARG002 - see layout
         """Return what the message tells the client's handler (JSON values)."""
         return {}
 
-    def pose(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: A002, ARG002 - see layout
+    def pose(self, round: "Round", subject: Any) -> Mapping[str, Any]:  # noqa: ARG002 - see layout
         """Return the Flower records that are sent; live only."""
         return {}
 
-    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: "Round") -> Content:  # noqa: A002, ARG002 - see layout
+    def read(self, reply: RecordDict, asked: RecordDict, signed: Signed, round: "Round") -> Content:  # noqa: ARG002 - see layout
         """Return the content of a reply; live only. Records that are not read pass untouched.
 
         The arrays are those of the record named as the model in the message, or of the only one.
@@ -205,7 +205,7 @@ class Phase(ABC, Generic[T]):
             raise UpdateRejected("arrays", str(error)) from error
 
     @abstractmethod
-    def parse(self, given: Given, round: "Round", subject: Any) -> T:  # noqa: A002 - see layout
+    def parse(self, given: Given, round: "Round", subject: Any) -> T:
         """Return what an answer says, once everything about it is right.
 
         Args:
@@ -229,10 +229,10 @@ def record_forms(content: RecordDict) -> tuple[tuple[str, str, tuple[tuple[str, 
     Flower's strategies refuse a round whose replies differ in form.
     """
     forms = []
-    for name, record in content.array_records.items():
-        forms.append((name, "arrays", tuple((key, 0) for key in record)))
-    for name, record in content.metric_records.items():
-        lengths = ((k, len(v) if isinstance(v, list) else -1) for k, v in record.items())
+    for name, arrays in content.array_records.items():
+        forms.append((name, "arrays", tuple((key, 0) for key in arrays)))
+    for name, metrics in content.metric_records.items():
+        lengths = ((k, len(v) if isinstance(v, list) else -1) for k, v in metrics.items())
         forms.append((name, "metrics", tuple(sorted(lengths))))
     forms.extend((name, "config", ()) for name in content.config_records)
     return tuple(sorted(forms))

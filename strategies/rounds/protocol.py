@@ -81,7 +81,7 @@ class Protocol(ABC, Generic[SettingsT, StateT]):
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
 
-    def fix(self, rounds: int, secret: Callable[[str], bytes]) -> None:  # noqa: B027 - most fix nothing
+    def fix(self, rounds: int, secret: Callable[[str], bytes]) -> None:
         """Complete the settings before they go into the specification; may be called again.
 
         Args:
@@ -89,13 +89,13 @@ class Protocol(ABC, Generic[SettingsT, StateT]):
             secret: 32 secret bytes of the aggregator's account, by purpose.
         """
 
-    def prepare(self, round: Round) -> StateT:  # noqa: A002, ARG002 - the paper's word
+    def prepare(self, round: Round) -> StateT:  # noqa: ARG002 - the paper's word
         """Do what is done once a run, in its first round; return the state to begin with."""
         state: Any = self.State()
         return state  # type: ignore[no-any-return]
 
     @abstractmethod
-    def run(self, round: Round, state: StateT) -> tuple[Result, StateT]:  # noqa: A002 - see prepare
+    def run(self, round: Round, state: StateT) -> tuple[Result, StateT]:
         """Run a round, or replay it.
 
         Args:
@@ -109,7 +109,7 @@ class Protocol(ABC, Generic[SettingsT, StateT]):
 
 def run_round(
     protocol: Protocol[Any, Any],
-    round: Round,  # noqa: A002 - the paper's word
+    round: Round,
     state: BaseModel | None,
 ) -> tuple[Result, BaseModel]:
     """Run or replay one round; this is all that the three kinds of rounds do.

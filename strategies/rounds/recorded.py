@@ -93,9 +93,7 @@ class RecordedRound(Round):
         order = sorted(set(parties), key=positions.__getitem__)
         self.checks.equal("answers that count (each once, in order)", parties, order, where)
         events = {
-            call.name: called(
-                self._ledger, call, self.terms.task, self.number, since=self._opened
-            )
+            call.name: called(self._ledger, call, self.terms.task, self.number, since=self._opened)
             for call in phase.calls
         }
         answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]
@@ -166,7 +164,7 @@ class RecordedRound(Round):
                     there = [e for e in events[one.name] if e.transaction == anchor.transaction]
                     self.checks.true(
                         "on the ledger",
-                        any(e.arguments[one.party] == entry.party for e in there),  # type: ignore[union-attr]
+                        any(e.arguments[one.party] == entry.party for e in there),
                         f"transaction of {entry.party}: {anchor.transaction} is not on the ledger "
                         "in this round",
                         where,
@@ -175,8 +173,8 @@ class RecordedRound(Round):
                 self.checks.equal(f"signer of {one.name}", signer, entry.party, where)
                 for event in events.get(one.name, ()):
                     if event.transaction == anchor.transaction:
-                        said = {name: event.arguments.get(name) for name in values}
-                        self.checks.equal(f"{one.name} on the ledger", said, values, where)
+                        there_too = {name: event.arguments.get(name) for name in values}
+                        self.checks.equal(f"{one.name} on the ledger", there_too, values, where)
                 signed[one.name] = values
             content = self._content(phase, entry)
             value = phase.parse(Given(entry.party, content, signed), self, subject)
@@ -209,10 +207,9 @@ class RecordedRound(Round):
         first time after all that counted needs no reason: the aggregator could have published
         before that. So no party can make an honest round fail, and strangers do not matter.
         """
-        anchors = {
-            anchor.transaction for entry in recorded.accepted for anchor in entry.anchors
-        }
-        explained = {entry.party for entry in (*recorded.accepted, *recorded.dropped)}
+        anchors = {anchor.transaction for entry in recorded.accepted for anchor in entry.anchors}
+        explained = {one.party for one in recorded.accepted}
+        explained |= {one.party for one in recorded.dropped if one.party}
         known = self.terms.positions(phase.by)
         for call in phase.calls:
             places = [event.place for event in events[call.name] if event.transaction in anchors]
@@ -224,7 +221,7 @@ class RecordedRound(Round):
                         f"the answer of {party} is on the ledger, "
                         "but the evidence neither counts nor drops it"
                     )
-                    self.checks.true("coverage", False, said, Witness(phase.name, party))  # noqa: FBT003 - as it is named
+                    self.checks.true("coverage", False, said, Witness(phase.name, party))
         self.checks.passed["coverage"] += 1
 
     def _check_window(

@@ -45,12 +45,12 @@ class Checked(Generic[T]):
     statements: tuple[Anchor, ...]
 
 
-def check_reply(
+def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     message: Message,
     asked: RecordDict,
     phase: Phase[T],
     subject: Any,
-    round: Round,  # noqa: A002 - the paper's word
+    round: Round,
     request: SigningRequest,
 ) -> Checked[T]:
     """Return what a reply says, once everything about it is right.
@@ -74,9 +74,7 @@ def check_reply(
     transactions = _transactions(signatures, phase)
     parties = {transaction.sender for transaction in transactions}
     signed: dict[str, dict[str, Any]] = {}
-    for call, asked_call, transaction in zip(
-        phase.calls, request.calls, transactions, strict=True
-    ):
+    for call, asked_call, transaction in zip(phase.calls, request.calls, transactions, strict=True):
         signed[call.name] = read_call(call, transaction, asked_call.contract, round.domain)
     anchors = []
     if len(signatures.statements) != len(phase.statements):
@@ -150,9 +148,9 @@ def _check_terms(
 
 
 def _json(text: str) -> dict[str, Any]:
+    if len(text) > _MAX_JSON:
+        raise UpdateRejected("statements", f"{len(text)} characters of values")
     try:
-        if len(text) > _MAX_JSON:
-            raise ValueError("too long")
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UpdateRejected("statements", f"the values are no JSON: {error}") from error

@@ -165,9 +165,7 @@ class Round(ABC):
         """
 
     @abstractmethod
-    def reveal(
-        self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]
-    ) -> bytes:
+    def reveal(self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]) -> bytes:
         """Return a value that nobody but its maker knew before.
 
         Args:

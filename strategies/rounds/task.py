@@ -184,7 +184,7 @@ class LedgerTask:
 
     def publish(
         self,
-        round: Round,  # noqa: A002 - the paper's word
+        round: Round,
         result: Result,
         state: BaseModel,
         measured: Sequence[Measured] = (),
@@ -311,16 +311,14 @@ def state_after(
         number = last.to_round
     if not number:
         return None
-    evidence = documents.load(Evidence, ended[number - 1].evidence, store)  # type: ignore[union-attr]
+    evidence = documents.load(Evidence, ended[number - 1].evidence, store)
     try:
         return protocol.State.model_validate(evidence.state)
     except ValueError as error:
         raise AuditError(f"the state after round {number} is none of {protocol.name!r}") from error
 
 
-def called(
-    ledger: Ledger, call: Call, task: int, number: int, *, since: int = 0
-) -> list[Event]:
+def called(ledger: Ledger, call: Call, task: int, number: int, *, since: int = 0) -> list[Event]:
     """Return the events by which the ledger repeats a call made in a round, in ledger order.
 
     Args:

@@ -187,7 +187,7 @@ def test_the_app_sees_its_own_records_alone(federation):
 
     app = ClientApp(mods=[signing_mod, mod])
     inner = make_app(signed=False)
-    app.train()(lambda message, context: inner(message, context))
+    app.train()(inner)
     assert not train_once(federation, app, request_for(federation, "update")).has_error()
     assert seen == [["arrays", "config"]]
 

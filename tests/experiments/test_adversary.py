@@ -129,7 +129,7 @@ def test_colluders_that_pay_for_their_exchange_are_discarded(tmp_path):
             assert set(uploads(federation, server_round)) == set(range(SIZE)) - set(MALICIOUS)
         aggregate = TrainingTask(federation.ledger).aggregates(1)[0]
         evidence = documents.load(documents.Evidence, aggregate.evidence, federation.store)
-        late = {federation.clients.index(entry.client) for entry in evidence.late}
+        late = {federation.clients.index(entry.party) for entry in evidence.phase("update").late}
         assert late == set(MALICIOUS)
         passed(federation)
     attacked, peaceful = ({k: a.numpy() for k, a in r.arrays.items()} for r in results)

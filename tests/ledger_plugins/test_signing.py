@@ -37,7 +37,9 @@ MIXED = Statement(
     st.text(st.characters(codec="utf-8")),
     st.binary(max_size=100),
 )
-def test_statements_are_signed_as_eip_712_says(digest, amount, change, yes, text, raw):
+def test_statements_are_signed_as_eip_712_says(  # noqa: PLR0917 - a value a field
+    digest, amount, change, yes, text, raw
+):
     """An independent implementation comes to the same digest and the same signature."""
     values = {
         "digest": digest,

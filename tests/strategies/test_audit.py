@@ -184,7 +184,7 @@ def _late(entries):
     ],
 )
 def test_a_dishonest_aggregator(federation, monkeypatch, change, reason, witness):
-    """One false statement about round 2 fails round 2, for what is wrong with it, and says where."""
+    """One false statement about round 2 fails round 2, and says what is wrong and where."""
     _lie(monkeypatch, 2, change)
     strategy = federation.pofl(rules=("trimmed_mean", "median"))
     federation.run(strategy, make_app(), rounds=2)

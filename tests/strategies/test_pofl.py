@@ -10,9 +10,9 @@ from fedledger.arrays import from_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import documents, live
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds import arrival, documents, live
 from fedledger.strategies.rounds.documents import Evidence, Specification
+from fedledger.strategies.rounds.task import LedgerTask
 
 
 def evidence_of(federation, server_round):
@@ -96,7 +96,7 @@ def test_order_of_replies_does_not_matter(federation, tmp_path_factory, monkeypa
     first = federation.run(federation.pofl(), make_app(), rounds=2)
     other = Federation(tmp_path_factory.mktemp("other"))
     strategy = other.pofl()
-    heard = live.exchange
+    heard = arrival.exchange
 
     def backwards(*given, **options):
         found = heard(*given, **options)

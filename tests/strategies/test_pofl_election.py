@@ -9,12 +9,12 @@ from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.protocols.pofl.beacon import TRUSTED
+from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.documents import Evidence
 from fedledger.strategies.rounds.live import LiveRound
 from fedledger.strategies.rounds.task import LedgerTask
-from fedledger.strategies.rounds.documents import Evidence
-from fedledger.strategies.protocols.pofl.election import Electorate
-from fedledger.strategies.protocols.pofl.beacon import TRUSTED
 
 RULES = ("krum", "trimmed_mean", "median")
 
@@ -101,7 +101,9 @@ def test_while_nobody_lies_the_trusted_mean_is_the_mean(federation):
     """Honest miners are all trusted, and a candidate that another one equals is not made."""
     elect(federation, make_app(), rounds=2, rules=("mean", TRUSTED))
     for number in (1, 2):
-        assert [one["rule"] for one in evidence_of(federation, number).notes["candidates"]] == ["mean"]
+        assert [one["rule"] for one in evidence_of(federation, number).notes["candidates"]] == [
+            "mean"
+        ]
     assert audit_ledger(federation.ledger, federation.store).passed
 
 

@@ -10,11 +10,11 @@ from fedledger.arrays import from_safetensors
 from fedledger.errors import AuditError, ConfigError, ContractError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.task import LedgerTask
-from fedledger.strategies.rounds.documents import Evidence
-from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.protocols.pofl.beacon import Beacon, check_reveal
+from fedledger.strategies.protocols.pofl.election import Electorate
+from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.rounds.task import LedgerTask
 
 
 def contract_of(federation):

@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedledger.errors import AuditError, ConfigError
-from fedledger.strategies.protocols.pofl.beacon import Beacon, beacon_index, check_reveal, timestamp_index
+from fedledger.strategies.protocols.pofl.beacon import (
+    Beacon,
+    beacon_index,
+    check_reveal,
+    timestamp_index,
+)
 
 SEED = bytes(range(32))
 

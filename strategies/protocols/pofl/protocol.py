@@ -167,7 +167,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         commitment = self._beacon.commitment.hex()
         self.settings = self.settings.model_copy(update={"commitment": commitment})
 
-    def run(self, round: Round, state: PoFLState) -> tuple[Result, PoFLState]:  # noqa: A002 - Protocol
+    def run(self, round: Round, state: PoFLState) -> tuple[Result, PoFLState]:
         """Take the updates in time, choose the rule, aggregate."""
         settings = self.settings
         window = None
@@ -181,9 +181,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
             decision, state = self._hold_election(round, entries, state)
         elif settings.selection == "beacon":
             reveal = self._reveal(round, state)
-            state = state.model_copy(
-                update={"revealed": reveal.hex(), "revealed_in": round.number}
-            )
+            state = state.model_copy(update={"revealed": reveal.hex(), "revealed_in": round.number})
             decision = self._decide(entries, self._by_beacon(round, entries, reveal))
         else:
             last = max((entry.arrival for entry in entries), default=0)
@@ -202,7 +200,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     # Choosing by chance --------------------------------------------------------------------
 
-    def _reveal(self, round: Round, state: PoFLState) -> bytes:  # noqa: A002 - as above
+    def _reveal(self, round: Round, state: PoFLState) -> bytes:
         previous = bytes.fromhex(state.revealed or self.settings.commitment or "")
         skipped = round.number - state.revealed_in - 1  # rounds rolled back reveal nothing
 
@@ -218,7 +216,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
         return round.reveal(_BEACON, make, check)
 
-    def _by_beacon(self, round: Round, entries: Sequence[Entry], reveal: bytes) -> int:  # noqa: A002 - as above
+    def _by_beacon(self, round: Round, entries: Sequence[Entry], reveal: bytes) -> int:
         accepted = [(entry.position, cid_to_bytes(entry.cid)) for entry in entries]
         choices = len(self.settings.rules)
         return beacon_index(reveal, round.terms.task, round.number, accepted, choices)
@@ -232,7 +230,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     def _hold_election(
         self,
-        round: Round,  # noqa: A002 - as above
+        round: Round,
         entries: Sequence[Entry],
         state: PoFLState,
     ) -> tuple[Decision, PoFLState]:
@@ -299,9 +297,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         options = {"strict": self.settings.strict} if rule == "bulyan" else {}
         vectors = [entry.vector for entry in entries]
         try:
-            result = aggregate(
-                rule_of(rule), vectors, byzantine=self.settings.byzantine, **options
-            )
+            result = aggregate(rule_of(rule), vectors, byzantine=self.settings.byzantine, **options)
         except AggregationError as error:
             return Decision.keep(str(error))
         selected = tuple(entries[row].position for row in result.selected)

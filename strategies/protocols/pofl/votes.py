@@ -35,18 +35,18 @@ class VotesPhase(Phase[tuple[int, ...]]):
     signs: ClassVar = (SUBMIT_VOTES,)
     kind: ClassVar[str] = "evaluate"
 
-    def details(self, round: Round, subject: Ballot) -> Mapping[str, Any]:  # noqa: A002, ARG002 - Phase
+    def details(self, round: Round, subject: Ballot) -> Mapping[str, Any]:  # noqa: ARG002 - Phase
         """Tell what the votes have to name."""
         return {"ballot": subject.digest.hex()}
 
-    def pose(self, round: Round, subject: Ballot) -> Mapping[str, Any]:  # noqa: A002 - Phase
+    def pose(self, round: Round, subject: Ballot) -> Mapping[str, Any]:
         """Send the model the round began with, and the candidates beside it."""
         return {ARRAYS: to_record(round.base)} | {
             f"{CANDIDATES}{index:03d}": to_record(model)
             for index, model in enumerate(subject.models)
         }
 
-    def parse(self, given: Given, round: Round, subject: Ballot) -> tuple[int, ...]:  # noqa: A002, ARG002 - Phase
+    def parse(self, given: Given, round: Round, subject: Ballot) -> tuple[int, ...]:  # noqa: ARG002 - Phase
         """Return the scores, one a candidate, in millionths of the loss."""
         values = given.signed[SUBMIT_VOTES.name]
         scores = tuple(values["scores"])
