@@ -15,6 +15,7 @@ from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
 from fedledger.errors import ModelError
+from fedledger.floats import check_floats
 from fedledger.formats import (
     DTYPES,
     decode_npy,
@@ -164,7 +165,9 @@ class Layout:
 
         Raises:
             ModelError: not of this layout, or the update has a value that is not finite.
+            ConfigError: this thread does not compute as IEEE 754 says.
         """
+        check_floats()
         self.check(arrays)
         self._check_vector(update)
         if not np.isfinite(update).all():

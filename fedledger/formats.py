@@ -1,5 +1,6 @@
-"""The two byte formats that arrays come in: `.npy` inside Flower's records, safetensors in stores.
+"""Bytes of arrays, `.npy` inside Flower's records and safetensors in stores, and of documents.
 
+What is written here docs/formats.md says in words, so that other languages write the same bytes.
 Nothing is ever unpickled, and nothing is allocated by a number that the bytes only claim.
 
 Safetensors are read by the library. They are written here, because these bytes are hashed: an
@@ -22,6 +23,7 @@ from fedledger.errors import ModelError
 
 __all__ = [
     "DTYPES",
+    "canonical_json",
     "decode_npy",
     "decode_safetensors",
     "encode_safetensors",
@@ -114,6 +116,22 @@ def decode_npy(key: str, data: bytes, shape: tuple[int, ...], dtype: str) -> NDA
     _check_bools(key, values)
     values = values.reshape(shape, order="F" if header[2] == b"True" else "C")
     return np.asarray(values, dtype=expected, order="C")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON text of a value: sorted members, no white space, ASCII.
+
+    Args:
+        value: objects with names that are strings, arrays, strings, numbers, bools and None.
+
+    Raises:
+        ValueError: a float that is not finite.
+        TypeError: a value that JSON cannot hold.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return text.encode()
 
 
 def encode_safetensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -23,7 +23,7 @@ from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.contracts.abi import encode_call
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
-from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection
+from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection, arithmetic_of
 from .rounds import documents
 from .rounds.documents import Specification
 from .rounds.mined import MinedRound, NotYet
@@ -229,6 +229,7 @@ def propose_task(
         window=None,
         quiet=None,
         commitment=None,
+        arithmetic=arithmetic_of(rules),
     )
     protocol = PoFLProtocol(settings)
     protocol.fix(rounds, _secret(account, ledger, model_id))

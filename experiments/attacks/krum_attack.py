@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fedledger.errors import ConfigError
 
 from ...strategies.aggregation import krum
-from ...strategies.aggregation.distances import squared_distances
-from ...strategies.aggregation.rows import read_rows
-from ...strategies.aggregation.selection import krum_selection
+from ...strategies.aggregation.kernels.distances import squared_distances
+from ...strategies.aggregation.kernels.rows import read_rows
+from ...strategies.aggregation.kernels.selection import krum_selection
 from .base import ColludingAttack, Knowledge, Matrix
 from .moments import Float64, changing_direction, in_pieces, mean
 

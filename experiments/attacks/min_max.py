@@ -8,8 +8,8 @@ import numpy as np
 
 from fedledger.errors import ConfigError
 
-from ...strategies.aggregation.distances import squared_distances
-from ...strategies.aggregation.rows import read_rows
+from ...strategies.aggregation.kernels.distances import squared_distances
+from ...strategies.aggregation.kernels.rows import read_rows
 from .base import ColludingAttack, Knowledge, Matrix
 from .moments import Float64, in_pieces
 

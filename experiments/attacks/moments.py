@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ...strategies.aggregation.parallel import run_pieces
+from ...strategies.aggregation.kernels.parallel import run_pieces
 from .base import Matrix
 
 __all__ = ["Float64", "changing_direction", "in_pieces", "mean", "mean_and_deviation"]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-from ...strategies.aggregation.lanes import INDEX, Lanes, emitted
-from ...strategies.aggregation.parallel import run_pieces
+from ...strategies.aggregation.kernels.lanes import INDEX, Lanes, emitted
+from ...strategies.aggregation.kernels.parallel import run_pieces
 
 __all__ = ["read_once"]
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...strategies.aggregation import get_rule
-from ...strategies.aggregation.parallel import thread_count
+from ...strategies.aggregation.kernels.parallel import thread_count
 from .measure import Measurement, measure
 from .memory import read_once
 from .peers import Peer, byzfl_rules, flower_rules

@@ -3,17 +3,18 @@
 `rule(updates, *, byzantine)` takes n flat float32 vectors of length d (or one array (n, d)) and
 returns one; `rule.aggregate(…)` adds which updates entered it. The same updates in the same order
 give the same bits with any number of threads on any processor, so that an auditor can recompute a
-published aggregate and compare its hash. Neither Flower nor a ledger is known here.
+published aggregate and compare its hash; `arithmetic(name)` names, with a version, how a rule gets
+them. Neither Flower nor a ledger is known here.
 """
 
 from .bulyan import bulyan
+from .kernels.parallel import threads
+from .kernels.rows import Updates, Vector
 from .krum import krum
 from .mean import mean
 from .median import median
 from .multi_krum import multi_krum
-from .parallel import threads
-from .registry import BoundRule, aggregate, get_rule, rules
-from .rows import Updates, Vector
+from .registry import BoundRule, aggregate, arithmetic, get_rule, rules
 from .rule import Aggregate, Rule, rule
 from .trimmed_mean import trimmed_mean
 
@@ -24,6 +25,7 @@ __all__ = [
     "Updates",
     "Vector",
     "aggregate",
+    "arithmetic",
     "bulyan",
     "get_rule",
     "krum",

@@ -1,10 +1,10 @@
 """Bulyan: Krum again and again, then a trimmed mean around the median of what it selected."""
 
-from .columns import mean_of_nearest
-from .distances import squared_distances
-from .rows import Updates
+from .kernels.columns import NEAREST_SUM, mean_of_nearest
+from .kernels.distances import DISTANCES, squared_distances
+from .kernels.rows import Updates
+from .kernels.selection import KRUM_SCORES, krum_selection
 from .rule import Aggregate, rule
-from .selection import krum_selection
 
 __all__ = ["bulyan"]
 
@@ -13,7 +13,7 @@ def _requires(byzantine: int, *, strict: bool = True) -> int:
     return 4 * byzantine + 3 if strict else 2 * byzantine + 3
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=f"{DISTANCES}+{KRUM_SCORES}+{NEAREST_SUM}")
 def bulyan(updates: Updates, *, byzantine: int, strict: bool = True) -> Aggregate:
     """Return, of every coordinate, the mean of the β values nearest the median of θ updates.
 

@@ -1,9 +1,9 @@
 """Krum: the one update with the closest neighbours."""
 
-from .distances import squared_distances
-from .rows import Updates
+from .kernels.distances import DISTANCES, squared_distances
+from .kernels.rows import Updates
+from .kernels.selection import KRUM_SCORES, krum_selection
 from .rule import Aggregate, rule
-from .selection import krum_selection
 
 __all__ = ["krum"]
 
@@ -12,7 +12,7 @@ def _requires(byzantine: int) -> int:
     return 2 * byzantine + 3
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=f"{DISTANCES}+{KRUM_SCORES}")
 def krum(updates: Updates, *, byzantine: int) -> Aggregate:
     """Return the update whose n - f - 2 nearest others are nearest, by squared distance.
 

@@ -6,8 +6,8 @@ from numbers import Real
 
 from fedledger.errors import ConfigError
 
-from .averages import average
-from .rows import Updates
+from .kernels.averages import ORDERED_SUM, average
+from .kernels.rows import Updates
 from .rule import Aggregate, rule
 
 __all__ = ["mean"]
@@ -17,7 +17,7 @@ def _requires(byzantine: int, **_parameters: object) -> int:  # noqa: ARG001 - a
     return 1
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=ORDERED_SUM)
 def mean(
     updates: Updates, *, weights: Sequence[float] | None = None, byzantine: int = 0
 ) -> Aggregate:
@@ -50,10 +50,21 @@ def _checked(weights: Sequence[float], n: int) -> list[float]:
     """Return the weights divided by the largest, so that no sum of theirs overflows."""
     if len(weights) != n:
         raise ConfigError(f"expected {n} weights, one an update, got {len(weights)}")
+    numbers = []
     for position, weight in enumerate(weights):
-        given: object = weight
-        number = isinstance(given, Real) and not isinstance(given, bool)
-        if not number or not math.isfinite(weight) or weight <= 0:
+        number = _as_float(weight)
+        if not 0 < number < math.inf:
             raise ConfigError(f"weight {position} must be a positive finite number, got {weight!r}")
-    largest = max(float(weight) for weight in weights)
-    return [float(weight) / largest for weight in weights]
+        numbers.append(number)
+    largest = max(numbers)
+    return [number / largest for number in numbers]
+
+
+def _as_float(weight: object) -> float:
+    """Return a real number as float64, infinite beyond its range; NaN where it is none."""
+    if isinstance(weight, bool) or not isinstance(weight, Real):
+        return math.nan
+    try:
+        return float(weight)
+    except OverflowError:
+        return math.inf

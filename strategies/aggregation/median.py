@@ -1,7 +1,7 @@
 """Median: the middle value of each coordinate."""
 
-from .columns import mean_of_middle
-from .rows import Updates
+from .kernels.columns import SORTED_SUM, mean_of_middle
+from .kernels.rows import Updates
 from .rule import Aggregate, rule
 
 __all__ = ["median"]
@@ -11,7 +11,7 @@ def _requires(byzantine: int) -> int:
     return 2 * byzantine + 1
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=SORTED_SUM)
 def median(updates: Updates, *, byzantine: int = 0) -> Aggregate:
     """Return the median of every coordinate; of an even n, the mean of the middle two.
 

@@ -4,11 +4,11 @@ import numpy as np
 
 from fedledger.errors import ConfigError
 
-from .averages import average
-from .distances import squared_distances
-from .rows import Updates
+from .kernels.averages import ORDERED_SUM, average
+from .kernels.distances import DISTANCES, squared_distances
+from .kernels.rows import Updates
+from .kernels.selection import KRUM_SCORES, krum_selection
 from .rule import Aggregate, rule
-from .selection import krum_selection
 
 __all__ = ["multi_krum"]
 
@@ -17,7 +17,7 @@ def _requires(byzantine: int, keep: int | None = None) -> int:
     return max(2 * byzantine + 3, keep or 0)
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=f"{DISTANCES}+{KRUM_SCORES}+{ORDERED_SUM}")
 def multi_krum(updates: Updates, *, byzantine: int, keep: int | None = None) -> Aggregate:
     """Return the mean of the `keep` updates with the lowest Krum scores.
 

@@ -8,10 +8,10 @@ from typing import Any
 from fedledger.errors import UnknownNameError
 from fedledger.registry import Registry
 
-from .rows import Updates, Vector
+from .kernels.rows import Updates, Vector
 from .rule import Aggregate, Rule
 
-__all__ = ["BoundRule", "aggregate", "get_rule", "rules"]
+__all__ = ["BoundRule", "aggregate", "arithmetic", "get_rule", "rules"]
 
 _HERE = __name__.rpartition(".")[0]
 
@@ -23,8 +23,8 @@ rules = Registry(
     },
     group="fedledger.rules",
 )
-"""Name to rule. A third party's entry point names a `Rule` (see the decorator `rule`) or a plain
-function `rule(updates, *, byzantine, …)` that returns a vector."""
+"""Name to rule. A third party's entry point names a `Rule` (see the decorator `rule`), or a plain
+function `rule(updates, *, byzantine, …)` with an attribute `arithmetic` that returns a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class BoundRule:
         """The rule's name."""
         return self.rule.name
 
+    @property
+    def arithmetic(self) -> str:
+        """The name of what decides its bits, with a version."""
+        return self.rule.arithmetic
+
     def __call__(self, updates: Updates, *, byzantine: int) -> Vector:
         """Return the vector alone."""
         return self.aggregate(updates, byzantine=byzantine).vector
@@ -62,9 +67,9 @@ def get_rule(name: str, **parameters: Any) -> BoundRule:
 
     Raises:
         UnknownNameError: no such rule, or it has no such parameter; names the nearest.
+        ConfigError: it does not name its arithmetic.
     """
-    found = rules.load(name)
-    wanted = found if isinstance(found, Rule) else Rule(found, _any_number)
+    wanted = _load(name)
     for parameter in parameters:
         if parameter not in wanted.parameters:
             raise UnknownNameError(f"parameter of {name}", parameter, wanted.parameters)
@@ -79,6 +84,23 @@ def aggregate(name: str, updates: Updates, *, byzantine: int, **parameters: Any)
         AggregationError: what the rule raises for its updates.
     """
     return get_rule(name, **parameters).aggregate(updates, byzantine=byzantine)
+
+
+def arithmetic(name: str) -> str:
+    """Return the name, with its version, of what decides the bits of the rule called `name`.
+
+    Raises:
+        UnknownNameError: no such rule.
+        ConfigError: it does not name its arithmetic.
+    """
+    return _load(name).arithmetic
+
+
+def _load(name: str) -> Rule[Any]:
+    found = rules.load(name)
+    if isinstance(found, Rule):
+        return found
+    return Rule(found, _any_number, getattr(found, "arithmetic", ""))
 
 
 def _any_number(byzantine: int, **_parameters: Any) -> int:  # noqa: ARG001 - unknown to us

@@ -1,18 +1,22 @@
 """What an aggregation rule is: a pure function of the updates, with the evidence of its choice."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
 from inspect import Parameter, signature
 from typing import Any, Concatenate, Generic, ParamSpec
 
-from fedledger.errors import TooFewUpdates
+from fedledger.errors import ConfigError, TooFewUpdates
+from fedledger.floats import check_floats
 
-from .rows import Rows, Updates, Vector, checked_byzantine, read_rows
+from .kernels.rows import Rows, Updates, Vector, checked_byzantine, read_rows
 
 __all__ = ["Aggregate", "Rule", "rule"]
 
 P = ParamSpec("P")
+_PART = r"[a-z0-9]+(?:-[a-z0-9]+)*/[1-9][0-9]*"
+_ARITHMETIC = re.compile(rf"{_PART}(?:\+{_PART})*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,18 +43,28 @@ class Rule(Generic[P]):
 
     Attributes:
         name: the name it is registered under, and the one in its errors.
+        arithmetic: what decides the bits of its result, named with a version; parts are joined by
+            "+" ("f32-sorted-sum-f64/1"). A rule that computes anything in another order, or rounds
+            elsewhere, has another name. docs/formats.md defines those of the rules here.
         parameters: names of its keyword parameters besides `byzantine`, sorted.
+
+    Raises:
+        ConfigError: the arithmetic has no name, or one of another form.
     """
 
     __name__: str
 
     def __init__(
-        self, function: Callable[Concatenate[Updates, P], Any], requires: Callable[..., int]
+        self,
+        function: Callable[Concatenate[Updates, P], Any],
+        requires: Callable[..., int],
+        arithmetic: str,
     ) -> None:
         update_wrapper(self, function)
         self._function = function
         self._requires = requires
         self.name = self.__name__
+        self.arithmetic = _checked(arithmetic, self.name)
         takes = signature(function)
         self.__signature__ = takes.replace(return_annotation=Vector)
         variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
@@ -62,7 +76,12 @@ class Rule(Generic[P]):
         return self.aggregate(updates, *args, **kwargs).vector
 
     def aggregate(self, updates: Updates, *args: P.args, **kwargs: P.kwargs) -> Aggregate:
-        """Return the vector with its evidence; a rule that gives none is taken to use all rows."""
+        """Return the vector with its evidence; a rule that gives none is taken to use all rows.
+
+        Raises:
+            ConfigError: this thread does not compute as IEEE 754 says (`check_floats`).
+        """
+        check_floats()
         result = self._function(updates, *args, **kwargs)
         if isinstance(result, Aggregate):
             return result
@@ -94,15 +113,29 @@ class Rule(Generic[P]):
 
 
 def rule(
-    requires: Callable[..., int],
+    requires: Callable[..., int], *, arithmetic: str = ""
 ) -> Callable[[Callable[Concatenate[Updates, P], Any]], Rule[P]]:
     """Make a rule of a function that returns a vector or an `Aggregate`.
 
     Args:
         requires: `requires(byzantine, **parameters)`, the smallest n the rule accepts.
+        arithmetic: the name of what decides its bits, with a version; every rule needs one.
+
+    Raises:
+        ConfigError: `arithmetic` is missing, or of another form.
     """
 
     def decorate(function: Callable[Concatenate[Updates, P], Any]) -> Rule[P]:
-        return Rule(function, requires)
+        return Rule(function, requires, arithmetic)
 
     return decorate
+
+
+def _checked(arithmetic: object, name: str) -> str:
+    if isinstance(arithmetic, str) and _ARITHMETIC.fullmatch(arithmetic):
+        return arithmetic
+    found = f"{arithmetic!r} is none" if arithmetic else "it has none"
+    raise ConfigError(
+        f"rule {name!r} has to name its arithmetic with a version, so that an auditor knows what "
+        f"to recompute, such as 'mine-f32-sum/1': {found}"
+    )

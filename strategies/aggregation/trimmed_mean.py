@@ -1,7 +1,7 @@
 """Trimmed mean: each coordinate without its f smallest and f largest values."""
 
-from .columns import mean_of_middle
-from .rows import Updates
+from .kernels.columns import SORTED_SUM, mean_of_middle
+from .kernels.rows import Updates
 from .rule import Aggregate, rule
 
 __all__ = ["trimmed_mean"]
@@ -11,7 +11,7 @@ def _requires(byzantine: int) -> int:
     return 2 * byzantine + 1
 
 
-@rule(requires=_requires)
+@rule(requires=_requires, arithmetic=SORTED_SUM)
 def trimmed_mean(updates: Updates, *, byzantine: int) -> Aggregate:
     """Return, of every coordinate, the mean of the n - 2f values in the middle.
 

@@ -4,12 +4,12 @@ Both are canonical JSON in the store; the ledger holds their CIDs. Numbers are w
 parts per million), so that what is checked is exactly what was meant.
 """
 
-import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
+from fedledger.formats import canonical_json
 
 from ...ledger_plugins.storage.base import Store
 
@@ -23,7 +23,6 @@ __all__ = [
     "Measured",
     "PhaseEvidence",
     "Specification",
-    "canonical",
     "load",
     "save",
 ]
@@ -223,17 +222,9 @@ class Evidence(_Document):
 DocumentT = TypeVar("DocumentT", Specification, Evidence)
 
 
-def canonical(value: Any) -> bytes:
-    """Return JSON values as bytes in the one form that is hashed."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
-    return text.encode()
-
-
 def save(document: Specification | Evidence, store: Store) -> str:
     """Put a document into the store as canonical JSON and return its CID."""
-    return store.put(canonical(document.model_dump(mode="json")))
+    return store.put(canonical_json(document.model_dump(mode="json")))
 
 
 def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:

@@ -307,11 +307,13 @@ def state_after(
     Raises:
         AuditError: there is no such state.
     """
-    while number and isinstance(last := ended[number - 1], Rollback):
+    last = ended[number - 1] if number else None
+    while isinstance(last, Rollback):
         number = last.to_round
-    if not number:
+        last = ended[number - 1] if number else None
+    if last is None:
         return None
-    evidence = documents.load(Evidence, ended[number - 1].evidence, store)
+    evidence = documents.load(Evidence, last.evidence, store)
     try:
         return protocol.State.model_validate(evidence.state)
     except ValueError as error:

@@ -124,7 +124,8 @@ def test_a_number_of_byzantine_clients_is_a_count(name, byzantine):
 
 
 @pytest.mark.parametrize(
-    "weights", [[1, 1], [1, 1, 0], [1, 1, -1], [1, 1, np.nan], [1, 1, np.inf], [1, 1, True]]
+    "weights",
+    [[1, 1], [1, 1, 0], [1, 1, -1], [1, 1, np.nan], [1, 1, np.inf], [1, 1, True], [1, 1, 10**400]],
 )
 def test_weights_are_n_positive_finite_numbers(weights):
     """Anything else is refused."""
@@ -167,6 +168,7 @@ def test_a_plain_function_is_a_rule_too(monkeypatch):
     def first(rows, *, byzantine, offset=0):
         return rows[0] + np.float32(offset + byzantine)
 
+    first.arithmetic = "first-f32/1"  # type: ignore[attr-defined]
     monkeypatch.setattr(aggregation.rules, "load", lambda _name: first)
     result = aggregate("first", updates(3), byzantine=1, offset=2)
     assert result.selected == (0, 1, 2)
@@ -188,7 +190,7 @@ def test_a_rule_carries_its_signature_and_survives_pickling():
 def test_the_decorator_makes_rules_outside_this_package():
     """`rule(requires=…)` gives the conditions and errors of the rules here."""
 
-    @rule(requires=lambda byzantine: byzantine + 1)
+    @rule(requires=lambda byzantine: byzantine + 1, arithmetic="lowest/1")
     def lowest(rows, *, byzantine):
         read, _ = lowest.read(rows, byzantine)
         return np.min(read.arrays, axis=0)

@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError, InvalidUpdate
 from fedledger.strategies.aggregation import get_rule, rules, threads
-from fedledger.strategies.aggregation.columns import mean_of_nearest
-from fedledger.strategies.aggregation.distances import squared_distances
-from fedledger.strategies.aggregation.network import BLOCK, MERGE, SORT, merges, odd_even_merge_sort
-from fedledger.strategies.aggregation.rows import read_rows
+from fedledger.strategies.aggregation.kernels.columns import mean_of_nearest
+from fedledger.strategies.aggregation.kernels.distances import squared_distances
+from fedledger.strategies.aggregation.kernels.network import (
+    BLOCK,
+    MERGE,
+    SORT,
+    merges,
+    odd_even_merge_sort,
+)
+from fedledger.strategies.aggregation.kernels.rows import read_rows
 
 
 def float64_distances(x):
@@ -211,8 +217,8 @@ def test_at_least_one_thread():
 PROGRAM = """
 import hashlib, sys, numpy as np
 from fedledger.strategies.aggregation import get_rule, rules
-from fedledger.strategies.aggregation.distances import squared_distances
-from fedledger.strategies.aggregation.rows import read_rows
+from fedledger.strategies.aggregation.kernels.distances import squared_distances
+from fedledger.strategies.aggregation.kernels.rows import read_rows
 x = np.load(sys.argv[1])
 digest = hashlib.sha256(squared_distances(read_rows(x)).tobytes())
 for name in rules.names():

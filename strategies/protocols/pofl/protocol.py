@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fedledger.arrays import to_safetensors
-from fedledger.errors import AggregationError, AuditError, ConfigError
+from fedledger.errors import AggregationError, AuditError, ConfigError, NotInstalled
 
 from ....ledger_plugins.storage.cid import cid_to_bytes
-from ...aggregation import aggregate
+from ...aggregation import aggregate, arithmetic
 from ...aggregation import rules as known_rules
 from ...rounds.arrival import ArrivalWindow
 from ...rounds.phase import Answer
@@ -36,7 +36,15 @@ from .beacon import (
 from .election import Electorate, ballot_of
 from .votes import Ballot, VotesPhase
 
-__all__ = ["Decision", "Entry", "PoFLProtocol", "PoFLSettings", "PoFLState", "check_rules"]
+__all__ = [
+    "Decision",
+    "Entry",
+    "PoFLProtocol",
+    "PoFLSettings",
+    "PoFLState",
+    "arithmetic_of",
+    "check_rules",
+]
 
 _BEACON = "beacon"
 
@@ -56,6 +64,7 @@ class PoFLSettings(Settings):
         vote_quiet: seconds without a vote that close it early, once 2f+1 are there.
         commitment: the beacon's commitment in hexadecimal, or None.
         samples_key: metric that holds the number of training samples.
+        arithmetic: the arithmetic of each rule, with its version (`aggregation.arithmetic`).
     """
 
     byzantine: Annotated[int, Field(ge=0)]
@@ -69,6 +78,7 @@ class PoFLSettings(Settings):
     vote_quiet: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     commitment: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     samples_key: str = "num-examples"
+    arithmetic: dict[str, str]
 
 
 class PoFLState(Settings):
@@ -126,6 +136,15 @@ class Decision:
         return cls(KEPT, None, (), why)
 
 
+def arithmetic_of(rules: Sequence[str]) -> dict[str, str]:
+    """Return the arithmetic of each rule as it is here.
+
+    Raises:
+        UnknownNameError: a rule nobody registered.
+    """
+    return {rule: arithmetic(rule_of(rule)) for rule in rules}
+
+
 def check_rules(rules: Sequence[str], selection: Selection) -> None:
     """Check that rules are known and can be chosen in this way.
 
@@ -155,6 +174,9 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     def __init__(self, settings: PoFLSettings, beacon_seed: bytes | None = None) -> None:
         check_rules(settings.rules, settings.selection)
+        here = arithmetic_of(settings.rules)
+        if settings.arithmetic != here:
+            raise NotInstalled(f"the rules calculate by {settings.arithmetic}, here by {here}")
         super().__init__(settings)
         self._seed = beacon_seed
         self._beacon: Beacon | None = None

@@ -14,7 +14,7 @@ from ...rounds.arrival import ArrivalWindow, Clock
 from ...rounds.observers import Observer
 from ...rounds.strategy import LedgerStrategy, MeasureFn
 from .beacon import CANDIDATES, MIXED, Selection
-from .protocol import PoFLProtocol, PoFLSettings
+from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of
 
 __all__ = ["PoFL"]
 
@@ -110,6 +110,7 @@ class PoFL(LedgerStrategy):
             quiet=window.quiet,
             commitment=None,
             samples_key=weighted_by_key,
+            arithmetic=arithmetic_of(rules),
         )
         nodes = min(max(2, least), len(clients)) if min_available_nodes is None else None
         inner = FedAvg(

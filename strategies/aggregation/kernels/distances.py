@@ -24,7 +24,10 @@ from .lanes import DOUBLE, FLOAT, INDEX, Lanes, emitted
 from .parallel import run_pieces
 from .rows import Rows
 
-__all__ = ["squared_distances"]
+__all__ = ["DISTANCES", "squared_distances"]
+
+DISTANCES = "f32-squared-distances-f64/1"
+"""Name of the arithmetic of `squared_distances`, which docs/formats.md defines."""
 
 _LANES = 16
 _CHAIN = 12

@@ -10,7 +10,10 @@ from .lanes import INDEX, Lanes, emitted
 from .parallel import run_pieces
 from .rows import Rows, Vector
 
-__all__ = ["average"]
+__all__ = ["ORDERED_SUM", "average"]
+
+ORDERED_SUM = "f32-ordered-sum-f64/1"
+"""Name of the arithmetic of `average`, which docs/formats.md defines."""
 
 _TILE = 1024  # coordinates whose float64 sums stay in the cache while the rows pass
 _PIECE = 64 * _TILE

@@ -2,8 +2,10 @@
 
 A tile holds all rows of a few hundred coordinates. Whole rows of it are compared and exchanged by a
 sorting network, one lane a coordinate, so there is no branch and nothing depends on the values.
-Every result is the mean of kept values, added in float64 from the smallest kept one on: it does not
-depend on the order of the rows, and values that were cut off have no part in it.
+Every result is the mean of kept values, added in float64 in an order that the values alone decide:
+it does not depend on the order of the rows, and values that were cut off have no part in it.
+`mean_of_middle` adds from the smallest kept value on, `mean_of_nearest` in the order in which its
+window leaves them (`_slide`).
 """
 
 from typing import Any
@@ -17,7 +19,13 @@ from .network import BLOCK, LOWER, MERGE, SORT, UPPER, merges
 from .parallel import run_pieces
 from .rows import Rows, Vector
 
-__all__ = ["mean_of_middle", "mean_of_nearest"]
+__all__ = ["NEAREST_SUM", "SORTED_SUM", "mean_of_middle", "mean_of_nearest"]
+
+SORTED_SUM = "f32-sorted-sum-f64/1"
+"""Name of the arithmetic of `mean_of_middle`, which docs/formats.md defines."""
+
+NEAREST_SUM = "f32-nearest-sum-f64/1"
+"""Name of the arithmetic of `mean_of_nearest`."""
 
 _TILE_VALUES = 28 * 1024  # 112 KiB of float32: rows long enough to loop over, in the second cache
 _PIECE = 1 << 16
@@ -174,7 +182,8 @@ def _slide(  # noqa: PLR0917 - compiled code calls it by position
 
     The values kept are neighbours in the sorted order: a window that starts at the smallest
     `count` and moves up by one as long as the value it takes in is nearer to the median than the
-    one it loses. So each step writes the nearer of rows k and k + count to row k + count.
+    one it loses. So each step writes the nearer of rows k and k + count to row k + count. Where the
+    window has stopped, its values come round in turn: the last rows hold them in rotated order.
 
     The higher one is nearer if both add to less than twice the median. Rounding to float32 keeps
     the order of two sums or makes them equal; only where it did, float64 decides.

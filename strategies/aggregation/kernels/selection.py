@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["krum_selection"]
+__all__ = ["KRUM_SCORES", "krum_selection"]
+
+KRUM_SCORES = "f64-krum-scores/1"
+"""Name of the arithmetic of `krum_selection`, which docs/formats.md defines."""
 
 _TIE = 1e-9
 
