@@ -2,7 +2,7 @@
 
 python docs/update_results.py outputs/all-attacks/TIME [NAME]
 
-NAME is the folder's name, the experiment's by default. Where a miner election was among the
+NAME is the folder's name, the experiment's by default. Where an election was among the
 approaches, election.md compares it with the best single rule under each attack.
 """
 

@@ -1,21 +1,34 @@
 """Experiments: data sets, models, attacks, the runner and its configs.
 
 One TOML file is one table or figure; `run_experiment(load_config("quickstart"))` makes it.
+`simulate` runs a ClientApp of your own on a ledger.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import ExperimentConfig, load_config
-    from .runner import RunResult, run_experiment
+    from .config.experiment import ExperimentConfig
+    from .config.loading import load_config
+    from .report.results import RunResult
+    from .run.runner import run_experiment
+    from .run.simulation import Simulation, simulate
 
-__all__ = ["ExperimentConfig", "RunResult", "load_config", "run_experiment"]
+__all__ = [
+    "ExperimentConfig",
+    "RunResult",
+    "Simulation",
+    "load_config",
+    "run_experiment",
+    "simulate",
+]
 
 _HOMES = {
-    "ExperimentConfig": "config",
-    "load_config": "config",
-    "RunResult": "runner",
-    "run_experiment": "runner",
+    "ExperimentConfig": "config.experiment",
+    "load_config": "config.loading",
+    "RunResult": "report.results",
+    "run_experiment": "run.runner",
+    "Simulation": "run.simulation",
+    "simulate": "run.simulation",
 }
 
 

@@ -6,7 +6,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
 from fedledger.clients import signing_mod
-from fedledger.experiments.simulation import simulate
+from fedledger.experiments import simulate
 from fedledger.strategies import Anchored, audit_ledger
 
 app = ClientApp(mods=[signing_mod])  # the one line a client adds

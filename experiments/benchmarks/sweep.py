@@ -31,13 +31,15 @@ from fedledger.arrays import Arrays, from_safetensors
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import open_ledger, open_store
-from ..cellrun import run_cell
-from ..cells import Cell, cells_of
-from ..choices import Choice
-from ..client import build_client_app, reproducible
-from ..config import Approach, ExperimentConfig, Training
-from ..engines import get_engine
-from ..federation import Federation, federation_of
+from ..config.approaches import FlowerApproach
+from ..config.cells import Cell
+from ..config.choices import Choice
+from ..config.experiment import ExperimentConfig
+from ..config.settings import Training
+from ..run.cell import run_cell
+from ..run.client import build_client_app, reproducible
+from ..run.engines import get_engine
+from ..run.federation import Federation, federation_of
 
 __all__ = ["Throughput", "main", "measure_sweep"]
 
@@ -95,9 +97,9 @@ def measure_sweep(
         datasets=(dataset,),
         model=Choice(name="cnn", parameters={"width": width}),
         training=training or Training(epochs=5, batch_size=10, learning_rate=0.01),
-        approaches=(Approach(name="FedAvg", strategy="fedavg"),),
+        approaches=(FlowerApproach(name="FedAvg", strategy="fedavg"),),
     )
-    [cell] = cells_of(config)
+    [cell] = config.matrix
     federation = federation_of(cell.scenario.model_dump_json())
     plain, ours = [], {engine: list[tuple[float, float]]() for engine in engines}
     gap = 0.0

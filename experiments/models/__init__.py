@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fedledger.errors import ConfigError
 from fedledger.registry import Registry
 
-from ..choices import Choice, check_parameters
+from ..config.choices import Choice, check_parameters
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import FAILED, Format, FormatOption
+from .options import FAILED, UNCHECKED, Format, FormatOption
 
 __all__ = ["audit"]
 
@@ -63,13 +63,15 @@ def audit(
 
     Example: `fedledger audit outputs/quickstart/20260101T120000Z`
 
-    Exit status 0 when the audit passed, 1 when it failed.
+    Exit status 0 when the audit passed, 1 when something does not follow, 2 when something could
+    not be checked: missing, unreachable, not installed, or nothing there to check.
     """
     if (run_dir is None) == (ledger is None) or (ledger is None) != (store is None):
         raise ConfigError("what shall be audited? Give RUN_DIR, or --ledger URL with --store URL")
     if run_dir is not None and (owner is not None or task):
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
-    from fedledger.experiments.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
+    from fedledger.strategies.rounds.checks import Outcome  # noqa: PLC0415 - the same
 
     from .render import show_audit, show_verdict  # noqa: PLC0415 - the same
 
@@ -82,4 +84,4 @@ def audit(
         )
     show_audit(result, format_)
     if not result.passed:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(UNCHECKED if result.outcome is Outcome.UNCHECKED else FAILED)

@@ -13,6 +13,7 @@ __all__ = ["listing"]
 class Kind(StrEnum):
     """What can be listed."""
 
+    strategies = "strategies"
     rules = "rules"
     attacks = "attacks"
     datasets = "datasets"
@@ -31,7 +32,7 @@ def listing(
 
     Third parties' packages add to these lists through entry points.
     """
-    from fedledger.experiments.catalogue import catalogue  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.config.catalogue import catalogue  # noqa: PLC0415 - slow to import
 
     from .render import show_catalogue  # noqa: PLC0415 - the same
 

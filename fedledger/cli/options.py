@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 FAILED = 1
+UNCHECKED = 2
 """Exit status when what was run or audited failed."""
 
 

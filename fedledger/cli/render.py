@@ -12,8 +12,8 @@ from rich.text import Text
 from .options import Format
 
 if TYPE_CHECKING:
-    from fedledger.experiments.audit import AuditedLedger, RunAudit
-    from fedledger.experiments.runner import RunResult
+    from fedledger.experiments.report.audit import AuditedLedger, RunAudit
+    from fedledger.experiments.report.results import RunResult
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.ethereum import Deployment
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _GOOD, _BAD = "green", "red"
-_HEADS = 4  # chain heads that are shown; a grid may have hundreds
+_HEADS = 4  # chain heads that are shown; a run may have hundreds
 
 
 def show_error(message: str) -> None:
@@ -51,7 +51,7 @@ def show_run(result: "RunResult", form: Format) -> None:
     if form is Format.json:
         _print_json({"directory": str(result.directory), **result.to_json()})
         return
-    from fedledger.experiments.tables import summarise  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.tables import summarise  # noqa: PLC0415 - slow to import
 
     console = Console()
     summary = summarise(result)
@@ -82,8 +82,13 @@ def show_verdict(verdict: "RoundVerdict") -> None:
         counts += f", {verdict.dropped} dropped"
     if verdict.passed:
         _line(Console(), f"passed  {where}: {counts}, aggregate {verdict.aggregate}")
-    else:
-        _line(Console(), f"FAILED  {where}: {verdict.reason}", style=_BAD)
+        return
+    word = "FAILED" if verdict.outcome == "failed" else "could not check"
+    _line(Console(), f"{word}  {where}: {verdict.reason}", style=_BAD)
+    if (at := verdict.witness) is not None:
+        found = {"phase": at.phase, "answer of": at.answer, "value": at.coordinate, "step": at.step}
+        places = [f"{name} {place}" for name, place in found.items() if place is not None]
+        _line(Console(), f"        look at: {', '.join(places)}")
 
 
 def show_audit(audit: "RunAudit", form: Format) -> None:

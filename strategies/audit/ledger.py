@@ -62,6 +62,9 @@ def audit_ledger(
         worst = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
         if worst is not None:
             return AuditReport(outcome, _reason(worst), _head(ledger), tuple(verdicts), caveat)
+    if not verdicts:
+        nothing = "there is no round to check"
+        return AuditReport(Outcome.UNCHECKED, nothing, _head(ledger), (), caveat)
     return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat)
 
 

@@ -4,11 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ...ledger_plugins.contracts import Aggregate, Payment, Rollback
-from .documents import Asked, Counted, Dropped, Evidence, Late, Measured, PhaseEvidence
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.contracts import Aggregate, Payment, Rollback, TrainingTask
+from ...ledger_plugins.storage.base import Store
+from . import documents
+from .documents import (
+    Asked,
+    Counted,
+    Dropped,
+    Evidence,
+    Late,
+    Measured,
+    PhaseEvidence,
+    Specification,
+)
 from .reasons import reason_of
 
-__all__ = ["PhaseRecord", "RoundRecord", "Status", "record_of", "statuses"]
+__all__ = ["PhaseRecord", "RoundRecord", "Status", "read_rounds", "record_of", "statuses"]
 
 Status = Literal["open", "provisional", "final", "void"]
 """Open: not published. Provisional: it can still be disputed. Final: it stands. Void: the task went
@@ -16,6 +28,7 @@ back to a round before it, and what was built on it is void with it; its number 
 """
 
 _SILENT = "no-reply"
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,11 @@ class RoundRecord:
     commitments: Mapping[str, str] = field(default_factory=dict)
     until: int | None = None
 
+    def value(self, metric: str) -> float | None:
+        """Return what was measured under a name, or None."""
+        found = (one.ppm / _MILLION for one in self.measured if one.metric == metric)
+        return next(found, None)
+
     @property
     def accepted(self) -> int:
         """Answers of the first phase that counted."""
@@ -202,6 +220,36 @@ def record_of(
         measured=tuple(evidence.measured) if evidence else (),
         commitments=dict(evidence.commitments) if evidence else {},
     )
+
+
+def read_rounds(ledger: Ledger, store: Store, task: int) -> list[RoundRecord]:
+    """Return what happened in the rounds of a task that ended, as its evidence says.
+
+    Nothing is checked: that is the audit's.
+
+    Raises:
+        ContractError: there is no such task.
+        NotChecked: a document is missing.
+        AuditError: a document is none.
+    """
+    contract = TrainingTask(ledger)
+    found = contract.task(task)
+    specification = documents.load(Specification, found.spec, store)
+    ended, paid = contract.ended(task), contract.payments(task)
+    status, bases = statuses(ended), [found.model_cid, *(one.cid for one in ended)]
+    return [
+        record_of(
+            one,
+            documents.load(Evidence, one.evidence, store) if isinstance(one, Aggregate) else None,
+            model_id=found.model_id,
+            protocol=f"{specification.protocol}/{specification.protocol_version}",
+            status=status[one.round],
+            base=bases[one.round - 1],
+            opened=contract.opened_in(task, ended[: one.round - 1]),
+            paid=paid,
+        )
+        for one in ended
+    ]
 
 
 def statuses(ended: Sequence[Aggregate | Rollback]) -> dict[int, Status]:

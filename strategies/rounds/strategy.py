@@ -4,6 +4,7 @@ Flower's loop calls `configure_train` and `aggregate_train`. The first only keep
 the strategy inside made; the whole round, all of its phases, runs in the second.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO
 from typing import Any
@@ -24,7 +25,7 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
-from .documents import Evidence, Measured
+from .documents import Measured
 from .live import LiveRound, Way
 from .observers import Observer, Observers
 from .phase import record_forms
@@ -33,7 +34,7 @@ from .replies import most_common_form
 from .round import Attested, Result
 from .task import LedgerTask
 
-__all__ = ["LedgerStrategy", "MeasureFn", "measured_accuracy"]
+__all__ = ["LedgerStrategy", "MeasureFn"]
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
@@ -295,6 +296,7 @@ class LedgerStrategy(Strategy):
         return [
             Measured(metric=name, ppm=round(value * _MILLION), by=by)
             for name, value in sorted(self._measure(number, to_record(arrays)).items())
+            if math.isfinite(value)
         ]
 
     def _average(self, live: LiveRound) -> MetricRecord | None:
@@ -332,11 +334,3 @@ def as_model(arrays: ArrayRecord, like: Mapping[str, np.ndarray[Any, Any]]) -> A
             new = np.rint(new)
         model[key] = np.asarray(new, dtype=old.dtype)
     return model
-
-
-def measured_accuracy(evidence: Evidence, metric: str = "accuracy") -> float | None:
-    """Return what was measured about a round's model, or None."""
-    for measured in evidence.measured:
-        if measured.metric == metric:
-            return measured.ppm / _MILLION
-    return None

@@ -9,7 +9,7 @@ from support.federation import Federation, initial_model, make_app
 from fedledger.arrays import to_record
 from fedledger.clients import signing_mod
 from fedledger.errors import ConfigError
-from fedledger.experiments.engines import get_engine
+from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import LEDGER, CallRequest, SigningRequest, StatementRequest

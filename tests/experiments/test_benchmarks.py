@@ -3,7 +3,7 @@
 import json
 
 from fedledger.experiments.benchmarks import ledger, sweep
-from fedledger.experiments.config import Training
+from fedledger.experiments.config.settings import Training
 
 
 def test_a_plain_loop_and_a_sweep_end_with_the_same_model():

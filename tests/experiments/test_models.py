@@ -5,7 +5,7 @@ import torch
 from fedledger.arrays import Layout
 from fedledger.clients.training import evaluate, get_arrays, set_arrays, train
 from fedledger.errors import ConfigError, ModelError, UnknownNameError
-from fedledger.experiments.choices import Choice
+from fedledger.experiments.config.choices import Choice
 from fedledger.experiments.models import MODELS, build_model
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 48)]

@@ -12,7 +12,7 @@ from trie.hexary import HexaryTrie
 from web3 import HTTPProvider
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
-from fedledger.experiments.audit import audit_urls
+from fedledger.experiments.report.audit import audit_urls
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask

@@ -10,11 +10,11 @@ from flwr.clientapp import ClientApp
 
 from fedledger.arrays import to_record
 from fedledger.clients import signing_mod
-from fedledger.experiments.adversary import AdversaryGrid
-from fedledger.experiments.attacks import load_attack
-from fedledger.experiments.choices import Choice
-from fedledger.experiments.collusion import PARTITION, collusion_mod, report_partition
-from fedledger.experiments.engines import get_engine
+from fedledger.experiments.adversary.attacks import load_attack
+from fedledger.experiments.adversary.collusion import PARTITION, collusion_mod, report_partition
+from fedledger.experiments.adversary.grid import AdversaryGrid
+from fedledger.experiments.config.choices import Choice
+from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import audit_ledger
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedledger.experiments.attacks import Knowledge
+from fedledger.experiments.adversary.attacks import Knowledge
 
 
 def a_round(

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg, Result
 
 from fedledger.arrays import to_record
 from fedledger.clients import SimulationKeys, signing_mod
-from fedledger.experiments.engines import get_engine
+from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.strategies import Anchored, ArrivalWindow, PoFL, SimulatedLatency
 

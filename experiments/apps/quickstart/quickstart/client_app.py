@@ -1,5 +1,5 @@
 """The clients: they train on their share of the data and sign what they send."""
 
-from fedledger.experiments.client import build_client_app
+from fedledger.experiments.run.client import build_client_app
 
 app = build_client_app()

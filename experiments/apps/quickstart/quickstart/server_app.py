@@ -10,10 +10,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedledger.clients import SimulationKeys
 from fedledger.errors import AuditError, ConfigError
-from fedledger.experiments.cellrun import run_cell
-from fedledger.experiments.cells import Cell, cells_of
-from fedledger.experiments.combinations import check_combinations
-from fedledger.experiments.toml_files import parse
+from fedledger.experiments.config.approaches import kind_of
+from fedledger.experiments.config.cells import Cell
+from fedledger.experiments.config.loading import config_of
+from fedledger.experiments.run.cell import run_cell
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.strategies import audit_ledger
 
@@ -61,15 +61,13 @@ def cell_of(options: dict[str, bool | float | int | str], *, clients: int) -> Ce
         },
         "approaches": [approach],
     }
-    config = parse(values, "run config")
-    check_combinations(config, "run config")
-    return cells_of(config)[0]
+    return config_of(values, "run config").matrix[0]
 
 
 def approach_of(strategy: str, malicious: float, clients: int) -> dict[str, object]:
     """Return how to aggregate; a federation too small for what was asked tolerates less."""
     approach: dict[str, object] = {"name": strategy, "strategy": strategy}
-    if strategy == "fedavg":
+    if "byzantine" not in kind_of(strategy).model_fields:
         return approach
     wanted = int(malicious * clients + 0.5)
     tolerated = min(wanted, max(0, (clients - 3) // 2))  # Krum needs 2f+3

@@ -1,0 +1,1 @@
+"""Configs: from a TOML file to a checked value that lists its cells."""

@@ -1,0 +1,62 @@
+"""What can be named in a config, with a line about each."""
+
+import inspect
+
+from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.registry import Registry
+
+from .toml_files import CONFIGS, read
+
+__all__ = ["catalogue"]
+
+_ROOM = "fedledger.experiments"
+
+_REGISTRIES = Registry(
+    "catalogue",
+    {
+        "rules": "fedledger.strategies.aggregation:rules",
+        "attacks": f"{_ROOM}.adversary.attacks:ATTACKS",
+        "datasets": f"{_ROOM}.datasets:DATASETS",
+        "models": f"{_ROOM}.models:MODELS",
+        "partitions": f"{_ROOM}.partition:PARTITIONS",
+        "engines": f"{_ROOM}.run.engines:ENGINES",
+    },
+)
+"""Kind to its registry: only the one asked for is loaded."""
+
+_STRATEGIES = Registry("catalogue", {"strategies": f"{_ROOM}.config.approaches:strategies"})
+
+
+def catalogue(kind: str) -> list[dict[str, str]]:
+    """Return `name` and `about` of everything of a kind, by name.
+
+    Args:
+        kind: "strategies", "rules", "attacks", "datasets", "models", "partitions", "engines" or
+            "configs".
+
+    Raises:
+        UnknownNameError: there is no such kind.
+    """
+    if kind == "configs":
+        files = sorted(CONFIGS.glob("*.toml"))
+        return [{"name": f.stem, "about": str(read(f)[1].get("title", ""))} for f in files]
+    if kind == "strategies":
+        known = _STRATEGIES.load(kind)()
+        return [{"name": name, "about": known[name].about(name)} for name in sorted(known)]
+    if kind not in _REGISTRIES.names():
+        raise UnknownNameError("catalogue", kind, [*_REGISTRIES.names(), "strategies", "configs"])
+    registry: Registry = _REGISTRIES.load(kind)
+    return [{"name": name, "about": _about(registry, name)} for name in registry.names()]
+
+
+def _about(registry: Registry, name: str) -> str:
+    """Return the first sentence about an entry: of its own docstring, or of its module's."""
+    try:
+        found = registry.load(name)
+    except ConfigError as error:
+        return f"not available: {error}"
+    module = inspect.getmodule(found)
+    own, general = inspect.getdoc(found), inspect.getdoc(module) if module else None
+    # A loader called `load` says little; its module says what the data is.
+    text = general if getattr(found, "__name__", "") == "load" else own or general
+    return (text or "").partition("\n\n")[0].replace("\n", " ")

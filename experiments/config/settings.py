@@ -1,0 +1,103 @@
+"""The small tables of a config, each one of a config's keys; `experiment` is the whole."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Count",
+    "Figure",
+    "Fraction",
+    "Latency",
+    "Published",
+    "Seconds",
+    "Table",
+    "Training",
+    "Tuning",
+]
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Table(BaseModel):
+    """A table of a config: frozen, and a key it does not have is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Training(Table):
+    """How a client trains in a round: plain SGD on cross-entropy.
+
+    Attributes:
+        epochs: passes over the client's data.
+        batch_size: images in a step.
+        learning_rate: step size.
+        momentum: of SGD.
+    """
+
+    epochs: Count = 5
+    batch_size: Count = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Tuning(Table):
+    """What differs from `Training` on one data set; None: nothing."""
+
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+
+class Latency(Table):
+    """How long clients take to upload, simulated: log-normal, drawn for each client and round.
+
+    Attributes:
+        mean: mean in seconds.
+        spread: standard deviation of the logarithm.
+        exchange: seconds that colluding clients need on top, to exchange what they craft their
+            models from (Bift, section VI-B, without a number). 0: nothing, and an arrival window
+            then does not help against them. Attacks without an exchange never pay it.
+    """
+
+    mean: Seconds = 2.0
+    spread: Annotated[float, Field(ge=0)] = 0.25
+    exchange: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Published(Table):
+    """Accuracies that a paper reports, to stand beside ours.
+
+    Attributes:
+        source: where they are from: "Bift, table VII".
+        attack: an entry of the config's attacks, by its name or its label.
+        malicious: fraction of malicious clients; 0 for the attack "none".
+        accuracy: accuracy in per cent, by the name of the approach.
+    """
+
+    source: str = ""
+    attack: str
+    malicious: Annotated[float, Field(ge=0, lt=1)]
+    accuracy: Annotated[Mapping[str, Annotated[float, Field(ge=0, le=100)]], Field(min_length=1)]
+
+
+class Figure(Table):
+    """A plot of test error by round, of some of the cells.
+
+    Attributes:
+        name: names the files: figure-NAME.png and .svg.
+        title: what stands above it.
+        approaches: whose lines; names of the config's approaches.
+        attacks: under what; entries of the config's attacks, by name or label.
+        malicious: which fractions; empty: all of the config's. No matter to the attack "none".
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    title: str = ""
+    approaches: Annotated[tuple[str, ...], Field(min_length=1)]
+    attacks: Annotated[tuple[str, ...], Field(min_length=1)]
+    malicious: tuple[Fraction, ...] = ()

@@ -1,0 +1,244 @@
+"""The audit of a run's folder: every ledger it names, and the heads it recorded."""
+
+import inspect
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fedledger.errors import ConfigError, FedledgerError
+
+from ...ledger_plugins import LEDGERS, Head, Ledger, open_ledger, open_store
+from ...ledger_plugins.addresses import checksum_address
+from ...ledger_plugins.contracts import TrainingTask
+from ...strategies import RoundVerdict, audit_ledger
+from ...strategies.rounds.checks import Outcome, outcome_of
+from ..run.rundir import RunDirectory
+
+__all__ = ["AuditedLedger", "RunAudit", "audit_run", "audit_urls"]
+
+logger = logging.getLogger(__name__)
+
+OnRound = Callable[[RoundVerdict], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLedger:
+    """What the audit found on one ledger.
+
+    Attributes:
+        ledger: its URL, with {run} where a run's folder names it.
+        outcome: whether everything follows and the head is the recorded one.
+        reason: the first failure, or None.
+        head: the newest block, or None when the ledger cannot be read.
+        rounds: a verdict for each round.
+        head_compared: whether a recorded head was there to compare with.
+        skipped: tasks on the ledger that were not looked at. Where there are any, it was not
+            checked either that the tasks minted no more stake than their rounds explain.
+        caveat: what could not be checked about the ledger itself, or None.
+    """
+
+    ledger: str
+    outcome: Outcome
+    reason: str | None
+    head: Head | None
+    rounds: tuple[RoundVerdict, ...]
+    head_compared: bool
+    skipped: tuple[int, ...] = ()
+    caveat: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was checked, and follows."""
+        return self.outcome is Outcome.PASSED
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        plain = {name: getattr(self, name) for name in ("ledger", "reason", "head_compared")}
+        return {
+            **plain,
+            "passed": self.passed,
+            "outcome": self.outcome.value,
+            "head": asdict(self.head) if self.head else None,
+            "rounds": [verdict.to_json() for verdict in self.rounds],
+            "skipped": list(self.skipped),
+            "caveat": self.caveat,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunAudit:
+    """What the audit found.
+
+    Attributes:
+        ledgers: one entry for each ledger.
+    """
+
+    ledgers: tuple[AuditedLedger, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the ledgers'; nothing to audit is no pass."""
+        found = {ledger.outcome for ledger in self.ledgers}
+        for worst in (Outcome.FAILED, Outcome.UNCHECKED):
+            if worst in found:
+                return worst
+        return Outcome.PASSED if found else Outcome.UNCHECKED
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was checked, and follows."""
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def reason(self) -> str | None:
+        """The first failure, else the first thing that could not be checked, or None."""
+        if not self.ledgers:
+            return "there is no ledger to audit"
+        worst = (ledger.reason for ledger in self.ledgers if ledger.outcome is self.outcome)
+        return None if self.passed else next(worst)
+
+    @property
+    def verdict(self) -> str:
+        """The line that ends every report: passed, FAILED and why, or what cannot be checked."""
+        words = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED"}
+        said = f"audit: {words.get(self.outcome, 'could not check')}"
+        return said if self.passed else f"{said}: {self.reason}"
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds looked at."""
+        return sum(len(ledger.rounds) for ledger in self.ledgers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "passed": self.passed,
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "ledgers": [ledger.to_json() for ledger in self.ledgers],
+        }
+
+
+def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None = None) -> RunAudit:
+    """Audit all that a run's folder names, and compare the ledgers' heads with the recorded ones.
+
+    Args:
+        path: the run's folder.
+        head: hash of the newest block; what the folder recorded counts when it is None.
+        on_round: called with each verdict as it is reached.
+
+    Raises:
+        RunError: it is no run's folder.
+    """
+    run = RunDirectory.open(path)
+    audited = []
+
+    def own_tasks(contract: TrainingTask) -> list[int] | None:  # others use a shared ledger too
+        return contract.of(run.owner) if run.owner and contract.ledger.shared else None
+
+    for entry in run.manifest.evidence:
+        urls = run.url(entry.ledger), run.url(entry.store)
+        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, own_tasks))
+    return RunAudit(tuple(audited))
+
+
+def audit_urls(
+    ledger: str,
+    store: str,
+    *,
+    owner: str | None = None,
+    tasks: Collection[int] = (),
+    head: str | None = None,
+    on_round: OnRound | None = None,
+) -> RunAudit:
+    """Audit a ledger with its store, by their URLs.
+
+    Args:
+        ledger: the ledger's URL.
+        store: the store's URL.
+        owner: address of the account whose tasks are audited; default: everybody's.
+        tasks: ids of the tasks to audit; default: all (of the owner).
+        head: hash that the newest block must have, or None.
+        on_round: called with each verdict as it is reached.
+
+    Raises:
+        ConfigError: a URL that names no backend, an owner without a task, a task that there is not
+            or that is another owner's.
+        CallError: `owner` is no address.
+    """
+    who = checksum_address(owner) if owner is not None else None
+
+    def choose(contract: TrainingTask) -> list[int] | None:
+        return _chosen(contract, who, tasks) if who is not None or tasks else None
+
+    return RunAudit((_audit(ledger, (ledger, store), head, on_round, choose),))
+
+
+def _audit(
+    name: str,
+    urls: tuple[str, str],
+    expected: str | None,
+    on_round: OnRound | None,
+    choose: Callable[[TrainingTask], list[int] | None],
+) -> AuditedLedger:
+    """Audit a ledger: the tasks that `choose` returns, or all for None."""
+    try:
+        with _open_to_read(urls[0]) as ledger, open_store(urls[1]) as store:
+            contract = TrainingTask(ledger)
+            tasks = choose(contract)
+            report = audit_ledger(ledger, store, tasks, on_round=on_round)
+            there = expected is None or ledger.holds(expected)
+            everything = range(1, contract.count() + 1) if tasks is not None else ()
+            skipped = tuple(task for task in everything if task not in set(tasks or ()))
+    except ConfigError:
+        raise
+    except FedledgerError as error:
+        logger.info("%s cannot be audited", urls[0], exc_info=True)
+        found = outcome_of(error)
+        return AuditedLedger(name, found, str(error), None, (), expected is not None)
+    outcome, reason = report.outcome, report.reason
+    if outcome is not Outcome.FAILED and not there:
+        outcome, reason = Outcome.FAILED, _other_head(report.head, expected)
+    return AuditedLedger(
+        name,
+        outcome,
+        reason,
+        report.head,
+        report.rounds,
+        expected is not None,
+        skipped,
+        report.caveat,
+    )
+
+
+def _chosen(contract: TrainingTask, owner: str | None, tasks: Collection[int]) -> list[int]:
+    """Return the tasks that were asked for; ConfigError when there are no such tasks."""
+    count = contract.count()
+    for task in sorted(tasks):
+        if not 1 <= task <= count:
+            there = f"its tasks are 1 to {count}" if count else "it has none"
+            raise ConfigError(f"there is no task {task} on this ledger: {there}")
+    if owner is None:
+        return sorted(set(tasks))
+    own = contract.of(owner)
+    if not own:
+        raise ConfigError(f"{owner} has proposed no task on this ledger")
+    for task in sorted(tasks):
+        if task not in own:
+            proposer = contract.task(task).owner
+            raise ConfigError(f"task {task} is not {owner}'s: {proposer} proposed it")
+    return sorted(set(tasks)) or own
+
+
+def _other_head(head: Head | None, expected: str | None) -> str:
+    found = "has none" if head is None else f"is at block {head.block} {head.hash}"
+    return f"the newest block should be {expected}, but the ledger {found}"
+
+
+def _open_to_read(url: str) -> Ledger:
+    """Open a ledger without writing to it or creating it, where its backend can."""
+    opener = LEDGERS.load(url.partition(":")[0].partition("+")[0])
+    known = inspect.signature(opener).parameters
+    return open_ledger(url, **({"read_only": True} if "read_only" in known else {}))

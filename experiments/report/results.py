@@ -1,0 +1,153 @@
+"""What a run found: cells, and all of them together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ..config.cells import Cell
+from ..config.experiment import ExperimentConfig
+from ..config.references import published_accuracy
+from .audit import RunAudit
+
+__all__ = ["CellResult", "RunResult"]
+
+
+class CellResult(BaseModel):
+    """A finished cell.
+
+    Attributes:
+        id: the cell's id.
+        accuracy: of the final model on the test images, a fraction.
+        accuracy_by_round: the same from round 0, the initial model, to the last.
+        seconds: time this cell took; after a resume, the time since.
+        rules: the rule each round used, from round 1.
+        task: the task's number on the ledger.
+        model: CID of the final model.
+        resumed_after: rounds that were on the ledger already when this process took over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    accuracy: float
+    accuracy_by_round: tuple[float, ...]
+    seconds: float
+    rules: tuple[str, ...]
+    task: int
+    model: str
+    resumed_after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        directory: the run's folder.
+        config: its config.
+        results: finished cells by id.
+        failures: what went wrong, by id of the cell.
+        audit: the audit of its ledgers.
+    """
+
+    directory: Path
+    config: ExperimentConfig
+    results: Mapping[str, CellResult]
+    failures: Mapping[str, str]
+    audit: RunAudit
+
+    @property
+    def passed(self) -> bool:
+        """Whether every cell finished and the audit passed."""
+        return not self.failures and self.audit.passed
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The config's cells, in the order in which they are run."""
+        return self.config.matrix
+
+    def footnotes(self, cell: Cell) -> list[str]:
+        """Return what a reader must know about a cell."""
+        notes = cell.footnotes
+        result = self.results.get(cell.id)
+        if result is not None and result.resumed_after:
+            notes.append(
+                "The run was resumed in the middle of this cell; its seconds count from there."
+            )
+            if cell.approach.remembers:
+                notes.append(
+                    f"Resumed in the middle, {cell.approach.strategy} went on without what it "
+                    "remembered of earlier rounds: an undisturbed run may end elsewhere."
+                )
+        return notes
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a cell; accuracy and seconds are None where the cell failed.
+
+        With a paper's numbers in the config there is "paper" too, a fraction as accuracy is.
+        """
+        return [
+            {
+                "approach": cell.approach.name,
+                "attack": cell.scenario.attack.label,
+                "malicious": cell.scenario.malicious,
+                "dataset": cell.scenario.dataset,
+                "partition": cell.scenario.partition.label,
+                "seed": cell.scenario.seed,
+                "accuracy": result.accuracy if result else None,
+                "seconds": round(result.seconds, 3) if result else None,
+                **self._paper(cell),
+            }
+            for cell, result in ((cell, self.results.get(cell.id)) for cell in self.cells)
+        ]
+
+    def _paper(self, cell: Cell) -> dict[str, float | None]:
+        if not self.config.paper:
+            return {}
+        published = published_accuracy(self.config, cell)
+        return {"paper": None if published is None else round(published / 100, 6)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of results.json: the rows, and in the same order what is behind."""
+        cells = []
+        for cell in self.cells:
+            result = self.results.get(cell.id)
+            cells.append(
+                {
+                    "id": cell.id,
+                    "byzantine": cell.byzantine if cell.approach.mixed else None,
+                    "accuracy_by_round": list(result.accuracy_by_round) if result else None,
+                    "rules": list(result.rules) if result else None,
+                    "task": result.task if result else None,
+                    "model": result.model if result else None,
+                    "footnotes": self.footnotes(cell),
+                    "error": self.failures.get(cell.id),
+                }
+            )
+        return {
+            "name": self.config.name,
+            "title": self.config.title,
+            "fedledger": version("fedledger"),
+            "engine": self.config.engine,
+            "passed": self.passed,
+            "rows": self.rows(),
+            "cells": cells,
+            "chain": [
+                {
+                    "ledger": ledger.ledger,
+                    "block": ledger.head.block if ledger.head else None,
+                    "hash": ledger.head.hash if ledger.head else None,
+                }
+                for ledger in self.audit.ledgers
+            ],
+            "audit": {
+                "passed": self.audit.passed,
+                "outcome": self.audit.outcome.value,
+                "reason": self.audit.reason,
+                "rounds": self.audit.rounds,
+            },
+        }

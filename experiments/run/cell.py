@@ -1,0 +1,145 @@
+"""One cell: one Flower strategy, started once, for all rounds."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.serverapp import Grid
+
+from fedledger.arrays import from_safetensors, to_record
+from fedledger.errors import RunError
+
+from ...clients import SimulationKeys
+from ...clients.training import evaluate, get_arrays, set_arrays
+from ...ledger_plugins import Ledger, Store
+from ...ledger_plugins.contracts import TrainingTask
+from ...strategies import SimulatedLatency
+from ...strategies.rounds.record import read_rounds
+from ..adversary.attacks import ModelAttack
+from ..adversary.grid import AdversaryGrid
+from ..config.approaches import Surroundings
+from ..config.cells import Cell
+from ..datasets import Dataset
+from ..report.results import CellResult
+from .checked_grid import CheckedGrid
+from .client import SCENARIO, make_reproducible
+from .federation import Federation, federation_of
+from .rundir import SERVER
+from .seeding import derive
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["OnRound", "run_cell"]
+
+OnRound = Callable[[int, float], None]
+"""Called after each round with its number and the new model's accuracy."""
+
+
+def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where it goes
+    cell: Cell,
+    grid: Grid,
+    ledger: Ledger,
+    store: Store,
+    keys: SimulationKeys,
+    on_round: OnRound,
+) -> CellResult:
+    """Run a cell, or what is left of it when the ledger already holds a part.
+
+    Args:
+        cell: the cell.
+        grid: the engine's grid; one node for each client.
+        ledger: where the rounds go.
+        store: where the models go.
+        keys: accounts of the server and the clients.
+        on_round: progress; round 0 is the model the run begins with.
+
+    Raises:
+        RunError: a client failed, or the rounds on the ledger are not those of this cell.
+    """
+    started = time.perf_counter()
+    make_reproducible()
+    scenario = cell.scenario.model_dump_json()
+    federation = federation_of(scenario)
+    model = federation.initial_model()
+    judge = _Judge(model, federation.dataset, on_round)
+    server = keys.account(SERVER)
+    contract = TrainingTask(ledger)
+    before = contract.find(server.address, cell.id)
+    done = contract.task(before[-1]).current_round if before else 0
+    around = Surroundings(
+        ledger=ledger,
+        store=store,
+        account=server,
+        clients=[keys.account(client).address for client in range(cell.scenario.clients)],
+        model_id=cell.id,
+        reward=cell.reward,
+        byzantine=cell.byzantine,
+        clock=_clock(cell, federation),
+        # Engines and resumed runs have to agree on the rules, so the beacon follows from the seed.
+        beacon_seed=derive(cell.scenario.seed, "beacon", cell.id),
+        measure=judge.measure,
+    )
+    strategy = cell.approach.build(around)
+    if isinstance(federation.attack, ModelAttack):
+        grid = AdversaryGrid(grid, federation.attack, federation.malicious, seed=cell.scenario.seed)
+    strategy.start(
+        grid=CheckedGrid(grid),
+        initial_arrays=get_arrays(model),
+        num_rounds=cell.scenario.rounds,
+        train_config=ConfigRecord({SCENARIO: scenario, "simulation-keys": str(keys.path)}),
+        evaluate_fn=judge,
+    )
+    task = contract.task(contract.find(server.address, cell.id)[-1])
+    rounds = read_rounds(ledger, store, task.id)
+    measured = [one.value("accuracy") for one in rounds]
+    if len(rounds) != cell.scenario.rounds or None in measured:
+        raise RunError(f"cell {cell.id}: the ledger does not hold every round of task {task.id}")
+    initial = judge.measure(0, to_record(from_safetensors(store.get(task.model_cid))))["accuracy"]
+    by_round = (initial, *(value for value in measured if value is not None))
+    return CellResult(
+        id=cell.id,
+        accuracy=by_round[-1],
+        accuracy_by_round=by_round,
+        seconds=time.perf_counter() - started,
+        rules=tuple(one.rule for one in rounds),
+        task=task.id,
+        model=task.current_cid,
+        resumed_after=done,
+    )
+
+
+def _clock(cell: Cell, federation: Federation) -> SimulatedLatency:
+    """Return the simulated arrivals; who pays for an exchange, only the clock knows."""
+    latency = cell.scenario.latency
+    return SimulatedLatency(
+        seed=cell.scenario.seed,
+        mean=latency.mean,
+        spread=latency.spread,
+        extra=dict.fromkeys(federation.colluders, latency.exchange),
+    )
+
+
+class _Judge:
+    """Measures models on the test images: once a round, for the evidence and for Flower."""
+
+    def __init__(self, model: "nn.Module", dataset: Dataset, on_round: OnRound) -> None:
+        self._model = model
+        self._dataset = dataset
+        self._on_round = on_round
+        self._known: dict[int, dict[str, float]] = {}
+
+    def __call__(self, server_round: int, arrays: ArrayRecord) -> MetricRecord:
+        """Flower's `evaluate_fn`, called when a round is on the ledger."""
+        found = self.measure(server_round, arrays)
+        self._on_round(server_round, found["accuracy"])
+        return MetricRecord(dict(found))
+
+    def measure(self, server_round: int, arrays: ArrayRecord) -> dict[str, float]:
+        """Return loss and accuracy; a round's model is measured once."""
+        if server_round not in self._known:
+            set_arrays(self._model, arrays)
+            loss, accuracy = evaluate(self._model, self._dataset.test_x, self._dataset.test_y)
+            self._known[server_round] = {"loss": loss, "accuracy": accuracy}
+        return self._known[server_round]

@@ -1,0 +1,110 @@
+"""What it takes to run a run's cells, in the run's own process or in one beside it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from flwr.serverapp import Grid
+from pydantic import ValidationError
+
+from fedledger.errors import RunError
+
+from ...clients import SimulationKeys
+from ...ledger_plugins import Ledger, Store, open_ledger, open_store
+from ..config.cells import Cell
+from ..config.experiment import ExperimentConfig
+from ..report.results import CellResult
+from .cell import OnRound, run_cell
+from .rundir import SECRET, RunDirectory
+
+__all__ = ["Job", "finished_cell", "log_to"]
+
+
+class Job:
+    """Runs cells; its ledgers and stores are each opened once and closed at the end of `with`.
+
+    Args:
+        run: the run's folder.
+        config: its config.
+    """
+
+    def __init__(self, run: RunDirectory, config: ExperimentConfig) -> None:
+        self._run = run
+        self._config = config
+        self._keys = SimulationKeys.create(run.path / SECRET)
+        self._stack = ExitStack()
+        self._ledgers: dict[str, Ledger] = {}
+        self._stores: dict[str, Store] = {}
+
+    def __enter__(self) -> Self:
+        # Flower's logger gets its file here, inside the engine, which silences older handlers.
+        self._stack.enter_context(log_to(self._run.path / "run.log", "flwr"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ledgers.clear()
+        self._stores.clear()
+        self._stack.close()
+
+    def run_cell(self, cell: Cell, grid: Grid, on_round: OnRound) -> CellResult:
+        """Run a cell, or what is left of it, and keep its result on disk; see `run_cell`."""
+        result = run_cell(
+            cell,
+            grid,
+            ledger=self._ledger(self._run.url(self._config.ledger, cell.id)),
+            store=self._store(self._run.url(self._config.store, cell.id)),
+            keys=self._keys,
+            on_round=on_round,
+        )
+        self._run.write_json(_file_of(cell), result.model_dump(mode="json"))
+        return result
+
+    def _ledger(self, url: str) -> Ledger:
+        if url not in self._ledgers:
+            self._ledgers[url] = self._stack.enter_context(open_ledger(url))
+        return self._ledgers[url]
+
+    def _store(self, url: str) -> Store:
+        if url not in self._stores:
+            self._stores[url] = self._stack.enter_context(open_store(url))
+        return self._stores[url]
+
+
+def finished_cell(run: RunDirectory, cell: Cell) -> CellResult | None:
+    """Return a cell's result from disk, or None when it is not finished.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    path = run.path / _file_of(cell)
+    if not path.exists():
+        return None
+    try:
+        return CellResult.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def log_to(path: Path, name: str) -> Iterator[None]:
+    """Send a logger's messages to a file and not to the console, where the progress bar is."""
+    log = logging.getLogger(name)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(min(log.getEffectiveLevel(), logging.INFO))
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate
+        handler.close()
+
+
+def _file_of(cell: Cell) -> str:
+    return f"cells/{cell.id}.json"

@@ -1,0 +1,249 @@
+"""A run's folder: what it holds, and how it is written so that a kill loses nothing.
+
+config.toml     the config, complete
+run.json        the manifest: where ledgers and stores are, and the ledgers' heads at the end
+simulation.secret   keys of the simulated clients and of the server
+chain.db, store/    the evidence
+cells/ID.json   one finished cell each; ID.db its chain, where each cell has its own
+run.log         what Flower and the library logged
+results.json, results.csv, table.md, table.tex, accuracy.png, accuracy.svg
+figure-NAME.png, figure-NAME.svg    the config's figures
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fedledger.errors import ConfigError, RunError
+
+from ...clients import SimulationKeys
+from ...ledger_plugins import Head
+from ..config.experiment import ExperimentConfig
+from ..config.parsing import parse
+
+__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory"]
+
+SECRET = "simulation.secret"  # noqa: S105 - a file's name
+SERVER = "server"
+_CONFIG = "config.toml"
+_MANIFEST = "run.json"
+_CELLS = "cells"
+_FREE = ("engine", "jobs")  # no result depends on them
+
+
+class Evidence(BaseModel):
+    """A ledger with the store that belongs to it.
+
+    Attributes:
+        ledger: URL of the ledger, with {run} for the run's folder.
+        store: URL of the store, likewise.
+        block: the ledger's newest block when the run ended, or None.
+        hash: that block's hash, or None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ledger: str
+    store: str
+    block: int | None = None
+    hash: str | None = None
+
+
+class Manifest(BaseModel):
+    """What a run's folder says about itself.
+
+    Attributes:
+        version: version of this form.
+        name: the experiment's name.
+        fedledger: version of the library.
+        created: when the run began, ISO 8601 in UTC.
+        config: hash of the config, without what no result depends on.
+        evidence: ledgers and stores.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    name: str
+    fedledger: str
+    created: str
+    config: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A run's folder, made or found.
+
+    Attributes:
+        path: the folder, absolute.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, config: ExperimentConfig, base: Path) -> "RunDirectory":
+        """Make `base/NAME/TIME/` with the config and the manifest in it.
+
+        Args:
+            config: the config.
+            base: folder of all outputs.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        now = datetime.now(UTC)
+        parent = base.resolve() / config.name
+        try:
+            path = _new_folder(parent, now.strftime("%Y%m%dT%H%M%SZ"))
+        except OSError as error:
+            raise RunError(f"{error.filename or parent}: {error.strerror}") from error
+        run = cls(path)
+        (path / _CELLS).mkdir()
+        run.write(_CONFIG, tomli_w.dumps(config.to_toml()))
+        pairs = dict.fromkeys(
+            (config.ledger.replace("{cell}", cell.id), config.store.replace("{cell}", cell.id))
+            for cell in config.matrix
+        )
+        run.write_manifest(
+            Manifest(
+                name=config.name,
+                fedledger=version("fedledger"),
+                created=now.isoformat(timespec="seconds"),
+                config=_hash(config),
+                evidence=tuple(Evidence(ledger=ledger, store=store) for ledger, store in pairs),
+            )
+        )
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """Find a run's folder.
+
+        Raises:
+            RunError: it is no such folder.
+        """
+        run = cls(path.resolve())
+        for name in (_CONFIG, _MANIFEST):
+            if not (run.path / name).is_file():
+                raise RunError(f"{path} is no run's folder: {name} is missing")
+        return run
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The config this run was started with; RunError when it cannot be read."""
+        path = self.path / _CONFIG
+        try:
+            return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest; RunError when it cannot be read."""
+        path = self.path / _MANIFEST
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+
+    @property
+    def owner(self) -> str | None:
+        """Address of the account that owns the run's tasks, or None when its key is not here."""
+        path = self.path / SECRET
+        return SimulationKeys(path).account(SERVER).address if path.exists() else None
+
+    def check_same(self, config: ExperimentConfig) -> None:
+        """Refuse to continue with another config; engine and jobs may differ, results do not.
+
+        Raises:
+            RunError: names the keys that differ, or the folder's config is not what it was.
+        """
+        begun = self.config
+        old, new = _lasting(begun), _lasting(config)
+        different = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if different:
+            raise RunError(
+                f"{self.path} was started with another {' and '.join(different)}; "
+                "leave out the config to continue with the run's own"
+            )
+        if _hash(begun) != self.manifest.config:
+            raise RunError(
+                f"{self.path / _CONFIG} was changed after the run began, and finished cells do not "
+                "follow it: undo the change, or start a new run"
+            )
+
+    def url(self, template: str, cell: str = "") -> str:
+        """Return a URL with {run} and {cell} put in, percent-encoded."""
+        return template.replace("{run}", quote(str(self.path))).replace("{cell}", quote(cell))
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write a file whole or not at all, and durably."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        data = content.encode() if isinstance(content, str) else content
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        return path
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a value as JSON, whole or not at all."""
+        return self.write(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest."""
+        self.write_json(_MANIFEST, manifest.model_dump(mode="json"))
+
+    def record_heads(self, heads: Mapping[str, Head]) -> None:
+        """Note the ledgers' heads, by the ledger's URL with {run}; of the others there is none."""
+        manifest = self.manifest
+        evidence = []
+        for entry in manifest.evidence:
+            head = heads.get(entry.ledger)
+            noted = {"block": head and head.block, "hash": head and head.hash}
+            evidence.append(entry.model_copy(update=noted))
+        self.write_manifest(manifest.model_copy(update={"evidence": tuple(evidence)}))
+
+
+def _lasting(config: ExperimentConfig) -> dict[str, Any]:
+    """Return what results depend on."""
+    return {key: value for key, value in config.to_toml().items() if key not in _FREE}
+
+
+def _hash(config: ExperimentConfig) -> str:
+    lasting = dict(sorted(_lasting(config).items()))
+    return hashlib.sha256(tomli_w.dumps(lasting).encode()).hexdigest()
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """Make a folder that was not there; of two runs in one second the second gets a suffix."""
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        path = parent / (name + suffix)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise RunError(f"{parent / name} and 98 more like it are there already")

@@ -1,0 +1,58 @@
+"""Whole runs on Ethereum: the same models as on the embedded chain, and an audit that passes."""
+
+import shutil
+
+import pytest
+from support.anvil import Anvil
+
+from fedledger.experiments import run_experiment
+from fedledger.experiments.report.audit import audit_run
+from fedledger.experiments.run.parallel import jobs_of
+from fedledger.ledger_plugins.ethereum import deploy
+
+from ..small import small
+
+NO_ATTACK = ("attacks=['none']", "malicious=[]")
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """The same run on the embedded chain."""
+    folder = tmp_path_factory.mktemp("embedded")
+    return run_experiment(small(folder, *NO_ATTACK), out=folder, progress=False)
+
+
+def models(result):
+    return {cell: (found.model, found.rules) for cell, found in result.results.items()}
+
+
+def test_a_run_in_this_process_gives_the_same_models(tmp_path, embedded):
+    """ethereum+tester:// gives the models and rules of the embedded chain, and audits them."""
+    config = small(tmp_path, *NO_ATTACK, f"ledger=ethereum+tester://{tmp_path.name}")
+    result = run_experiment(config, out=tmp_path, progress=False)
+    assert result.passed, result.audit.verdict
+    assert models(result) == models(embedded)
+    cells = config.model_copy(update={"ledger": "ethereum+tester://{cell}"})
+    assert jobs_of(cells, 2) == 1, "another process has another chain"
+
+
+def test_two_runs_share_a_node_and_are_audited_apart(tmp_path, embedded, monkeypatch):
+    """Deploy, run, run again: each audit takes its own tasks, and a later block fails neither."""
+    monkeypatch.chdir(tmp_path)
+    with Anvil(tmp_path) as node:
+        url = f"ethereum+{node.url}"
+        path, _, _ = deploy(url)
+        assert path == tmp_path / "deployments" / "chain-31337.json"
+        config = small(tmp_path, *NO_ATTACK, f"ledger={url}")
+        first = run_experiment(config, out=tmp_path, progress=False)
+        assert first.passed, first.audit.verdict
+        assert models(first) == models(embedded)
+        other = small(tmp_path, *NO_ATTACK, f"ledger={url}", "clients=8", "name=other")
+        second = run_experiment(other, out=tmp_path, progress=False)
+        assert second.passed, second.audit.verdict
+        again = audit_run(first.directory)
+        assert again.passed, again.verdict
+        assert again.rounds == second.audit.rounds == 4
+        assert not audit_run(first.directory, head="0x" + "11" * 32).passed
+        shutil.rmtree(first.directory / "store")
+        assert not audit_run(first.directory).passed
