@@ -46,22 +46,38 @@ class Registry:
 
         Raises:
             UnknownNameError: nobody registered it.
-            ConfigError: it needs a package that is not installed.
+            ConfigError: it needs a package that is not installed, or the package that adds it is
+                broken.
         """
         targets = self._targets()
         if name not in targets:
             raise UnknownNameError(self.kind, name, targets)
-        module, _, attribute = targets[name].partition(":")
+        target = targets[name]
+        module, _, attribute = target.partition(":")
+        ours = name in self._entries
         try:
             return getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if (error.name or "").startswith("fedledger"):
+            if ours and (error.name or "").startswith("fedledger"):
                 raise
+            if not ours and (error.name or "") == module.partition(".")[0]:
+                raise self._broken(name, target, error) from error
             extra = self._extras.get(name)
             wanted = f"fedledger[{extra}]" if extra else str(error.name)
             raise ConfigError(
                 f"{self.kind} {name!r} needs {error.name!r}: pip install '{wanted}'"
             ) from error
+        except Exception as error:  # a package from outside can do anything when it is imported
+            if ours:
+                raise
+            raise self._broken(name, target, error) from error
+
+    def _broken(self, name: str, target: str, error: Exception) -> ConfigError:
+        what = f"{type(error).__name__}: {error}"
+        return ConfigError(
+            f"{self.kind} {name!r} cannot be loaded: its entry point {target!r} in the group "
+            f"{self._group!r} is broken ({what}): mend or uninstall the package that adds it"
+        )
 
     def _targets(self) -> dict[str, str]:
         theirs = _installed(self._group) if self._group else {}

@@ -20,6 +20,10 @@ class Kind(StrEnum):
     models = "models"
     partitions = "partitions"
     engines = "engines"
+    ledgers = "ledgers"
+    stores = "stores"
+    protocols = "protocols"
+    phases = "phases"
     configs = "configs"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.ethereum import Deployment
     from fedledger.strategies import RoundVerdict
+    from fedledger.strategies.rounds.record import RoundRecord
 
 __all__ = [
     "show_accounts",
@@ -32,6 +33,8 @@ __all__ = [
     "show_peers",
     "show_receipt",
     "show_record",
+    "show_round",
+    "show_rounds",
     "show_run",
     "show_verdict",
 ]
@@ -169,6 +172,62 @@ def show_blocks(blocks: Sequence[Mapping[str, Any]], form: Format) -> None:
     _show_rows(
         columns, [{**block, "time": f"{block['timestamp'] / 1000:.3f}"} for block in blocks], ""
     )
+
+
+def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
+    """Print what happened in rounds, one a line."""
+    if form is Format.json:
+        _print_json([record.to_json() for record in records])
+        return
+    rows = [
+        {
+            "round": record.round,
+            "status": record.status,
+            "rule": record.rule,
+            "counted": record.accepted,
+            "late": record.late,
+            "dropped": ", ".join(f"{n} {why}" for why, n in record.reasons().items()) or "-",
+            "rewarded": len(record.contributors),
+            "blocks": f"{record.opened}-{record.closed}",
+            "measured": ", ".join(f"{m.metric} {m.ppm / 1e6:g}" for m in record.measured) or "-",
+        }
+        for record in records
+    ]
+    columns = tuple(rows[0]) if rows else ()
+    _show_rows(columns, rows, "no round has ended")
+
+
+def show_round(record: "RoundRecord", form: Format) -> None:
+    """Print what happened in a round, answer by answer."""
+    if form is Format.json:
+        _print_json(record.to_json())
+        return
+    from fedledger.strategies.rounds.reasons import reason_of  # noqa: PLC0415 - slow to import
+
+    console = Console()
+    _line(console, f"round {record.round} of task {record.task} ({record.model_id})")
+    _line(console, f"protocol {record.protocol}, {record.status}, rule {record.rule}")
+    _line(console, f"blocks {record.opened} to {record.closed}")
+    _line(console, f"began with {record.base}")
+    _line(console, f"ended with {record.aggregate}")
+    if record.kept:
+        _line(console, f"kept: {record.kept}")
+    for measured in record.measured:
+        _line(console, f"{measured.metric} {measured.ppm / 1e6:g}, measured by {measured.by}")
+    for phase in record.phases:
+        size = f"{phase.milliseconds} ms, {phase.bytes} bytes"
+        _line(console, f"phase {phase.name}: {len(phase.asked)} asked, {size}")
+        for one in phase.accepted:
+            marks = "" if one.party in record.contributors else ", no weight in the model"
+            marks = f", paid {record.paid[one.party]}" if one.party in record.paid else marks
+            _line(console, f"  counted  {one.party} at {one.arrival}{marks}")
+        for late in phase.late:
+            _line(console, f"  late     {late.party} at {late.arrival}")
+        for lost in (*phase.dropped, *phase.silent):
+            reason = reason_of(lost.reason)
+            who = lost.party or f"node {lost.node}"
+            _line(console, f"  dropped  {who}: {reason.sentence} ({lost.reason}): {lost.detail}")
+            _line(console, f"           {reason.remedy}")
 
 
 def show_balances(balances: Sequence[Mapping[str, Any]], form: Format) -> None:

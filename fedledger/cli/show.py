@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .options import DataOption, Format, FormatOption, LedgerOption
+from fedledger.errors import ConfigError
+
+from .options import DataOption, Format, FormatOption, LedgerOption, StoreOption
 
 __all__ = ["show"]
 
@@ -43,6 +45,37 @@ def block(
 
     with open_ledger(ledger) as opened:
         show_record(one_block(opened, index), format_)
+
+
+@show.command("rounds")
+def rounds(
+    *,
+    ledger: LedgerOption,
+    store: StoreOption,
+    task: Annotated[int, typer.Option(min=1, help="The task's number.")] = 1,
+    round_: Annotated[
+        int | None,
+        typer.Option("--round", min=1, help="One round, with every answer.", show_default=False),
+    ] = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Print what happened in a task's rounds, as their evidence says; `audit` checks it.
+
+    Example: `fedledger show rounds --ledger local:///data/chain.db --store file:///data/store`
+    """
+    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.strategies.rounds.record import read_rounds  # noqa: PLC0415 - the same
+
+    from .render import show_round, show_rounds  # noqa: PLC0415 - the same
+
+    with open_ledger(ledger) as opened, open_store(store) as contents:
+        found = read_rounds(opened, contents, task)
+    if round_ is None:
+        show_rounds(found, format_)
+        return
+    if round_ > len(found):
+        raise ConfigError(f"task {task} has {len(found)} rounds that ended, none is {round_}")
+    show_round(found[round_ - 1], format_)
 
 
 @show.command("balances")

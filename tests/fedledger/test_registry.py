@@ -5,6 +5,7 @@ import pytest
 
 from fedledger import registry
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.experiments.config.catalogue import catalogue
 from fedledger.registry import Registry
 
 
@@ -74,3 +75,40 @@ def test_third_parties_add_names_but_replace_none(things, monkeypatch):
     assert things.load("split") is posixpath.split
     assert things.load("join") is posixpath.join
     registry._installed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("posixpath:no_such_thing", "AttributeError"),
+        ("no_such_package_of_a_test:thing", "ModuleNotFoundError"),
+        ("raising_package_of_a_test:thing", "ZeroDivisionError"),
+        ("posixpath", "AttributeError"),
+    ],
+)
+def test_a_broken_package_is_named_and_costs_nobody_else(
+    things, monkeypatch, tmp_path, target, what
+):
+    """An entry point that is no such object is one name's error; the others work."""
+    (tmp_path / "raising_package_of_a_test.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._installed.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("bad", target, group)])
+    assert things.names() == ["absent", "bad", "broken", "join"]
+    with pytest.raises(ConfigError, match=f"thing 'bad' cannot be loaded.*{what}"):
+        things.load("bad")
+    assert things.load("join")
+    registry._installed.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ["rules", "attacks", "strategies", "protocols", "phases"])
+def test_a_broken_package_does_not_break_the_list(monkeypatch, kind):
+    """`fedledger list` names it as not available, beside everything else."""
+    singular = {"strategies": "rules"}.get(kind, kind)
+    bad = EntryPoint("zzz", "posixpath:no_such_thing", f"fedledger.{singular}")
+    registry._installed.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [bad] if group == bad.group else [])
+    found = {one["name"]: one["about"] for one in catalogue(kind)}
+    registry._installed.cache_clear()
+    assert found["zzz"].startswith("not available: ")
+    assert len(found) > 2
