@@ -1,6 +1,6 @@
 """The contracts: one ABI each, a typed façade for callers, and a twin for the embedded chain."""
 
-from .rollback_records import Checkpoint, MinersChange, Roles, Rollback, RollbackVote
+from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
 from .stake_token import StakeToken, Transfer
 from .training_records import Aggregate, Payment, Submission, Task, Votes, cid_text
 from .training_task import TrainingTask
@@ -10,7 +10,7 @@ from .vote_calls import VotesCall, read_votes, sign_votes
 __all__ = [
     "Aggregate",
     "Checkpoint",
-    "MinersChange",
+    "MembersChange",
     "Payment",
     "Roles",
     "Rollback",

@@ -5,4 +5,4 @@ from ..signing import Call
 __all__ = ["SUBMIT_UPDATE", "SUBMIT_VOTES"]
 
 SUBMIT_UPDATE = Call("TrainingTask", "submitUpdate", event="UpdateSubmitted", party="client")
-SUBMIT_VOTES = Call("TrainingTask", "submitVotes", event="VotesSubmitted", party="miner")
+SUBMIT_VOTES = Call("TrainingTask", "submitVotes", event="VotesSubmitted", party="voter")

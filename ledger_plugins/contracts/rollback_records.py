@@ -6,7 +6,7 @@ from typing import Self
 from ..base import Event, Placed
 from .training_records import MILLION, cid_text
 
-__all__ = ["Checkpoint", "MinersChange", "Roles", "Rollback", "RollbackVote"]
+__all__ = ["Checkpoint", "MembersChange", "Roles", "Rollback", "RollbackVote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,36 +16,36 @@ class Roles:
     Attributes:
         owner: who proposed it, appoints the others, and may roll it back.
         aggregator: who publishes its rounds.
-        miners: number of miners; more than half of them may roll it back.
+        members: number of members; more than half of them may roll it back.
     """
 
     owner: str
     aggregator: str
-    miners: int
+    members: int
 
 
 @dataclass(frozen=True, slots=True)
-class MinersChange(Placed):
-    """Accounts that became miners, or are no longer.
+class MembersChange(Placed):
+    """Accounts that became members, or are no longer.
 
     Attributes:
-        miners: the accounts.
-        appointed: whether they became miners; else they were revoked, and all votes became void.
+        members: the accounts.
+        appointed: whether they became members; else they were revoked, and all votes became void.
         block: index of the block.
         position: position among all events of the block.
     """
 
-    miners: tuple[str, ...]
+    members: tuple[str, ...]
     appointed: bool
     block: int
     position: int
 
     @classmethod
     def from_event(cls, event: Event) -> Self:
-        """Return what a MinersAppointed or MinersRevoked event says."""
+        """Return what a MembersAppointed or MembersRevoked event says."""
         return cls(
-            miners=tuple(event.arguments["miners"]),
-            appointed=event.name == "MinersAppointed",
+            members=tuple(event.arguments["members"]),
+            appointed=event.name == "MembersAppointed",
             block=event.block,
             position=event.position,
         )
@@ -93,24 +93,24 @@ class Checkpoint(Placed):
 
 @dataclass(frozen=True, slots=True)
 class RollbackVote(Placed):
-    """A miner's wish to go back to a checkpoint.
+    """A member's wish to go back to a checkpoint.
 
     Attributes:
-        miner: who signed it.
+        member: who signed it.
         round: the round that should end.
         to_round: the checkpoint's round.
-        votes: how many miners wanted the same then.
-        miners: how many miners there were then.
+        votes: how many members wanted the same then.
+        members: how many members there were then.
         transaction: hash of the transaction.
         block: index of its block.
         position: position among all events of the block.
     """
 
-    miner: str
+    member: str
     round: int
     to_round: int
     votes: int
-    miners: int
+    members: int
     transaction: str
     block: int
     position: int
@@ -120,11 +120,11 @@ class RollbackVote(Placed):
         """Return what a RollbackVoted event says."""
         said = event.arguments
         return cls(
-            miner=said["miner"],
+            member=said["member"],
             round=said["round"],
             to_round=said["toRound"],
             votes=said["votes"],
-            miners=said["miners"],
+            members=said["members"],
             transaction=event.transaction,
             block=event.block,
             position=event.position,
@@ -141,7 +141,7 @@ class Rollback(Placed):
         to_round: the checkpoint's round.
         cid: CID of the model that the next round begins with.
         accuracy: fraction from 0 to 1, as the checkpoint says.
-        votes: how many miners decided it; 0: the owner did.
+        votes: how many members decided it; 0: the owner did.
         transaction: hash of the transaction.
         block: index of its block.
         position: position among all events of the block.

@@ -6,7 +6,7 @@ from operator import attrgetter
 from ..accounts import Account
 from ..base import Event, Receipt
 from .facade import Facade
-from .rollback_records import Checkpoint, MinersChange, Roles, Rollback, RollbackVote
+from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
 from .training_records import MILLION, cid_text
 from .update_calls import accuracy_to_ppm
 
@@ -22,13 +22,13 @@ class TaskRollbacks(Facade):
         """Let `aggregator` publish the task's rounds, and nobody else; `account` is the owner."""
         return self._send(account, "appointAggregator", task, aggregator)
 
-    def appoint_miners(self, account: Account, *, task: int, miners: Sequence[str]) -> Receipt:
-        """Make accounts miners, at most 256 a call; `account` is the owner."""
-        return self._send(account, "appointMiners", task, list(miners))
+    def appoint_members(self, account: Account, *, task: int, members: Sequence[str]) -> Receipt:
+        """Make accounts members, at most 256 a call; `account` is the owner."""
+        return self._send(account, "appointMembers", task, list(members))
 
-    def revoke_miners(self, account: Account, *, task: int, miners: Sequence[str]) -> Receipt:
-        """Take accounts off the miners, at most 256 a call, and make all votes void."""
-        return self._send(account, "revokeMiners", task, list(miners))
+    def revoke_members(self, account: Account, *, task: int, members: Sequence[str]) -> Receipt:
+        """Take accounts off the members, at most 256 a call, and make all votes void."""
+        return self._send(account, "revokeMembers", task, list(members))
 
     def record_checkpoint(
         self,
@@ -77,7 +77,7 @@ class TaskRollbacks(Facade):
         """Vote for a rollback, in place of an earlier vote; it happens with the vote that decides.
 
         Args:
-            account: a miner of the task.
+            account: a member of the task.
             task: the task's number.
             round: the open round.
             to_round: the checkpoint's round.
@@ -88,9 +88,9 @@ class TaskRollbacks(Facade):
         """Return a task's roles; ContractError `UnknownTask` when there is no such task."""
         return Roles(*self._call("getRoles", task))
 
-    def is_miner(self, task: int, account: str) -> bool:
-        """Tell whether an account is a miner of a task now."""
-        return bool(self._call("isMiner", task, account))
+    def is_member(self, task: int, account: str) -> bool:
+        """Tell whether an account is a member of a task now."""
+        return bool(self._call("isMember", task, account))
 
     def checkpoint(self, task: int, round: int) -> tuple[str, float]:
         """Return a checkpoint's CID and accuracy; ContractError when there is none."""
@@ -98,20 +98,20 @@ class TaskRollbacks(Facade):
         return cid_text(cid), accuracy / MILLION
 
     def rollback_votes(self, task: int, to_round: int) -> int:
-        """Return how many miners want the open round to end with this checkpoint."""
+        """Return how many members want the open round to end with this checkpoint."""
         return int(self._call("getRollbackVotes", task, to_round))
 
-    def miner_changes(
+    def member_changes(
         self, task: int, *, since: int = 0, until: int | None = None
-    ) -> list[MinersChange]:
-        """Return who became a miner, or ceased to be one, in ledger order."""
+    ) -> list[MembersChange]:
+        """Return who became a member, or ceased to be one, in ledger order."""
         events = [
             event
-            for name in ("MinersAppointed", "MinersRevoked")
+            for name in ("MembersAppointed", "MembersRevoked")
             for event in self._events(name, task, since, until)
         ]
         events.sort(key=attrgetter("place"))
-        return [MinersChange.from_event(event) for event in events]
+        return [MembersChange.from_event(event) for event in events]
 
     def checkpoints(
         self, task: int, *, since: int = 0, until: int | None = None

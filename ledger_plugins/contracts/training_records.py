@@ -1,13 +1,14 @@
 """What TrainingTask's views and events say, as frozen records."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from fedledger.errors import InvalidCid
 
 from ..base import Event, Placed
 from ..storage.cid import cid_from_bytes
+from .commitments import read_commitments
 
 __all__ = ["MILLION", "Aggregate", "Payment", "Submission", "Task", "Votes", "cid_text"]
 
@@ -130,6 +131,7 @@ class Aggregate:
         rule: name of the rule that made it.
         contributors: clients whose updates went into it.
         evidence: CID of the evidence.
+        commitments: what the aggregator committed itself to besides, 32 bytes by name.
         transaction: hash of the transaction.
         block: index of its block.
     """
@@ -140,6 +142,7 @@ class Aggregate:
     rule: str
     contributors: tuple[str, ...]
     evidence: str
+    commitments: Mapping[str, bytes] = field(hash=False)
     transaction: str
     block: int
 
@@ -154,6 +157,7 @@ class Aggregate:
             rule=said["rule"],
             contributors=tuple(said["contributors"]),
             evidence=cid_text(said["evidence"]),
+            commitments=read_commitments(said["commitments"]),
             transaction=event.transaction,
             block=event.block,
         )
@@ -161,10 +165,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """A miner's scores of a round's candidates.
+    """A voter's scores of a round's candidates.
 
     Attributes:
-        miner: who signed them.
+        voter: who signed them.
         ballot: 32 bytes that name what was scored.
         scores: change of the loss for each candidate, in millionths.
         transaction: hash of the transaction.
@@ -172,7 +176,7 @@ class Votes:
         position: position among all events of the block.
     """
 
-    miner: str
+    voter: str
     ballot: bytes
     scores: tuple[int, ...]
     transaction: str
@@ -184,7 +188,7 @@ class Votes:
         """Return what a VotesSubmitted event says."""
         said = event.arguments
         return cls(
-            miner=said["miner"],
+            voter=said["voter"],
             ballot=said["ballot"],
             scores=tuple(said["scores"]),
             transaction=event.transaction,

@@ -4,11 +4,12 @@ A façade speaks in Python's terms: CIDs are text, accuracies fractions from 0 t
 binary CIDs and parts per million. Tasks are numbered from 1, and so are the rounds of a task.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..accounts import Account
 from ..base import CallTerms, Receipt
 from ..storage.cid import cid_to_bytes
+from .commitments import NO_COMMITMENTS, commitment_pairs
 from .rollback_records import Rollback
 from .task_rollbacks import TaskRollbacks
 from .training_records import Aggregate, Payment, Submission, Task, Votes
@@ -109,6 +110,7 @@ class TrainingTask(TaskRollbacks):
         rule: str,
         contributors: Sequence[str],
         evidence: str,
+        commitments: Mapping[str, bytes] = NO_COMMITMENTS,
     ) -> Receipt:
         """End the open round; the contributors' rewards go into escrow until `pay_rewards`.
 
@@ -120,8 +122,11 @@ class TrainingTask(TaskRollbacks):
             rule: name of the rule that made it, 1 to 32 bytes.
             contributors: clients whose updates went into it, at most 256, each once.
             evidence: CID of the round's evidence.
+            commitments: what the aggregator commits itself to besides, at most 16: values of 32
+                bytes by name, 1 to 32 letters of printable ASCII.
 
         Raises:
+            CallError: a commitment's name or value that does not fit.
             InvalidCid: `cid` or `evidence` is no CID.
         """
         return self._send(
@@ -133,6 +138,7 @@ class TrainingTask(TaskRollbacks):
             rule,
             list(contributors),
             cid_to_bytes(evidence),
+            commitment_pairs(commitments),
         )
 
     def pay_rewards(
@@ -238,7 +244,7 @@ class TrainingTask(TaskRollbacks):
         """Score candidates of the open round; an account's last scores for a ballot count.
 
         Args:
-            account: the miner.
+            account: the voter.
             task: the task's number.
             round: the open round.
             ballot: 32 bytes that name what was scored.

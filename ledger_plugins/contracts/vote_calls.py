@@ -1,4 +1,4 @@
-"""The call that miners sign offline and servers relay: TrainingTask.submitVotes."""
+"""The call that voters sign offline and servers relay: TrainingTask.submitVotes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _CONTRACT, _FUNCTION = "TrainingTask", "submitVotes"
 
 @dataclass(frozen=True, slots=True)
 class VotesCall:
-    """What a miner signed.
+    """What a voter signed.
 
     Attributes:
         task: the task's number.
@@ -45,7 +45,7 @@ def sign_votes(
     """Sign a vote without a ledger.
 
     Args:
-        account: the miner's account.
+        account: the voter's account.
         terms: what the ledger's `terms` gives for "submitVotes".
         nonce: the account's next nonce.
         task: the task's number.
@@ -61,7 +61,7 @@ def sign_votes(
 
 
 def read_votes(transaction: SignedTransaction, address: str) -> VotesCall:
-    """Return what a miner signed, to be checked before it is relayed.
+    """Return what a voter signed, to be checked before it is relayed.
 
     Args:
         transaction: as `decode_transaction` returned it.

@@ -13,6 +13,7 @@ from ..accounts import Account
 from ..base import Ledger, SignedTransaction, UnsignedTransaction
 from ..contracts import TrainingTask
 from ..contracts.abi import encode_call
+from ..contracts.commitments import NO_COMMITMENTS
 from ..storage.cid import cid_of, cid_to_bytes
 
 __all__ = [
@@ -89,6 +90,7 @@ def publish(
     *,
     round: int = 1,
     cid: str = CID,
+    commitments: Mapping[str, bytes] = NO_COMMITMENTS,
 ) -> None:
     """Publish a round, by default the first one."""
     tasks.publish_aggregate(
@@ -99,6 +101,7 @@ def publish(
         rule="krum",
         contributors=contributors,
         evidence=CID,
+        commitments=commitments,
     )
 
 

@@ -31,8 +31,8 @@ class RoleClauses(LedgerHarness):
             "NotOwner",
             sender,
         )
-        fails(lambda: tasks.appoint_miners(stranger, task=task, miners=me), "NotOwner", sender)
-        fails(lambda: tasks.revoke_miners(stranger, task=task, miners=me), "NotOwner", sender)
+        fails(lambda: tasks.appoint_members(stranger, task=task, members=me), "NotOwner", sender)
+        fails(lambda: tasks.revoke_members(stranger, task=task, members=me), "NotOwner", sender)
         fails(
             lambda: tasks.record_checkpoint(stranger, task=task, round=1, accuracy=1),
             "NotOwnerOrAggregator",
@@ -42,7 +42,7 @@ class RoleClauses(LedgerHarness):
         fails(lambda: tasks.rollback(stranger, task=task, round=2, to_round=0), "NotOwner", sender)
         fails(
             lambda: tasks.vote_rollback(stranger, task=task, round=2, to_round=0),
-            "NotMiner",
+            "NotMember",
             account,
         )
         assert (tasks.task(task), tasks.roles(task), ledger.events("TrainingTask")) == before
@@ -69,26 +69,28 @@ class RoleClauses(LedgerHarness):
             {"aggregator": ZERO_ADDRESS},
         )
 
-    def test_l1_miners_are_appointed_and_revoked(self, tasks: TrainingTask, admin: Account) -> None:
-        """L1, L2: nobody becomes or ceases to be a miner twice; a list counts as a whole."""
+    def test_l1_members_are_appointed_and_revoked(
+        self, tasks: TrainingTask, admin: Account
+    ) -> None:
+        """L1, L2: nobody becomes or ceases to be a member twice; a list counts as a whole."""
         task = propose(tasks, admin)
         ann, bob = (Account.create().address for _ in range(2))
-        tasks.appoint_miners(admin, task=task, miners=[ann])
+        tasks.appoint_members(admin, task=task, members=[ann])
         fails(
-            lambda: tasks.appoint_miners(admin, task=task, miners=[bob, ann]),
-            "AlreadyMiner",
+            lambda: tasks.appoint_members(admin, task=task, members=[bob, ann]),
+            "AlreadyMember",
             {"account": ann},
         )
-        tasks.appoint_miners(admin, task=task, miners=[bob])
-        tasks.revoke_miners(admin, task=task, miners=[ann])
+        tasks.appoint_members(admin, task=task, members=[bob])
+        tasks.revoke_members(admin, task=task, members=[ann])
         fails(
-            lambda: tasks.revoke_miners(admin, task=task, miners=[bob, ann]),
-            "NotMiner",
+            lambda: tasks.revoke_members(admin, task=task, members=[bob, ann]),
+            "NotMember",
             {"account": ann},
         )
-        assert [tasks.is_miner(task, one) for one in (ann, bob)] == [False, True]
-        assert tasks.roles(task).miners == 1
-        changes = [(change.miners, change.appointed) for change in tasks.miner_changes(task)]
+        assert [tasks.is_member(task, one) for one in (ann, bob)] == [False, True]
+        assert tasks.roles(task).members == 1
+        changes = [(change.members, change.appointed) for change in tasks.member_changes(task)]
         assert changes == [((ann,), True), ((bob,), True), ((ann,), False)]
 
     def test_l1_minting_is_granted_and_revoked(self, token: StakeToken, admin: Account) -> None:
@@ -127,37 +129,58 @@ class RoleClauses(LedgerHarness):
     def test_l6_roles_are_there_after_opening_again(
         self, ledger_factory: LedgerFactory, admin: Account
     ) -> None:
-        """L6: a ledger opened again knows aggregators, miners, and who may mint."""
-        other, miner = Account.create().address, Account.create().address
+        """L6: a ledger opened again knows aggregators, members, and who may mint."""
+        other, member = Account.create().address, Account.create().address
         with ledger_factory(admin.address) as ledger:
             tasks = TrainingTask(ledger)
             task = propose(tasks, admin)
             tasks.appoint_aggregator(admin, task=task, aggregator=other)
-            tasks.appoint_miners(admin, task=task, miners=[miner])
+            tasks.appoint_members(admin, task=task, members=[member])
             StakeToken(ledger).grant_role(admin, MINTER_ROLE, other)
         with ledger_factory(admin.address) as again:
             tasks = TrainingTask(again)
             assert tasks.roles(task) == Roles(admin.address, other, 1)
-            assert tasks.is_miner(task, miner)
+            assert tasks.is_member(task, member)
             assert StakeToken(again).has_role(MINTER_ROLE, other)
             fails(
                 lambda: publish(tasks, admin, task, []), "NotAggregator", {"sender": admin.address}
             )
 
-    def test_l9_a_call_lists_a_bounded_number_of_miners(
+    def test_l4_what_an_aggregator_commits_itself_to_is_said(
+        self, ledger_factory: LedgerFactory, admin: Account
+    ) -> None:
+        """L4, L6, L9: a publication has up to a number of named commitments; they read as given."""
+        with ledger_factory(admin.address) as ledger:
+            tasks = TrainingTask(ledger)
+            bound = ledger.call("TrainingTask", "MAX_COMMITMENTS")
+            given = {f"name {number}": bytes([number]) * 32 for number in range(bound + 1)}
+            task = propose(tasks, admin, rounds=2)
+            fails(
+                lambda: publish(tasks, admin, task, [], commitments=given),
+                "TooManyCommitments",
+                {"given": bound + 1, "maximum": bound},
+            )
+            del given["name 0"]
+            publish(tasks, admin, task, [], commitments=given)
+            publish(tasks, admin, task, [], round=2)
+        with ledger_factory(admin.address) as again:
+            found = TrainingTask(again).aggregates(task)
+            assert [published.commitments for published in found] == [given, {}]
+
+    def test_l9_a_call_lists_a_bounded_number_of_members(
         self, ledger: Ledger, tasks: TrainingTask, admin: Account
     ) -> None:
-        """L9: one miner too many is refused as a whole; as many as are allowed fit one call."""
+        """L9: one member too many is refused as a whole; as many as are allowed fit one call."""
         bound = ledger.call("TrainingTask", "MAX_CONTRIBUTORS")
         task = propose(tasks, admin)
         many = [
             "0x" + (number + (7 << 80)).to_bytes(20, "big").hex() for number in range(bound + 1)
         ]
-        for change in (tasks.appoint_miners, tasks.revoke_miners):
+        for change in (tasks.appoint_members, tasks.revoke_members):
             too_many = {"given": bound + 1, "maximum": bound}
-            call = partial(change, admin, task=task, miners=many)
-            fails(call, "TooManyMiners", too_many)
-        tasks.appoint_miners(admin, task=task, miners=many[:bound])
-        assert tasks.roles(task).miners == bound
-        tasks.revoke_miners(admin, task=task, miners=many[:bound])
-        assert tasks.roles(task).miners == 0
+            call = partial(change, admin, task=task, members=many)
+            fails(call, "TooManyMembers", too_many)
+        tasks.appoint_members(admin, task=task, members=many[:bound])
+        assert tasks.roles(task).members == bound
+        tasks.revoke_members(admin, task=task, members=many[:bound])
+        assert tasks.roles(task).members == 0

@@ -15,21 +15,21 @@ __all__ = ["RollbackClauses"]
 
 
 def _appoint(tasks: TrainingTask, owner: Account, task: int, number: int) -> list[Account]:
-    miners = [Account.create() for _ in range(number)]
-    tasks.appoint_miners(owner, task=task, miners=[miner.address for miner in miners])
-    return miners
+    members = [Account.create() for _ in range(number)]
+    tasks.appoint_members(owner, task=task, members=[member.address for member in members])
+    return members
 
 
 def _vote(
     tasks: TrainingTask,
-    miners: Sequence[Account],
+    members: Sequence[Account],
     task: int,
     number: int = 2,
     *,
     to_round: int = 0,
 ) -> None:
-    for miner in miners:
-        tasks.vote_rollback(miner, task=task, round=number, to_round=to_round)
+    for member in members:
+        tasks.vote_rollback(member, task=task, round=number, to_round=to_round)
 
 
 class RollbackClauses(LedgerHarness):
@@ -61,9 +61,9 @@ class RollbackClauses(LedgerHarness):
         """L2: a round that is not open, no checkpoint, or the present model, is an error."""
         task = begin(tasks, admin)
         tasks.record_checkpoint(admin, task=task, round=1, accuracy=0.5)
-        (miner,) = _appoint(tasks, admin, task, 1)
+        (member,) = _appoint(tasks, admin, task, 1)
         before = tasks.task(task), ledger.events("TrainingTask")
-        for ask, who in ((tasks.rollback, admin), (tasks.vote_rollback, miner)):
+        for ask, who in ((tasks.rollback, admin), (tasks.vote_rollback, member)):
             for asked, error, arguments in (
                 ((1, 0), "WrongRound", {"expected": 2, "given": 1}),
                 ((3, 0), "WrongRound", {"expected": 2, "given": 3}),
@@ -99,58 +99,58 @@ class RollbackClauses(LedgerHarness):
         fails(lambda: tasks.rollback(admin, task=task, round=3, to_round=0), "TaskFinished", over)
         fails(lambda: submit(tasks, admin, task, 3), "TaskFinished", over)
 
-    def test_l3_more_than_half_of_the_miners_roll_back(
+    def test_l3_more_than_half_of_the_members_roll_back(
         self, tasks: TrainingTask, admin: Account
     ) -> None:
         """L3: half of the votes do nothing; the one that makes them more does it, at its place."""
         task = begin(tasks, admin)
-        miners = _appoint(tasks, admin, task, 4)
-        _vote(tasks, miners[:2], task)
+        members = _appoint(tasks, admin, task, 4)
+        _vote(tasks, members[:2], task)
         assert (tasks.task(task).current_cid, tasks.rollback_votes(task, 0)) == (NEXT, 2)
         assert tasks.rollbacks(task) == []
-        receipt = tasks.vote_rollback(miners[2], task=task, round=2, to_round=0)
+        receipt = tasks.vote_rollback(members[2], task=task, round=2, to_round=0)
         assert [event.name for event in receipt.events] == ["RollbackVoted", "RolledBack"]
         assert tasks.task(task).current_cid == CID
         (done,) = tasks.rollbacks(task)
         assert (done.round, done.votes, done.transaction) == (2, 3, receipt.transaction)
-        votes = [(vote.miner, vote.votes, vote.miners) for vote in tasks.rollback_ballots(task)]
-        assert votes == [(miner.address, at, 4) for at, miner in enumerate(miners[:3], start=1)]
-        fails(lambda: _vote(tasks, miners[3:], task), "WrongRound", {"expected": 3, "given": 2})
+        votes = [(vote.member, vote.votes, vote.members) for vote in tasks.rollback_ballots(task)]
+        assert votes == [(member.address, at, 4) for at, member in enumerate(members[:3], start=1)]
+        fails(lambda: _vote(tasks, members[3:], task), "WrongRound", {"expected": 3, "given": 2})
 
-    def test_l1_a_miner_votes_once(self, tasks: TrainingTask, admin: Account) -> None:
-        """L1, L2: a miner's second vote for the same checkpoint is refused and does not count."""
+    def test_l1_a_member_votes_once(self, tasks: TrainingTask, admin: Account) -> None:
+        """L1, L2: a member's second vote for the same checkpoint is refused and does not count."""
         task = begin(tasks, admin)
-        miners = _appoint(tasks, admin, task, 2)
-        _vote(tasks, miners[:1], task)
-        twice = {"miner": miners[0].address, "toRound": 0}
-        fails(lambda: _vote(tasks, miners[:1], task), "AlreadyVoted", twice)
+        members = _appoint(tasks, admin, task, 2)
+        _vote(tasks, members[:1], task)
+        twice = {"member": members[0].address, "toRound": 0}
+        fails(lambda: _vote(tasks, members[:1], task), "AlreadyVoted", twice)
         assert (tasks.rollback_votes(task, 0), tasks.task(task).current_cid) == (1, NEXT)
 
     def test_l1_a_changed_vote_counts_for_its_last_checkpoint(
         self, tasks: TrainingTask, admin: Account
     ) -> None:
-        """L1: a miner that changes its mind has one vote still."""
+        """L1: a member that changes its mind has one vote still."""
         task = begin(tasks, admin)
         tasks.record_checkpoint(admin, task=task, round=1, accuracy=0.5)
         publish(tasks, admin, task, [], round=2, cid=LAST)
-        miners = _appoint(tasks, admin, task, 3)
-        _vote(tasks, miners[:1], task, 3, to_round=0)
-        _vote(tasks, miners[:1], task, 3, to_round=1)
+        members = _appoint(tasks, admin, task, 3)
+        _vote(tasks, members[:1], task, 3, to_round=0)
+        _vote(tasks, members[:1], task, 3, to_round=1)
         assert [tasks.rollback_votes(task, to_round) for to_round in (0, 1)] == [0, 1]
-        _vote(tasks, miners[1:2], task, 3, to_round=0)
+        _vote(tasks, members[1:2], task, 3, to_round=0)
         assert tasks.task(task).current_cid == LAST
-        _vote(tasks, miners[2:], task, 3, to_round=1)
+        _vote(tasks, members[2:], task, 3, to_round=1)
         assert tasks.task(task).current_cid == NEXT
 
-    def test_l1_no_vote_outlives_its_miner_or_its_round(
+    def test_l1_no_vote_outlives_its_member_or_its_round(
         self, tasks: TrainingTask, admin: Account
     ) -> None:
-        """L1: votes begin anew when a miner is revoked, and when the round ends."""
+        """L1: votes begin anew when a member is revoked, and when the round ends."""
         task = begin(tasks, admin)
         ann, bob = _appoint(tasks, admin, task, 2)
         _vote(tasks, [ann], task)
-        tasks.revoke_miners(admin, task=task, miners=[ann.address])
-        tasks.appoint_miners(admin, task=task, miners=[ann.address])
+        tasks.revoke_members(admin, task=task, members=[ann.address])
+        tasks.appoint_members(admin, task=task, members=[ann.address])
         assert tasks.rollback_votes(task, 0) == 0
         _vote(tasks, [bob], task)
         publish(tasks, admin, task, [], round=2, cid=LAST)
@@ -180,14 +180,14 @@ class RollbackClauses(LedgerHarness):
             task = begin(tasks, admin)
             tasks.record_checkpoint(admin, task=task, round=1, accuracy=0.123456)
             recorded = tasks.checkpoints(task)
-            miners = _appoint(tasks, admin, task, 2)
-            _vote(tasks, miners[:1], task)
+            members = _appoint(tasks, admin, task, 2)
+            _vote(tasks, members[:1], task)
         with ledger_factory(admin.address) as again:
             tasks = TrainingTask(again)
             assert tasks.checkpoints(task) == recorded
             found = [tasks.checkpoint(task, number) for number in (0, 1)]
             assert found == [(CID, 0.25), (NEXT, 0.123456)]
-            _vote(tasks, miners[1:], task)
+            _vote(tasks, members[1:], task)
             assert tasks.task(task).current_cid == CID
             again.verify()
 

@@ -1,7 +1,7 @@
 """The audit of rollbacks: who was entitled to them, and to which model they go back.
 
-A rollback is the owner's, or that of more than half of the task's miners. Appointments, revocations
-and votes are all on the ledger, so anyone can count again.
+A rollback is the owner's, or that of more than half of the task's members. Appointments,
+revocations and votes are all on the ledger, so anyone can count again.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from fedledger.errors import AuditError
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.contracts import (
     Checkpoint,
-    MinersChange,
+    MembersChange,
     Rollback,
     RollbackVote,
     Task,
@@ -23,7 +23,7 @@ __all__ = ["Recount"]
 
 
 class Recount:
-    """A task's miners, their votes and its checkpoints, followed through the ledger.
+    """A task's members, their votes and its checkpoints, followed through the ledger.
 
     Args:
         contract: the contract on its ledger.
@@ -33,13 +33,13 @@ class Recount:
     def __init__(self, contract: TrainingTask, task: Task) -> None:
         self._ledger = contract.ledger
         self._owner = task.owner
-        self._events: list[MinersChange | Checkpoint | RollbackVote] = [
-            *contract.miner_changes(task.id),
+        self._events: list[MembersChange | Checkpoint | RollbackVote] = [
+            *contract.member_changes(task.id),
             *contract.checkpoints(task.id),
             *contract.rollback_ballots(task.id),
         ]
         self._events.sort(key=attrgetter("place"), reverse=True)
-        self._miners: set[str] = set()
+        self._members: set[str] = set()
         self._checkpoints: dict[int, Checkpoint] = {}
         self._votes: dict[str, RollbackVote] = {}
 
@@ -64,16 +64,16 @@ class Recount:
             raise AuditError("the rollback changed no model")
         if not rollback.votes:
             if self._signer(rollback.transaction) != self._owner:
-                raise AuditError("the rollback is neither the owner's nor the miners'")
+                raise AuditError("the rollback is neither the owner's nor the members'")
             return
         agreed = [
-            vote.miner
+            vote.member
             for vote in self._votes.values()
             if (vote.round, vote.to_round) == (rollback.round, rollback.to_round)
         ]
-        if len(agreed) != rollback.votes or 2 * len(agreed) <= len(self._miners):
+        if len(agreed) != rollback.votes or 2 * len(agreed) <= len(self._members):
             raise AuditError(
-                f"{len(agreed)} of {len(self._miners)} miners voted for the rollback, "
+                f"{len(agreed)} of {len(self._members)} members voted for the rollback, "
                 f"the ledger says {rollback.votes}; more than half are needed"
             )
 
@@ -86,17 +86,17 @@ class Recount:
             elif isinstance(event, RollbackVote):
                 self._count(event)
             elif event.appointed:
-                self._miners.update(event.miners)
+                self._members.update(event.members)
             else:
-                self._miners.difference_update(event.miners)
+                self._members.difference_update(event.members)
                 self._votes.clear()
 
     def _count(self, vote: RollbackVote) -> None:
-        if vote.miner not in self._miners:
-            raise AuditError(f"{vote.miner} voted for a rollback but was no miner")
-        if self._signer(vote.transaction) != vote.miner:
-            raise AuditError(f"{vote.miner} did not sign its vote for a rollback")
-        self._votes[vote.miner] = vote  # its last one counts
+        if vote.member not in self._members:
+            raise AuditError(f"{vote.member} voted for a rollback but was no member")
+        if self._signer(vote.transaction) != vote.member:
+            raise AuditError(f"{vote.member} did not sign its vote for a rollback")
+        self._votes[vote.member] = vote  # its last one counts
 
     def _signer(self, transaction: str) -> str:
         return decode_transaction(self._ledger.transaction(transaction).raw).sender

@@ -147,6 +147,8 @@ class TaskAudit:
         checks.equal("base model", evidence.base, base_cid)
         checks.equal("aggregate", evidence.aggregate, published.cid)
         checks.equal("rule", evidence.rule, published.rule)
+        named = {name: value.hex() for name, value in published.commitments.items()}
+        checks.equal("commitments", named, evidence.commitments)
         checks.equal("contributors", evidence.contributors, list(published.contributors))
         checks.equal("'kept' and the rule", evidence.kept is not None, published.rule == KEPT)
 

@@ -209,6 +209,7 @@ class LedgerTask:
             rule=evidence.rule,
             contributors=evidence.contributors,
             evidence=documents.save(evidence, self.store),
+            commitments=result.commitments,
         )
         self._pay(task.id, round.number, evidence.contributors)
         self.task, self.since = self.contract.task(task.id), receipt.block

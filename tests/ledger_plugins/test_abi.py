@@ -31,6 +31,9 @@ def values_of(kind):
     """Return a hypothesis strategy for the values of an ABI type."""
     if kind.endswith("[]"):
         return st.lists(values_of(kind[:-2]), max_size=4).map(tuple)
+    if match := re.fullmatch(r"(.+)\[(\d+)\]", kind):
+        size = int(match[2])
+        return st.lists(values_of(match[1]), min_size=size, max_size=size).map(tuple)
     if kind.startswith("uint"):
         return st.integers(0, (1 << int(kind[4:])) - 1)
     if kind.startswith("int"):
@@ -231,7 +234,7 @@ def test_views_are_marked():
     changing = {name for contract, name in CALLS if not abi.is_view(contract, name)}
     assert changing == {
         *("propose", "submitUpdate", "submitVotes", "publishAggregate", "payRewards"),
-        *("appointAggregator", "appointMiners", "revokeMiners"),
+        *("appointAggregator", "appointMembers", "revokeMembers"),
         *("recordCheckpoint", "rollback", "voteRollback"),
         *("transfer", "approve", "transferFrom", "mint"),
         *("grantRole", "revokeRole", "renounceRole"),

@@ -96,7 +96,7 @@ class Conservation(RuleBasedStateMachine):
         cid=st.sampled_from([CID, CID[:4]]),
     )
     def publish(self, task, number, sender, clients, cid=CID):
-        call = ("publishAggregate", task, number, cid, "mean", clients, CID)
+        call = ("publishAggregate", task, number, cid, "mean", clients, CID, [])
         if self.attempt(sender, "TrainingTask", *call)[0]:
             reward = self.attempt(EVE, "TrainingTask", "getTask", task)[1][6]
             assert (task, number) not in self.published
@@ -112,10 +112,10 @@ class Conservation(RuleBasedStateMachine):
             self.submit(task, about[4] + 1, clients)
             self.publish(task, about[4] + 1, OWNER, clients)
 
-    @rule(task=tasks, miners=st.lists(SENDERS, max_size=3), revoked=st.lists(SENDERS, max_size=1))
-    def appoint(self, task, miners, revoked):
-        self.attempt(OWNER, "TrainingTask", "appointMiners", task, miners)
-        self.attempt(OWNER, "TrainingTask", "revokeMiners", task, revoked)
+    @rule(task=tasks, members=st.lists(SENDERS, max_size=3), revoked=st.lists(SENDERS, max_size=1))
+    def appoint(self, task, members, revoked):
+        self.attempt(OWNER, "TrainingTask", "appointMembers", task, members)
+        self.attempt(OWNER, "TrainingTask", "revokeMembers", task, revoked)
 
     @rule(task=tasks, to_round=ROUNDS, sender=SENDERS)
     def keep_and_go_back(self, task, to_round, sender):

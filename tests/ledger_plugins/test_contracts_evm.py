@@ -1,19 +1,35 @@
-"""The compiled contracts and their twins are the same contracts.
+"""The compiled contracts and their twins are the same contracts, and do what they should.
 
-The same calls go to py-evm and to the twins; after each one the results, events, errors with their
-arguments, balances and views are compared.
+The same calls go to py-evm and to the twins; their results and events are compared after each one,
+and at the end of a test everything that can be looked at. What they refuse stands in
+`test_contracts_refusals.py`; forge tests the contracts by themselves.
 """
 
 import json
 
 import pytest
-from support.both_contracts import CID, CID2, TASKS, TOKEN, TOP, Both, errors
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+from support.both_contracts import (
+    ADMIN,
+    ANN,
+    BOB,
+    CID,
+    CID2,
+    EVE,
+    OWNER,
+    TASKS,
+    TOKEN,
+    TOP,
+    Both,
+    errors,
+)
 from support.evm import EvmBench
 
-from fedledger.errors import ContractError
-from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
+from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi, build
 from fedledger.ledger_plugins.contracts.twins.stake_token import (
+    DEFAULT_ADMIN_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
@@ -27,248 +43,184 @@ def evm():
 @pytest.fixture
 def both(evm):
     evm.restart()
-    return Both(evm)
-
-
-def token_calls(both):
-    """Call every function of StakeToken, and provoke every error of it."""
-    admin, ann, bob, eve = both.admin, both.ann, both.bob, both.eve
-    for name in (
-        "name",
-        "symbol",
-        "decimals",
-        "MINTER_ROLE",
-        "DEFAULT_ADMIN_ROLE",
-        "PROPOSER_ROLE",
-    ):
-        both.view(TOKEN, name)
-    for interface in ("01ffc9a7", "7965db0b", "ffffffff"):
-        both.view(TOKEN, "supportsInterface", bytes.fromhex(interface))
-    both.view(TOKEN, "getRoleAdmin", MINTER_ROLE)
-    calls = [
-        (admin, "mint", ann, 10),
-        (ann, "transfer", bob, 4),
-        (ann, "transfer", ann, 6),
-        (ann, "transfer", bob, 7),
-        (ann, "transfer", ZERO_ADDRESS, 99),
-        (ann, "approve", bob, 5),
-        (ann, "approve", ZERO_ADDRESS, 5),
-        (bob, "transferFrom", ann, eve, 3),
-        (bob, "transferFrom", ann, eve, 3),
-        (bob, "transferFrom", ann, ZERO_ADDRESS, 1),
-        (bob, "transferFrom", ZERO_ADDRESS, bob, 0),
-        (ann, "approve", bob, TOP),
-        (bob, "transferFrom", ann, eve, 3),
-        (bob, "transferFrom", ann, eve, 3),
-        (eve, "mint", ZERO_ADDRESS, 1),
-        (admin, "mint", ZERO_ADDRESS, 1),
-        (admin, "mint", bob, TOP - 9),
-        (eve, "grantRole", MINTER_ROLE, eve),
-        (eve, "revokeRole", MINTER_ROLE, admin),
-        (eve, "renounceRole", MINTER_ROLE, admin),
-        *[(admin, "grantRole", MINTER_ROLE, eve)] * 2,
-        (eve, "mint", eve, 1),
-        *[(admin, "revokeRole", MINTER_ROLE, eve)] * 2,
-        (admin, "grantRole", MINTER_ROLE, eve),
-        *[(eve, "renounceRole", MINTER_ROLE, eve)] * 2,
-        (admin, "mint", both.evm.addresses[TOKEN], 0),
-    ]
-    for sender, function, *args in calls:
-        both.step(sender, TOKEN, function, *args)
-
-
-def task_calls(both):
-    """Call every function of TrainingTask, and provoke every error of it."""
-    owner, ann, bob, eve = both.owner, both.ann, both.bob, both.eve
-    many = [address_from_bytes(n.to_bytes(20, "big")) for n in range(1, 258)]
-    for name in ("MAX_REWARD", "MAX_CONTRIBUTORS", "MAX_SCORES", "token"):
-        both.view(TASKS, name)
-    calls = [
-        (owner, "propose", "", b"", 0, 0, 21, b""),
-        (owner, "propose", "é" * 33, CID, 1, 0, 1, CID),
-        (owner, "propose", "m", b"\x01\x55\x12", 0, 0, 21, CID),
-        (owner, "propose", "m", CID, 0, 0, 21, b"\x02" + CID),
-        (owner, "propose", "m", CID, 0, 0, 21, CID),
-        (owner, "propose", "m", CID, 1, 0, TOP, CID),
-        (ann, "submitUpdate", 1, 1, CID, 1, 1),
-        (owner, "propose", "é" * 32, CID, 2, 0, 20, CID2),
-        (owner, "propose", "m" * 64, CID + bytes(28), 1, 60, 0, CID[:4]),
-        (ann, "submitUpdate", 1, 1, CID, 1, 1),
-        (ann, "submitUpdate", 1, 1, CID2, (1 << 64) - 1, 1_000_000),
-        (bob, "submitUpdate", 1, 1, CID, 0, 0),
-        (eve, "submitUpdate", 1, 1, CID, 0, 0),
-        (ann, "submitUpdate", 1, 2, b"", 0, 1_000_001),
-        (ann, "submitVotes", 1, 1, b"\7" * 32, (-(1 << 63), 0, (1 << 63) - 1)),
-        (eve, "submitVotes", 1, 1, bytes(32), ()),
-        (ann, "submitVotes", 1, 1, bytes(32), (1,) * 32),
-        (ann, "submitVotes", 1, 1, bytes(32), (1,) * 33),
-        (ann, "submitVotes", 1, 2, bytes(32), (1,) * 33),
-        (ann, "submitVotes", 9, 1, bytes(32), (1,) * 33),
-        (ann, "submitUpdate", 1, 1, b"", 0, 1_000_001),
-        (ann, "submitUpdate", 1, 1, CID, 0, 1_000_001),
-        (ann, "payRewards", 1, 1, many),
-        (ann, "publishAggregate", 9, 9, b"", "", many, b""),
-        (ann, "publishAggregate", 1, 9, b"", "", many, b""),
-        (owner, "publishAggregate", 1, 9, b"", "", many, b""),
-        (owner, "publishAggregate", 1, 1, b"", "", many, b"\0"),
-        (owner, "publishAggregate", 1, 1, CID, "", many, b"\0"),
-        (owner, "publishAggregate", 1, 1, CID, "", many, CID),
-        (owner, "publishAggregate", 1, 1, CID, "é" * 17, many, CID),
-        (owner, "publishAggregate", 1, 1, CID, "krum", many, CID),
-        (owner, "publishAggregate", 1, 1, CID, "krum", [ann, owner], CID),
-        (owner, "publishAggregate", 1, 1, CID, "krum", [ann, ann], CID),
-        (owner, "publishAggregate", 1, 1, CID2, "é" * 16, [bob, ann], CID),
-        (eve, "payRewards", 9, 0, many),
-        (eve, "payRewards", 1, 0, many),
-        (eve, "payRewards", 1, 2, many),
-        (eve, "payRewards", 1, 1, many),
-        (eve, "payRewards", 1, 1, [ann, eve]),
-        (eve, "payRewards", 1, 1, [ann, ann]),
-        (eve, "payRewards", 1, 1, [ann]),
-        (eve, "payRewards", 1, 1, [bob, ann]),
-        (eve, "payRewards", 1, 1, []),
-        (eve, "payRewards", 1, 1, [bob]),
-        (owner, "publishAggregate", 1, 2, CID, "mean", [], CID2),
-        (ann, "submitUpdate", 1, 3, CID, 1, 1),
-        (ann, "submitVotes", 1, 9, bytes(32), (1,) * 33),
-        (owner, "publishAggregate", 1, 3, b"", "", many, b""),
-        (ann, "submitUpdate", 2, 1, CID, 1, 1),
-        (ann, "submitVotes", 2, 1, bytes(32), (1,)),
-        (owner, "publishAggregate", 2, 1, CID + bytes(28), "r", [ann], CID[:4]),
-        (ann, "payRewards", 2, 1, [ann]),
-    ]
-    for sender, function, *args in calls:
-        both.step(sender, TASKS, function, *args)
-
-
-def role_calls(both):
-    """Call every function of roles, checkpoints and rollbacks, and provoke every error of them.
-
-    Task 3 has rounds 1 and 2 published, 3 rolled back by the owner, 4 by Ann and Bob.
-    """
-    owner, ann, bob, eve = both.owner, both.ann, both.bob, both.eve
-    many = [address_from_bytes(n.to_bytes(20, "big")) for n in range(1, 258)]
-    publish = ("publishAggregate", 3)
-    calls = [
-        (owner, "propose", "m", CID, 9, 0, 0, CID),
-        (eve, "appointAggregator", 9, ZERO_ADDRESS),
-        (eve, "appointAggregator", 3, ZERO_ADDRESS),
-        (owner, "appointAggregator", 3, ZERO_ADDRESS),
-        (owner, "appointAggregator", 3, eve),
-        (owner, *publish, 9, b"", "", many, b""),
-        (owner, "appointMiners", 9, many),
-        (eve, "appointMiners", 3, many),
-        (owner, "appointMiners", 3, many),
-        (owner, "appointMiners", 3, [ann, ann]),
-        (owner, "appointMiners", 3, [ann, bob, owner]),
-        (owner, "appointMiners", 3, [eve, bob]),
-        (owner, "appointMiners", 3, []),
-        (owner, "appointMiners", 3, [ZERO_ADDRESS]),
-        (owner, "revokeMiners", 9, many),
-        (eve, "revokeMiners", 3, many),
-        (owner, "revokeMiners", 3, many),
-        (owner, "revokeMiners", 3, [ZERO_ADDRESS, ZERO_ADDRESS]),
-        (owner, "revokeMiners", 3, [ann, eve]),
-        (owner, "revokeMiners", 3, [ZERO_ADDRESS]),
-        (ann, "recordCheckpoint", 9, 9, 1_000_001),
-        (ann, "recordCheckpoint", 3, 9, 1_000_001),
-        (eve, "recordCheckpoint", 3, 9, 1_000_001),
-        (eve, "recordCheckpoint", 3, 0, 1_000_001),
-        (eve, "recordCheckpoint", 3, 0, 1_000_000),
-        (owner, "recordCheckpoint", 3, 0, 0),
-        (owner, "rollback", 3, 1, 0),
-        (ann, "voteRollback", 3, 1, 0),
-        (eve, *publish, 1, CID2 + bytes(28), "r", [], CID),
-        (owner, "recordCheckpoint", 3, 0, 0),
-        (owner, "recordCheckpoint", 3, 1, 0),
-        (eve, *publish, 2, CID[:4], "r", [], CID),
-        (ann, "submitUpdate", 3, 3, CID, 1, 1),
-        (eve, "rollback", 9, 9, 9),
-        (eve, "rollback", 3, 9, 9),
-        (owner, "rollback", 3, 9, 9),
-        (owner, "rollback", 3, 3, 2),
-        (owner, "rollback", 3, 3, 1),
-        (ann, "payRewards", 3, 3, [ann]),
-        (ann, "submitUpdate", 3, 3, CID, 1, 1),
-        (ann, "submitUpdate", 3, 4, CID, 1, 1),
-        (eve, "voteRollback", 9, 9, 9),
-        (eve, "voteRollback", 3, 9, 9),
-        (ann, "voteRollback", 3, 9, 9),
-        (ann, "voteRollback", 3, 4, 9),
-        (ann, "voteRollback", 3, 4, 1),
-        (eve, "recordCheckpoint", 3, 3, 5),
-        (eve, "voteRollback", 3, 4, 0),
-        (ann, "voteRollback", 3, 4, 0),
-        (ann, "voteRollback", 3, 4, 0),
-        (owner, "revokeMiners", 3, [owner]),
-        (bob, "voteRollback", 3, 4, 0),
-        (ann, "voteRollback", 3, 4, 0),
-        (eve, *publish, 5, CID2, "r", [], CID),
-        (ann, "voteRollback", 3, 6, 0),
-        (ann, "voteRollback", 3, 6, 1),
-        (bob, "voteRollback", 3, 6, 1),
-        *[(eve, *publish, number, CID2, "r", [], CID) for number in (7, 8, 9)],
-        (ann, "voteRollback", 3, 10, 0),
-        (owner, "rollback", 3, 10, 0),
-        (owner, "recordCheckpoint", 3, 9, 0),
-    ]
-    for sender, function, *args in calls:
-        both.step(sender, TASKS, function, *args)
-
-
-def test_who_may_propose_is_the_same(both):
-    """Where the zero address is no proposer, rewards need the role; tasks without any do not."""
-    propose = ("propose", "m", CID, 1, 0)
-    taken, _ = both.send(both.eve, TASKS, *propose, 1, CID)
-    assert taken == 1
-    both.send(both.admin, TOKEN, "revokeRole", PROPOSER_ROLE, ZERO_ADDRESS)
-    refusal = both.send(both.eve, TASKS, *propose, 1, CID)
-    assert refusal == errors(TASKS, "NotProposer", both.eve)
-    assert both.send(both.eve, TASKS, *propose, 0, CID)[0] == 2
-    assert both.send(both.admin, TASKS, *propose, 20, CID)[0] == 3
-    both.send(both.admin, TOKEN, "grantRole", PROPOSER_ROLE, both.eve)
-    assert both.send(both.eve, TASKS, *propose, 20, CID)[0] == 4
+    both = Both(evm)
+    yield both
     both.compare()
 
 
-def test_every_call_and_error_is_the_same(both):
-    """Every function, event and error of both contracts, from both sides, step by step."""
-    token_calls(both)
-    task_calls(both)
-    role_calls(both)
-    both.compare()
-    wanted = {
-        (contract, kind, name)
-        for contract in abi.contract_names()
-        for kind in ("function", "event", "error")
-        for name in abi.names(contract, kind)
+def propose(*, rounds=2, window=0, reward=20):
+    return OWNER, "propose", "digits", CID, rounds, window, reward, CID2
+
+
+def submit(client, number=1, cid=CID2):
+    return client, "submitUpdate", 1, number, cid, 100, 912_345
+
+
+def publish(number, clients=(), *, cid=CID2, by=OWNER, commitments=()):
+    return by, "publishAggregate", 1, number, cid, "é" * 16, clients, CID, commitments
+
+
+def names(events):
+    return [name for _, name, _ in events]
+
+
+# The token -------------------------------------------------------------------------------------
+
+
+def test_the_token_names_itself(both):
+    """The token says what it is and which roles it has, and starts with no supply."""
+    said = [both.look(name) for name in ("name", "symbol", "decimals", "totalSupply")]
+    assert said == ["fedledger stake", "STAKE", 0, 0]
+    roles = [both.look(f"{name}_ROLE") for name in ("DEFAULT_ADMIN", "MINTER", "PROPOSER")]
+    assert roles == [DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE]
+    assert both.look("getRoleAdmin", MINTER_ROLE) == DEFAULT_ADMIN_ROLE == bytes(32)
+    interfaces = [bytes.fromhex(one) for one in ("01ffc9a7", "7965db0b", "ffffffff")]
+    assert [both.look("supportsInterface", one) for one in interfaces] == [True, True, False]
+
+
+def test_tokens_move(both):
+    """Minting and moving say so; allowances are spent, but never the highest one."""
+    events = both.run(
+        (ADMIN, "mint", ANN, 10),
+        (ANN, "transfer", BOB, 4),
+        (ANN, "transfer", ANN, 6),
+        (ANN, "approve", BOB, 5),
+        (BOB, "transferFrom", ANN, EVE, 3),
+    )
+    assert both.look("allowance", ANN, BOB) == 2
+    assert [(name, list(said.values())) for _, name, said in events] == [
+        ("Transfer", [ZERO_ADDRESS, ANN, 10]),
+        ("Transfer", [ANN, BOB, 4]),
+        ("Transfer", [ANN, ANN, 6]),
+        ("Approval", [ANN, BOB, 5]),
+        ("Transfer", [ANN, EVE, 3]),
+    ]
+    both.run((ANN, "approve", BOB, TOP), (BOB, "transferFrom", ANN, EVE, 3))
+    assert both.look("allowance", ANN, BOB) == TOP
+    assert both.send(ANN, TOKEN, "transfer", BOB, 0)[0] is True
+    both.run((ADMIN, "mint", both.evm.addresses[TOKEN], 0))
+    assert [both.look("balanceOf", who) for who in (ANN, BOB, EVE)] == [0, 4, 6]
+    assert both.look("totalSupply") == 10
+
+
+def test_the_tokens_roles_are_given_taken_and_given_up_once(both):
+    """A role works until it is gone; doing either twice says nothing."""
+    events = both.run(
+        *[(ADMIN, "grantRole", MINTER_ROLE, EVE)] * 2,
+        (EVE, "mint", EVE, 1),
+        *[(ADMIN, "revokeRole", MINTER_ROLE, EVE)] * 2,
+    )
+    assert names(events) == ["RoleGranted", "Transfer", "RoleRevoked"]
+    assert events[0][2] == events[2][2] == {"role": MINTER_ROLE, "account": EVE, "sender": ADMIN}
+    lacks = errors(TOKEN, "AccessControlUnauthorizedAccount", EVE, MINTER_ROLE)
+    assert both.send(EVE, TOKEN, "mint", EVE, 1) == lacks
+    events = both.run(*[(ADMIN, "renounceRole", DEFAULT_ADMIN_ROLE, ADMIN)] * 2)
+    assert names(events) == ["RoleRevoked"]
+    lacks = errors(TOKEN, "AccessControlUnauthorizedAccount", ADMIN, DEFAULT_ADMIN_ROLE)
+    assert both.send(ADMIN, TOKEN, "grantRole", MINTER_ROLE, EVE) == lacks
+
+
+# Rounds ----------------------------------------------------------------------------------------
+
+
+def test_a_task_from_proposal_to_payment(both):
+    """Publishing marks contributors, fills the escrow and opens the next round; paying pays."""
+    events = both.run(propose(), propose(reward=0), *(submit(who) for who in (ANN, BOB, EVE)))
+    assert names(events) == ["TaskProposed"] * 2 + ["UpdateSubmitted"] * 3
+    assert both.look("taskCount") == 2
+    opened = both.evm.now - 4
+    start = (OWNER, "digits", CID, 2, 0, 0, 20, CID2, CID, opened, False)
+    assert both.look("getTask", 1) == start
+
+    events = both.run(publish(1, [BOB, ANN]))
+    tasks = both.evm.addresses[TASKS]
+    assert [event[:2] for event in events] == [(TASKS, "AggregatePublished"), (TOKEN, "Transfer")]
+    assert events[0][2]["contributors"] == (BOB, ANN)
+    assert events[1][2] == {"from": ZERO_ADDRESS, "to": tasks, "value": 40}
+    assert both.look("getTask", 1) == (*start[:4], 1, *start[5:8], CID2, both.evm.now, False)
+    assert [both.look("getSubmission", 1, 1, who)[1] for who in (ANN, BOB, EVE)] == [2, 2, 1]
+
+    events = both.run((EVE, "payRewards", 1, 1, [ANN]), (EVE, "payRewards", 1, 1, [BOB]))
+    assert [event[:2] for event in events] == [(TASKS, "RewardPaid"), (TOKEN, "Transfer")] * 2
+    assert events[0][2] == {"task": 1, "round": 1, "client": ANN, "amount": 20}
+    assert [both.look("getSubmission", 1, 1, who)[1] for who in (ANN, BOB, EVE)] == [3, 3, 1]
+    assert [both.look("balanceOf", who) for who in (ANN, BOB, EVE, tasks)] == [20, 20, 0, 0]
+    both.run(publish(2), (EVE, "payRewards", 1, 2, []))
+    assert both.look("getTask", 1)[10] is True
+
+
+def test_the_last_submission_counts(both):
+    """A client may submit again while the round is open; the commitment is to the last update."""
+    both.run(propose(), submit(ANN, cid=CID), submit(ANN, cid=CID2))
+    packed = encode(("bytes", "uint64", "uint32"), (CID2, 100, 912_345))
+    assert both.look("getSubmission", 1, 1, ANN) == (keccak(packed)[:31], 1)
+    assert both.look("getSubmission", 1, 1, BOB) == (bytes(31), 0)
+    both.run(publish(1, [ANN]))
+    assert both.look("getSubmission", 1, 1, ANN) == (keccak(packed)[:31], 2)
+
+
+def test_nothing_moves_without_reward(both):
+    """A round without contributors, or a task without reward, mints and transfers nothing."""
+    events = both.run(
+        propose(reward=0),
+        submit(ANN),
+        publish(1, [ANN]),
+        (ANN, "payRewards", 1, 1, [ANN]),
+        publish(2),
+    )
+    assert not {"Transfer"} & set(names(events))
+    assert both.look("getSubmission", 1, 1, ANN)[1] == 3
+
+
+def test_the_longest_values_are_taken(both):
+    """Names, CIDs, scores, samples and accuracies may be as long or large as their limits say."""
+    longest = CID + bytes(28)
+    events = both.run(
+        (OWNER, "propose", "é" * 32, longest, 1, 0, 20, CID[:4]),
+        (OWNER, "propose", "m" * 64, CID[:4], TOP >> 224, TOP >> 192, 0, longest),
+        (ANN, "submitUpdate", 1, 1, longest, TOP >> 192, 1_000_000),
+        (BOB, "submitUpdate", 1, 1, CID[:4], 0, 0),
+        (ANN, "submitVotes", 1, 1, b"\7" * 32, (-(1 << 63), 0, (1 << 63) - 1)),
+        (ANN, "submitVotes", 1, 1, bytes(32), (1,) * 32),
+        (EVE, "submitVotes", 1, 1, bytes(32), ()),
+        (OWNER, "publishAggregate", 1, 1, longest, "r" * 32, [BOB, ANN], CID[:4], []),
+    )
+    assert len(events) == 9
+    assert events[4][2] == {
+        "task": 1,
+        "round": 1,
+        "voter": ANN,
+        "ballot": b"\7" * 32,
+        "scores": (-(1 << 63), 0, (1 << 63) - 1),
     }
-    elsewhere = {
-        *((contract, "error", "Error") for contract in abi.contract_names()),  # nobody raises it
-        (TOKEN, "event", "RoleAdminChanged"),  # no function changes a role's admin
-        (TOKEN, "error", "ERC20InvalidSender"),  # test_the_zero_address_cannot_act
-        (TASKS, "error", "Panic"),  # test_a_panic_is_of_the_contract_that_was_called
-        (TASKS, "error", "NotProposer"),  # test_who_may_propose_is_the_same
-        (TASKS, "error", "WindowClosed"),  # test_windows_close_in_the_same_second
-    }
-    assert wanted - both.seen == elsewhere
+    limits = [
+        both.look(f"MAX_{name}") for name in ("REWARD", "CONTRIBUTORS", "COMMITMENTS", "SCORES")
+    ]
+    assert limits == [20, 256, 16, 32]
+    assert both.look("token") == both.evm.addresses[TOKEN]
+
+
+@pytest.mark.parametrize("count", [0, 1, 16])
+def test_commitments_are_said(both, count):
+    """A publication says its commitments in order, whatever bytes their names are."""
+    pairs = tuple((bytes([255 - count + n]) * 32, keccak(bytes([n]))) for n in range(count))
+    _, (_, _, said), _ = both.run(propose(), publish(1, commitments=pairs), publish(2))
+    assert said["commitments"] == pairs
 
 
 def test_windows_close_in_the_same_second(both):
     """The window's last second is inside on both sides; the longest window never closes (L5)."""
-    both.send(both.owner, TASKS, "propose", "m", CID, 2, 60, 20, CID)
+    both.run(propose(window=60))
     opened = both.evm.now
-    both.send(both.ann, TASKS, "submitUpdate", 1, 1, CID, 1, 1, later=60)
+    both.send(ANN, TASKS, "submitUpdate", 1, 1, CID, 1, 1, later=60)
     assert both.evm.now == opened + 60
-    late = both.send(both.bob, TASKS, "submitUpdate", 1, 1, b"", 1, 1)
+    late = both.send(BOB, TASKS, "submitUpdate", 1, 1, b"", 1, 1)
     assert late == errors(TASKS, "WindowClosed", opened + 60, opened + 61)
-    _, events = both.send(both.bob, TASKS, "submitVotes", 1, 1, bytes(32), (1,))
-    assert len(events) == 1  # votes have no window
-    both.send(both.owner, TASKS, "publishAggregate", 1, 1, CID, "r", [both.ann], CID)
-    _, events = both.send(both.bob, TASKS, "submitUpdate", 1, 2, CID, 1, 1, later=59)
+    both.run((BOB, "submitVotes", 1, 1, bytes(32), (1,)), publish(1, [ANN]))  # they have no window
+    _, events = both.send(BOB, TASKS, "submitUpdate", 1, 2, CID, 1, 1, later=59)
     assert len(events) == 1
-    both.send(both.owner, TASKS, "propose", "m", CID, 2, (1 << 64) - 1, 20, CID)
-    _, events = both.send(both.bob, TASKS, "submitUpdate", 2, 1, CID, 1, 1, later=10**9)
+    both.run(propose(window=(1 << 64) - 1))
+    _, events = both.send(BOB, TASKS, "submitUpdate", 2, 1, CID, 1, 1, later=10**9)
     assert len(events) == 1
 
 
@@ -277,50 +229,134 @@ def test_a_panic_is_of_the_contract_that_was_called(both):
 
     The EVM hands the token's revert data through, and a Panic in it has no owner.
     """
-    both.send(both.owner, TASKS, "propose", "m", CID, 2, 0, 20, CID)
-    both.send(both.ann, TASKS, "submitUpdate", 1, 1, CID, 1, 1)
-    both.send(both.admin, TOKEN, "mint", both.bob, TOP - 19)
-    publish = ("publishAggregate", 1, 1, CID, "r", [both.ann], CID)
-    assert both.send(both.owner, TASKS, *publish) == errors(TASKS, "Panic", 0x11)
-    assert both.send(both.admin, TOKEN, "mint", both.bob, 20) == errors(TOKEN, "Panic", 0x11)
+    both.run(propose(), submit(ANN), (ADMIN, "mint", BOB, TOP - 19))
+    call = publish(1, [ANN])[1:]
+    assert both.send(OWNER, TASKS, *call) == errors(TASKS, "Panic", 0x11)
+    assert both.send(ADMIN, TOKEN, "mint", BOB, 20) == errors(TOKEN, "Panic", 0x11)
     tasks = both.evm.addresses[TASKS]
-    both.send(both.admin, TOKEN, "revokeRole", MINTER_ROLE, tasks)
+    both.run((ADMIN, "revokeRole", MINTER_ROLE, tasks))
     expected = errors(TOKEN, "AccessControlUnauthorizedAccount", tasks, MINTER_ROLE)
-    assert both.send(both.owner, TASKS, *publish) == expected
-    both.send(both.owner, TASKS, "publishAggregate", 1, 1, CID, "r", [], CID)
+    assert both.send(OWNER, TASKS, *call) == expected
+    both.run(publish(1))
 
 
-def test_the_tokens_events_follow_the_tasks(both):
-    """AggregatePublished comes before the mint; each RewardPaid right before its Transfer."""
-    both.send(both.owner, TASKS, "propose", "m", CID, 1, 0, 7, CID)
-    for client in (both.ann, both.bob):
-        both.send(client, TASKS, "submitUpdate", 1, 1, CID, 1, 1)
-    clients = [both.bob, both.ann]
-    _, events = both.send(both.owner, TASKS, "publishAggregate", 1, 1, CID, "r", clients, CID)
-    assert [event[:2] for event in events] == [(TASKS, "AggregatePublished"), (TOKEN, "Transfer")]
-    assert events[1][2]["value"] == 14
-    _, events = both.send(both.eve, TASKS, "payRewards", 1, 1, clients)
-    assert [event[:2] for event in events] == [(TASKS, "RewardPaid"), (TOKEN, "Transfer")] * 2
-    assert [event[2]["to"] for event in events[1::2]] == clients
+# Roles, checkpoints and rollbacks -----------------------------------------------------------------
 
 
-def test_the_zero_address_cannot_act(both):
-    """Nobody can sign for the zero address; both sides would refuse it the same way."""
-    for function, error in (
-        ("transfer", "ERC20InvalidSender"),
-        ("approve", "ERC20InvalidApprover"),
-    ):
-        for bench in (both.evm, both.twins):
-            with pytest.raises(ContractError) as caught:
-                bench.ask(ZERO_ADDRESS, TOKEN, function, both.bob, 0)
-            said = (caught.value.contract, caught.value.error, caught.value.arguments)
-            assert said == errors(TOKEN, error, ZERO_ADDRESS)
+@pytest.fixture
+def started(both):
+    """Rounds 1 and 2 are published, 0 and 1 are checkpoints, Ann, Bob and Eve are members."""
+    both.run(
+        propose(rounds=5),
+        (OWNER, "recordCheckpoint", 1, 0, 500_000),
+        publish(1, cid=CID2),
+        (OWNER, "recordCheckpoint", 1, 1, 900_000),
+        publish(2, cid=CID[:4]),
+        (OWNER, "appointMembers", 1, [ANN, BOB, EVE]),
+    )
+    return both
+
+
+def model(both):
+    return both.look("getTask", 1)[8]
+
+
+def wishes(both):
+    return [both.look("getRollbackVotes", 1, target) for target in (0, 1)]
+
+
+def test_roles_are_given_and_taken(started):
+    """The aggregator publishes, not the owner; members count; an empty list is taken."""
+    owner, voted = OWNER, (ANN, "voteRollback", 1, 3, 1)
+    events = started.run(
+        (owner, "appointAggregator", 1, EVE),
+        publish(3, by=EVE, cid=CID + bytes(28)),
+        (EVE, "recordCheckpoint", 1, 3, 1_000_000),
+        (owner, "appointMembers", 1, [ZERO_ADDRESS]),
+        (owner, "appointMembers", 1, []),
+        (owner, "revokeMembers", 1, [ZERO_ADDRESS, BOB]),
+        (owner, "revokeMembers", 1, []),
+    )
+    assert names(events) == [
+        *("AggregatorAppointed", "AggregatePublished", "CheckpointRecorded"),
+        *["MembersAppointed"] * 2,
+        *["MembersRevoked"] * 2,
+    ]
+    assert started.send(owner, TASKS, *publish(4)[1:]) == errors(TASKS, "NotAggregator", owner)
+    assert started.send(ANN, TASKS, *voted[1:]) == errors(TASKS, "WrongRound", 4, 3)
+    assert started.look("getRoles", 1) == (owner, EVE, 2)
+    assert [started.look("isMember", 1, who) for who in (ANN, BOB)] == [True, False]
+    assert started.look("getCheckpoint", 1, 3) == (CID + bytes(28), 1_000_000)
+
+
+def test_rounds_end_by_a_rollback_until_the_task_is_finished(started):
+    """A rollback ends the open round and counts as one; after the last one nothing changes."""
+    _, (_, name, said), _ = started.run(
+        submit(ANN, 3), (OWNER, "rollback", 1, 3, 1), submit(ANN, 4)
+    )
+    assert name == "RolledBack"
+    assert list(said.values()) == [1, 3, 1, CID2, 900_000, 0]
+    assert started.look("getTask", 1)[8:] == (CID2, started.evm.now - 1, False)
+    started.run((OWNER, "rollback", 1, 4, 0), (OWNER, "rollback", 1, 5, 1))
+    assert started.look("getTask", 1)[8:] == (CID2, started.evm.now, True)
+    started.run((OWNER, "recordCheckpoint", 1, 5, 1))  # the final model may still be measured
+
+
+def test_members_roll_back(started):
+    """Votes are counted over the members of now, in the open round, one for each of them."""
+    started.run(*((ANN, "voteRollback", 1, 3, target) for target in (0, 1, 0)))
+    assert wishes(started) == [1, 0]
+    started.run(
+        (OWNER, "revokeMembers", 1, [ANN]),
+        (OWNER, "appointMembers", 1, [ANN]),
+        (BOB, "voteRollback", 1, 3, 0),
+    )
+    assert model(started) == CID[:4]  # Ann's vote is gone although she is back
+    started.run(publish(3, cid=CID2), (ANN, "voteRollback", 1, 4, 0))
+    assert model(started) == CID2  # Bob's vote was for round 3
+    started.run((OWNER, "appointMembers", 1, [OWNER]), (BOB, "voteRollback", 1, 4, 0))
+    assert (model(started), wishes(started)) == (CID2, [2, 0])  # two of four
+    events = started.run((EVE, "voteRollback", 1, 4, 0))
+    assert names(events) == ["RollbackVoted", "RolledBack"]
+    assert list(events[0][2].values()) == [1, 4, EVE, 0, 3, 4]
+    assert (model(started), wishes(started)) == (CID, [0, 0])
+
+
+def test_every_function_and_event_is_the_same(started):
+    """No function and no event of either contract is left out on either side."""
+    started.run(
+        *(submit(ANN, 3), (ANN, "submitVotes", 1, 3, bytes(32), (1,))),
+        *((OWNER, "appointAggregator", 1, ANN), publish(3, [ANN], by=ANN, cid=CID[:4])),
+        *((EVE, "payRewards", 1, 3, [ANN]), (OWNER, "revokeMembers", 1, [EVE])),
+        *((who, "voteRollback", 1, 4, 1) for who in (ANN, BOB)),
+        (OWNER, "rollback", 1, 5, 0),
+        *((ADMIN, "mint", ANN, 9), (ANN, "transfer", EVE, 1), (ANN, "approve", BOB, 5)),
+        *((BOB, "transferFrom", ANN, EVE, 3), (ADMIN, "grantRole", MINTER_ROLE, EVE)),
+        *((ADMIN, "revokeRole", MINTER_ROLE, EVE), (ADMIN, "renounceRole", MINTER_ROLE, ADMIN)),
+    )
+    started.compare()
+    started.look("getRoleAdmin", MINTER_ROLE)
+    started.look("supportsInterface", bytes(4))
+    for contract in abi.contract_names():
+        for name in abi.names(contract, "function"):
+            if abi.is_view(contract, name) and not abi.function_inputs(contract, name):
+                started.look(name)
+    wanted = {
+        (contract, kind, name)
+        for contract in abi.contract_names()
+        for kind in ("function", "event")
+        for name in abi.names(contract, kind)
+    }
+    unseen = {(TOKEN, "event", "RoleAdminChanged")}  # no function changes a role's admin
+    assert wanted - started.seen == unseen
 
 
 def test_gas_is_what_forge_measures(both):
     """A transaction on py-evm uses the gas that the committed table says, to the last unit."""
     table = json.loads((build._SOLIDITY / "gas" / "TrainingTask.json").read_text())
     cid = bytes.fromhex("01551220" + "ffeeddccbbaa99887766554433221100" * 2)
-    both.evm.send(both.owner, TASKS, "propose", "digits", CID, 3, 600, 20, cid)
-    both.evm.send(both.ann, TASKS, "submitUpdate", 1, 1, cid, 100, 912_345)
+    both.run(
+        (OWNER, "propose", "digits", CID, 3, 600, 20, cid),
+        (ANN, "submitUpdate", 1, 1, cid, 100, 912_345),
+    )
     assert both.evm.gas == int(table["submitUpdate"])

@@ -110,7 +110,7 @@ def submit(tasks, client, cid=UPDATE, accuracy=0.5, number=1):
     return tasks.submit_update(client, task=1, round=number, cid=cid, samples=10, accuracy=accuracy)
 
 
-def publish(tasks, contributors, number=1):
+def publish(tasks, contributors, number=1, **more):
     return tasks.publish_aggregate(
         OWNER,
         task=1,
@@ -119,6 +119,7 @@ def publish(tasks, contributors, number=1):
         rule="krum",
         contributors=contributors,
         evidence=EVIDENCE,
+        **more,
     )
 
 
@@ -171,7 +172,7 @@ def test_a_round_through_the_facade(ledger, tasks):
     (aggregate,) = tasks.aggregates(1)
     assert (aggregate.task, aggregate.round, aggregate.cid) == (1, 1, NEXT)
     assert (aggregate.rule, aggregate.evidence) == ("krum", EVIDENCE)
-    assert aggregate.contributors == (ANN.address,)
+    assert (aggregate.contributors, aggregate.commitments) == ((ANN.address,), {})
     assert (aggregate.transaction, aggregate.block) == (receipt.transaction, receipt.block)
     assert (tasks.task(1).current_round, tasks.task(1).current_cid) == (1, NEXT)
     assert tasks.aggregates(2) == []
@@ -182,6 +183,47 @@ def test_a_round_through_the_facade(ledger, tasks):
     assert (payment.round, payment.client, payment.amount) == (1, ANN.address, 20)
     assert StakeToken(ledger).balance(ANN.address) == 20
     assert [tasks.status(1, 1, who.address) for who in (ANN, BOB, OWNER)] == [3, 1, 0]
+
+
+def test_commitments_come_back_by_name(tasks):
+    """Commitments are read as they were given, by name, and the record cannot be changed."""
+    given = {"salts": b"\1" * 32, "arrivals": b"\2" * 32, "~" * 32: bytes(32)}
+    receipt = publish(tasks, [], commitments=given)
+    said = receipt.event("AggregatePublished").arguments["commitments"]
+    assert [name.rstrip(b"\0").decode() for name, _ in said] == sorted(given)
+    publish(tasks, [], 2)
+    first, second = tasks.aggregates(1)
+    assert (first.commitments, second.commitments) == (given, {})
+    assert len({first, second}) == 2
+    with pytest.raises(TypeError):
+        first.commitments["salts"] = bytes(32)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 33, "é", "a\0", "a\tb", 7, b"salts"])
+def test_bad_names_of_commitments_are_refused(tasks, name):
+    """A name is 1 to 32 letters of printable ASCII; nothing else is sent."""
+    with pytest.raises(CallError, match="printable ASCII"):
+        publish(tasks, [], commitments={name: bytes(32)})
+    assert tasks.aggregates(1) == []
+
+
+@pytest.mark.parametrize("value", [b"", bytes(31), bytes(33), "a" * 32, None])
+def test_bad_commitments_are_refused(tasks, value):
+    """A commitment has 32 bytes; which one has not is said."""
+    with pytest.raises(CallError, match="commitment 'salts': 32 bytes wanted"):
+        publish(tasks, [], commitments={"keys": bytes(32), "salts": value})
+
+
+def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
+    """The contract takes any bytes that ascend: such names are shown in hexadecimal, not raised."""
+    names = [bytes(31) + b"\1", b"a\0b".ljust(32, b"\0"), b"keys".ljust(32, b"\0"), b"\xff" * 32]
+    pairs = [(name, bytes(32)) for name in names]
+    cid = cid_to_bytes(NEXT)
+    call = ("publishAggregate", 1, 1, cid, "r", [], cid, pairs)
+    ledger.transact(OWNER.sign(ledger.prepare(OWNER.address, "TrainingTask", *call)))
+    (aggregate,) = tasks.aggregates(1)
+    expected = ["0x" + name.hex() for name in names]
+    assert list(aggregate.commitments) == [*expected[:2], "keys", expected[3]]
 
 
 def test_a_hostile_cid_hides_nothing(ledger, tasks):

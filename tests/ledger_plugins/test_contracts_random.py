@@ -66,6 +66,7 @@ def test_text_is_what_python_takes_for_utf8(evm):
 AMOUNTS = [0, 1, 1, 2, 3, 5, 40, TOP - 200, TOP]
 TEXTS = ["krum"] * 5 + ["é" * 16, "é" * 17, "", "m" * 65]
 CIDS = [CID] * 5 + [CID2, CID + bytes(28), CID[:4], CID[:3], CID2[1:], CID + bytes(29)]
+NAMES = [bytes(32), b"\xff" * 32, *(bytes([n]).ljust(32, b"\0") for n in range(1, 20))]
 DICE = st.randoms(use_true_random=True)  # evenly thrown: small numbers are not what finds faults
 
 
@@ -150,12 +151,12 @@ class SameContracts(RuleBasedStateMachine):
 
     @rule(dice=DICE)
     def change_roles(self, dice):
-        """Appoint or revoke miners, and in one case of four the aggregator."""
+        """Appoint or revoke members, and in one case of four the aggregator."""
         task, _, _ = self.task(dice)
         people = dice.sample(self.both.people[:5], dice.randint(0, 4))
-        miners = [who for who in people if self.both.view(TASKS, "isMiner", task, who) is True]
-        others = [who for who in people if who not in miners]
-        for function, group in (("appointMiners", others), ("revokeMiners", miners[:1])):
+        members = [who for who in people if self.both.view(TASKS, "isMember", task, who) is True]
+        others = [who for who in people if who not in members]
+        for function, group in (("appointMembers", others), ("revokeMembers", members[:1])):
             chosen = group + ([dice.choice(self.anybody)] if dice.random() < 0.2 else [])
             self.both.send(self.owner(dice, task), TASKS, function, task, chosen)
         if dice.random() < 0.25:
@@ -178,31 +179,40 @@ class SameContracts(RuleBasedStateMachine):
         target = dice.randint(0, current)
         if dice.random() < 0.2:
             self.both.send(self.owner(dice, task), TASKS, "rollback", task, number, target)
-        for miner in dice.sample(self.both.people[:5], dice.randint(1, 4)):
+        for member in dice.sample(self.both.people[:5], dice.randint(1, 4)):
             wanted = target if dice.random() < 0.8 else dice.randint(0, current)
-            self.both.send(miner, TASKS, "voteRollback", task, number, wanted)
+            self.both.send(member, TASKS, "voteRollback", task, number, wanted)
 
     @rule(dice=DICE)
     def a_way_back(self, dice):
-        """Keep the newest model, publish another one, and let most of the miners vote."""
+        """Keep the newest model, publish another one, and let most of the members vote."""
         task, aggregator, current = self.task(dice)
         self.both.send(aggregator, TASKS, "recordCheckpoint", task, current - 1, 1)
         cid = CID2 if self.both.view(TASKS, "getTask", task)[-3:-2] == (CID,) else CID
-        self.both.send(aggregator, TASKS, "publishAggregate", task, current, cid, "r", [], CID)
+        self.both.send(aggregator, TASKS, "publishAggregate", task, current, cid, "r", [], CID, [])
         people = dice.sample(self.both.people[:5], 3)
-        new = [who for who in people if self.both.view(TASKS, "isMiner", task, who) is False]
-        self.both.send(self.owner(dice, task), TASKS, "appointMiners", task, new)
-        for miner in dice.sample(self.both.people[:5], 4):
-            self.both.send(miner, TASKS, "voteRollback", task, current + 1, current - 1)
+        new = [who for who in people if self.both.view(TASKS, "isMember", task, who) is False]
+        self.both.send(self.owner(dice, task), TASKS, "appointMembers", task, new)
+        for member in dice.sample(self.both.people[:5], 4):
+            self.both.send(member, TASKS, "voteRollback", task, current + 1, current - 1)
 
     @rule(dice=DICE)
     def publish(self, dice):
         task, owner, current = self.task(dice)
         clients = self.and_others(dice, self.those(task, current, 1))
         number = current + dice.choice([0, 0, 0, 0, 1, -1])
-        call = (task, number, dice.choice(CIDS), dice.choice(TEXTS), clients, CID)
+        made = (dice.choice(CIDS), dice.choice(TEXTS), clients, CID)
+        call = (task, number, *made, self.commitments(dice))
         sender = dice.choice([owner, owner, owner, dice.choice(self.both.people[:5])])
         self.both.send(sender, TASKS, "publishAggregate", *call)
+
+    @staticmethod
+    def commitments(dice):
+        """Return none, or some that mostly ascend, or one too many."""
+        names = sorted({dice.choice(NAMES) for _ in range(dice.choice([0, 0, 1, 2, 4]))})
+        if dice.random() < 0.2:
+            names = dice.choice([names[::-1], names * 2, [b"x" * 32] * 17])
+        return [(name, dice.randbytes(32)) for name in names]
 
     @rule(dice=DICE)
     def a_whole_round(self, dice):
@@ -210,7 +220,7 @@ class SameContracts(RuleBasedStateMachine):
         clients = dice.sample(self.both.people[:5], dice.randint(1, 3))
         for client in clients:
             self.both.send(client, TASKS, "submitUpdate", task, current, CID2, 1, 1)
-        call = (task, current, CID2, "krum", self.and_others(dice, clients), CID)
+        call = (task, current, CID2, "krum", self.and_others(dice, clients), CID, [])
         self.both.send(owner, TASKS, "publishAggregate", *call)
         self.pay(task, current, dice)
 

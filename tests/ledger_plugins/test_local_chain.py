@@ -98,8 +98,8 @@ def test_model_info_follows_proposals_and_rounds(bench):
     other = CID[:-1] + b"\1"
     chosen = [client.address for client in CLIENTS[:2]]
     rounds = bench.block(
-        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 1, other, "krum", chosen, CID),
-        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 2, CID, "krum", [], CID),
+        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 1, other, "krum", chosen, CID, []),
+        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 2, CID, "krum", [], CID, []),
     )
     mean = (10 * 900_000 + 30 * 500_001) // 40
     assert rounds.model_info == (
@@ -120,7 +120,7 @@ def test_claims_without_samples_count_alike(bench):
     )
     everybody = [client.address for client in CLIENTS]
     block = bench.block(
-        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 1, CID, "krum", everybody, CID)
+        bench.sign(ADMIN, "TrainingTask", "publishAggregate", 1, 1, CID, "krum", everybody, CID, [])
     )
     assert block.model_info[0].accuracy == 3
 

@@ -275,7 +275,7 @@ def test_a_round_is_verified_before_its_block_is_built_on(bench):
     calls = [
         bench.call(ADMIN, "TrainingTask", "propose", "m", cid, 1, 0, 0, cid),
         bench.call(ADMIN, "TrainingTask", "submitUpdate", 1, 1, cid, 1, 1),
-        bench.call(ADMIN, "TrainingTask", "publishAggregate", 1, 1, cid, "r", [], cid),
+        bench.call(ADMIN, "TrainingTask", "publishAggregate", 1, 1, cid, "r", [], cid, []),
     ]
     for call in calls:
         trusting.submit(call.raw)
@@ -307,7 +307,7 @@ def test_what_was_believed_is_verified_when_defending_begins(bench):
     cid = cid_to_bytes(cid_of(b"a model"))
     for call in (
         bench.call(ADMIN, "TrainingTask", "propose", "m", cid, 1, 0, 0, cid),
-        bench.call(ADMIN, "TrainingTask", "publishAggregate", 1, 1, cid, "r", [], cid),
+        bench.call(ADMIN, "TrainingTask", "publishAggregate", 1, 1, cid, "r", [], cid, []),
     ):
         node.submit(call.raw)
         mine(node)

@@ -46,7 +46,7 @@ def publish_round(bench, node, owner):
     for function, *arguments in (
         ("propose", "m", CID, 1, 0, 0, CID),
         ("submitUpdate", 1, 1, CID, 1, 1),
-        ("publishAggregate", 1, 1, CID, "r", [], CID),
+        ("publishAggregate", 1, 1, CID, "r", [], CID, []),
     ):
         node.submit(bench.call(owner, "TrainingTask", function, *arguments).raw)
         mine(node)

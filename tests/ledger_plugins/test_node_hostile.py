@@ -394,7 +394,7 @@ def test_a_peer_that_turns_malicious_convinces_nobody(cluster, tmp_path):
     cid = cid_of(document)
     for function, *arguments in (
         ("propose", "liar", cid_to_bytes(cid), 1, 0, 0, cid_to_bytes(cid)),
-        ("publishAggregate", None, 1, cid_to_bytes(cid), "mean", [], cid_to_bytes(cid)),
+        ("publishAggregate", None, 1, cid_to_bytes(cid), "mean", [], cid_to_bytes(cid), []),
     ):
         if arguments[0] is None:
             arguments[0] = core._branch.view().call("TrainingTask", "taskCount")

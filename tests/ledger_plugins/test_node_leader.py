@@ -31,7 +31,9 @@ def contribute(bench, node, *rounds):
         ]
         names = [client.address for client in clients]
         calls.append(
-            bench.call(ADMIN, "TrainingTask", "publishAggregate", 1, number, CID, "r", names, CID)
+            bench.call(
+                ADMIN, "TrainingTask", "publishAggregate", 1, number, CID, "r", names, CID, []
+            )
         )
     for call in calls:
         node.submit(call.raw)

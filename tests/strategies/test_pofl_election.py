@@ -46,7 +46,7 @@ def test_every_rule_has_a_candidate_and_every_client_a_vote(federation):
     evidence = evidence_of(federation)
     assert [one["rule"] for one in evidence.notes["candidates"]] == list(RULES)
     votes = TrainingTask(federation.ledger).votes(1, 1)
-    assert {vote.miner for vote in votes} == set(federation.clients)
+    assert {vote.voter for vote in votes} == set(federation.clients)
     assert all(len(vote.scores) == 3 and max(vote.scores) < 0 for vote in votes)
     chosen = RULES.index(evidence.rule)
     medians = [sorted(vote.scores[index] for vote in votes)[3] for index in range(3)]

@@ -31,12 +31,12 @@ def roll_back(federation, server_round, to_round):
     contract.rollback(federation.server, task=1, round=server_round, to_round=to_round)
 
 
-def let_miners_vote(federation, server_round, to_round, voters):
+def let_members_vote(federation, server_round, to_round, voters):
     contract = contract_of(federation)
-    contract.appoint_miners(federation.server, task=1, miners=federation.clients)
+    contract.appoint_members(federation.server, task=1, members=federation.clients)
     for index in range(voters):
-        miner = federation.keys.account(index)
-        contract.vote_rollback(miner, task=1, round=server_round, to_round=to_round)
+        member = federation.keys.account(index)
+        contract.vote_rollback(member, task=1, round=server_round, to_round=to_round)
 
 
 def after(**steps):
@@ -70,10 +70,10 @@ def check_end(federation, result, rounds):
 
 @pytest.fixture(scope="module")
 def rolled(tmp_path_factory):
-    """Five rounds; four of seven miners ended round 4 with round 1's checkpoint."""
+    """Five rounds; four of seven members ended round 4 with round 1's checkpoint."""
     federation = Federation(tmp_path_factory.mktemp("rolled"))
     hook = after(
-        r1=lambda: checkpoint(federation, 1), r3=lambda: let_miners_vote(federation, 4, 1, 4)
+        r1=lambda: checkpoint(federation, 1), r3=lambda: let_members_vote(federation, 4, 1, 4)
     )
     result = federation.run(federation.pofl(), make_app(), rounds=5, evaluate_fn=hook)
     yield federation, result
@@ -98,8 +98,8 @@ def test_the_owner_rolls_back_while_a_strategy_runs(federation, kind):
     assert StakeToken(federation.ledger).total_supply() == due
 
 
-def test_more_than_half_of_the_miners_roll_back(rolled):
-    """Four of seven miners suffice, without the owner; the audit counts their votes again."""
+def test_more_than_half_of_the_members_roll_back(rolled):
+    """Four of seven members suffice, without the owner; the audit counts their votes again."""
     federation, result = rolled
     report = check_end(federation, result, 5)
     assert [rule for _, rule in rounds_of(report)] == [False, False, False, True, False]
@@ -107,7 +107,7 @@ def test_more_than_half_of_the_miners_roll_back(rolled):
     assert (found.round, found.to_round, found.votes) == (4, 1, 4)
 
 
-def test_half_of_the_miners_do_not(federation):
+def test_half_of_the_members_do_not(federation):
     """Three of seven votes change nothing, and they are no votes in the next round."""
 
     def vote_on():
@@ -116,7 +116,7 @@ def test_half_of_the_miners_do_not(federation):
 
     hook = after(
         r0=lambda: checkpoint(federation, 0),
-        r1=lambda: let_miners_vote(federation, 2, 0, 3),
+        r1=lambda: let_members_vote(federation, 2, 0, 3),
         r2=vote_on,
     )
     result = federation.run(federation.pofl(), make_app(), rounds=3, evaluate_fn=hook)
@@ -234,15 +234,15 @@ def _changed(**changes):
 @pytest.mark.parametrize(
     ("what", "change", "reason"),
     [
-        ("rollback_ballots", _without(0), "3 of 7 miners voted"),
-        ("rollback_ballots", _changed(to_round=0), "0 of 7 miners voted"),
-        ("rollback_ballots", _changed(round=3), "0 of 7 miners voted"),
-        ("miner_changes", lambda _: [], "was no miner"),
+        ("rollback_ballots", _without(0), "3 of 7 members voted"),
+        ("rollback_ballots", _changed(to_round=0), "0 of 7 members voted"),
+        ("rollback_ballots", _changed(round=3), "0 of 7 members voted"),
+        ("member_changes", lambda _: [], "was no member"),
         ("checkpoints", lambda _: [], "was no checkpoint"),
         ("checkpoints", _changed(block=10**6), "was no checkpoint"),
         ("checkpoints", _changed(cid="bafy"), "not the one that round 1 ended with"),
         ("rollbacks", _changed(to_round=2), "was no checkpoint"),
-        ("rollbacks", _changed(votes=0), "neither the owner's nor the miners'"),
+        ("rollbacks", _changed(votes=0), "neither the owner's nor the members'"),
         ("rollbacks", _changed(votes=5), "the ledger says 5"),
         ("rollbacks", _changed(round=6), "the rounds that ended are not"),
         ("rollbacks", lambda _: [], "the rounds that ended are not"),

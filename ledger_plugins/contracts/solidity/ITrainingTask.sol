@@ -7,9 +7,9 @@ pragma solidity ^0.8.28;
 /// never reach the ledger, only their content identifiers.
 ///
 /// Each task has three roles. The owner proposed it and appoints the others. The aggregator
-/// publishes rounds; it is the owner until the owner appoints another account. Miners look after the
-/// model: more than half of them together take the task back to a checkpoint, as the owner alone
-/// can. Anyone may submit updates.
+/// publishes rounds; it is the owner until the owner appoints another account. Members look after
+/// the model: more than half of them together take the task back to a checkpoint, as the owner
+/// alone can. Anyone may submit updates.
 /// @dev Tasks are numbered from 1 and so are the rounds of a task; the open round is
 /// `currentRound + 1`. A round ends when its aggregate is published or the task is rolled back, and
 /// task and round together always name the same model to begin with: what somebody signed for a
@@ -40,22 +40,24 @@ interface ITrainingTask {
     );
 
     /// @notice The round ended with the model stored under `cid`, made by `rule` from the updates of
-    /// `contributors`; `evidence` is the CID of what lets anyone recompute it.
+    /// `contributors`; `evidence` is the CID of what lets anyone recompute it. `commitments` are
+    /// pairs of a name and a value that the aggregator commits itself to, ascending by name.
     event AggregatePublished(
         uint256 indexed task,
         uint32 indexed round,
         bytes cid,
         string rule,
         address[] contributors,
-        bytes evidence
+        bytes evidence,
+        bytes32[2][] commitments
     );
 
-    /// @notice `miner` scored the candidate models that `ballot` names; its last scores for a ballot
+    /// @notice `voter` scored the candidate models that `ballot` names; its last scores for a ballot
     /// count.
     event VotesSubmitted(
         uint256 indexed task,
         uint32 indexed round,
-        address indexed miner,
+        address indexed voter,
         bytes32 ballot,
         int64[] scores
     );
@@ -68,11 +70,11 @@ interface ITrainingTask {
     /// @notice From now on `aggregator` publishes the rounds of `task`.
     event AggregatorAppointed(uint256 indexed task, address indexed aggregator);
 
-    /// @notice `miners` became miners of `task`.
-    event MinersAppointed(uint256 indexed task, address[] miners);
+    /// @notice `members` became members of `task`.
+    event MembersAppointed(uint256 indexed task, address[] members);
 
-    /// @notice `miners` are no longer miners of `task`; all votes to roll it back are void.
-    event MinersRevoked(uint256 indexed task, address[] miners);
+    /// @notice `members` are no longer members of `task`; all votes to roll it back are void.
+    event MembersRevoked(uint256 indexed task, address[] members);
 
     /// @notice The model that `round` ended with, stored under `cid`, became a checkpoint; `by` says
     /// that it has this accuracy, in parts per million.
@@ -80,19 +82,19 @@ interface ITrainingTask {
         uint256 indexed task, uint32 indexed round, bytes cid, uint32 accuracy, address by
     );
 
-    /// @notice `miner` wants the open round to end with the checkpoint of `toRound`, as `votes` of
-    /// the task's `miners` do now.
+    /// @notice `member` wants the open round to end with the checkpoint of `toRound`, as `votes` of
+    /// the task's `members` do now.
     event RollbackVoted(
         uint256 indexed task,
         uint32 indexed round,
-        address indexed miner,
+        address indexed member,
         uint32 toRound,
         uint32 votes,
-        uint32 miners
+        uint32 members
     );
 
     /// @notice The round ended with the checkpoint of `toRound`, stored under `cid`; what was
-    /// submitted to it is void. `votes` miners decided it, or the owner when it is 0.
+    /// submitted to it is void. `votes` members decided it, or the owner when it is 0.
     event RolledBack(
         uint256 indexed task,
         uint32 indexed round,
@@ -126,17 +128,17 @@ interface ITrainingTask {
     /// @notice `sender` is neither the owner nor the aggregator of the task.
     error NotOwnerOrAggregator(address sender);
 
-    /// @notice `account` is not a miner of the task.
-    error NotMiner(address account);
+    /// @notice `account` is not a member of the task.
+    error NotMember(address account);
 
-    /// @notice `account` is a miner of the task already, or listed twice.
-    error AlreadyMiner(address account);
+    /// @notice `account` is a member of the task already, or listed twice.
+    error AlreadyMember(address account);
 
     /// @notice `aggregator` is the zero address, which could publish nothing.
     error InvalidAggregator(address aggregator);
 
-    /// @notice `given` miners are more than MAX_CONTRIBUTORS.
-    error TooManyMiners(uint256 given, uint256 maximum);
+    /// @notice `given` members are more than MAX_CONTRIBUTORS.
+    error TooManyMembers(uint256 given, uint256 maximum);
 
     /// @notice The newest model is that of round `newest`, not of `given`.
     error NotNewestRound(uint32 newest, uint32 given);
@@ -150,8 +152,8 @@ interface ITrainingTask {
     /// @notice The checkpoint of `toRound` is the model that the open round began with.
     error ModelUnchanged(uint32 toRound);
 
-    /// @notice `miner` votes for the checkpoint of `toRound` already.
-    error AlreadyVoted(address miner, uint32 toRound);
+    /// @notice `member` votes for the checkpoint of `toRound` already.
+    error AlreadyVoted(address member, uint32 toRound);
 
     /// @notice A model id has 1 to 64 bytes of well-formed UTF-8.
     error InvalidModelId(string modelId);
@@ -176,6 +178,13 @@ interface ITrainingTask {
 
     /// @notice `given` clients are more than MAX_CONTRIBUTORS.
     error TooManyContributors(uint256 given, uint256 maximum);
+
+    /// @notice `given` commitments are more than MAX_COMMITMENTS.
+    error TooManyCommitments(uint256 given, uint256 maximum);
+
+    /// @notice The commitment `name` does not come after the one before it, or is empty: each name
+    /// stands once, in ascending order.
+    error CommitmentsNotAscending(bytes32 name);
 
     /// @notice `client` is listed twice.
     error DuplicateContributor(address client);
@@ -227,8 +236,8 @@ interface ITrainingTask {
         uint32 accuracy
     ) external;
 
-    /// @notice Says how the sender, a miner, scores candidate models of the open round; anyone may
-    /// call, also after the window. A miner may vote again: its last scores for a ballot count.
+    /// @notice Says how the sender scores candidate models of the open round; anyone may vote, also
+    /// after the window, and again: a voter's last scores for a ballot count.
     /// @dev UnknownTask, TaskFinished, WrongRound, TooManyScores. Stores nothing: who may vote and
     /// how votes are counted is the specification's business.
     /// @param ballot A hash that names what was scored.
@@ -240,20 +249,25 @@ interface ITrainingTask {
     /// @notice Ends the open round and opens the next one; the rewards of the contributors are
     /// minted to this contract, which holds them until payRewards.
     /// @dev UnknownTask, NotAggregator, TaskFinished, WrongRound, InvalidCid (of the model, then of
-    /// the evidence), InvalidRule, TooManyContributors, then for each contributor NotSubmitted,
+    /// the evidence), InvalidRule, TooManyContributors, TooManyCommitments, then for each
+    /// commitment CommitmentsNotAscending, then for each contributor NotSubmitted,
     /// DuplicateContributor. AggregatePublished comes before the token's Transfer; nothing is minted
-    /// when the sum is 0.
+    /// when the sum is 0. Commitments are said and not stored: a new kind of them needs a new name
+    /// and nothing else.
     /// @param cid CID of the aggregate, the model of the next round.
     /// @param rule Name of the rule that made it, 1 to 32 bytes of UTF-8.
     /// @param contributors Clients whose updates went into it; none when the round kept its model.
     /// @param evidence CID of the round's evidence.
+    /// @param commitments Pairs of a name, left-aligned as text is, and a value; ascending by name,
+    /// each name once, at most MAX_COMMITMENTS.
     function publishAggregate(
         uint256 task,
         uint32 round,
         bytes calldata cid,
         string calldata rule,
         address[] calldata contributors,
-        bytes calldata evidence
+        bytes calldata evidence,
+        bytes32[2][] calldata commitments
     ) external;
 
     /// @notice Pays contributors of a published round; anyone may call.
@@ -268,15 +282,15 @@ interface ITrainingTask {
     /// @dev UnknownTask, NotOwner, InvalidAggregator.
     function appointAggregator(uint256 task, address aggregator) external;
 
-    /// @notice Makes accounts miners of the task, at most MAX_CONTRIBUTORS in a call; the owner
+    /// @notice Makes accounts members of the task, at most MAX_CONTRIBUTORS in a call; the owner
     /// calls. Votes cast before stand, and more are needed from now on.
-    /// @dev UnknownTask, NotOwner, TooManyMiners, then for each account AlreadyMiner.
-    function appointMiners(uint256 task, address[] calldata miners) external;
+    /// @dev UnknownTask, NotOwner, TooManyMembers, then for each account AlreadyMember.
+    function appointMembers(uint256 task, address[] calldata members) external;
 
-    /// @notice Takes accounts off the task's miners, at most MAX_CONTRIBUTORS in a call; the owner
+    /// @notice Takes accounts off the task's members, at most MAX_CONTRIBUTORS in a call; the owner
     /// calls. Voting on rollbacks begins anew, so that nobody's vote outlives its role.
-    /// @dev UnknownTask, NotOwner, TooManyMiners, then for each account NotMiner.
-    function revokeMiners(uint256 task, address[] calldata miners) external;
+    /// @dev UnknownTask, NotOwner, TooManyMembers, then for each account NotMember.
+    function revokeMembers(uint256 task, address[] calldata members) external;
 
     /// @notice Makes the task's newest model a checkpoint; the owner or the aggregator calls. The
     /// contract itself knows the model's CID; the accuracy is the caller's word.
@@ -294,10 +308,10 @@ interface ITrainingTask {
     /// @param toRound The round whose model became the checkpoint.
     function rollback(uint256 task, uint32 round, uint32 toRound) external;
 
-    /// @notice Says that the sender, a miner, wants such a rollback. With the vote that makes them
-    /// more than half of the task's miners it happens. A miner may change its vote; all votes are
-    /// void when the round ends or a miner is revoked.
-    /// @dev UnknownTask, NotMiner, TaskFinished, WrongRound, UnknownCheckpoint, ModelUnchanged,
+    /// @notice Says that the sender, a member, wants such a rollback. With the vote that makes them
+    /// more than half of the task's members it happens. A member may change its vote; all votes are
+    /// void when the round ends or a member is revoked.
+    /// @dev UnknownTask, NotMember, TaskFinished, WrongRound, UnknownCheckpoint, ModelUnchanged,
     /// AlreadyVoted. RollbackVoted comes before RolledBack.
     /// @param round The open round.
     /// @param toRound The round whose model became the checkpoint.
@@ -346,14 +360,14 @@ interface ITrainingTask {
     /// @notice Who may do what in a task; reverts with UnknownTask.
     /// @return owner Who proposed it.
     /// @return aggregator Who publishes its rounds.
-    /// @return miners Number of its miners.
+    /// @return members Number of its members.
     function getRoles(uint256 task)
         external
         view
-        returns (address owner, address aggregator, uint32 miners);
+        returns (address owner, address aggregator, uint32 members);
 
-    /// @notice Whether an account is a miner of a task; reverts with UnknownTask.
-    function isMiner(uint256 task, address account) external view returns (bool);
+    /// @notice Whether an account is a member of a task; reverts with UnknownTask.
+    function isMember(uint256 task, address account) external view returns (bool);
 
     /// @notice A checkpoint; reverts with UnknownTask, UnknownCheckpoint.
     /// @return cid CID of the model.
@@ -363,18 +377,21 @@ interface ITrainingTask {
         view
         returns (bytes memory cid, uint32 accuracy);
 
-    /// @notice How many miners want the open round to end with the checkpoint of `toRound`; reverts
-    /// with UnknownTask.
+    /// @notice How many members want the open round to end with the checkpoint of `toRound`;
+    /// reverts with UnknownTask.
     function getRollbackVotes(uint256 task, uint32 toRound) external view returns (uint32);
 
     /// @notice The highest reward for one contribution: 20.
     function MAX_REWARD() external view returns (uint256);
 
-    /// @notice The most clients or miners that one call may list: 256.
+    /// @notice The most clients or members that one call may list: 256.
     function MAX_CONTRIBUTORS() external view returns (uint256);
 
     /// @notice The most scores that one vote may have: 32.
     function MAX_SCORES() external view returns (uint256);
+
+    /// @notice The most commitments that one publication may have: 16.
+    function MAX_COMMITMENTS() external view returns (uint256);
 
     /// @notice The StakeToken that pays the rewards.
     function token() external view returns (address);

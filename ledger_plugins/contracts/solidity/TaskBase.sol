@@ -14,8 +14,8 @@ abstract contract TaskBase is ITrainingTask {
         uint64 openedAt;
         uint8 reward;
         address aggregator;
-        uint32 miners;
-        uint32 revocations; // how often miners were revoked, and votes made void
+        uint32 members;
+        uint32 revocations; // how often members were revoked, and votes made void
         address owner;
         string modelId;
         bytes modelCid;

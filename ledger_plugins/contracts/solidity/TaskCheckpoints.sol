@@ -18,10 +18,10 @@ abstract contract TaskCheckpoints is TaskRoles {
         uint32 toRound;
     }
 
-    /// @dev Votes of one set of miners in one round.
+    /// @dev Votes of one set of members in one round.
     struct Ballot {
         mapping(uint32 toRound => uint32) votes;
-        mapping(address miner => Choice) choices;
+        mapping(address member => Choice) choices;
     }
 
     /// @dev By the round whose model it is.
@@ -58,7 +58,7 @@ abstract contract TaskCheckpoints is TaskRoles {
     /// @inheritdoc ITrainingTask
     function voteRollback(uint256 task, uint32 round, uint32 toRound) external {
         Task storage about = _task(task);
-        if (!_isMiner[task][msg.sender]) revert NotMiner(msg.sender);
+        if (!_isMember[task][msg.sender]) revert NotMember(msg.sender);
         _checkOpen(about, task, round);
         Checkpoint storage checkpoint = _target(about, task, toRound);
 
@@ -71,11 +71,11 @@ abstract contract TaskCheckpoints is TaskRoles {
         }
         (choice.made, choice.toRound) = (true, toRound);
         uint32 votes = ++ballot.votes[toRound];
-        uint32 miners = about.miners;
+        uint32 members = about.members;
 
-        emit RollbackVoted(task, round, msg.sender, toRound, votes, miners);
+        emit RollbackVoted(task, round, msg.sender, toRound, votes, members);
 
-        if (votes > miners / 2) _rollBack(about, checkpoint, task, round, toRound, votes);
+        if (votes > members / 2) _rollBack(about, checkpoint, task, round, toRound, votes);
     }
 
     /// @inheritdoc ITrainingTask

@@ -7,7 +7,7 @@ import {TaskBase} from "./TaskBase.sol";
 /// @title Who may do what in a task
 /// @notice What it does, says and refuses is written in ITrainingTask.
 abstract contract TaskRoles is TaskBase {
-    mapping(uint256 task => mapping(address account => bool)) internal _isMiner;
+    mapping(uint256 task => mapping(address account => bool)) internal _isMember;
 
     /// @inheritdoc ITrainingTask
     function appointAggregator(uint256 task, address aggregator) external {
@@ -19,52 +19,52 @@ abstract contract TaskRoles is TaskBase {
     }
 
     /// @inheritdoc ITrainingTask
-    function appointMiners(uint256 task, address[] calldata miners) external {
+    function appointMembers(uint256 task, address[] calldata members) external {
         Task storage about = _ownTask(task);
-        uint32 number = _checkMiners(miners);
-        mapping(address account => bool) storage isOne = _isMiner[task];
-        for (uint256 i = 0; i < miners.length; ++i) {
-            if (isOne[miners[i]]) revert AlreadyMiner(miners[i]);
-            isOne[miners[i]] = true;
+        uint32 number = _checkMembers(members);
+        mapping(address account => bool) storage isOne = _isMember[task];
+        for (uint256 i = 0; i < members.length; ++i) {
+            if (isOne[members[i]]) revert AlreadyMember(members[i]);
+            isOne[members[i]] = true;
         }
-        about.miners += number;
+        about.members += number;
 
-        emit MinersAppointed(task, miners);
+        emit MembersAppointed(task, members);
     }
 
     /// @inheritdoc ITrainingTask
-    function revokeMiners(uint256 task, address[] calldata miners) external {
+    function revokeMembers(uint256 task, address[] calldata members) external {
         Task storage about = _ownTask(task);
-        uint32 number = _checkMiners(miners);
-        mapping(address account => bool) storage isOne = _isMiner[task];
-        for (uint256 i = 0; i < miners.length; ++i) {
-            if (!isOne[miners[i]]) revert NotMiner(miners[i]);
-            isOne[miners[i]] = false;
+        uint32 number = _checkMembers(members);
+        mapping(address account => bool) storage isOne = _isMember[task];
+        for (uint256 i = 0; i < members.length; ++i) {
+            if (!isOne[members[i]]) revert NotMember(members[i]);
+            isOne[members[i]] = false;
         }
-        (about.miners, about.revocations) = (about.miners - number, about.revocations + 1);
+        (about.members, about.revocations) = (about.members - number, about.revocations + 1);
 
-        emit MinersRevoked(task, miners);
+        emit MembersRevoked(task, members);
     }
 
     /// @inheritdoc ITrainingTask
     function getRoles(uint256 task)
         external
         view
-        returns (address owner, address aggregator, uint32 miners)
+        returns (address owner, address aggregator, uint32 members)
     {
         Task storage about = _task(task);
-        return (about.owner, about.aggregator, about.miners);
+        return (about.owner, about.aggregator, about.members);
     }
 
     /// @inheritdoc ITrainingTask
-    function isMiner(uint256 task, address account) external view returns (bool) {
+    function isMember(uint256 task, address account) external view returns (bool) {
         _task(task);
-        return _isMiner[task][account];
+        return _isMember[task][account];
     }
 
-    function _checkMiners(address[] calldata miners) private pure returns (uint32) {
-        uint256 given = miners.length;
-        if (given > MAX_CONTRIBUTORS) revert TooManyMiners(given, MAX_CONTRIBUTORS);
+    function _checkMembers(address[] calldata members) private pure returns (uint32) {
+        uint256 given = members.length;
+        if (given > MAX_CONTRIBUTORS) revert TooManyMembers(given, MAX_CONTRIBUTORS);
         // forge-lint: disable-next-line(unsafe-typecast) - at most MAX_CONTRIBUTORS
         return uint32(given);
     }

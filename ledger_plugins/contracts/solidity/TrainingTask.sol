@@ -9,17 +9,14 @@ import {Utf8} from "./Utf8.sol";
 /// @title Federated training, one round after the other
 /// @notice What it does, says and refuses is written in ITrainingTask.
 contract TrainingTask is TaskCheckpoints {
-    /// @dev One slot.
-    struct Submission {
-        bytes31 commitment;
-        uint8 status;
-    }
-
     /// @inheritdoc ITrainingTask
     uint256 public constant MAX_REWARD = 20;
 
     /// @inheritdoc ITrainingTask
     uint256 public constant MAX_SCORES = 32;
+
+    /// @inheritdoc ITrainingTask
+    uint256 public constant MAX_COMMITMENTS = 16;
 
     uint8 private constant NONE = 0;
     uint8 private constant SUBMITTED = 1;
@@ -33,7 +30,8 @@ contract TrainingTask is TaskCheckpoints {
     /// @inheritdoc ITrainingTask
     uint256 public taskCount;
 
-    mapping(uint256 task => mapping(uint32 round => mapping(address client => Submission))) private
+    /// @dev The commitment, and in the last byte the status.
+    mapping(uint256 task => mapping(uint32 round => mapping(address client => bytes32))) private
         _submissions;
 
     /// @param stakeToken The token that pays the rewards; this contract needs its MINTER_ROLE.
@@ -94,8 +92,8 @@ contract TrainingTask is TaskCheckpoints {
         _checkCid(cid);
         if (accuracy > 1_000_000) revert InvalidAccuracy(accuracy);
 
-        bytes31 commitment = bytes31(keccak256(abi.encode(cid, samples, accuracy)));
-        _submissions[task][round][msg.sender] = Submission(commitment, SUBMITTED);
+        bytes32 commitment = keccak256(abi.encode(cid, samples, accuracy));
+        _submissions[task][round][msg.sender] = _withStatus(commitment, SUBMITTED);
 
         emit UpdateSubmitted(task, round, msg.sender, cid, samples, accuracy);
     }
@@ -117,7 +115,8 @@ contract TrainingTask is TaskCheckpoints {
         bytes calldata cid,
         string calldata rule,
         address[] calldata contributors,
-        bytes calldata evidence
+        bytes calldata evidence,
+        bytes32[2][] calldata commitments
     ) external {
         Task storage about = _task(task);
         if (msg.sender != about.aggregator) revert NotAggregator(msg.sender);
@@ -126,23 +125,24 @@ contract TrainingTask is TaskCheckpoints {
         _checkCid(evidence);
         if (!_isText(rule, 32)) revert InvalidRule(rule);
         _checkNumber(contributors.length);
+        _checkCommitments(commitments);
 
-        mapping(address client => Submission) storage submissions = _submissions[task][round];
+        mapping(address client => bytes32) storage submissions = _submissions[task][round];
         for (uint256 i = 0; i < contributors.length; ++i) {
             address client = contributors[i];
-            Submission storage submission = submissions[client];
-            uint8 status = submission.status;
+            bytes32 submission = submissions[client];
+            uint8 status = _status(submission);
             if (status != SUBMITTED) {
                 if (status == NONE) revert NotSubmitted(client);
                 // While a round is open, only this loop marks contributors.
                 revert DuplicateContributor(client);
             }
-            submission.status = CONTRIBUTED;
+            submissions[client] = _withStatus(submission, CONTRIBUTED);
         }
         (about.ended, about.openedAt) = (round, uint64(block.timestamp));
         about.currentCid = cid;
 
-        emit AggregatePublished(task, round, cid, rule, contributors, evidence);
+        emit AggregatePublished(task, round, cid, rule, contributors, evidence, commitments);
 
         uint256 escrow = about.reward * contributors.length;
         if (escrow != 0) TOKEN.mint(address(this), escrow);
@@ -154,16 +154,16 @@ contract TrainingTask is TaskCheckpoints {
         if (round == 0 || round > about.ended) revert RoundNotPublished(task, round);
         _checkNumber(clients.length);
 
-        mapping(address client => Submission) storage submissions = _submissions[task][round];
+        mapping(address client => bytes32) storage submissions = _submissions[task][round];
         for (uint256 i = 0; i < clients.length; ++i) {
             address client = clients[i];
-            Submission storage submission = submissions[client];
-            uint8 status = submission.status;
+            bytes32 submission = submissions[client];
+            uint8 status = _status(submission);
             if (status != CONTRIBUTED) {
                 if (status != PAID) revert NotContributor(client);
                 revert AlreadyPaid(client);
             }
-            submission.status = PAID;
+            submissions[client] = _withStatus(submission, PAID);
         }
 
         uint256 reward = about.reward;
@@ -214,8 +214,8 @@ contract TrainingTask is TaskCheckpoints {
         returns (bytes31 commitment, uint8 status)
     {
         _task(task);
-        Submission storage submission = _submissions[task][round][client];
-        return (submission.commitment, submission.status);
+        bytes32 submission = _submissions[task][round][client];
+        return (bytes31(submission), _status(submission));
     }
 
     /// @inheritdoc ITrainingTask
@@ -234,6 +234,27 @@ contract TrainingTask is TaskCheckpoints {
 
     function _checkNumber(uint256 given) private pure {
         if (given > MAX_CONTRIBUTORS) revert TooManyContributors(given, MAX_CONTRIBUTORS);
+    }
+
+    function _status(bytes32 submission) private pure returns (uint8) {
+        // forge-lint: disable-next-line(unsafe-typecast) - the last byte is what is wanted
+        return uint8(uint256(submission));
+    }
+
+    function _withStatus(bytes32 submission, uint8 status) private pure returns (bytes32) {
+        return bytes31(submission) | bytes32(uint256(status));
+    }
+
+    /// @dev Above 0 and ascending, so that each name is one, and stands once.
+    function _checkCommitments(bytes32[2][] calldata commitments) private pure {
+        uint256 given = commitments.length;
+        if (given > MAX_COMMITMENTS) revert TooManyCommitments(given, MAX_COMMITMENTS);
+        bytes32 before = 0;
+        for (uint256 i = 0; i < given; ++i) {
+            bytes32 name = commitments[i][0];
+            if (name <= before) revert CommitmentsNotAscending(name);
+            before = name;
+        }
     }
 
     function _isText(string calldata text, uint256 most) private pure returns (bool) {

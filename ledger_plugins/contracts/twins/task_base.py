@@ -1,8 +1,8 @@
 """What all of TrainingTask's parts know about tasks.
 
 Storage: ("task", id): owner, model id, model CID, rounds, window, reward, spec; ("round", id):
-rounds that ended, time of opening, current CID; ("roles", id): aggregator, number of miners, number
-of revocations.
+rounds that ended, time of opening, current CID; ("roles", id): aggregator, number of members,
+number of revocations.
 """
 
 # ruff: noqa: N802 - the names are the ABI's
@@ -14,7 +14,7 @@ from .base import Twin
 __all__ = ["MAX_CONTRIBUTORS", "MILLION", "Roles", "Round", "Task", "TaskBase"]
 
 MAX_CONTRIBUTORS = 256
-"""Clients or miners that one call may list, at most (clause L9)."""
+"""Clients or members that one call may list, at most (clause L9)."""
 
 MILLION = 1_000_000
 
@@ -43,7 +43,7 @@ class Roles(NamedTuple):
     """Who may do what, besides the owner."""
 
     aggregator: str
-    miners: int
+    members: int
     revocations: int
 
 
@@ -51,7 +51,7 @@ class TaskBase(Twin):
     """Reads tasks, and checks what several calls have to check."""
 
     def MAX_CONTRIBUTORS(self) -> int:
-        """Return how many clients or miners one call may list."""
+        """Return how many clients or members one call may list."""
         return MAX_CONTRIBUTORS
 
     def _task(self, task: int) -> Task:

@@ -1,8 +1,8 @@
 """Models to come back to, and how a task comes back to one: a part of TrainingTask's twin.
 
 Storage: ("checkpoint", id, round): CID, accuracy; ("votes", id, ended, revocations, to round): how
-many; ("choice", id, ended, revocations, miner): to round. When a round ends or a miner is revoked,
-all votes are out of reach.
+many; ("choice", id, ended, revocations, member): to round. When a round ends or a member is
+revoked, all votes are out of reach.
 """
 
 # ruff: noqa: N802 - the names are the ABI's
@@ -14,7 +14,7 @@ __all__ = ["TaskCheckpoints"]
 
 
 class TaskCheckpoints(TaskRoles):
-    """Checkpoints, and rollbacks by the owner or by more than half of the miners."""
+    """Checkpoints, and rollbacks by the owner or by more than half of the members."""
 
     def recordCheckpoint(self, task: int, number: int, accuracy: int) -> None:
         """Make the newest model a checkpoint."""
@@ -44,10 +44,10 @@ class TaskCheckpoints(TaskRoles):
         self._roll_back(task, number, target, 0)
 
     def voteRollback(self, task: int, number: int, target: int) -> None:
-        """Vote for it as a miner; it happens with more than half of the miners."""
+        """Vote for it as a member; it happens with more than half of the members."""
         about = self._task(task)
-        if not self._is_miner(task, self.sender):
-            self.revert("NotMiner", account=self.sender)
+        if not self._is_member(task, self.sender):
+            self.revert("NotMember", account=self.sender)
         current = self._open_round(task, about, number)
         self._check_target(task, current, target)
 
@@ -55,7 +55,7 @@ class TaskCheckpoints(TaskRoles):
         ballot = (task, current.ended, roles.revocations)
         before = self.state.get(("choice", *ballot, self.sender))
         if before == target:
-            self.revert("AlreadyVoted", miner=self.sender, toRound=target)
+            self.revert("AlreadyVoted", member=self.sender, toRound=target)
         if before is not None:
             self.state["votes", *ballot, before] -= 1
         votes = self.state.get(("votes", *ballot, target), 0) + 1
@@ -65,12 +65,12 @@ class TaskCheckpoints(TaskRoles):
             "RollbackVoted",
             task=task,
             round=number,
-            miner=self.sender,
+            member=self.sender,
             toRound=target,
             votes=votes,
-            miners=roles.miners,
+            members=roles.members,
         )
-        if votes * 2 > roles.miners:
+        if votes * 2 > roles.members:
             self._roll_back(task, number, target, votes)
 
     def getCheckpoint(self, task: int, number: int) -> tuple[bytes, int]:
@@ -79,7 +79,7 @@ class TaskCheckpoints(TaskRoles):
         return self._checkpoint(task, number)
 
     def getRollbackVotes(self, task: int, target: int) -> int:
-        """Return how many miners want the open round to end with this checkpoint."""
+        """Return how many members want the open round to end with this checkpoint."""
         self._task(task)
         ballot = (task, self._round(task).ended, self._roles(task).revocations)
         return int(self.state.get(("votes", *ballot, target), 0))

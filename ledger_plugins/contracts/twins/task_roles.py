@@ -1,6 +1,6 @@
 """Who may do what in a task: the roles' part of TrainingTask's twin.
 
-Storage: ("miner", id, account): 1.
+Storage: ("member", id, account): 1.
 """
 
 # ruff: noqa: N802 - the names are the ABI's
@@ -14,7 +14,7 @@ __all__ = ["TaskRoles"]
 
 
 class TaskRoles(TaskBase):
-    """The owner appoints an aggregator and miners."""
+    """The owner appoints an aggregator and members."""
 
     def appointAggregator(self, task: int, aggregator: str) -> None:
         """Let another account publish the task's rounds."""
@@ -25,48 +25,48 @@ class TaskRoles(TaskBase):
         self.state["roles", task] = tuple(roles)
         self.emit("AggregatorAppointed", task=task, aggregator=aggregator)
 
-    def appointMiners(self, task: int, miners: Sequence[str]) -> None:
-        """Make accounts miners; votes cast before stand."""
-        roles = self._check_miners(task, miners)
+    def appointMembers(self, task: int, members: Sequence[str]) -> None:
+        """Make accounts members; votes cast before stand."""
+        roles = self._check_members(task, members)
         seen: set[str] = set()
-        for miner in miners:
-            if self._is_miner(task, miner) or miner in seen:
-                self.revert("AlreadyMiner", account=miner)
-            seen.add(miner)
-        for miner in miners:
-            self.state["miner", task, miner] = 1
-        self.state["roles", task] = tuple(roles._replace(miners=roles.miners + len(miners)))
-        self.emit("MinersAppointed", task=task, miners=tuple(miners))
+        for member in members:
+            if self._is_member(task, member) or member in seen:
+                self.revert("AlreadyMember", account=member)
+            seen.add(member)
+        for member in members:
+            self.state["member", task, member] = 1
+        self.state["roles", task] = tuple(roles._replace(members=roles.members + len(members)))
+        self.emit("MembersAppointed", task=task, members=tuple(members))
 
-    def revokeMiners(self, task: int, miners: Sequence[str]) -> None:
-        """Take accounts off the miners; all votes are void."""
-        roles = self._check_miners(task, miners)
+    def revokeMembers(self, task: int, members: Sequence[str]) -> None:
+        """Take accounts off the members; all votes are void."""
+        roles = self._check_members(task, members)
         seen: set[str] = set()
-        for miner in miners:
-            if not self._is_miner(task, miner) or miner in seen:
-                self.revert("NotMiner", account=miner)
-            seen.add(miner)
-        for miner in miners:
-            del self.state["miner", task, miner]
-        left = Roles(roles.aggregator, roles.miners - len(miners), roles.revocations + 1)
+        for member in members:
+            if not self._is_member(task, member) or member in seen:
+                self.revert("NotMember", account=member)
+            seen.add(member)
+        for member in members:
+            del self.state["member", task, member]
+        left = Roles(roles.aggregator, roles.members - len(members), roles.revocations + 1)
         self.state["roles", task] = tuple(left)
-        self.emit("MinersRevoked", task=task, miners=tuple(miners))
+        self.emit("MembersRevoked", task=task, members=tuple(members))
 
     def getRoles(self, task: int) -> tuple[str, str, int]:
-        """Return owner, aggregator and number of miners."""
+        """Return owner, aggregator and number of members."""
         about, roles = self._task(task), self._roles(task)
-        return about.owner, roles.aggregator, roles.miners
+        return about.owner, roles.aggregator, roles.members
 
-    def isMiner(self, task: int, account: str) -> bool:
-        """Tell whether an account is a miner."""
+    def isMember(self, task: int, account: str) -> bool:
+        """Tell whether an account is a member."""
         self._task(task)
-        return self._is_miner(task, account)
+        return self._is_member(task, account)
 
-    def _is_miner(self, task: int, account: str) -> bool:
-        return ("miner", task, account) in self.state
+    def _is_member(self, task: int, account: str) -> bool:
+        return ("member", task, account) in self.state
 
-    def _check_miners(self, task: int, miners: Sequence[str]) -> Roles:
+    def _check_members(self, task: int, members: Sequence[str]) -> Roles:
         self._own_task(task)
-        if len(miners) > MAX_CONTRIBUTORS:
-            self.revert("TooManyMiners", given=len(miners), maximum=MAX_CONTRIBUTORS)
+        if len(members) > MAX_CONTRIBUTORS:
+            self.revert("TooManyMembers", given=len(members), maximum=MAX_CONTRIBUTORS)
         return self._roles(task)

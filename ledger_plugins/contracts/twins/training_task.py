@@ -21,6 +21,7 @@ from .task_checkpoints import TaskCheckpoints
 
 __all__ = [
     "CONTRIBUTED",
+    "MAX_COMMITMENTS",
     "MAX_CONTRIBUTORS",
     "MAX_REWARD",
     "MAX_SCORES",
@@ -32,6 +33,9 @@ __all__ = [
 
 MAX_REWARD = 20
 """Tokens for one contribution, at most."""
+
+MAX_COMMITMENTS = 16
+"""Commitments that one publication may have (clause L9)."""
 
 MAX_SCORES = 32
 """Scores that one vote may have (clause L9)."""
@@ -111,7 +115,7 @@ class TrainingTask(TaskCheckpoints):
             "VotesSubmitted",
             task=task,
             round=number,
-            miner=self.sender,
+            voter=self.sender,
             ballot=ballot,
             scores=tuple(scores),
         )
@@ -124,6 +128,7 @@ class TrainingTask(TaskCheckpoints):
         rule: str,
         contributors: Sequence[str],
         evidence: bytes,
+        commitments: Sequence[Sequence[bytes]],
     ) -> None:
         """End the open round; its contributors' rewards go into escrow."""
         about = self._task(task)
@@ -135,6 +140,7 @@ class TrainingTask(TaskCheckpoints):
         if not 1 <= len(rule.encode()) <= 32:
             self.revert("InvalidRule", rule=rule)
         self._check_number(contributors)
+        self._check_commitments(commitments)
         seen: set[str] = set()
         for client in contributors:
             if self._submission(task, number, client)[1] == NONE:
@@ -154,6 +160,7 @@ class TrainingTask(TaskCheckpoints):
             rule=rule,
             contributors=tuple(contributors),
             evidence=evidence,
+            commitments=tuple(tuple(pair) for pair in commitments),
         )
         if escrow := about.reward * len(contributors):
             self.peer("StakeToken").mint(self.address, escrow)
@@ -209,6 +216,10 @@ class TrainingTask(TaskCheckpoints):
         """Return the highest reward for one contribution."""
         return MAX_REWARD
 
+    def MAX_COMMITMENTS(self) -> int:
+        """Return how many commitments one publication may have."""
+        return MAX_COMMITMENTS
+
     def MAX_SCORES(self) -> int:
         """Return how many scores one vote may have."""
         return MAX_SCORES
@@ -234,3 +245,12 @@ class TrainingTask(TaskCheckpoints):
     def _check_number(self, clients: Sequence[str]) -> None:
         if len(clients) > MAX_CONTRIBUTORS:
             self.revert("TooManyContributors", given=len(clients), maximum=MAX_CONTRIBUTORS)
+
+    def _check_commitments(self, commitments: Sequence[Sequence[bytes]]) -> None:
+        if len(commitments) > MAX_COMMITMENTS:
+            self.revert("TooManyCommitments", given=len(commitments), maximum=MAX_COMMITMENTS)
+        before = bytes(32)
+        for name, _ in commitments:
+            if name <= before:
+                self.revert("CommitmentsNotAscending", name=name)
+            before = name

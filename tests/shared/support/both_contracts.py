@@ -1,7 +1,8 @@
 """The compiled contracts and their twins side by side, taking the same calls."""
 
 from fedledger.errors import ContractError
-from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
+from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.twins.stake_token import (
     DEFAULT_ADMIN_ROLE,
@@ -11,11 +12,33 @@ from fedledger.ledger_plugins.contracts.twins.stake_token import (
 
 from .evm import TwinBench
 
-__all__ = ["CID", "CID2", "TASKS", "TOKEN", "TOP", "Both", "errors"]
+__all__ = [
+    "ADMIN",
+    "ANN",
+    "BOB",
+    "CID",
+    "CID2",
+    "EVE",
+    "MANY",
+    "OWNER",
+    "TASKS",
+    "TOKEN",
+    "TOP",
+    "Both",
+    "contract_of",
+    "errors",
+]
 
 CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
+ADMIN, OWNER, ANN, BOB, EVE = (
+    Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
+)
+"""Whom eth-tester gives ether."""
+
+MANY = [address_from_bytes(n.to_bytes(20, "big")) for n in range(1, 258)]
+"""One more than a call may list."""
 
 
 class Both:
@@ -28,6 +51,7 @@ class Both:
     def __init__(self, evm):
         self.evm = evm
         self.twins = TwinBench(evm.people[0], evm.addresses)
+        assert evm.people[:5] == [ADMIN, OWNER, ANN, BOB, EVE]
         self.admin, self.owner, self.ann, self.bob, self.eve = evm.people[:5]
         self.people = [*evm.people[:5], *evm.addresses.values()]
         self.seen = set()
@@ -51,14 +75,25 @@ class Both:
             self.pairs.add((sender, args[0]))
         return said
 
-    def step(self, sender, contract, function, *args):
-        """Send a call, then compare the token, or the task that the call is about."""
-        self.send(sender, contract, function, *args)
-        if contract == TOKEN:
-            self.compare_token()
-        else:
-            newest = self.view(TASKS, "taskCount")
-            self.compare_task(newest if function == "propose" else args[0])
+    def run(self, *calls):
+        """Send calls (sender, function, arguments) that nobody refuses; return all their events."""
+        events = []
+        for sender, function, *args in calls:
+            done = self.send(sender, contract_of(function), function, *args)
+            assert len(done) == 2, done  # a refusal has three parts
+            events += done[1]
+        return events
+
+    def ask(self, sender, function, *args):
+        """Return what a call would come to if anybody at all sent it now, the same from both."""
+        call = (sender, contract_of(function), function, *args)
+        said = self._said(lambda: self.evm.ask(*call))
+        assert said == self._said(lambda: self.twins.ask(*call))
+        return said[1] or said[0]
+
+    def look(self, function, *args):
+        """Return what a view of either contract says."""
+        return self.view(contract_of(function), function, *args)
 
     def view(self, contract, function, *args):
         """Ask both for a view; return the answer or the error, the same from both."""
@@ -72,7 +107,7 @@ class Both:
     def compare(self):
         """Compare everything that can be looked at."""
         self.compare_token()
-        for task in range(self.view(TASKS, "taskCount") + 2):
+        for task in range(1, self.view(TASKS, "taskCount") + 1):
             self.compare_task(task)
 
     def compare_token(self):
@@ -87,16 +122,14 @@ class Both:
 
     def compare_task(self, task):
         """Compare a task with its roles, submissions, checkpoints and votes."""
-        about = self.view(TASKS, "getTask", task)
-        ended = about[4] if len(about) > 3 else 0  # a refusal has three parts
-        for number in range(ended + 2):
+        for number in range(self.view(TASKS, "getTask", task)[4] + 2):
             for client in self.people[2:5]:
                 self.view(TASKS, "getSubmission", task, number, client)
             self.view(TASKS, "getCheckpoint", task, number)
             self.view(TASKS, "getRollbackVotes", task, number)
         self.view(TASKS, "getRoles", task)
         for who in self.people[1:5]:
-            self.view(TASKS, "isMiner", task, who)
+            self.view(TASKS, "isMember", task, who)
 
     @staticmethod
     def _said(ask):
@@ -104,6 +137,11 @@ class Both:
             return ask(), None
         except ContractError as error:
             return None, (error.contract, error.error, error.arguments)
+
+
+def contract_of(function):
+    """Return which contract has a function."""
+    return TOKEN if function in abi.names(TOKEN, "function") else TASKS
 
 
 def errors(contract, *expected):

@@ -18,7 +18,7 @@ contract CheckpointsTest is Fixture {
 
     function publishModel(uint32 round, bytes memory cid) private {
         vm.prank(OWNER);
-        tasks.publishAggregate(1, round, cid, "r", list(), CID);
+        tasks.publishAggregate(1, round, cid, "r", list(), CID, none());
     }
 
     /// @dev Rounds 1 and 2 are published, the initial model and round 1's are checkpoints.
@@ -30,13 +30,13 @@ contract CheckpointsTest is Fixture {
         publishModel(2, CID3);
     }
 
-    function appoint(address[] memory miners) private {
+    function appoint(address[] memory members) private {
         vm.prank(OWNER);
-        tasks.appointMiners(1, miners);
+        tasks.appointMembers(1, members);
     }
 
-    function vote(address miner, uint32 round, uint32 toRound) private {
-        vm.prank(miner);
+    function vote(address member, uint32 round, uint32 toRound) private {
+        vm.prank(member);
         tasks.voteRollback(1, round, toRound);
     }
 
@@ -156,25 +156,25 @@ contract CheckpointsTest is Fixture {
         stands(3, CID2);
     }
 
-    function test_more_than_half_of_the_miners_roll_back() public {
+    function test_more_than_half_of_the_members_roll_back() public {
         started();
         appoint(crowd(4));
-        address[] memory miners = crowd(4);
+        address[] memory members = crowd(4);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.RollbackVoted(1, 3, miners[0], 0, 1, 4);
-        vote(miners[0], 3, 0);
-        vote(miners[1], 3, 0);
+        emit ITrainingTask.RollbackVoted(1, 3, members[0], 0, 1, 4);
+        vote(members[0], 3, 0);
+        vote(members[1], 3, 0);
         vm.assertEq(tasks.getRollbackVotes(1, 0), 2, "half is not enough");
         stands(2, CID3);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.RollbackVoted(1, 3, miners[2], 0, 3, 4);
+        emit ITrainingTask.RollbackVoted(1, 3, members[2], 0, 3, 4);
         vm.expectEmit(address(tasks));
         emit ITrainingTask.RolledBack(1, 3, 0, CID, 900_000, 3);
-        vote(miners[2], 3, 0);
+        vote(members[2], 3, 0);
         stands(3, CID);
         vm.assertEq(tasks.getRollbackVotes(1, 0), 0, "votes of the next round");
         refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 4, 3));
-        vote(miners[3], 3, 0);
+        vote(members[3], 3, 0);
     }
 
     function test_a_vote_can_change() public {
@@ -209,9 +209,9 @@ contract CheckpointsTest is Fixture {
         appoint(list(EVE));
         vote(ANN, 3, 0);
         vm.prank(OWNER);
-        tasks.revokeMiners(1, list(ANN));
+        tasks.revokeMembers(1, list(ANN));
         vm.assertEq(tasks.getRollbackVotes(1, 0), 0, "void");
-        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, ANN));
+        refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, ANN));
         vote(ANN, 3, 0);
         appoint(list(ANN));
         vote(BOB, 3, 0);
@@ -224,7 +224,7 @@ contract CheckpointsTest is Fixture {
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         vote(ANN, 9, 9);
         started();
-        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, OWNER));
+        refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, OWNER));
         vote(OWNER, 9, 9);
         appoint(list(ANN, BOB));
         refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 3, 9));
@@ -243,14 +243,14 @@ contract CheckpointsTest is Fixture {
 
     function testFuzz_it_takes_more_than_half(uint8 size, uint8 voting) public {
         started();
-        address[] memory miners = crowd(bound(size, 1, 24));
-        uint256 most = bound(voting, 0, miners.length);
-        appoint(miners);
+        address[] memory members = crowd(bound(size, 1, 24));
+        uint256 most = bound(voting, 0, members.length);
+        appoint(members);
         uint256 cast = 0;
-        while (cast < most && 2 * cast <= miners.length) {
-            vote(miners[cast++], 3, 1);
+        while (cast < most && 2 * cast <= members.length) {
+            vote(members[cast++], 3, 1);
         }
-        bool done = 2 * cast > miners.length;
+        bool done = 2 * cast > members.length;
         stands(done ? 3 : 2, done ? CID2 : CID3);
         vm.assertEq(tasks.getRollbackVotes(1, 1), done ? 0 : cast, "votes that are open");
     }
@@ -263,7 +263,7 @@ contract CheckpointsTest is Fixture {
         refused(abi.encodeWithSelector(ITrainingTask.NotOwner.selector, sender));
         vm.prank(sender);
         tasks.rollback(1, 3, 1);
-        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, sender));
+        refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, sender));
         vote(sender, 3, 1);
     }
 

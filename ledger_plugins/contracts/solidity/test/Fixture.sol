@@ -105,7 +105,7 @@ abstract contract Fixture {
 
     function publish(uint256 task, uint32 round, address[] memory contributors) internal {
         vm.prank(OWNER);
-        tasks.publishAggregate(task, round, CID2, "krum", contributors, CID);
+        tasks.publishAggregate(task, round, CID2, "krum", contributors, CID, none());
     }
 
     function status(uint256 task, uint32 round, address client)
@@ -120,6 +120,19 @@ abstract contract Fixture {
         clients = new address[](size);
         for (uint256 i = 0; i < size; ++i) {
             clients[i] = address(uint160(uint256(keccak256(abi.encode("client", i)))));
+        }
+    }
+
+    /// @dev No commitments.
+    function none() internal pure returns (bytes32[2][] memory) {
+        return new bytes32[2][](0);
+    }
+
+    /// @dev As many commitments as a publication asks for, in order.
+    function commitments(uint256 size) internal pure returns (bytes32[2][] memory pairs) {
+        pairs = new bytes32[2][](size);
+        for (uint256 i = 0; i < size; ++i) {
+            pairs[i] = [bytes32("commitment") | bytes32(i), keccak256(abi.encode(i))];
         }
     }
 

@@ -80,9 +80,20 @@ contract GasTest is Fixture {
         address[] memory clients = ready(30);
         string memory rule = "0123456789abcdef0123456789abcdef";
         vm.prank(OWNER);
-        tasks.publishAggregate(1, 1, longestCid(), rule, clients, longestCid());
+        tasks.publishAggregate(1, 1, longestCid(), rule, clients, longestCid(), none());
         uint256 most = measured("TrainingTask", "publishAggregate 30, longest CIDs and rule");
         vm.assertLe(most, PUBLISH_LIMIT, "longest");
+    }
+
+    function test_publishAggregate_with_commitments() public {
+        propose(3, 0, 20);
+        propose(3, 0, 20);
+        vm.startPrank(OWNER);
+        tasks.publishAggregate(1, 1, CID2, "krum", list(), CID, commitments(4));
+        measured("TrainingTask", "publishAggregate 0, 4 commitments");
+        tasks.publishAggregate(2, 1, CID2, "krum", list(), CID, commitments(16));
+        measured("TrainingTask", "publishAggregate 0, 16 commitments");
+        vm.stopPrank();
     }
 
     function test_publishAggregate_of_nobody() public {
@@ -118,14 +129,14 @@ contract GasTest is Fixture {
         vm.startPrank(OWNER);
         tasks.appointAggregator(1, ANN);
         measured("TrainingTask", "appointAggregator");
-        tasks.appointMiners(1, list(ANN));
-        measured("TrainingTask", "appointMiners 1");
-        tasks.appointMiners(1, crowd(256));
-        vm.assertLe(measured("TrainingTask", "appointMiners 256"), 1 << 24, "appoint");
-        tasks.revokeMiners(1, list(ANN));
-        measured("TrainingTask", "revokeMiners 1");
-        tasks.revokeMiners(1, crowd(256));
-        vm.assertLe(measured("TrainingTask", "revokeMiners 256"), 1 << 24, "revoke");
+        tasks.appointMembers(1, list(ANN));
+        measured("TrainingTask", "appointMembers 1");
+        tasks.appointMembers(1, crowd(256));
+        vm.assertLe(measured("TrainingTask", "appointMembers 256"), 1 << 24, "appoint");
+        tasks.revokeMembers(1, list(ANN));
+        measured("TrainingTask", "revokeMembers 1");
+        tasks.revokeMembers(1, crowd(256));
+        vm.assertLe(measured("TrainingTask", "revokeMembers 256"), 1 << 24, "revoke");
         vm.stopPrank();
     }
 
@@ -134,20 +145,20 @@ contract GasTest is Fixture {
         vm.startPrank(OWNER);
         tasks.recordCheckpoint(1, 0, 912_345);
         measured("TrainingTask", "recordCheckpoint");
-        tasks.publishAggregate(1, 1, longestCid(), "r", list(), CID);
+        tasks.publishAggregate(1, 1, longestCid(), "r", list(), CID, none());
         tasks.recordCheckpoint(1, 1, 912_345);
         measured("TrainingTask", "recordCheckpoint longest CID");
         tasks.rollback(1, 2, 0);
         measured("TrainingTask", "rollback");
         tasks.rollback(1, 3, 1);
         measured("TrainingTask", "rollback to the longest CID");
-        tasks.appointMiners(1, crowd(3));
+        tasks.appointMembers(1, crowd(3));
         vm.stopPrank();
-        address[] memory miners = crowd(3);
-        vm.prank(miners[0]);
+        address[] memory members = crowd(3);
+        vm.prank(members[0]);
         tasks.voteRollback(1, 4, 0);
         measured("TrainingTask", "voteRollback, first");
-        vm.prank(miners[1]);
+        vm.prank(members[1]);
         tasks.voteRollback(1, 4, 0);
         measured("TrainingTask", "voteRollback that decides");
     }

@@ -21,10 +21,10 @@ contract Handler {
     bool public paidTwice;
     bool public minorityRolledBack;
 
-    /// @dev What each task's model should be, now and as a checkpoint, and what each miner wants.
+    /// @dev What each task's model should be, now and as a checkpoint, and what each member wants.
     mapping(uint256 task => bytes) public model;
     mapping(uint256 task => mapping(uint256 round => bytes)) public kept;
-    mapping(uint256 task => mapping(uint256 round => mapping(address miner => uint256))) private
+    mapping(uint256 task => mapping(uint256 round => mapping(address member => uint256))) private
         _wish;
 
     mapping(bytes32 reward => bool) private _hadReward;
@@ -63,7 +63,7 @@ contract Handler {
         address[] memory clients = chosen(who, task, uint32(round), 1);
         bytes memory cid = abi.encodePacked(bytes4(0x01551220), published % 8);
         vm.prank(caller);
-        TASKS.publishAggregate(task, uint32(round), cid, "r", clients, CID);
+        TASKS.publishAggregate(task, uint32(round), cid, "r", clients, CID, new bytes32[2][](0));
         ++published;
         model[task] = cid;
         if (caller != aggregator) strangerPublished = true;
@@ -79,12 +79,12 @@ contract Handler {
             vm.prank(owner);
             TASKS.appointAggregator(task, one[0]);
         }
-        if (!TASKS.isMiner(task, one[0])) {
+        if (!TASKS.isMember(task, one[0])) {
             vm.prank(owner);
-            TASKS.appointMiners(task, one);
+            TASKS.appointMembers(task, one);
         } else if (who % 3 == 0) {
             vm.prank(owner);
-            TASKS.revokeMiners(task, one);
+            TASKS.revokeMembers(task, one);
             (, uint256 round) = open(task, 1);
             for (uint256 i = 0; i < actors.length; ++i) {
                 delete _wish[task][round][actors[i]];
@@ -108,21 +108,21 @@ contract Handler {
         model[task] = kept[task][toRound];
     }
 
-    /// @dev Several miners in a row, or sometimes somebody who is none.
+    /// @dev Several members in a row, or sometimes somebody who is none.
     function vote(uint256 sender, uint256 task, uint256 round, uint256 toRound) external {
         (task, round) = open(task, round);
         toRound = target(toRound, task, round);
-        (,, uint32 miners) = TASKS.getRoles(task);
+        (,, uint32 members) = TASKS.getRoles(task);
         bool ended = false;
         for (uint256 i = 0; i < 1 + sender % 4 && !ended; ++i) {
-            address miner = actor(sender / 4 + i);
-            if (sender % 9 != 0 && !TASKS.isMiner(task, miner)) continue;
-            vm.prank(miner);
+            address member = actor(sender / 4 + i);
+            if (sender % 9 != 0 && !TASKS.isMember(task, member)) continue;
+            vm.prank(member);
             TASKS.voteRollback(task, uint32(round), uint32(toRound));
-            _wish[task][round][miner] = toRound + 1;
+            _wish[task][round][member] = toRound + 1;
             (, uint256 next) = open(task, 1);
             ended = next != round;
-            if (ended != (2 * wishes(task, round, toRound + 1) > miners)) {
+            if (ended != (2 * wishes(task, round, toRound + 1) > members)) {
                 minorityRolledBack = true;
             }
         }
@@ -267,18 +267,18 @@ contract InvariantsTest is Fixture {
         vm.assertEq(handler.strangerPublished(), false, "published by a stranger");
     }
 
-    function invariant_it_takes_the_owner_or_more_than_half_of_the_miners() public view {
+    function invariant_it_takes_the_owner_or_more_than_half_of_the_members() public view {
         vm.assertEq(handler.minorityRolledBack(), false, "rolled back by too few, or not by enough");
         for (uint256 task = 1; task <= tasks.taskCount(); ++task) {
-            (,, uint32 miners) = tasks.getRoles(task);
+            (,, uint32 members) = tasks.getRoles(task);
             uint256 found = 0;
             for (uint256 i = 0; i < handler.count(); ++i) {
-                if (tasks.isMiner(task, handler.actors(i))) ++found;
+                if (tasks.isMember(task, handler.actors(i))) ++found;
             }
-            vm.assertEq(found, miners, "number of miners");
+            vm.assertEq(found, members, "number of members");
             for (uint32 toRound = 0; toRound <= 6; ++toRound) {
                 uint256 votes = tasks.getRollbackVotes(task, toRound);
-                vm.assertLe(2 * votes, miners, "votes that decided nothing");
+                vm.assertLe(2 * votes, members, "votes that decided nothing");
             }
         }
     }

@@ -11,21 +11,21 @@ contract RolesTest is Fixture {
         vm.expectRevert(reason);
     }
 
-    function appoint(address[] memory miners) private {
+    function appoint(address[] memory members) private {
         vm.prank(OWNER);
-        tasks.appointMiners(1, miners);
+        tasks.appointMembers(1, members);
     }
 
-    function revoke(address[] memory miners) private {
+    function revoke(address[] memory members) private {
         vm.prank(OWNER);
-        tasks.revokeMiners(1, miners);
+        tasks.revokeMembers(1, members);
     }
 
-    function roles(address aggregator, uint32 miners) private view {
+    function roles(address aggregator, uint32 members) private view {
         (address owner, address found, uint32 number) = tasks.getRoles(1);
         vm.assertEq(owner, OWNER, "owner");
         vm.assertEq(found, aggregator, "aggregator");
-        vm.assertEq(number, miners, "miners");
+        vm.assertEq(number, members, "members");
     }
 
     function test_the_owner_aggregates_until_it_appoints_somebody() public {
@@ -40,28 +40,28 @@ contract RolesTest is Fixture {
         refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, OWNER));
         publish(1, 2, list());
         vm.prank(BOB);
-        tasks.publishAggregate(1, 2, CID2, "r", list(), CID);
+        tasks.publishAggregate(1, 2, CID2, "r", list(), CID, none());
         vm.prank(OWNER);
         tasks.appointAggregator(1, OWNER);
         publish(1, 3, list());
     }
 
-    function test_miners_come_and_go() public {
+    function test_members_come_and_go() public {
         propose(3, 0, 20);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.MinersAppointed(1, list(ANN, BOB));
+        emit ITrainingTask.MembersAppointed(1, list(ANN, BOB));
         appoint(list(ANN, BOB));
         roles(OWNER, 2);
-        vm.assertEq(tasks.isMiner(1, ANN), true, "Ann");
-        vm.assertEq(tasks.isMiner(1, OWNER), false, "the owner");
+        vm.assertEq(tasks.isMember(1, ANN), true, "Ann");
+        vm.assertEq(tasks.isMember(1, OWNER), false, "the owner");
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.MinersRevoked(1, list(ANN));
+        emit ITrainingTask.MembersRevoked(1, list(ANN));
         revoke(list(ANN));
         roles(OWNER, 1);
-        vm.assertEq(tasks.isMiner(1, ANN), false, "Ann is out");
-        vm.assertEq(tasks.isMiner(1, BOB), true, "Bob stays");
+        vm.assertEq(tasks.isMember(1, ANN), false, "Ann is out");
+        vm.assertEq(tasks.isMember(1, BOB), true, "Bob stays");
         propose(3, 0, 20);
-        vm.assertEq(tasks.isMiner(2, BOB), false, "another task");
+        vm.assertEq(tasks.isMember(2, BOB), false, "another task");
     }
 
     function test_roles_refuse() public {
@@ -75,25 +75,25 @@ contract RolesTest is Fixture {
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.getRoles(1);
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
-        tasks.isMiner(1, ANN);
+        tasks.isMember(1, ANN);
         propose(3, 0, 20);
         refused(abi.encodeWithSelector(ITrainingTask.InvalidAggregator.selector, address(0)));
         vm.prank(OWNER);
         tasks.appointAggregator(1, address(0));
-        refused(abi.encodeWithSelector(ITrainingTask.TooManyMiners.selector, 257, 256));
+        refused(abi.encodeWithSelector(ITrainingTask.TooManyMembers.selector, 257, 256));
         appoint(many);
-        refused(abi.encodeWithSelector(ITrainingTask.TooManyMiners.selector, 257, 256));
+        refused(abi.encodeWithSelector(ITrainingTask.TooManyMembers.selector, 257, 256));
         revoke(many);
-        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMiner.selector, ANN));
+        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMember.selector, ANN));
         appoint(list(ANN, ANN));
         roles(OWNER, 0);
         appoint(list(ANN));
-        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMiner.selector, ANN));
+        refused(abi.encodeWithSelector(ITrainingTask.AlreadyMember.selector, ANN));
         appoint(list(BOB, ANN));
-        vm.assertEq(tasks.isMiner(1, BOB), false, "a refused call appoints nobody");
-        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, BOB));
+        vm.assertEq(tasks.isMember(1, BOB), false, "a refused call appoints nobody");
+        refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, BOB));
         revoke(list(ANN, BOB));
-        refused(abi.encodeWithSelector(ITrainingTask.NotMiner.selector, ANN));
+        refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, ANN));
         revoke(list(ANN, ANN));
         roles(OWNER, 1);
     }
@@ -109,9 +109,9 @@ contract RolesTest is Fixture {
         refused(reason);
         tasks.appointAggregator(1, sender);
         refused(reason);
-        tasks.appointMiners(1, list(sender));
+        tasks.appointMembers(1, list(sender));
         refused(reason);
-        tasks.revokeMiners(1, list(BOB));
+        tasks.revokeMembers(1, list(BOB));
         vm.stopPrank();
         roles(ANN, 1);
     }
@@ -126,12 +126,12 @@ contract RolesTest is Fixture {
             refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, sender));
         }
         vm.prank(sender);
-        tasks.publishAggregate(1, 1, CID2, "r", list(), CID);
+        tasks.publishAggregate(1, 1, CID2, "r", list(), CID, none());
         (,,,, uint32 ended,,,,,,) = tasks.getTask(1);
         vm.assertEq(ended, right ? 1 : 0, "rounds that ended");
     }
 
-    function testFuzz_the_number_of_miners_is_how_many_are_left(uint8 size, uint8 gone) public {
+    function testFuzz_the_number_of_members_is_how_many_are_left(uint8 size, uint8 gone) public {
         propose(3, 0, 20);
         uint256 number = bound(size, 0, 40);
         uint256 fewer = bound(gone, 0, number);
@@ -140,7 +140,7 @@ contract RolesTest is Fixture {
         // forge-lint: disable-next-line(unsafe-typecast) - at most 40
         roles(OWNER, uint32(number - fewer));
         for (uint256 i = 0; i < number; ++i) {
-            vm.assertEq(tasks.isMiner(1, crowd(number)[i]), i >= fewer, "miner");
+            vm.assertEq(tasks.isMember(1, crowd(number)[i]), i >= fewer, "member");
         }
     }
 

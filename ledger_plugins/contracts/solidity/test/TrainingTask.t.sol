@@ -18,6 +18,7 @@ contract TrainingTaskTest is Fixture {
         vm.assertEq(tasks.MAX_REWARD(), 20, "reward");
         vm.assertEq(tasks.MAX_CONTRIBUTORS(), 256, "contributors");
         vm.assertEq(tasks.MAX_SCORES(), 32, "scores");
+        vm.assertEq(tasks.MAX_COMMITMENTS(), 16, "commitments");
         vm.assertEq(tasks.token(), address(token), "token");
     }
 
@@ -61,7 +62,7 @@ contract TrainingTaskTest is Fixture {
         address[] memory clients = list(BOB, ANN);
         vm.warp(START + 9);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.AggregatePublished(1, 1, CID2, "krum", clients, CID);
+        emit ITrainingTask.AggregatePublished(1, 1, CID2, "krum", clients, CID, none());
         vm.expectEmit(address(token));
         emit IERC20.Transfer(address(0), address(tasks), 40);
         publish(1, 1, clients);
@@ -187,7 +188,7 @@ contract TrainingTaskTest is Fixture {
         bytes memory evidence
     ) private {
         vm.prank(sender);
-        tasks.publishAggregate(1, round, cid, rule, clients, evidence);
+        tasks.publishAggregate(1, round, cid, rule, clients, evidence, none());
     }
 
     function test_publishAggregate_refuses() public {
@@ -219,6 +220,59 @@ contract TrainingTaskTest is Fixture {
         publishBy(OWNER, 1, CID, "r", list(ANN), CID);
         refused(abi.encodeWithSelector(ITrainingTask.TaskFinished.selector, 1));
         publishBy(OWNER, 1, BAD_CID, "", many, BAD_CID);
+    }
+
+    function commit(bytes32[2][] memory pairs) private {
+        vm.prank(OWNER);
+        tasks.publishAggregate(1, 1, CID, "r", list(EVE), CID, pairs);
+    }
+
+    function test_commitments_are_said_in_order_and_each_once() public {
+        propose(1, 0, 20);
+        refused(abi.encodeWithSelector(ITrainingTask.TooManyCommitments.selector, 17, 16));
+        commit(new bytes32[2][](17));
+        bytes32[2][] memory pairs = new bytes32[2][](2);
+        refused(abi.encodeWithSelector(ITrainingTask.CommitmentsNotAscending.selector, bytes32(0)));
+        commit(pairs);
+        (pairs[0], pairs[1]) = ([bytes32("keys"), "a"], [bytes32("keys"), "b"]);
+        refused(
+            abi.encodeWithSelector(ITrainingTask.CommitmentsNotAscending.selector, bytes32("keys"))
+        );
+        commit(pairs);
+        pairs[1] = [bytes32("arrivals"), 0];
+        refused(
+            abi.encodeWithSelector(
+                ITrainingTask.CommitmentsNotAscending.selector, bytes32("arrivals")
+            )
+        );
+        commit(pairs);
+        pairs[1] = [bytes32("keys2"), 0];
+        refused(abi.encodeWithSelector(ITrainingTask.NotSubmitted.selector, EVE));
+        commit(pairs);
+        submit(EVE, 1, 1);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.AggregatePublished(1, 1, CID, "r", list(EVE), CID, pairs);
+        commit(pairs);
+    }
+
+    function testFuzz_commitments_ascend(bytes32[2][] memory pairs) public {
+        propose(1, 0, 20);
+        submit(EVE, 1, 1);
+        bytes32 wrong = 0;
+        bool good = pairs.length <= 16;
+        for (uint256 i = 0; good && i < pairs.length; ++i) {
+            good = pairs[i][0] > (i == 0 ? bytes32(0) : pairs[i - 1][0]);
+            wrong = pairs[i][0];
+        }
+        if (pairs.length > 16) {
+            refused(
+                abi.encodeWithSelector(ITrainingTask.TooManyCommitments.selector, pairs.length, 16)
+            );
+        } else if (!good) {
+            refused(abi.encodeWithSelector(ITrainingTask.CommitmentsNotAscending.selector, wrong));
+        }
+        commit(pairs);
+        vm.assertEq(status(1, 1, EVE), good ? 2 : 1, "status");
     }
 
     function test_payRewards_refuses() public {
@@ -295,7 +349,7 @@ contract TrainingTaskTest is Fixture {
     }
 
     function testFuzz_a_vote_has_at_most_32_scores(
-        address miner,
+        address voter,
         bytes32 ballot,
         uint256 size,
         uint256 seed
@@ -310,9 +364,9 @@ contract TrainingTaskTest is Fixture {
             refused(abi.encodeWithSelector(ITrainingTask.TooManyScores.selector, scores.length, 32));
         } else {
             vm.expectEmit(address(tasks));
-            emit ITrainingTask.VotesSubmitted(1, 1, miner, ballot, scores);
+            emit ITrainingTask.VotesSubmitted(1, 1, voter, ballot, scores);
         }
-        vm.prank(miner);
+        vm.prank(voter);
         tasks.submitVotes(1, 1, ballot, scores);
     }
 

@@ -79,6 +79,6 @@ contract Utf8Test is Fixture {
         propose(1, 0, 1);
         vm.expectRevert(abi.encodeWithSelector(ITrainingTask.InvalidRule.selector, broken));
         vm.prank(OWNER);
-        tasks.publishAggregate(1, 1, CID, broken, list(), CID);
+        tasks.publishAggregate(1, 1, CID, broken, list(), CID, none());
     }
 }
