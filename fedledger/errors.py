@@ -12,7 +12,10 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── MalformedBlock          bytes that are no block, with the field
 │   ├── ChainCorrupted          what is on disk does not verify, with the block
 │   ├── TransactionsLost        a reorganisation took calls away that cannot be made again
+│   ├── Reorganised             a cursor's block is not on the chain any more: says where to go on
+│   ├── UnknownBlock            the ledger has no block with this index
 │   └── LedgerUnavailable       cannot be reached, opened or locked
+│       └── OpenedReadOnly      opened to read: it takes no transactions
 ├── StoreError
 │   ├── InvalidCid              not a CID this store computes
 │   ├── ContentNotFound         nothing stored under the CID
@@ -57,12 +60,15 @@ __all__ = [
     "ModelError",
     "NotChecked",
     "NotInstalled",
+    "OpenedReadOnly",
+    "Reorganised",
     "RunError",
     "StoreError",
     "StoreUnavailable",
     "TooFewUpdates",
     "TransactionRefused",
     "TransactionsLost",
+    "UnknownBlock",
     "UnknownNameError",
     "UpdateRejected",
 ]
@@ -190,8 +196,57 @@ class TransactionsLost(LedgerError):
         super().__init__(f"the ledger was reorganised and lost {len(self.lost)} calls: {inside}")
 
 
+class Reorganised(LedgerError):
+    """A cursor's block was replaced: what was read after the common block did not happen (L14).
+
+    Forget the events of blocks after `common`, then follow on from `resume`.
+
+    Attributes:
+        block: index of the cursor's block.
+        common: index of the newest block of the cursor's chain that is known to be still there, or
+            None when there is none: begin anew.
+        resume: the text of a cursor behind that block, which `Ledger.follow` takes; None likewise.
+    """
+
+    def __init__(self, block: int, common: int | None, resume: str | None) -> None:
+        self.block = block
+        self.common = common
+        self.resume = resume
+        onward = "begin anew" if common is None else f"go on behind block {common}, which is"
+        super().__init__(f"block {block} of the cursor is not on the chain any more: {onward}")
+
+
+class UnknownBlock(LedgerError, KeyError):
+    """The ledger has no such block.
+
+    Attributes:
+        block: the index asked for.
+        newest: the newest block's index.
+    """
+
+    def __init__(self, block: int, newest: int) -> None:
+        self.block = block
+        self.newest = newest
+        super().__init__(f"there is no block {block}: the newest is {newest}")
+
+    def __str__(self) -> str:  # KeyError's would quote it
+        return str(self.args[0])
+
+
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, opened or locked."""
+
+
+class OpenedReadOnly(LedgerUnavailable):
+    """The ledger was opened to read only and takes no transactions (clause L15).
+
+    Attributes:
+        url: the ledger's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"{url} was opened to read only: it takes no transactions")
 
 
 class StoreError(FedledgerError):

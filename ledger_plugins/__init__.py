@@ -1,27 +1,35 @@
 """Ledgers and stores, opened by URL; accounts; contracts as typed façades."""
 
+import inspect
 from typing import Any
 
 from fedledger.errors import ConfigError
 from fedledger.registry import Registry
 
 from .base import (
+    Block,
     CallTerms,
     Event,
     Head,
+    Inclusion,
     Ledger,
     Receipt,
     SignedTransaction,
     UnsignedTransaction,
 )
+from .following import Cursor, Followed
 from .storage.base import Store
 
 __all__ = [
     "LEDGERS",
     "STORES",
+    "Block",
     "CallTerms",
+    "Cursor",
     "Event",
+    "Followed",
     "Head",
+    "Inclusion",
     "Ledger",
     "Receipt",
     "SignedTransaction",
@@ -51,37 +59,54 @@ STORES = Registry(
 """URL scheme to the function that opens such a store."""
 
 
-def open_ledger(url: str, **options: Any) -> Ledger:
+def open_ledger(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
     """Open the ledger at `url`.
 
     Args:
         url: for example "local:///var/lib/chain.db". Of a scheme "a+b" that is not registered as
             a whole, the part before the plus chooses the backend, the rest is the backend's.
+        read_only: look at a ledger that is there; nothing is created, written or sent, and
+            transactions are refused (clause L15).
         **options: the backend's own settings.
 
     Raises:
         UnknownNameError: nobody registered the scheme.
-        ConfigError: not a URL, or a package is missing.
-        LedgerUnavailable: it cannot be opened.
+        ConfigError: not a URL, a package is missing, or the backend cannot open to read only.
+        LedgerUnavailable: it cannot be opened; opened to read only: there is none.
     """
-    ledger: Ledger = LEDGERS.load(_backend(url, LEDGERS))(url, **options)
+    ledger: Ledger = _open(LEDGERS, url, options, read_only=read_only)
     return ledger
 
 
-def open_store(url: str, **options: Any) -> Store:
+def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
     """Open the content store at `url`.
 
     Args:
         url: for example "file:///var/lib/store"; schemes as in `open_ledger`.
+        read_only: look at a store that is there; nothing is created, and `put` is refused.
         **options: the backend's own settings.
 
     Raises:
         UnknownNameError: nobody registered the scheme.
-        ConfigError: not a URL, or a package is missing.
-        StoreError: it cannot be opened.
+        ConfigError: not a URL, a package is missing, or the backend cannot open to read only.
+        StoreError: it cannot be opened; opened to read only: there is none.
     """
-    store: Store = STORES.load(_backend(url, STORES))(url, **options)
+    store: Store = _open(STORES, url, options, read_only=read_only)
     return store
+
+
+def _open(registry: Registry, url: str, options: dict[str, Any], *, read_only: bool) -> Any:
+    name = _backend(url, registry)
+    opener = registry.load(name)
+    if not read_only:
+        return opener(url, **options)
+    taken = inspect.signature(opener).parameters.values()
+    if not any(one.name == "read_only" or one.kind is one.VAR_KEYWORD for one in taken):
+        raise ConfigError(
+            f"the {registry.kind} plugin {name!r} ({opener.__module__}.{opener.__qualname__}) "
+            "cannot open to read only: its opener takes no read_only"
+        )
+    return opener(url, read_only=True, **options)
 
 
 def _backend(url: str, registry: Registry) -> str:

@@ -1,7 +1,7 @@
 """The interface every ledger implements, and the value objects that cross it.
 
 A ledger executes signed calls of contracts in one order and remembers them. Backends keep the
-clauses L1 to L10 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
+clauses L1 to L15 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
 
 Conventions: an address is an EIP-55 checksummed "0x…" string, a hash a lower-case "0x…" string of
 32 bytes, time is in whole seconds of the ledger's own clock, and a contract is named by its name in
@@ -9,17 +9,30 @@ the registry of contracts ("TrainingTask"), never by its address.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from fedledger.errors import ContractError, TransactionRefused
+from fedledger.errors import (
+    ContractError,
+    LedgerUnavailable,
+    OpenedReadOnly,
+    TransactionRefused,
+    UnknownBlock,
+)
+
+from .addresses import checksum_address
+
+if TYPE_CHECKING:
+    from .following import Cursor, Followed
 
 __all__ = [
+    "Block",
     "CallTerms",
     "Event",
     "Head",
+    "Inclusion",
     "Ledger",
     "Placed",
     "Receipt",
@@ -90,7 +103,7 @@ class Placed:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Index of the block, and position among all events of the block."""
+        """Index of the block, and position in it among things of the same kind."""
         return self.block, self.position
 
 
@@ -105,6 +118,8 @@ class Event(Placed):
         block: index of the block.
         transaction: hash of the transaction.
         position: position among all events of the block, from 0.
+        time: the block's time in whole seconds (clause L13).
+        block_hash: the block's hash; "" or "0x" while the block is being made.
     """
 
     contract: str
@@ -113,6 +128,8 @@ class Event(Placed):
     block: int
     transaction: str
     position: int
+    time: int = 0
+    block_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,43 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Inclusion(Placed):
+    """Where a call is that took effect (clause L12).
+
+    Attributes:
+        transaction: hash of the transaction.
+        block: index of the block that holds it.
+        block_hash: that block's hash.
+        position: position of the transaction in the block, from 0.
+    """
+
+    transaction: str
+    block: int
+    block_hash: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block, as every ledger has them (clause L11).
+
+    Attributes:
+        index: its index; the first block is 0.
+        hash: its hash, which covers the previous one's.
+        previous_hash: hash of the block before; of block 0 32 zero bytes.
+        timestamp: its time in whole seconds.
+        transactions: hashes of its transactions in order, of everybody's: on a ledger that others
+            write too, some need be no calls of our contracts.
+    """
+
+    index: int
+    hash: str
+    previous_hash: str
+    timestamp: int
+    transactions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The newest block a ledger stands on.
 
@@ -165,6 +219,9 @@ class Ledger(ABC):
     shared: ClassVar[bool] = False
     """Whether others write it too: it may have tasks and newer blocks that are not ours."""
 
+    read_only: bool = False
+    """Whether it was opened to read: it refuses transactions, and changes nothing (clause L15)."""
+
     @property
     @abstractmethod
     def chain_id(self) -> int:
@@ -172,7 +229,38 @@ class Ledger(ABC):
 
     @abstractmethod
     def head(self) -> Head:
-        """Return the newest block."""
+        """Return the newest block's place, hash and time."""
+
+    @abstractmethod
+    def block(self, index: int) -> Block:
+        """Return a block of the chain.
+
+        Raises:
+            UnknownBlock: there is none with this index.
+        """
+
+    def blocks(self, since: int = 0, until: int | None = None) -> Iterator[Block]:
+        """Yield blocks in order, each after the one whose hash it names; none is kept in memory.
+
+        Args:
+            since: first block.
+            until: last block (default: the head at the first step; never beyond it).
+
+        Raises:
+            LedgerUnavailable: blocks were replaced meanwhile: begin again.
+        """
+        newest = self.head().block
+        last = newest if until is None else min(until, newest)
+        before: Block | None = None
+        for index in range(max(since, 0), last + 1):
+            try:
+                block = self.block(index)
+            except UnknownBlock as error:
+                raise LedgerUnavailable(f"the chain became shorter than {newest} blocks") from error
+            if before is not None and block.previous_hash != before.hash:
+                raise LedgerUnavailable(f"block {before.index} was replaced meanwhile: begin again")
+            yield block
+            before = block
 
     @abstractmethod
     def nonce(self, address: str) -> int:
@@ -238,6 +326,67 @@ class Ledger(ABC):
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the transaction with this hash, signature and all; KeyError when there is none."""
 
+    def transactions_of(
+        self, account: str, *, since: int = 0, until: int | None = None
+    ) -> list[Inclusion]:
+        """Return where an account's calls of this ledger's contracts are, in ledger order.
+
+        Complete (clause L12): what the account signed and a block executed, and nothing else. A
+        backend that keeps no index reads every transaction of the blocks, as this default does.
+
+        Args:
+            account: the address.
+            since: first block to look at.
+            until: last block to look at (default: the head).
+
+        Raises:
+            CallError: `account` is no address.
+        """
+        sender = checksum_address(account)
+        found = []
+        for block in self.blocks(since, until):
+            for position, one in enumerate(block.transactions):
+                try:
+                    if self.transaction(one).sender != sender:
+                        continue
+                except KeyError:
+                    continue  # no call of a contract
+                found.append(Inclusion(one, block.index, block.hash, position))
+        return found
+
+    def follow(
+        self,
+        contract: str,
+        event: str | None = None,
+        *,
+        after: "Cursor | str | None" = None,
+        limit: int | None = None,
+    ) -> "Followed":
+        """Return a contract's events after a cursor, and the cursor behind them (clause L14).
+
+        Called with the cursor of the call before, again and again, it returns every event once and
+        in ledger order, however often nothing is new. Nothing waits or runs in the background: the
+        caller asks when it likes, and may keep `str(cursor)` to go on after a restart, or with
+        another object that opens the same ledger.
+
+        Args:
+            contract: the contract's name.
+            event: only events of this name, or all.
+            after: the cursor of an earlier call, or its text; None: from the first block on. A
+                cursor is a place on the ledger, whatever was followed up to it.
+            limit: at most so many events; None: all there are.
+
+        Raises:
+            CallError: unknown contract or event, a limit below 1, or a text that is no cursor.
+            Reorganised: the cursor's block is not on the chain any more; the error has a cursor
+                behind the newest block in common.
+            LedgerUnavailable: the ledger ends before the cursor's block (it is behind, or another
+                one), or its blocks change too fast.
+        """
+        from .following import follow  # noqa: PLC0415 - it builds on this interface
+
+        return follow(self, contract, event, after=after, limit=limit)
+
     @abstractmethod
     def verify(self) -> str | None:
         """Check everything that can be checked about the ledger itself, from its first block.
@@ -255,7 +404,20 @@ class Ledger(ABC):
 
     def holds(self, block_hash: str) -> bool:
         """Tell whether a block noted earlier is still the newest one; where shared, still there."""
-        return self.head().hash == block_hash
+        head = self.head()
+        if head.hash == block_hash or not self.shared:
+            return head.hash == block_hash
+        indices = range(head.block - 1, -1, -1)
+        return any(self.block(index).hash == block_hash for index in indices)
+
+    def check_writable(self) -> None:
+        """Do nothing, or refuse a transaction: the first line of every `transact` and its kin.
+
+        Raises:
+            OpenedReadOnly: the ledger was opened to read only.
+        """
+        if self.read_only:
+            raise OpenedReadOnly(self.url)
 
     def prepare(self, sender: str, contract: str, function: str, *args: Any) -> UnsignedTransaction:
         """Return the transaction that `sender` has to sign to call `function`.

@@ -1,6 +1,5 @@
 """The audit of a run's folder: every ledger it names, and the heads it recorded."""
 
-import inspect
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 from fedledger.errors import ConfigError, FedledgerError
 
-from ...ledger_plugins import LEDGERS, Head, Ledger, open_ledger, open_store
+from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
@@ -185,7 +184,10 @@ def _audit(
 ) -> AuditedLedger:
     """Audit a ledger: the tasks that `choose` returns, or all for None."""
     try:
-        with _open_to_read(urls[0]) as ledger, open_store(urls[1]) as store:
+        with (
+            open_ledger(urls[0], read_only=True) as ledger,
+            open_store(urls[1], read_only=True) as store,
+        ):
             contract = TrainingTask(ledger)
             tasks = choose(contract)
             report = audit_ledger(ledger, store, tasks, on_round=on_round)
@@ -235,10 +237,3 @@ def _chosen(contract: TrainingTask, owner: str | None, tasks: Collection[int]) -
 def _other_head(head: Head | None, expected: str | None) -> str:
     found = "has none" if head is None else f"is at block {head.block} {head.hash}"
     return f"the newest block should be {expected}, but the ledger {found}"
-
-
-def _open_to_read(url: str) -> Ledger:
-    """Open a ledger without writing to it or creating it, where its backend can."""
-    opener = LEDGERS.load(url.partition(":")[0].partition("+")[0])
-    known = inspect.signature(opener).parameters
-    return open_ledger(url, **({"read_only": True} if "read_only" in known else {}))

@@ -26,7 +26,7 @@ def chain(
 
     from .render import show_blocks  # noqa: PLC0415 - the same
 
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, read_only=True) as opened:
         show_blocks(newest_blocks(opened, last), format_)
 
 
@@ -43,7 +43,7 @@ def block(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, read_only=True) as opened:
         show_record(one_block(opened, index), format_)
 
 
@@ -68,7 +68,10 @@ def rounds(
 
     from .render import show_round, show_rounds  # noqa: PLC0415 - the same
 
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with (
+        open_ledger(ledger, read_only=True) as opened,
+        open_store(store, read_only=True) as contents,
+    ):
         found = read_rounds(opened, contents, task)
     if round_ is None:
         show_rounds(found, format_)
@@ -86,7 +89,7 @@ def balances(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> No
 
     from .render import show_balances  # noqa: PLC0415 - the same
 
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, read_only=True) as opened:
         show_balances(all_balances(opened), format_)
 
 

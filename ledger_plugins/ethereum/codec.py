@@ -6,7 +6,15 @@ from typing import Any
 from fedledger.errors import CallError, ContractError, LedgerUnavailable, MalformedTransaction
 
 from ..addresses import address_from_bytes
-from ..base import CallTerms, Event, Head, Receipt, SignedTransaction, UnsignedTransaction
+from ..base import (
+    Block,
+    CallTerms,
+    Event,
+    Head,
+    Receipt,
+    SignedTransaction,
+    UnsignedTransaction,
+)
 from ..contracts.abi import contract_names, decode_error, decode_event
 from ..transactions import decode_transaction, encode_signed
 
@@ -14,6 +22,7 @@ __all__ = [
     "as_bytes",
     "as_hex",
     "as_int",
+    "block_of",
     "error_of",
     "event_of",
     "head_of",
@@ -58,12 +67,26 @@ def head_of(block: Mapping[str, Any]) -> Head:
     )
 
 
-def event_of(log: Mapping[str, Any], names: Mapping[str, str]) -> Event | None:
+def block_of(block: Mapping[str, Any]) -> Block:
+    """Return a block whose transactions are given by their hashes."""
+    return Block(
+        index=as_int(block["number"]),
+        hash=as_hex(as_bytes(block["hash"])),
+        previous_hash=as_hex(as_bytes(block["parentHash"])),
+        timestamp=as_int(block["timestamp"]),
+        transactions=tuple(as_hex(as_bytes(one)) for one in block["transactions"]),
+    )
+
+
+def event_of(
+    log: Mapping[str, Any], names: Mapping[str, str], times: Mapping[str, int]
+) -> Event | None:
     """Return the event that a log holds, or None when it is no contract's of ours.
 
     Args:
         log: the log.
         names: address to contract name.
+        times: block hash to the block's time in seconds.
 
     Raises:
         LedgerUnavailable: a log of our contract that its ABI does not have.
@@ -76,19 +99,24 @@ def event_of(log: Mapping[str, Any], names: Mapping[str, str]) -> Event | None:
         name, arguments = decode_event(contract, topics, as_bytes(log["data"]))
     except CallError as error:
         raise LedgerUnavailable(f"a log that is no event of {contract}: {error}") from error
+    block_hash = as_hex(as_bytes(log["blockHash"]))
     return Event(
         contract,
         name,
         arguments,
-        as_int(log["blockNumber"]),
-        as_hex(as_bytes(log["transactionHash"])),
-        as_int(log["logIndex"]),
+        block=as_int(log["blockNumber"]),
+        transaction=as_hex(as_bytes(log["transactionHash"])),
+        position=as_int(log["logIndex"]),
+        time=times[block_hash],
+        block_hash=block_hash,
     )
 
 
-def receipt_of(receipt: Mapping[str, Any], names: Mapping[str, str]) -> Receipt:
-    """Return the receipt of a transaction that was executed."""
-    events = (event_of(log, names) for log in receipt["logs"])
+def receipt_of(
+    receipt: Mapping[str, Any], names: Mapping[str, str], times: Mapping[str, int]
+) -> Receipt:
+    """Return the receipt of a transaction that was executed; arguments as of `event_of`."""
+    events = (event_of(log, names, times) for log in receipt["logs"])
     return Receipt(
         transaction=as_hex(as_bytes(receipt["transactionHash"])),
         block=as_int(receipt["blockNumber"]),

@@ -10,21 +10,24 @@ from fedledger.errors import CallError, LedgerUnavailable, MalformedTransaction
 
 from ..addresses import checksum_address
 from ..base import (
+    Block,
     CallTerms,
     Event,
     Head,
+    Inclusion,
     Ledger,
     Receipt,
     SignedTransaction,
     UnsignedTransaction,
 )
 from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
-from .codec import as_bytes, as_hex, as_int, error_of, event_of, head_of, transaction_of
+from .codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
 from .deploying import tip_of
 from .deployment import Deployment
 from .fees import call_terms, check_contract, fee_caps, gas_limit
 from .journal import Journal
 from .node import Node, NodeRefusal
+from .reading import Times, calls_between, read_block, read_blocks
 from .sending import Chain, Result, Sender, as_receipt
 from .tracking import Tracker
 from .url import Settings
@@ -66,7 +69,8 @@ class EthereumLedger(Ledger):
         self._tip = tip_of(node)
         chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
         kept = Journal(journal, deployment.identity)
-        self._sender = Sender(node, chain, kept)
+        self._times = Times(node, self._names)
+        self._sender = Sender(node, chain, kept, self._times)
         self._tracker = Tracker(node, self._sender, kept)
         self._tracker.check()
 
@@ -82,6 +86,43 @@ class EthereumLedger(Ledger):
             head = head_of(_newest(node))
             self._tracker.settle(head.block)
             return head
+
+    def block(self, index: int) -> Block:
+        """Return a block; its transactions are everybody's (clause L11).
+
+        Raises:
+            UnknownBlock: there is none with this index.
+        """
+        with self._open() as node:
+            self._tracker.check()
+            return read_block(node, index)
+
+    def blocks(self, since: int = 0, until: int | None = None) -> Iterator[Block]:
+        """Yield blocks in order (clause L11); the node is asked for a hundred at once."""
+        newest = self.head().block
+        last = newest if until is None else min(until, newest)
+        with self._open() as node:
+            blocks = read_blocks(node, max(since, 0), last)
+        while True:
+            with self._open():
+                found = next(blocks, None)
+            if found is None:
+                return
+            yield block_of(found)
+
+    def transactions_of(
+        self, account: str, *, since: int = 0, until: int | None = None
+    ) -> list[Inclusion]:
+        """Return where an account's calls are, in ledger order (clause L12).
+
+        No node has an index for this: every block since the contracts were deployed, or since
+        `since`, is read whole. `calls_between` says what that costs; give a range on a long chain.
+        """
+        sender, newest = checksum_address(account), self.head().block
+        last = newest if until is None else min(until, newest)
+        with self._open() as node:
+            first = max(since, self.deployment.block)
+            return calls_between(node, sender, self._names, first, last)
 
     def holds(self, block_hash: str) -> bool:
         """Tell whether the chain has a block, by its hash."""
@@ -131,8 +172,7 @@ class EthereumLedger(Ledger):
                 them.
             TransactionsLost: a reorganisation took earlier calls away.
         """
-        if self.read_only:
-            raise LedgerUnavailable("this ledger was opened to read only")
+        self.check_writable()
         with self._open():
             self._tracker.check()
             results = self._sender.send_all(transactions)
@@ -175,7 +215,7 @@ class EthereumLedger(Ledger):
             last = newest if until is None else min(until, newest)
             first = max(since, self.deployment.block)
             logs = logs_between(node, [self._addresses[contract]], first, last, topic)
-        return [found for log in logs if (found := event_of(log, self._names)) is not None]
+            return self._times.events(logs)
 
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the call with this hash, its bytes put together again; KeyError: there is none."""

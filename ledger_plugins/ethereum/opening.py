@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, LedgerUnavailable
 
 from ..accounts import Account
 from ..addresses import checksum_address
@@ -29,22 +29,26 @@ def open_ethereum_ledger(
             with settings in its query: deployment, confirmations, timeout, wait, max_fee_gwei.
         admin: who may mint and appoint; fixed when the contracts are created. The tester's are
             created when its chain is first opened, all others by `fedledger deploy`.
-        read_only: refuse transactions, and leave the calls under way to others.
+        read_only: refuse transactions, create and write nothing (clause L15), and leave the calls
+            under way to others.
 
     Raises:
         ConfigError: the URL or a setting is wrong, no deployment is there, or it is about another
             chain or admin.
-        LedgerUnavailable: the node cannot be reached, or a contract is not where it should be.
+        LedgerUnavailable: the node cannot be reached, or a contract is not where it should be; to
+            read only: no deployment is there.
         TransactionsLost: calls that an earlier process had acknowledged are gone for good.
     """
     settings = parse_url(url)
     wanted = checksum_address(admin) if admin else None
+    if read_only and settings.kind == "tester":
+        _check_tester(settings)
     node = connect(settings)
     try:
         if settings.kind == "tester":
             deployment, path = _tester(node, settings, wanted), None
         else:
-            deployment, path = _deployed(node, settings)
+            deployment, path = _deployed(node, settings, read_only=read_only)
         _compare(deployment, wanted)
         journal = None if read_only or path is None else path.with_suffix(".journal")
         ledger = EthereumLedger(url, settings, node, deployment, journal, read_only=read_only)
@@ -55,8 +59,13 @@ def open_ethereum_ledger(
     return ledger
 
 
-def _deployed(node: Node, settings: Settings) -> tuple[Deployment, Path]:
+def _deployed(node: Node, settings: Settings, *, read_only: bool) -> tuple[Deployment, Path]:
     path = deployment_path(settings.deployment, as_int(node.ask("eth_chainId")))
+    if not path.exists() and read_only:
+        raise LedgerUnavailable(
+            f"there is no {path}, which says where the contracts are: copy it from whoever "
+            "deployed them, and name it with ?deployment=FILE in the ledger's URL"
+        )
     if not path.exists():
         raise ConfigError(
             f"there is no {path}, which says where the contracts are: run `fedledger deploy "
@@ -72,6 +81,13 @@ def _compare(deployment: Deployment, admin: str | None) -> None:
         raise ConfigError(
             f"admin {admin}: the contracts have {deployment.admin or 'none'} as theirs"
         )
+
+
+def _check_tester(settings: Settings) -> None:
+    from .tester import has_contracts  # noqa: PLC0415 - py-evm is another package
+
+    if not has_contracts(settings.address):
+        raise LedgerUnavailable(f"there is no chain at {settings.where}: it would be a new one")
 
 
 def _tester(node: Node, settings: Settings, admin: str | None) -> Deployment:

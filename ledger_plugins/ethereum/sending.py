@@ -22,11 +22,12 @@ from fedledger.errors import (
 from ..base import Receipt, SignedTransaction
 from ..contracts.abi import decode_call, is_view
 from ..transactions import checked
-from .codec import as_hex, as_int, error_of, receipt_of
+from .codec import as_hex, as_int, error_of
 from .developers import refuse_public_account
 from .funding import fund
 from .journal import Journal
 from .node import Node, NodeRefusal, Request
+from .reading import Times
 from .refusals import refusal_of, why_reverted
 from .waiting import await_receipts
 
@@ -88,11 +89,13 @@ class Sender:
         node: the node.
         chain: the chain it is on.
         journal: notes what is sent, before it is.
+        times: reads receipts.
     """
 
     node: Node
     chain: Chain
     journal: Journal
+    times: Times
     _synchronous: bool = True
 
     def send_all(self, transactions: Sequence[SignedTransaction]) -> list[Result]:
@@ -285,20 +288,19 @@ class Sender:
 
     def _conclude(self, calls: list[_Call], receipts: Mapping[str, Any]) -> dict[int, Result]:
         results: dict[int, Result] = {}
-        ends, places, missing = [], [], []
+        ends, missing, done = [], [], []
         for call in calls:
             receipt = receipts.get(call.transaction.hash)
             if receipt is None:
                 missing.append(call)
-                continue
-            if as_int(receipt["status"]):
-                done = receipt_of(receipt, self.chain.names)
-                results[call.place] = done
-                places.append((done.transaction, done.block, done.block_hash))
+            elif as_int(receipt["status"]):
+                done.append((call.place, receipt))
             else:
                 results[call.place] = self.why_reverted(call.transaction, receipt)
                 ends.append((call.transaction.hash, "reverted"))
-        self.journal.place(places)
+        read = self.times.receipts([receipt for _, receipt in done])
+        self.journal.place([(one.transaction, one.block, one.block_hash) for one in read])
+        results |= zip([place for place, _ in done], read, strict=True)
         replaced = self._replaced(missing)
         for call in missing:
             if call.transaction.hash in replaced:

@@ -16,7 +16,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from ..addresses import address_from_bytes
 
-__all__ = ["LocalNode", "local_node"]
+__all__ = ["LocalNode", "has_contracts", "local_node"]
 
 _CHAINS: dict[str, "LocalNode"] = {}
 _CALL_GAS = 1 << 24
@@ -29,6 +29,11 @@ def local_node(name: str) -> "LocalNode":
     if name not in _CHAINS:
         _CHAINS[name] = LocalNode()
     return _CHAINS[name]
+
+
+def has_contracts(name: str) -> bool:
+    """Tell whether this process has a chain of a name with contracts on it; none is made."""
+    return name in _CHAINS and _CHAINS[name].deployment is not None
 
 
 class LocalNode:
@@ -100,7 +105,7 @@ class LocalNode:
     def _eth_maxPriorityFeePerGas(self) -> str:  # noqa: N802
         return "0x0"
 
-    def _eth_getBlockByNumber(self, number: str, _full: bool) -> Any:  # noqa: N802, FBT001
+    def _eth_getBlockByNumber(self, number: str, full: bool) -> Any:  # noqa: N802, FBT001
         wanted = self._number(number)
         if wanted > self._newest():
             return None
@@ -129,7 +134,16 @@ class LocalNode:
             "excessBlobGas": hex(header.excess_blob_gas),
             "parentBeaconBlockRoot": _hex(header.parent_beacon_block_root),
             "requestsHash": _hex(header.requests_hash),
-            "transactions": [_hex(one.hash) for one in block.transactions],
+            "transactions": [
+                {
+                    "hash": _hex(one.hash),
+                    "from": _hex(one.sender),
+                    "to": _hex(one.to) if one.to else None,
+                }
+                if full
+                else _hex(one.hash)
+                for one in block.transactions
+            ],
         }
 
     def _eth_getBlockByHash(self, block_hash: str, full: bool) -> Any:  # noqa: N802, FBT001

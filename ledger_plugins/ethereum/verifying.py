@@ -158,6 +158,9 @@ def _check_logs(
         raise ChainCorrupted(index, "its logs are not numbered in the order of its receipts")
     if any(log["blockHash"] != block["hash"] for log in logs):
         raise ChainCorrupted(index, "its logs are of another block of this number")
+    times = {as_int(log.get("blockTimestamp") or block["timestamp"]) for log in logs}
+    if times - {as_int(block["timestamp"])}:
+        raise ChainCorrupted(index, "its logs have another time than its header")
 
 
 def _essence(log: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -21,7 +21,8 @@ from typing import Self
 from fedledger.errors import MalformedBlock
 
 from ..addresses import address_from_bytes
-from ..transactions import MAX_TRANSACTION_BYTES
+from ..base import Block as PlainBlock
+from ..transactions import MAX_TRANSACTION_BYTES, transaction_hash
 from .codec import Reader, frame, framed, text_of, uint
 from .merkle import merkle_root
 
@@ -154,6 +155,19 @@ class Block:
     header: Header
     transactions: tuple[bytes, ...]
     model_info: tuple[ModelInfo, ...]
+
+    def plain(self) -> PlainBlock:
+        """Return the block as every ledger has them; block 0's parameters are no transaction."""
+        header = self.header
+        return PlainBlock(
+            index=header.index,
+            hash="0x" + header.hash.hex(),
+            previous_hash="0x" + header.previous_hash.hex(),
+            timestamp=header.timestamp // 1000,
+            transactions=tuple(
+                transaction_hash(raw) for raw in (self.transactions if header.index else ())
+            ),
+        )
 
     def encode(self) -> bytes:
         """Return the block's only encoding."""

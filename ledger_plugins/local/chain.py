@@ -123,6 +123,7 @@ class Chain:
         return (
             self.execution.dump(),
             dict(self.records.places),
+            list(self.records.senders),
             list(self.records.all_events()),
         )
 
@@ -172,7 +173,7 @@ class Draft:
 
     @property
     def executed(self) -> Sequence[Executed]:
-        """What was added so far, in order."""
+        """What was added so far, in order; once kept, the events name the block."""
         return self._executed
 
     @property
@@ -230,6 +231,8 @@ class Draft:
             block: this draft, sealed by us or by whoever made it.
         """
         self._open = False
+        block_hash = "0x" + block.header.hash.hex()
+        self._executed = [one.sealed(block_hash) for one in self._executed]
         self._chain._keep(block.header, self._executed, self._start)  # noqa: SLF001 - two halves of one class
 
     def drop(self) -> None:

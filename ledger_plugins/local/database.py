@@ -11,26 +11,34 @@ rollback journal takes five. Each block is one commit, on the disk when it retur
 drops what follows a damaged frame of the log; so the writer notes in the lock file how many blocks
 it has acknowledged, and whoever opens the chain after a crash misses what is gone. Closed properly,
 a chain is one file again.
+
+Who only reads changes no byte of file, log and lock and makes no file beside them, which SQLite
+would otherwise do: it never puts the log into the file, and what a crash or a copy left without the
+log's shared memory it reads from a copy elsewhere.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 import apsw.sqlite_extra
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-__all__ = ["BlockFile"]
+__all__ = ["BlockFile", "require_log"]
 
 _VFS = "cksmvfs"
 _RESERVED = 8
 _PAGE = 4096
 _APPLICATION_ID = 0x464C4231  # "FLB1"
+_NODE_ID = 0x464C4E31  # "FLN1": a node's file, see `node.file`
 _BUSY_MS = 30_000
 _SCHEMA = "CREATE TABLE block (position INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
 _EXPECTED = {
@@ -57,9 +65,18 @@ class BlockFile:
     """
 
     def __init__(self, path: Path, *, write: bool) -> None:
-        self._path = path
+        self._named = path
         self._writing = False
-        self._connection = _connect(path, write=write, create=False)
+        self._copy: TemporaryDirectory[str] | None = None
+        try:
+            if not write and _is_left_over(path):
+                self._copy = TemporaryDirectory(prefix="fedledger-")
+                path = _copied(path, Path(self._copy.name))
+            self._path = path
+            self._connection = _connect(path, write=write)
+        except BaseException:
+            self._drop_copy()
+            raise
 
     @staticmethod
     def create(path: Path, first: bytes) -> None:
@@ -130,10 +147,10 @@ class BlockFile:
         """Get ready for `append`, once the file was read and is known to be a chain's.
 
         Raises:
-            LedgerUnavailable: it cannot be written.
+            LedgerUnavailable: it cannot be written, or not with a write-ahead log.
         """
-        with _mapped(0):  # where the file system has no shared memory SQLite keeps its journal
-            self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        with _mapped(0):
+            require_log(self._connection, self._path)
         self._writing = True
 
     def read(self, position: int) -> bytes:
@@ -175,13 +192,28 @@ class BlockFile:
             self._writing = False
             with suppress(apsw.Error):  # damaged or full, or somebody is reading: the log stays
                 self._connection.set_busy_timeout(0)
-                whole = self._connection.pragma("journal_mode", "delete") == "delete"
+                # All into the file first: readers cannot keep it from being whole, but they can
+                # keep the log, empty then, from being removed.
+                done = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                whole = done is not None and done[0] == 0
+                self._connection.pragma("journal_mode", "delete")
         self._connection.close()
+        self._drop_copy()
         return whole
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
     def _check_file(self) -> None:
         connection = self._connection
         schema = connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall()
+        if connection.pragma("application_id") == _NODE_ID:
+            raise LedgerUnavailable(
+                f"{self._named} is the file of a node of a network, with blocks of all branches: "
+                "start the node (`fedledger node run`) and open local+http://HOST:PORT"
+            )
         if schema != [("table", "block", _SCHEMA)]:
             raise ChainCorrupted(0, "the file is not an embedded chain's")
         found = {name: connection.pragma(name) for name in _EXPECTED}
@@ -224,18 +256,45 @@ class BlockFile:
         return rows
 
 
-def _connect(path: Path, *, write: bool, create: bool) -> apsw.Connection:
+def require_log(connection: apsw.Connection, path: Path) -> None:
+    """Put a file into the mode with a write-ahead log, and check that it is.
+
+    Where there is no shared memory (some network disks) SQLite says nothing and keeps another
+    journal, whose durability nobody has tested here.
+
+    Raises:
+        LedgerUnavailable: it stays in another mode.
+    """
+    mode = connection.execute("PRAGMA journal_mode=WAL").get
+    if mode != "wal":
+        raise LedgerUnavailable(
+            f"{path} cannot have a write-ahead log: its disk has no shared memory, and SQLite "
+            f"stays with journal_mode={mode}. Put it on a local disk"
+        )
+    # The first read makes the log's file: readers take a header without one for a lost log.
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+
+
+def _connect(path: Path, *, write: bool, create: bool = False) -> apsw.Connection:
     _load_checksums()
     if not create and not path.exists():
         raise LedgerUnavailable(f"there is no chain at {path}")
-    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    name, flags = str(path), apsw.SQLITE_OPEN_READWRITE
+    # A header that speaks of a log where there is none: nobody writes, and none must be made.
+    alone = not write and _says_log(path) and not _journals_of(path)[1].exists()
+    if create:
+        flags |= apsw.SQLITE_OPEN_CREATE
+    elif alone:
+        name = f"file:{quote(str(path))}?immutable=1"
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     try:
-        connection = apsw.Connection(str(path), flags=flags, vfs=_VFS)
+        connection = apsw.Connection(name, flags=flags, vfs=_VFS)
     except apsw.Error as error:
         raise LedgerUnavailable(f"{path} cannot be opened: {error}") from error
     try:
         with _mapped(0):
             connection.set_busy_timeout(_BUSY_MS)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not write))
             for setting in (
                 "trusted_schema=OFF",
                 "cell_size_check=ON",
@@ -247,6 +306,9 @@ def _connect(path: Path, *, write: bool, create: bool) -> apsw.Connection:
     except BaseException:
         connection.close()
         raise
+    if alone and _journals_of(path)[1].exists():  # a writer was just beginning
+        connection.close()
+        return _connect(path, write=write)
     return connection
 
 
@@ -283,6 +345,36 @@ def _mapped(block: int) -> Iterator[None]:
 
 def _journals_of(path: Path) -> tuple[Path, Path]:
     return path.with_name(path.name + "-journal"), path.with_name(path.name + "-wal")
+
+
+def _is_left_over(path: Path) -> bool:
+    """Tell whether there is a journal that no running process is using."""
+    journal, log = _journals_of(path)
+    return journal.exists() or (log.exists() and not path.with_name(path.name + "-shm").exists())
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy a chain's file and its journals into a folder of our own.
+
+    Raises:
+        LedgerUnavailable: they cannot be read, or the disk is full.
+    """
+    try:
+        for one in (path, *_journals_of(path)):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(one, folder / one.name)
+    except OSError as error:
+        raise LedgerUnavailable(f"{path} cannot be read: {error}") from error
+    return folder / path.name
+
+
+def _says_log(path: Path) -> bool:
+    """Tell whether the file's header says that it is read with a log (SQLite's format, 1.3)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except OSError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,8 +5,8 @@ executes transactions here, and takes back with `undo` what should not have happ
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from fedledger.errors import CallError, LedgerUnavailable, TransactionRefused
 
@@ -36,6 +36,11 @@ class Executed:
     transaction: SignedTransaction
     events: tuple[Event, ...]
     model_info: tuple[ModelInfo, ...]
+
+    def sealed(self, block_hash: str) -> Self:
+        """Return the same with events that name the block, once it has a hash."""
+        events = tuple(replace(event, block_hash=block_hash) for event in self.events)
+        return replace(self, events=events)
 
 
 class Execution:
@@ -120,8 +125,9 @@ class Execution:
         events: list[Event] = []
 
         def emit(contract: str, name: str, arguments: dict[str, Any]) -> None:
+            place = position + len(events)
             events.append(
-                Event(contract, name, arguments, block, transaction.hash, position + len(events))
+                Event(contract, name, arguments, block, transaction.hash, place, seconds, "0x")
             )
 
         mark = self.mark()

@@ -6,7 +6,7 @@ from typing import Self
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import ConfigError, MalformedBlock
+from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 
 from ..addresses import address_from_bytes
 from .block import Block, seal
@@ -17,7 +17,8 @@ __all__ = ["DEFAULT_DIFFICULTY", "Genesis", "contract_address"]
 DEFAULT_DIFFICULTY = 2**250
 """64 hashes a block on average: the paper wants work so small that it costs clients nothing."""
 
-_DOMAIN = b"fedledger genesis v1"
+_DOMAIN = b"fedledger genesis v2"
+_EARLIER = (b"fedledger genesis v1",)
 _HARDEST, _EASIEST = 2**232, 2**256
 _MAX_CHAIN_ID = 2**63 - 1
 _MAX_CONTRACTS = 64
@@ -82,6 +83,7 @@ class Genesis:
 
         Raises:
             MalformedBlock: with the field.
+            LedgerUnavailable: an earlier version made it.
         """
         header = block.header
         if header.index != 0:
@@ -113,9 +115,16 @@ class Genesis:
 
         Raises:
             MalformedBlock: with the field.
+            LedgerUnavailable: an earlier version made it.
         """
         reader = Reader(data)
-        if reader.framed("genesis", at_most=64) != _DOMAIN:
+        domain = reader.framed("genesis", at_most=64)
+        if domain in _EARLIER:
+            raise LedgerUnavailable(
+                "this chain was made by an earlier version of fedledger, whose contracts were "
+                "others: audit it with that version, or start a new chain in another place"
+            )
+        if domain != _DOMAIN:
             raise MalformedBlock("genesis", f"unknown version, {_DOMAIN.decode()!r} expected")
         chain_id = reader.uint("chain_id", 8)
         difficulty = reader.uint("difficulty", 32) + 1

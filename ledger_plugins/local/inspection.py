@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, cast
 
-from fedledger.errors import CallError, ConfigError, InvalidCid
+from fedledger.errors import CallError, ConfigError, InvalidCid, UnknownBlock
 
 from ..addresses import ZERO_ADDRESS
 from ..base import Head, Ledger
@@ -19,7 +19,7 @@ __all__ = ["all_balances", "newest_blocks", "one_block"]
 class _Blocks(Protocol):
     def head(self) -> Head: ...
 
-    def block(self, index: int) -> Block: ...
+    def full_block(self, index: int) -> Block: ...
 
 
 def newest_blocks(ledger: Ledger, last: int) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def newest_blocks(ledger: Ledger, last: int) -> list[dict[str, Any]]:
     """
     chain = _chain(ledger)
     head = chain.head().block
-    return [_header(chain.block(index)) for index in range(head, max(-1, head - last), -1)]
+    return [_header(chain.full_block(index)) for index in range(head, max(-1, head - last), -1)]
 
 
 def one_block(ledger: Ledger, index: int) -> dict[str, Any]:
@@ -41,9 +41,9 @@ def one_block(ledger: Ledger, index: int) -> dict[str, Any]:
     """
     chain = _chain(ledger)
     try:
-        block = chain.block(index)
-    except KeyError as error:
-        raise ConfigError(str(error.args[0])) from error
+        block = chain.full_block(index)
+    except UnknownBlock as error:
+        raise ConfigError(str(error)) from error
     names = {contract_address(name): name for name in ("StakeToken", "TrainingTask")}
     called = [] if index == 0 else [_transaction(raw, names) for raw in block.transactions]
     return _header(block) | {
@@ -67,7 +67,7 @@ def all_balances(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _chain(ledger: Ledger) -> _Blocks:
-    if not callable(getattr(ledger, "block", None)):
+    if not callable(getattr(ledger, "full_block", None)):
         raise ConfigError(f"{ledger.url} is no embedded chain: local://… or local+http://… wanted")
     return cast("_Blocks", ledger)
 

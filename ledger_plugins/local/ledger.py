@@ -15,17 +15,21 @@ from fedledger.errors import (
     LedgerUnavailable,
     MalformedBlock,
     TransactionRefused,
+    UnknownBlock,
 )
 
 from ..addresses import checksum_address
-from ..base import CallTerms, Event, Head, Ledger, Receipt, SignedTransaction
+from ..base import Block as PlainBlock
+from ..base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
 from ..contracts.abi import event_inputs
+from ..following import Cursor, Followed
 from ..transactions import checked, decode_transaction
 from .block import Block
 from .chain import Chain, Draft, replay
 from .database import BlockFile
 from .genesis import Genesis
 from .lock import WriteLock
+from .records import placed
 from .snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 
 __all__ = ["LocalLedger"]
@@ -40,7 +44,8 @@ class LocalLedger(Ledger):
 
     Attributes:
         url: the URL that opens it again.
-        read_only: whether it refuses transactions; it then shows the chain as it was when opened.
+        read_only: whether it refuses transactions; it then shows the chain as it was when opened or
+            when `refresh` or `follow` was last called.
     """
 
     def __init__(
@@ -103,8 +108,7 @@ class LocalLedger(Ledger):
 
         More than a block may hold (1,000 transactions, 4 MiB; clause L9) become several blocks.
         """
-        if self.read_only:
-            raise LedgerUnavailable(f"{self.url} was opened to read only")
+        self.check_writable()
         results: list[_Result] = []
         with self._open() as chain:
             while len(results) < len(transactions):
@@ -138,27 +142,73 @@ class LocalLedger(Ledger):
         """Return the transaction with this hash; KeyError when there is none."""
         with self._open() as chain:
             index, position = chain.records.places[transaction]
-            return decode_transaction(self.block(index).transactions[position])
+            return decode_transaction(self.full_block(index).transactions[position])
 
-    def block(self, index: int) -> Block:
-        """Return a block, read from the disk; KeyError when there is none.
+    def transactions_of(
+        self, account: str, *, since: int = 0, until: int | None = None
+    ) -> list[Inclusion]:
+        """Return where an account's calls are, in ledger order (clause L12), from an index."""
+        with self._open() as chain:
+            last = chain.head.index if until is None else until
+            calls = chain.records.calls(checksum_address(account), since, last)
+            return placed(calls, lambda index: _hex(self.full_block(index).header.hash))
+
+    def follow(
+        self,
+        contract: str,
+        event: str | None = None,
+        *,
+        after: Cursor | str | None = None,
+        limit: int | None = None,
+    ) -> Followed:
+        """Return a contract's events after a cursor, and the cursor behind them (clause L14).
+
+        Opened to read only, it takes in first what a writer has added (`refresh`).
+        """
+        with self._open():
+            self.refresh()
+            return super().follow(contract, event, after=after, limit=limit)
+
+    def refresh(self) -> Head:
+        """Take in, checked completely, what a writer has added since this was opened to read.
 
         Raises:
+            ChainCorrupted: a new block does not verify; what was there before is still shown.
+        """
+        with self._open() as chain:
+            if self.read_only:
+                replay(self._file.read_all(chain.head.index + 1), onto=chain)
+            return self.head()
+
+    def block(self, index: int) -> PlainBlock:
+        """Return a block as every ledger has them (clause L11).
+
+        Raises:
+            UnknownBlock: there is none with this index.
+            ChainCorrupted: what is on the disk is no block any more.
+        """
+        return self.full_block(index).plain()
+
+    def full_block(self, index: int) -> Block:
+        """Return a block with all that it holds, read from the disk.
+
+        Raises:
+            UnknownBlock: there is none with this index.
             ChainCorrupted: what is on the disk is no block any more.
         """
         with self._open() as chain:
             if not 0 <= index <= chain.head.index:
-                raise KeyError(f"no block {index}: the newest is {chain.head.index}")
+                raise UnknownBlock(index, chain.head.index)
             try:
                 return Block.decode(self._file.read(index))
             except MalformedBlock as error:
                 raise ChainCorrupted(index, str(error)) from error
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield all blocks from block 0 to the newest."""
+    def full_blocks(self) -> Iterator[Block]:
+        """Yield all blocks from block 0 to the newest, each with all that it holds."""
         index = 0
         while index <= self.head().block:
-            yield self.block(index)
+            yield self.full_block(index)
             index += 1
 
     def verify(self) -> None:

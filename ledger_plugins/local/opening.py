@@ -46,7 +46,8 @@ def open_local_ledger(
             (64 by default); fixed when the chain is made.
         clock: seconds since 1970 UTC, for the blocks' timestamps.
         create: make the chain when there is none.
-        read_only: look at what is there now; another process may be writing.
+        read_only: look at what is there now and write nothing, no lock either (clause L15); another
+            process may be writing.
 
     Raises:
         ConfigError: the URL is wrong, or a parameter, or the chain was made with another one.

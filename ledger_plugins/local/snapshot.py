@@ -26,7 +26,7 @@ __all__ = ["SNAPSHOT_AFTER", "load_snapshot", "save_snapshot", "snapshot_path"]
 SNAPSHOT_AFTER = 10_000
 """Transactions since the last snapshot from which another one is worth writing."""
 
-_MAGIC = b"fedledger snapshot v1\n"
+_MAGIC = b"fedledger snapshot v2\n"
 _DIGEST = 32
 _WIDE = 0
 
@@ -44,17 +44,19 @@ def save_snapshot(path: Path, chain: Chain) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    events = [
-        (e.contract, e.name, dict(e.arguments), e.block, e.transaction, e.position)
-        for e in chain.records.all_events()
-    ]
+    events, blocks = [], {}
+    for e in chain.records.all_events():
+        events.append((e.contract, e.name, dict(e.arguments), e.block, e.transaction, e.position))
+        blocks[e.block] = (e.time, e.block_hash)
     content = {
         "genesis": chain.genesis.encode(),
         "index": chain.head.index,
         "hash": chain.head.hash,
         "state": chain.execution.dump(),
         "places": chain.records.places,
+        "senders": chain.records.senders,
         "events": events,
+        "blocks": blocks,
     }
     packed: bytes = msgpack.packb(content, default=_pack_wide)
     draft = path.with_name(path.name + ".new")
@@ -95,7 +97,9 @@ def load_snapshot(path: Path, file: BlockFile) -> Chain | None:
         _log.warning("%s belongs to another chain, and is not used", path)
         return None
     chain.execution.restore(content["state"])
-    chain.records.restore(content["places"], [Event(*event) for event in content["events"]])
+    blocks = content["blocks"]
+    events = [Event(*event, *blocks[event[3]]) for event in content["events"]]
+    chain.records.restore(content["places"], content["senders"], events)
     chain.head = head
     return chain
 

@@ -21,6 +21,9 @@ class Store(ABC):
     profile: str
     """Name of the import profile (chunk size, fan-out, leaves) that makes the CIDs."""
 
+    read_only: bool = False
+    """Whether it was opened to read: `put` is StoreUnavailable, and nothing is created."""
+
     @abstractmethod
     def put(self, data: bytes) -> str:
         """Store `data` durably and return its CID; storing it again changes nothing.

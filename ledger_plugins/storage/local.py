@@ -43,6 +43,7 @@ def open_file_store(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     profile: str | Profile = DEFAULT_PROFILE,
+    read_only: bool = False,
 ) -> "FileStore":
     """Open the store that `file:///absolute/folder` names; the folder is made by the first `put`.
 
@@ -50,11 +51,12 @@ def open_file_store(
         url: the folder, percent-encoded where needed.
         max_bytes: size cap of one content.
         profile: import profile for new content, or its name.
+        read_only: open what is there, and refuse `put`.
 
     Raises:
         ConfigError: not such a URL, or the cap is not positive.
         UnknownNameError: no profile of this name.
-        StoreUnavailable: something else than a folder is there.
+        StoreUnavailable: something else than a folder is there; to read only: nothing is there.
     """
     parts = urlsplit(url)
     path = unquote(parts.path)
@@ -66,7 +68,7 @@ def open_file_store(
         raise ConfigError(f"store URL {url!r}: the folder must be absolute and without '..'")
     if isinstance(profile, str):
         profile = profile_named(profile)
-    return FileStore(Path(path), max_bytes=max_bytes, profile=profile)
+    return FileStore(Path(path), max_bytes=max_bytes, profile=profile, read_only=read_only)
 
 
 class FileStore(Store):
@@ -78,10 +80,11 @@ class FileStore(Store):
         folder: absolute path; made by the first `put`.
         max_bytes: size cap of one content.
         profile: import profile for new content; content of the other profiles is found as well.
+        read_only: the folder has to be there, and `put` is refused.
 
     Raises:
         ConfigError: the folder is not absolute, or the cap is not positive.
-        StoreUnavailable: something else than a folder is there.
+        StoreUnavailable: something else than a folder is there; to read only: nothing is there.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class FileStore(Store):
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         profile: Profile = DEFAULT_PROFILE,
+        read_only: bool = False,
     ) -> None:
         if not folder.is_absolute():
             raise ConfigError(f"store folder {str(folder)!r} is not absolute")
@@ -97,6 +101,9 @@ class FileStore(Store):
             raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
         if folder.exists() and not folder.is_dir():
             raise StoreUnavailable(f"{folder} is not a folder")
+        if read_only and not folder.exists():
+            raise StoreUnavailable(f"there is no store at {folder}")
+        self.read_only = read_only
         self.folder = folder
         self.max_bytes = max_bytes
         self.url = folder.as_uri()
@@ -119,8 +126,10 @@ class FileStore(Store):
 
         Raises:
             ContentTooLarge: one is above the store's size cap; nothing was stored.
-            StoreUnavailable: the disk refuses.
+            StoreUnavailable: the disk refuses, or it was opened to read only.
         """
+        if self.read_only:
+            raise StoreUnavailable(f"{self.url} was opened to read only: it takes no contents")
         listed = list(contents)
         for data in listed:
             if len(data) > self.max_bytes:

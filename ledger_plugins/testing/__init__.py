@@ -1,4 +1,4 @@
-"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L10).
+"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L15).
 
 A backend joins with a subclass that says how it is opened; pytest finds the tests in it:
 
@@ -10,7 +10,8 @@ A backend joins with a subclass that says how it is opened; pytest finds the tes
 The factory takes the address of the account that may mint. Called again after the ledger was
 closed, it opens the same ledger with everything that was acknowledged. A ledger whose blocks can be
 replaced says `reorganises = True` and how to bring it about (clause L8); for all others the suite
-checks that blocks stay.
+checks that blocks stay. A ledger that keeps files says in `footprint` what is in them: opened to
+read only, it must not change them (clause L15); `nowhere` names a place where there is none.
 
 `pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")` before the import makes failed
 assertions show their values.
@@ -18,11 +19,12 @@ assertions show their values.
 
 from .clauses import LedgerClauses
 from .harness import LedgerFactory
+from .reading import ReadingClauses
 from .roles import RoleClauses
 from .rollbacks import RollbackClauses
 
 __all__ = ["LedgerConformance", "LedgerFactory"]
 
 
-class LedgerConformance(LedgerClauses, RoleClauses, RollbackClauses):
+class LedgerConformance(LedgerClauses, RoleClauses, RollbackClauses, ReadingClauses):
     """Tests of the clauses; subclass it and give it a `ledger_factory`."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from .. import open_ledger
 from ..accounts import Account
 from ..base import Ledger
 from ..contracts import StakeToken, TrainingTask
@@ -31,6 +32,18 @@ class LedgerHarness:
     def pass_time(self, seconds: float) -> None:
         """Let time pass on the ledger's clock; waits, unless a subclass can do better."""
         time.sleep(seconds)
+
+    def reader(self, ledger: Ledger) -> Ledger:
+        """Open the ledger under test to read only; `ledger` may be closed."""
+        return open_ledger(ledger.url, read_only=True)
+
+    def nowhere(self, ledger: Ledger) -> str:
+        """Return a URL of the same backend where there is no ledger."""
+        return ledger.url + "-nowhere"
+
+    def footprint(self, ledger: Ledger) -> object:  # noqa: ARG002 - a subclass knows where to look
+        """Return what the ledger keeps outside this process, to be compared: its files' bytes."""
+        return None
 
     @pytest.fixture
     def ledger_factory(self) -> LedgerFactory:

@@ -25,7 +25,7 @@ def test_anchored_fedavg(tmp_path):
 
 
 def test_a_ledger_of_your_own_passes_the_conformance_suite(tmp_path):
-    """The example's entry point, as an installer writes it, opens memory:// and keeps L1 to L10."""
+    """The example's entry point, as an installer writes it, opens memory:// and keeps L1 to L15."""
     example = EXAMPLES / "memory_ledger"
     project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
     ((scheme, target),) = project["entry-points"]["fedledger.ledgers"].items()

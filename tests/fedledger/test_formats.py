@@ -295,7 +295,7 @@ def test_blocks_by_hand():
         assert merkle([bytes.fromhex(e) for e in tree["entries"]]).hex() == tree["root"]
     chain = case["genesis"]
     difficulty = int(chain["difficulty"])
-    parameters = [frame(b"fedledger genesis v1"), u64(int(chain["chain_id"]))]
+    parameters = [frame(b"fedledger genesis v2"), u64(int(chain["chain_id"]))]
     parameters += [(difficulty - 1).to_bytes(32, "big"), frame(bytes.fromhex(chain["admin"][2:]))]
     parameters += [u32(2), frame(b"StakeToken"), frame(b"TrainingTask")]
     assert case["blocks"][0]["transactions"] == [b"".join(parameters).hex()]

@@ -1,4 +1,4 @@
-"""The conformance suite (clauses L1 to L10) on every ledger that is here."""
+"""The conformance suite (clauses L1 to L15) on every ledger that is here."""
 
 import secrets
 from pathlib import Path
@@ -19,8 +19,23 @@ from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registr
 )
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return files with their bytes; a writer's shared memory, marks included, is its own."""
+    return {
+        path.name: b"" if path.name.endswith("-shm") else path.read_bytes()
+        for path in folder.iterdir()
+    }
+
+
 class TestLocal(LedgerConformance):
     """The embedded chain keeps the clauses."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path):
+        self.path = tmp_path
+
+    def footprint(self, ledger):  # noqa: ARG002 - the folder is known
+        return contents(self.path)
 
     @pytest.fixture
     def ledger_factory(self, tmp_path: Path) -> LedgerFactory:
@@ -53,8 +68,12 @@ class TestAnvil(LedgerConformance):
     reorganises = True
 
     @pytest.fixture(autouse=True)
-    def node(self, anvil):
+    def node(self, anvil, tmp_path):
         self.anvil = anvil
+        self.path = tmp_path
+
+    def footprint(self, ledger):  # noqa: ARG002 - the folder is known
+        return contents(self.path), self.anvil.rpc("eth_blockNumber")
 
     @pytest.fixture
     def ledger_factory(self, tmp_path: Path) -> LedgerFactory:

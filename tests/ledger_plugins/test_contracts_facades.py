@@ -84,6 +84,9 @@ class MemoryLedger(Ledger):
     def head(self):
         raise NotImplementedError
 
+    def block(self, index):
+        raise NotImplementedError
+
     def verify(self):
         raise NotImplementedError
 

@@ -100,7 +100,7 @@ def test_blocks_say_which_model_a_rollback_made_current(tasks):
     end_round(tasks, 1, NEXT)
     tasks.rollback(SERVER, task=1, round=2, to_round=0)
     end_round(tasks, 3, LAST)
-    info = [entry for block in tasks.ledger.blocks() for entry in block.model_info]
+    info = [entry for block in tasks.ledger.full_blocks() for entry in block.model_info]
     assert [(entry.current_iter, entry.accuracy) for entry in info] == [
         (0, None),
         (1, None),

@@ -234,6 +234,7 @@ def test_the_audit_hands_on_what_was_not_checked(tmp_path, monkeypatch):
     """A ledger whose hashes cannot be recomputed passes with a caveat, others without one."""
     name = secrets.token_hex(8)
     url, store = f"ethereum+tester://{name}", f"file://{tmp_path}/store"
+    open_ledger(url).close()
     assert audit_urls(url, store).ledgers[0].caveat is None
     node = local_node(name)
     asked = node._eth_getBlockByNumber

@@ -68,7 +68,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         known.update(acknowledged)
         with open_local_ledger(url, create=False) as ledger:
             for transaction, block in acknowledged:
-                assert ledger.transaction(transaction).raw in ledger.block(block).transactions
+                assert ledger.transaction(transaction).raw in ledger.full_block(block).transactions
             supply = StakeToken(ledger).total_supply()
             assert (
                 supply == ledger.nonce(ADMIN.address) == StakeToken(ledger).balance(ADMIN.address)

@@ -183,7 +183,7 @@ def test_reading_while_another_writes(ledger, url):
         assert len(reader.events("StakeToken")) == 1
         reader.verify()
         with pytest.raises(KeyError):
-            reader.block(2)
+            reader.full_block(2)
         with pytest.raises(KeyError):
             reader.transaction(later.hash)
         with pytest.raises(LedgerUnavailable, match="read only"):
@@ -195,7 +195,7 @@ def test_blocks_are_those_of_fig_2(ledger):
     """Each transaction is in a block that follows the one before by equations (4) and (5)."""
     sent = [mint(ledger, amount, ahead=amount) for amount in range(3)]
     receipts = [ledger.transact(one) for one in sent]
-    blocks = list(ledger.blocks())
+    blocks = list(ledger.full_blocks())
     assert [block.header.index for block in blocks] == [0, 1, 2, 3]
     for parent, block in pairwise(blocks):
         check_link(block, parent.header)
@@ -204,11 +204,11 @@ def test_blocks_are_those_of_fig_2(ledger):
     assert ["0x" + block.header.hash.hex() for block in blocks[1:]] == [
         receipt.block_hash for receipt in receipts
     ]
-    assert ledger.block(2) == blocks[2]
+    assert ledger.full_block(2) == blocks[2]
     assert ledger.head().hash == receipts[-1].block_hash
     for missing in (-1, 4):
         with pytest.raises(KeyError):
-            ledger.block(missing)
+            ledger.full_block(missing)
 
 
 def test_time_goes_on_when_the_clock_goes_back(url):
@@ -220,7 +220,7 @@ def test_time_goes_on_when_the_clock_goes_back(url):
             ledger.transact(mint(ledger))
             seen.append(ledger.head().timestamp)
         assert seen == [1_000, 1_002, 1_002, 1_002, 1_003]
-        stamps = [block.header.timestamp for block in ledger.blocks()]
+        stamps = [block.header.timestamp for block in ledger.full_blocks()]
         assert stamps == [1_000_000, 1_002_500, 1_002_501, 1_002_502, 1_003_700]
 
 
@@ -240,7 +240,7 @@ def test_a_batch_is_one_block(ledger):
     assert kinds == [Receipt, ContractError, TransactionRefused, Receipt, TransactionRefused]
     assert [(r.block, r.position) for r in results if isinstance(r, Receipt)] == [(1, 0), (1, 1)]
     assert [r.reason for r in results if isinstance(r, TransactionRefused)] == ["nonce", "replay"]
-    assert len(ledger.block(1).transactions) == 2
+    assert len(ledger.full_block(1).transactions) == 2
     ledger.transact_all([mint(ledger, account=stranger)])
     assert ledger.transact_all([]) == []
     assert ledger.head().block == 1
@@ -316,7 +316,7 @@ def test_a_closed_ledger_says_so(ledger):
         lambda: ledger.transact(signed),
         lambda: ledger.call("StakeToken", "totalSupply"),
         lambda: ledger.events("StakeToken"),
-        lambda: ledger.block(0),
+        lambda: ledger.full_block(0),
     ):
         with pytest.raises(LedgerUnavailable, match="closed"):
             attempt()
@@ -354,7 +354,7 @@ def test_verify_reads_the_disk(ledger, tmp_path):
         ledger.verify()
     assert caught.value.block == 2
     with pytest.raises(ChainCorrupted):
-        ledger.block(2)
+        ledger.full_block(2)
     connection.execute("UPDATE block SET data = ? WHERE position = 2", (data,))
     ledger.verify()
     connection.execute("DELETE FROM block WHERE position = 3")

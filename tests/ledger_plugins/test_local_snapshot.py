@@ -45,9 +45,10 @@ def seen(ledger):
     events = [ledger.events(name) for name in ("StakeToken", "TrainingTask")]
     transactions = [ledger.transaction(event.transaction).raw for event in events[1]]
     balances = [StakeToken(ledger).balance(one.address) for one in (OWNER, ANN)]
+    calls = [ledger.transactions_of(one.address) for one in (OWNER, ANN)]
     nonces = [ledger.nonce(one.address) for one in (OWNER, ANN)]
     every = [tasks.task(number) for number in range(1, tasks.count() + 1)]
-    return ledger.head(), events, transactions, balances, nonces, every
+    return ledger.head(), events, transactions, calls, balances, nonces, every
 
 
 def rewritten(path, change):
@@ -127,6 +128,26 @@ def test_a_snapshot_of_another_chain_is_not_used(url, field):
     rewritten(of(url), lambda content: content.update({field: bytes(32)}))
     with open_ledger(url, read_only=True) as ledger:
         assert seen(ledger) == expected
+
+
+def test_forged_times_and_senders_fail_the_verification(url):
+    """When something happened, and who did it, is compared, too."""
+    original = of(url).read_bytes()
+
+    def later(content):
+        content["blocks"] = {at: (0, hash_) for at, (_, hash_) in content["blocks"].items()}
+
+    def other(content):
+        content["senders"] = [ANN.address for _ in content["senders"]]
+
+    for forge in (later, other):
+        of(url).write_bytes(original)
+        rewritten(of(url), forge)
+        with (
+            open_ledger(url, read_only=True) as ledger,
+            pytest.raises(ChainCorrupted, match="snapshot"),
+        ):
+            ledger.verify()
 
 
 def test_a_forged_snapshot_fails_the_verification(url):

@@ -4,11 +4,12 @@ Installed, its entry point makes `open_ledger("memory://name")` work.
 """
 
 import time
+from copy import copy
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, TransactionRefused
-from fedledger.ledger_plugins.base import CallTerms, Head, Ledger, Receipt
+from fedledger.errors import CallError, LedgerUnavailable, TransactionRefused, UnknownBlock
+from fedledger.ledger_plugins.base import Block, CallTerms, Head, Ledger, Receipt
 from fedledger.ledger_plugins.contracts.abi import event_inputs
 from fedledger.ledger_plugins.contracts.twins import TWINS
 from fedledger.ledger_plugins.local.execution import Execution
@@ -18,11 +19,15 @@ from fedledger.ledger_plugins.transactions import checked
 KEPT = {}  # ledgers live as long as the process
 
 
-def open_memory_ledger(url, *, admin=None):
+def open_memory_ledger(url, *, admin=None, read_only=False):
+    if read_only and url not in KEPT:
+        raise LedgerUnavailable(f"there is no chain at {url}")  # L15: nothing is created
     if url not in KEPT:
         genesis = Genesis(777, DEFAULT_DIFFICULTY, admin, tuple(sorted(TWINS)))
         KEPT[url] = MemoryLedger(url, Execution(genesis))
-    return KEPT[url]
+    ledger = copy(KEPT[url])  # another object on the same chain
+    ledger.read_only = read_only
+    return ledger
 
 
 class MemoryLedger(Ledger):
@@ -31,12 +36,18 @@ class MemoryLedger(Ledger):
     def __init__(self, url, execution):
         self.url = url
         self._execution = execution
-        self._blocks = [Head(0, "0x" + "00" * 32, int(time.time()))]
+        self._blocks = [Block(0, "0x" + "11" * 32, "0x" + "00" * 32, int(time.time()), ())]
         self._calls = {}  # hash to call, in ledger order
         self._events = []
 
     def head(self):
-        return self._blocks[-1]
+        newest = self._blocks[-1]
+        return Head(newest.index, newest.hash, newest.timestamp)
+
+    def block(self, index):
+        if not 0 <= index < len(self._blocks):
+            raise UnknownBlock(index, self.head().block)
+        return self._blocks[index]
 
     def nonce(self, address):
         return self._execution.nonce(address)
@@ -45,18 +56,20 @@ class MemoryLedger(Ledger):
         return CallTerms(self.chain_id, self._execution.address_of(contract, function))
 
     def transact(self, transaction):
+        self.check_writable()
         transaction = checked(transaction)  # believe the bytes alone: L1
         if transaction.hash in self._calls:
             raise TransactionRefused("replay", transaction.hash)
-        index, now = self.head().block + 1, max(self.head().timestamp, int(time.time()))
+        head = self.head()
+        index, now = head.block + 1, max(head.timestamp, int(time.time()))
         done = self._execution.execute(transaction, seconds=now, block=index, position=0)
         self._execution.keep()
-        chained = bytes.fromhex(self.head().hash[2:]) + transaction.raw
-        block_hash = "0x" + keccak(chained).hex()
-        self._blocks.append(Head(index, block_hash, now))
+        block_hash = "0x" + keccak(bytes.fromhex(head.hash[2:]) + transaction.raw).hex()
+        events = done.sealed(block_hash).events
+        self._blocks.append(Block(index, block_hash, head.hash, now, (transaction.hash,)))
         self._calls[transaction.hash] = transaction
-        self._events += done.events
-        return Receipt(transaction.hash, index, block_hash, 0, done.events)
+        self._events += events
+        return Receipt(transaction.hash, index, block_hash, 0, events)
 
     def call(self, contract, function, *args):
         now = self.head()

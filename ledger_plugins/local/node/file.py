@@ -15,6 +15,8 @@ import apsw
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
+from ..database import require_log
+
 __all__ = ["NodeFile", "Step", "has_chain"]
 
 _SCHEMA = """
@@ -99,7 +101,8 @@ class NodeFile:
     def _prepare(self) -> None:
         connection = self._connection
         # A write-ahead log needs one sync a step. What a damaged log loses, peers still have.
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON"):
+        require_log(connection, self._path)
+        for setting in ("synchronous=FULL", "fullfsync=ON"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").get
         if tables and connection.pragma("application_id") != _APPLICATION_ID:

@@ -7,11 +7,10 @@ branch that others do not, but it cannot make it believe a signature, a balance 
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Any
 
-import httpx
 from pydantic import ValidationError
 
 from fedledger.errors import (
@@ -22,15 +21,18 @@ from fedledger.errors import (
     LedgerUnavailable,
     MalformedBlock,
     TransactionRefused,
+    UnknownBlock,
 )
 
 from ...addresses import checksum_address
-from ...base import CallTerms, Event, Head, Ledger, Receipt, SignedTransaction
+from ...base import Block as PlainBlock
+from ...base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
+from ...following import Cursor, Followed
 from ...transactions import checked
 from ..block import Block
 from ..chain import Chain, replay
 from ..genesis import Genesis
-from .answers import PIECE
+from .asking import Asking, Unreachable
 from .client import Status, peer_url
 from .core import MAX_DRIFT
 from .envelope import MAX_ENVELOPE_BYTES, Envelope
@@ -41,7 +43,6 @@ from .wire import error_from_json, unpack
 __all__ = ["NodeLedger", "open_node_ledger"]
 
 UNDO = 256
-_SECONDS = 15.0
 _WAIT = 5.0
 _Result = Receipt | ContractError | TransactionRefused
 
@@ -52,14 +53,19 @@ def open_node_ledger(
     admin: str | None = None,
     chain_id: int | None = None,
     patience: float = 120.0,
+    read_only: bool = False,
 ) -> "NodeLedger":
     """Open the ledger that a node serves; its whole chain is fetched and verified first.
+
+    Here a node that does not answer is an error at once, later only after `patience` seconds.
 
     Args:
         url: "local+http://HOST:PORT".
         admin: refuse a chain that was made with another admin.
         chain_id: refuse a chain with another id.
-        patience: seconds that `transact` waits until a transaction is in a block.
+        patience: seconds for which a node that does not answer is asked again, and that
+            `transact` waits until a transaction is in a block.
+        read_only: refuse transactions (clause L15).
 
     Raises:
         ConfigError: the URL is wrong, or the chain is another one.
@@ -68,7 +74,7 @@ def open_node_ledger(
     """
     if not url.startswith("local+http://"):
         raise ConfigError(f"{url!r} names no node: local+http://HOST:PORT wanted")
-    ledger = NodeLedger(peer_url(url.removeprefix("local+")), patience)
+    ledger = NodeLedger(peer_url(url.removeprefix("local+")), patience, read_only=read_only)
     genesis = ledger.genesis
     wanted = {"admin": admin and checksum_address(admin), "chain_id": chain_id}
     for name, value in wanted.items():
@@ -85,21 +91,38 @@ class NodeLedger(Ledger):
     new branch, and a receipt of the old one names a block hash that is not there any more. The node
     puts what was taken back into a block again by itself.
 
+    Others write a network's chain too, so it is shared: `holds` looks for a block on the whole
+    branch, and an audit of a run takes the tasks of the run's own account.
+
     Args:
         url: the node's, "http://HOST:PORT".
-        patience: seconds that `transact` waits.
+        patience: seconds for which it is asked again, and that `transact` waits.
+        read_only: refuse transactions.
+        clock: monotonic seconds.
+        sleep: waits for so many seconds.
     """
 
-    def __init__(self, url: str, patience: float) -> None:
+    shared = True
+
+    def __init__(
+        self,
+        url: str,
+        patience: float,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self.url = "local+" + url
+        self.read_only = read_only
         self._patience = patience
         self._guard = RLock()
-        self._closed = False
-        self._http = httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False)
+        self._asking = Asking(url, clock=clock, sleep=sleep)
         self._encoded: list[bytes] = []
+        self._hashes: list[str] = []
         self._chain: Chain | None = None
         try:
-            self._synced()
+            self._synced(clock())
         except BaseException:
             self.close()
             raise
@@ -151,13 +174,50 @@ class NodeLedger(Ledger):
         with self._guard:
             return self._synced().transaction(transaction)
 
-    def block(self, index: int) -> Block:
-        """Return a block; KeyError when there is none."""
+    def transactions_of(
+        self, account: str, *, since: int = 0, until: int | None = None
+    ) -> list[Inclusion]:
+        """Return where an account's calls are, in ledger order (clause L12), from an index."""
+        with self._guard:
+            return self._synced().transactions_of(account, since=since, until=until)
+
+    def follow(
+        self,
+        contract: str,
+        event: str | None = None,
+        *,
+        after: Cursor | str | None = None,
+        limit: int | None = None,
+    ) -> Followed:
+        """Return a contract's events after a cursor (clause L14); the node is asked once."""
+        with self._guard:
+            return self._synced().follow(contract, event, after=after, limit=limit)
+
+    def block(self, index: int) -> PlainBlock:
+        """Return a block as every ledger has them (clause L11).
+
+        Raises:
+            UnknownBlock: there is none with this index.
+        """
+        return self.full_block(index).plain()
+
+    def full_block(self, index: int) -> Block:
+        """Return a block with all that it holds.
+
+        Raises:
+            UnknownBlock: there is none with this index.
+        """
         with self._guard:
             self._synced()
             if not 0 <= index < len(self._encoded):
-                raise KeyError(f"no block {index}: the newest is {len(self._encoded) - 1}")
+                raise UnknownBlock(index, len(self._encoded) - 1)
             return self._block(index)
+
+    def holds(self, block_hash: str) -> bool:
+        """Tell whether the node's branch has a block, by its hash."""
+        with self._guard:
+            self._synced()
+            return block_hash in self._hashes
 
     def transact(self, transaction: SignedTransaction) -> Receipt:
         """Hand a signed call to the node and wait until it is in a block.
@@ -172,11 +232,12 @@ class NodeLedger(Ledger):
 
     def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[_Result]:
         """Hand calls to the node in order, then wait until all that it took are in blocks."""
-        end = time.monotonic() + self._patience
+        self.check_writable()
+        end = self._deadline()
         results: list[_Result | None] = []
         for transaction in transactions:
             try:
-                self._send("POST", "/transactions", checked(transaction).raw)
+                self._hand_over(checked(transaction), end)
                 results.append(None)
             except (ContractError, TransactionRefused) as error:
                 results.append(error)
@@ -197,29 +258,45 @@ class NodeLedger(Ledger):
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
-        self._closed = True
-        self._http.close()
+        self._asking.close()
 
     # Inside ---------------------------------------------------------------------------------
 
+    def _deadline(self) -> float:
+        return self._asking.clock() + self._patience
+
+    def _hand_over(self, transaction: SignedTransaction, end: float) -> None:
+        """Give a call to the node until it says that it has it."""
+        lost: list[Unreachable] = []
+        try:
+            self._asking.send("POST", "/transactions", transaction.raw, end=end, lost=lost.append)
+        except TransactionRefused as error:
+            if not lost or error.reason != "replay":
+                raise
+            # A block has it already: the node had taken it, and its answer was lost.
+
     def _included(self, transaction: SignedTransaction, end: float) -> _Result:
-        while (left := end - time.monotonic()) > 0:
-            wait = min(left, _WAIT)
-            place = self._json("GET", f"/transactions/{transaction.hash}?wait={wait:.2f}")
-            if place.get("state") == "failed":
-                error = error_from_json(place.get("error"))
-                if isinstance(error, ContractError | TransactionRefused):
-                    return error
-                raise error
-            if place.get("state") == "unknown":
-                raise LedgerUnavailable(f"the node does not know {transaction.hash} any more")
-            with self._guard:
-                self._synced()
-                receipt = self._receipt(transaction.hash)
-            if receipt is not None:
-                return receipt
+        try:
+            while (left := end - self._asking.clock()) > 0:
+                wait = min(left, _WAIT)
+                place = self._json("GET", f"/transactions/{transaction.hash}?wait={wait:.2f}", end)
+                if place.get("state") == "failed":
+                    error = error_from_json(place.get("error"))
+                    if isinstance(error, ContractError | TransactionRefused):
+                        return error
+                    raise error
+                if place.get("state") == "unknown":
+                    raise LedgerUnavailable(f"the node does not know {transaction.hash} any more")
+                with self._guard:
+                    self._synced(end)
+                    receipt = self._receipt(transaction.hash)
+                if receipt is not None:
+                    return receipt
+            why = "is a miner running?"
+        except Unreachable as error:
+            why = f"{error}."
         raise LedgerUnavailable(
-            f"{transaction.hash} is in no block after {self._patience:.0f} s: is a miner running? "
+            f"{transaction.hash} is in no block after {self._patience:.0f} s: {why} "
             "The node keeps it; look for it again before you send another with its nonce"
         )
 
@@ -236,25 +313,24 @@ class NodeLedger(Ledger):
             for event in chain.records.events(contract, None, index, index)
             if event.transaction == transaction
         )
-        header = self._block(index).header
         ordered = tuple(sorted(events, key=lambda event: event.position))
-        return Receipt(transaction, index, "0x" + header.hash.hex(), position, ordered)
+        return Receipt(transaction, index, self._hashes[index], position, ordered)
 
     def _view(self) -> ChainView:
-        if self._closed or self._chain is None:
-            raise LedgerUnavailable(f"{self.url} cannot be used: it was closed")
+        self._asking.check()
+        assert self._chain is not None  # noqa: S101 - it was opened
         return ChainView(self._chain, self._block, url=self.url)
 
     def _block(self, index: int) -> Block:
         return Block.decode(self._encoded[index])
 
-    def _synced(self) -> ChainView:
-        """Follow the node's main branch to its head."""
-        if self._closed:
-            raise LedgerUnavailable(f"{self.url} cannot be used: it was closed")
-        status = self._status()
+    def _synced(self, end: float | None = None) -> ChainView:
+        """Follow the node's main branch to its head, asking again until `end`."""
+        self._asking.check()
+        end = self._deadline() if end is None else end
+        status = self._status(end)
         if self._chain is None:
-            self._start(status.first)
+            self._start(status.first, end)
         chain, first = self._chain, self._block(0).header
         assert chain is not None  # noqa: S101 - just made
         if first.hash.hex() != status.first:
@@ -267,7 +343,7 @@ class NodeLedger(Ledger):
         # ends must not hold its client.
         left = status.index + MAX_LIST
         while left > 0:
-            page = self._page()
+            page = self._page(end)
             for block in page:
                 self._follow(block)
             left -= len(page)
@@ -276,8 +352,8 @@ class NodeLedger(Ledger):
                 return view
         raise LedgerUnavailable("the node sends more blocks than it said to have: try again")
 
-    def _start(self, first: str) -> None:
-        data = self._send("GET", f"/block/{first}", most=MAX_ENVELOPE_BYTES)
+    def _start(self, first: str, end: float) -> None:
+        data = self._asking.send("GET", f"/block/{first}", most=MAX_ENVELOPE_BYTES, end=end)
         try:
             block = Envelope.decode(data).block
             chain = Chain(block, undo=UNDO)
@@ -287,15 +363,15 @@ class NodeLedger(Ledger):
             raise ChainCorrupted(0, f"the node's block 0 is not {first}, as it said")
         self._chain = chain
         self._encoded = [block.encode()]
+        self._hashes = ["0x" + first]
 
-    def _page(self) -> list[Block]:
+    def _page(self, end: float) -> list[Block]:
         last = len(self._encoded) - 1
         steps = [last - back for back in (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 8192)]
-        known = [self._block(index).header.hash.hex() for index in steps if index > 0]
-        known.append(self._block(0).header.hash.hex())
-        data = self._send(
-            "GET", "/blocks?after=" + ",".join(known), most=MAX_ANSWER + 2 * MAX_ENVELOPE_BYTES
-        )
+        known = [self._hashes[index][2:] for index in [*(one for one in steps if one > 0), 0]]
+        path = "/blocks?after=" + ",".join(known)
+        most = MAX_ANSWER + 2 * MAX_ENVELOPE_BYTES
+        data = self._asking.send("GET", path, most=most, end=end)
         try:
             listed = unpack(data, at_most=MAX_LIST, each=MAX_ENVELOPE_BYTES)
             return [Envelope.decode(one).block for one in listed]
@@ -315,54 +391,25 @@ class NodeLedger(Ledger):
                 chain.extend(self._block(one))
         while chain.head.index >= index:
             chain.rewind()
-        del self._encoded[index:]
+        del self._encoded[index:], self._hashes[index:]
         try:
             chain.extend(block)
         except MalformedBlock as error:
             raise ChainCorrupted(index, f"the node follows an invalid block: {error}") from error
         self._encoded.append(block.encode())
+        self._hashes.append("0x" + block.header.hash.hex())
 
-    def _status(self) -> Status:
+    def _status(self, end: float) -> Status:
         try:
-            return Status.model_validate_json(self._send("GET", "/status"))
+            return Status.model_validate_json(self._asking.send("GET", "/status", end=end))
         except ValidationError as error:
             raise LedgerUnavailable("the node's status is none") from error
 
-    def _json(self, method: str, path: str) -> dict[str, Any]:
+    def _json(self, method: str, path: str, end: float) -> dict[str, Any]:
         try:
-            found = json.loads(self._send(method, path))
+            found = json.loads(self._asking.send(method, path, end=end))
         except (ValueError, RecursionError) as error:
             raise LedgerUnavailable("the node's answer is no JSON") from error
         if not isinstance(found, dict):
             raise LedgerUnavailable("the node's answer is no object")
         return found
-
-    def _send(self, method: str, path: str, body: bytes = b"", *, most: int = 64 * 1024) -> bytes:
-        if self._closed:
-            raise LedgerUnavailable(f"{self.url} cannot be used: it was closed")
-        try:
-            with self._http.stream(method, path, content=body) as answer:
-                data, enough, end = bytearray(), PIECE, time.monotonic() + _SECONDS
-                for chunk in answer.iter_raw():
-                    data += chunk
-                    if len(data) > most:
-                        raise LedgerUnavailable(f"the node answers more than {most} bytes")
-                    if len(data) >= enough:
-                        enough, end = len(data) + PIECE, time.monotonic() + _SECONDS
-                    elif time.monotonic() > end:
-                        raise LedgerUnavailable("the node answers too slowly")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise LedgerUnavailable(f"no node answers at {self.url}: {error}") from error
-        if answer.status_code in (200, 202, 204):
-            return bytes(data)
-        raise _refusal(answer.status_code, bytes(data))
-
-
-def _refusal(code: int, data: bytes) -> LedgerError:
-    try:
-        plain = json.loads(data)
-        if isinstance(plain, dict) and "error" in plain:
-            return error_from_json(plain)
-        return LedgerUnavailable(f"the node answers {code}: {str(plain)[:200]}")
-    except (ValueError, RecursionError):
-        return LedgerUnavailable(f"the node answers {code}")

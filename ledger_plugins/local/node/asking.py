@@ -1,0 +1,125 @@
+"""Asking a node as its client: answers have a cap, and who cannot be reached is asked again."""
+
+import json
+import time
+from collections.abc import Callable
+
+import httpx
+
+from fedledger.errors import LedgerError, LedgerUnavailable
+
+from .answers import PIECE
+from .wire import error_from_json
+
+__all__ = ["Asking", "Unreachable"]
+
+_SECONDS = 15.0
+_FIRST, _LONGEST, _GROWTH = 0.05, 1.0, 2.0
+_BUSY = 503
+
+
+class Unreachable(LedgerUnavailable):
+    """There was no answer, or the node is too busy for one: it may have one later."""
+
+
+class Asking:
+    """HTTP to one node; threads may share it.
+
+    Args:
+        url: the node's, "http://HOST:PORT".
+        clock: monotonic seconds.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.url = url
+        self.clock = clock
+        self.closed = False
+        self._sleep = sleep
+        self._http = httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections; closing twice is fine."""
+        self.closed = True
+        self._http.close()
+
+    def check(self) -> None:
+        """Raise LedgerUnavailable when it was closed."""
+        if self.closed:
+            raise LedgerUnavailable(f"local+{self.url} cannot be used: it was closed")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        most: int = 64 * 1024,
+        end: float,
+        lost: Callable[[Unreachable], object] = lambda _error: None,
+    ) -> bytes:
+        """Return an answer's bytes; what gets none is asked again, with pauses, until a deadline.
+
+        Args:
+            method: HTTP's method.
+            path: path and query.
+            body: what is sent; the node has to take it twice like once.
+            most: bytes that an answer may have.
+            end: until when to ask again, by the clock; a first time it is asked always.
+            lost: called with each error after which it was asked again: the node may have got it.
+
+        Raises:
+            Unreachable: no answer until the deadline.
+            LedgerUnavailable: the answer is none of a node's.
+            LedgerError: what the node refuses with.
+        """
+        pause = _FIRST
+        while True:
+            self.check()
+            try:
+                return self._once(method, path, body, most)
+            except Unreachable as error:
+                left = end - self.clock()
+                if left <= 0 or self.closed:
+                    raise
+                lost(error)
+            self._sleep(min(pause, left))
+            pause = min(_LONGEST, pause * _GROWTH)
+
+    def _once(self, method: str, path: str, body: bytes, most: int) -> bytes:
+        try:
+            with self._http.stream(method, path, content=body) as answer:
+                data, enough, end = bytearray(), PIECE, time.monotonic() + _SECONDS
+                for chunk in answer.iter_raw():
+                    data += chunk
+                    if len(data) > most:
+                        raise LedgerUnavailable(f"the node answers more than {most} bytes")
+                    if len(data) >= enough:
+                        enough, end = len(data) + PIECE, time.monotonic() + _SECONDS
+                    elif time.monotonic() > end:
+                        raise LedgerUnavailable("the node answers too slowly")
+        except httpx.TransportError as error:
+            raise Unreachable(f"no node answers at local+{self.url}: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            self.check()  # httpx says with a RuntimeError that another thread has closed it
+            raise LedgerUnavailable(f"no node answers at local+{self.url}: {error}") from error
+        if answer.status_code in (200, 202, 204):
+            return bytes(data)
+        raise _refusal(answer.status_code, bytes(data))
+
+
+def _refusal(code: int, data: bytes) -> LedgerError:
+    try:
+        plain = json.loads(data)
+        if isinstance(plain, dict) and "error" in plain:
+            return error_from_json(plain)
+        said = f"the node answers {code}: {str(plain)[:200]}"
+    except (ValueError, RecursionError):
+        said = f"the node answers {code}"
+    return Unreachable(said) if code == _BUSY else LedgerUnavailable(said)
