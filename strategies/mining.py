@@ -25,8 +25,8 @@ from ..ledger_plugins.contracts.commitments import commitment_pairs
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
 from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection, arithmetic_of
-from .rounds import documents
-from .rounds.documents import Specification
+from .rounds.evidence import documents
+from .rounds.evidence.documents import Specification
 from .rounds.mined import MinedRound, NotYet
 from .rounds.protocol import Protocol, run_round
 from .rounds.round import TaskTerms

@@ -12,7 +12,7 @@ from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
-from ...strategies.rounds.checks import Outcome, outcome_of
+from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
 __all__ = ["AuditedLedger", "RunAudit", "audit_run", "audit_urls"]

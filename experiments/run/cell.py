@@ -15,7 +15,7 @@ from ...clients.training import evaluate, get_arrays, set_arrays
 from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
-from ...strategies.rounds.record import read_rounds
+from ...strategies.rounds.evidence.record import read_rounds
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
 from ..config.approaches import Surroundings

@@ -71,7 +71,7 @@ def audit(
     if run_dir is not None and (owner is not None or task):
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
-    from fedledger.strategies.rounds.checks import Outcome  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.evidence.checks import Outcome  # noqa: PLC0415 - the same
 
     from .render import show_audit, show_verdict  # noqa: PLC0415 - the same
 

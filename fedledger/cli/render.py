@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.ethereum import Deployment
     from fedledger.strategies import RoundVerdict
-    from fedledger.strategies.rounds.record import RoundRecord
+    from fedledger.strategies.rounds.evidence.record import RoundRecord
 
 __all__ = [
     "show_accounts",
@@ -202,7 +202,7 @@ def show_round(record: "RoundRecord", form: Format) -> None:
     if form is Format.json:
         _print_json(record.to_json())
         return
-    from fedledger.strategies.rounds.reasons import reason_of  # noqa: PLC0415 - slow to import
+    from fedledger.strategies.rounds.evidence.reasons import reason_of  # noqa: PLC0415 - slow to import
 
     console = Console()
     _line(console, f"round {record.round} of task {record.task} ({record.model_id})")

@@ -64,7 +64,7 @@ def rounds(
     Example: `fedledger show rounds --ledger local:///data/chain.db --store file:///data/store`
     """
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
-    from fedledger.strategies.rounds.record import read_rounds  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.evidence.record import read_rounds  # noqa: PLC0415 - the same
 
     from .render import show_round, show_rounds  # noqa: PLC0415 - the same
 

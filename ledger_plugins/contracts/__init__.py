@@ -4,8 +4,6 @@ from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, Rollba
 from .stake_token import StakeToken, Transfer
 from .training_records import Aggregate, Payment, Submission, Task, Votes, cid_text
 from .training_task import TrainingTask
-from .update_calls import UpdateCall, read_update, sign_update
-from .vote_calls import VotesCall, read_votes, sign_votes
 
 __all__ = [
     "Aggregate",
@@ -20,12 +18,6 @@ __all__ = [
     "Task",
     "TrainingTask",
     "Transfer",
-    "UpdateCall",
     "Votes",
-    "VotesCall",
     "cid_text",
-    "read_update",
-    "read_votes",
-    "sign_update",
-    "sign_votes",
 ]

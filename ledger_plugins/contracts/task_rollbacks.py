@@ -7,8 +7,7 @@ from ..accounts import Account
 from ..base import Event, Receipt
 from .facade import Facade
 from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
-from .training_records import MILLION, cid_text
-from .update_calls import accuracy_to_ppm
+from .training_records import MILLION, accuracy_to_ppm, cid_text
 
 __all__ = ["TaskRollbacks"]
 

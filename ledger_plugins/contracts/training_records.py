@@ -1,16 +1,26 @@
 """What TrainingTask's views and events say, as frozen records."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fedledger.errors import InvalidCid
+from fedledger.errors import CallError, InvalidCid
 
 from ..base import Event, Placed
 from ..storage.cid import cid_from_bytes
 from .commitments import read_commitments
 
-__all__ = ["MILLION", "Aggregate", "Payment", "Submission", "Task", "Votes", "cid_text"]
+__all__ = [
+    "MILLION",
+    "Aggregate",
+    "Payment",
+    "Submission",
+    "Task",
+    "Votes",
+    "accuracy_to_ppm",
+    "cid_text",
+]
 
 MILLION = 1_000_000
 
@@ -26,6 +36,21 @@ def cid_text(raw: bytes) -> str:
         return cid_from_bytes(raw)
     except InvalidCid:
         return "f" + raw.hex()
+
+
+def accuracy_to_ppm(accuracy: float) -> int:
+    """Return a fraction from 0 to 1 in parts per million, rounded to the nearest.
+
+    Raises:
+        CallError: no number from 0 to 1.
+    """
+    try:
+        value = float(accuracy)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(accuracy, bool | str) or not 0 <= value <= 1:
+        raise CallError(f"accuracy {accuracy!r}: a fraction from 0 to 1 wanted")
+    return round(value * MILLION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ binary CIDs and parts per million. Tasks are numbered from 1, and so are the rou
 from collections.abc import Mapping, Sequence
 
 from ..accounts import Account
-from ..base import CallTerms, Receipt
+from ..base import Receipt
 from ..storage.cid import cid_to_bytes
 from .commitments import NO_COMMITMENTS, commitment_pairs
 from .rollback_records import Rollback
 from .task_rollbacks import TaskRollbacks
-from .training_records import Aggregate, Payment, Submission, Task, Votes
-from .update_calls import accuracy_to_ppm
+from .training_records import Aggregate, Payment, Submission, Task, Votes, accuracy_to_ppm
 
 __all__ = ["TrainingTask"]
 
@@ -62,10 +61,6 @@ class TrainingTask(TaskRollbacks):
             cid_to_bytes(spec),
         )
         return int(receipt.event("TaskProposed").arguments["task"]), receipt
-
-    def update_terms(self) -> CallTerms:
-        """Return what a client needs, besides its nonce, to sign `sign_update` offline."""
-        return self.ledger.terms(self.contract, "submitUpdate")
 
     def submit_update(
         self,

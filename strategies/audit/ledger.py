@@ -14,8 +14,8 @@ from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
 from ...ledger_plugins.contracts.stake_token import StakeToken
 from ...ledger_plugins.storage.base import Store
-from ..rounds.checks import Checks, Outcome, outcome_of
-from ..rounds.record import RoundRecord
+from ..rounds.evidence.checks import Checks, Outcome, outcome_of
+from ..rounds.evidence.record import RoundRecord
 from .task import TaskAudit
 from .verdicts import AuditReport, RoundVerdict
 

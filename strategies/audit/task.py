@@ -14,11 +14,11 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
-from ..rounds import documents
-from ..rounds.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
-from ..rounds.documents import Evidence
+from ..rounds.evidence import documents
+from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
+from ..rounds.evidence.documents import Evidence
+from ..rounds.evidence.record import RoundRecord, record_of, statuses
 from ..rounds.protocol import Protocol, run_round
-from ..rounds.record import RoundRecord, record_of, statuses
 from ..rounds.recorded import RecordedRound
 from ..rounds.round import KEPT
 from ..rounds.task import model_of, read_task, state_after

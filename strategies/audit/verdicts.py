@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...ledger_plugins.base import Head
-from ..rounds.checks import Check, Outcome, Witness
-from ..rounds.record import RoundRecord
+from ..rounds.evidence.checks import Check, Outcome, Witness
+from ..rounds.evidence.record import RoundRecord
 
 __all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
 

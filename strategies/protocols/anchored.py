@@ -1,10 +1,11 @@
 """`Anchored`: any Flower strategy, with its rounds on a ledger."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from flwr.app import Message
 from flwr.serverapp.strategy import Strategy
+from pydantic import Field
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
@@ -23,10 +24,12 @@ class AnchoredSettings(Settings):
 
     Attributes:
         strategy: name of its class.
+        arguments: what it was made with, as far as somebody said so.
         samples_key: metric that holds the number of training samples.
     """
 
     strategy: str
+    arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     samples_key: str = "num-examples"
 
 
@@ -98,6 +101,7 @@ class Anchored(LedgerStrategy):
             proposes it.
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
+        arguments: what the strategy was made with, for the specification; nobody can check it.
 
     Raises:
         ConfigError: a setting is wrong, or the ledger holds the task with other settings.
@@ -117,9 +121,11 @@ class Anchored(LedgerStrategy):
         owner: str | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
         settings = AnchoredSettings(
             strategy=type(strategy).__name__,
+            arguments=dict(arguments or {}),
             samples_key=getattr(strategy, "weighted_by_key", "num-examples"),
         )
         super().__init__(

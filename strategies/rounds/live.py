@@ -15,7 +15,7 @@ from fedledger.records import CONFIG, LEDGER, CallRequest, SigningRequest, State
 from ...ledger_plugins.base import Ledger, Receipt
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, exchange
-from .documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
 from .phase import Answer, Answers, Phase, record_forms
 from .protocol import Protocol
 from .replies import Checked, check_reply, most_common_form

@@ -16,8 +16,8 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
-from .carriers import open_anchor
-from .documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
+from .evidence.carriers import open_anchor
+from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
 from .phase import Answer, Answers, Content, Given, Phase
 from .round import Attested, Round, TaskTerms
 from .task import called

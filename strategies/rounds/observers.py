@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from .documents import Evidence
+from .evidence.documents import Evidence
 
 __all__ = ["Observer", "Observers"]
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fedledger.errors import AuditError, ConfigError, NotInstalled, UnknownNameError
 from fedledger.registry import Registry
 
-from .documents import Specification
+from .evidence.documents import Specification
 from .round import KEPT, Result, Round
 
 __all__ = ["PROTOCOLS", "NoState", "Protocol", "Settings", "protocol_of", "run_round"]

@@ -11,9 +11,9 @@ from ...ledger_plugins.contracts import Aggregate
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
 from .arrival import ArrivalWindow
-from .carriers import open_anchor
-from .checks import Check, CheckFailed, Checks, Outcome, Witness, short
-from .documents import Counted, Evidence, PhaseEvidence
+from .evidence.carriers import open_anchor
+from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
+from .evidence.documents import Counted, Evidence, PhaseEvidence
 from .phase import Answer, Answers, Content, Given, Phase
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms

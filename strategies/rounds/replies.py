@@ -18,8 +18,8 @@ from fedledger.records import LEDGER, Signatures, SigningRequest
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import SignedTransaction
-from .carriers import read_call, read_statement, statement_values
-from .documents import Anchor
+from .evidence.carriers import read_call, read_statement, statement_values
+from .evidence.documents import Anchor
 from .phase import Answer, Given, Phase, record_forms
 from .round import Round
 

@@ -13,7 +13,7 @@ from fedledger.errors import ConfigError
 
 from ...ledger_plugins.signing import Domain
 from .arrival import ArrivalWindow
-from .documents import Evidence, PhaseEvidence
+from .evidence.documents import Evidence, PhaseEvidence
 from .phase import Answers, Phase
 
 __all__ = ["KEPT", "Attested", "Result", "Round", "TaskTerms"]

@@ -25,7 +25,7 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
-from .documents import Measured
+from .evidence.documents import Measured
 from .live import LiveRound, Way
 from .observers import Observer, Observers
 from .phase import record_forms

@@ -21,8 +21,8 @@ from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
-from . import documents
-from .documents import Evidence, Measured, Specification
+from .evidence import documents
+from .evidence.documents import Evidence, Measured, Specification
 from .phase import arrays_cap
 from .protocol import Protocol, protocol_of
 from .round import Result, Round, TaskTerms

@@ -23,7 +23,7 @@ from support.vectors import SECTIONS, text_of
 
 from fedledger.arrays import Layout
 from fedledger.formats import canonical_json
-from fedledger.strategies.rounds.documents import save
+from fedledger.strategies.rounds.evidence.documents import save
 
 CODES = {
     "float16": ("F16", "e"),

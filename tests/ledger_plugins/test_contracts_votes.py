@@ -8,7 +8,8 @@ from fedledger.errors import CallError
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import UnsignedTransaction
-from fedledger.ledger_plugins.contracts import TrainingTask, VotesCall, read_votes, sign_votes
+from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.contracts.calls import SUBMIT_VOTES
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 OWNER, ANN, BOB = (Account.from_key(bytes([n]) * 32) for n in (1, 2, 3))
@@ -23,17 +24,12 @@ def tasks(tmp_path):
         yield tasks
 
 
-def offline(tasks, account=ANN, nonce=0, **changes):
-    terms = tasks.ledger.terms("TrainingTask", "submitVotes")
-    fields = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [-5, 0, 7]} | changes
-    return sign_votes(account, terms, nonce, **fields)
-
-
 def test_a_vote_is_signed_offline_and_relayed(tasks):
     """What the voter signed is what the server reads and what the ledger says."""
-    transaction = offline(tasks)
-    address = tasks.ledger.terms("TrainingTask", "submitVotes").to
-    assert read_votes(transaction, address) == VotesCall(1, 1, BALLOT, (-5, 0, 7))
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": (-5, 0, 7)}
+    terms = tasks.ledger.terms("TrainingTask", "submitVotes")
+    transaction = ANN.sign(UnsignedTransaction(terms, 0, SUBMIT_VOTES.encode(values)))
+    assert SUBMIT_VOTES.decode(transaction.unsigned.data) == values
     receipt = tasks.ledger.transact(transaction)
     [vote] = tasks.votes(1, 1)
     assert (vote.voter, vote.ballot, vote.scores) == (ANN.address, BALLOT, (-5, 0, 7))
@@ -64,24 +60,17 @@ def test_votes_come_in_ledger_order_and_by_round(tasks):
 
 
 @pytest.mark.parametrize("wrong", [{"scores": [2**63]}, {"ballot": b"short"}, {"round": -1}])
-def test_values_out_of_range_are_refused_before_signing(tasks, wrong):
+def test_values_out_of_range_are_refused_before_signing(wrong):
     """Nothing is signed that the contract could not take."""
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1]}
     with pytest.raises(CallError):
-        offline(tasks, **wrong)
+        SUBMIT_VOTES.encode(values | wrong)
 
 
-def test_other_calls_are_no_votes(tasks):
-    """Another function, another contract or bytes that are no call are not taken for votes."""
-    terms = tasks.ledger.terms("TrainingTask", "submitVotes")
-    unsigned = tasks.ledger.prepare(
-        ANN.address, "TrainingTask", "submitUpdate", 1, 1, b"\x01\x55\x12\x20", 1, 1
-    )
-    with pytest.raises(CallError, match="not submitVotes"):
-        read_votes(ANN.sign(unsigned), terms.to)
-    with pytest.raises(CallError, match="TrainingTask is at"):
-        read_votes(offline(tasks), "0x" + "1" * 40)
-    with pytest.raises(CallError, match="has no function"):
-        read_votes(ANN.sign(UnsignedTransaction(terms, 0, b"\1\2\3\4")), terms.to)
-    for data in (offline(tasks).unsigned.data[:-1], offline(tasks).unsigned.data + b"\0"):
-        with pytest.raises(CallError, match="submitVotes"):
-            read_votes(ANN.sign(UnsignedTransaction(terms, 0, data)), terms.to)
+def test_bytes_that_are_no_vote(tasks):
+    """Another function, or more or fewer bytes, are not taken for votes."""
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1]}
+    data = SUBMIT_VOTES.encode(values)
+    for wrong in (b"\1\2\3\4", data[:-1], data + b"\0"):
+        with pytest.raises(CallError):
+            SUBMIT_VOTES.decode(wrong)

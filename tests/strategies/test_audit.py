@@ -15,9 +15,9 @@ from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
 from fedledger.strategies.protocols.pofl import protocol
 from fedledger.strategies.protocols.pofl.beacon import beacon_index
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.checks import Outcome
-from fedledger.strategies.rounds.documents import Evidence, Specification
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.checks import Outcome
+from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.live import LiveRound
 from fedledger.strategies.rounds.round import Result
 from fedledger.strategies.rounds.task import LedgerTask

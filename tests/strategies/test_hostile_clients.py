@@ -15,9 +15,9 @@ from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE, SUBMIT_VOTES
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.documents import Evidence
-from fedledger.strategies.rounds.reasons import REASONS
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.evidence.reasons import REASONS
 
 BAD = 3
 

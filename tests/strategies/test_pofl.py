@@ -10,8 +10,9 @@ from fedledger.arrays import from_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import arrival, documents, live
-from fedledger.strategies.rounds.documents import Evidence, Specification
+from fedledger.strategies.rounds import arrival, live
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.task import LedgerTask
 
 

@@ -11,8 +11,8 @@ from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.beacon import TRUSTED
 from fedledger.strategies.protocols.pofl.election import Electorate
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.live import LiveRound
 from fedledger.strategies.rounds.task import LedgerTask
 

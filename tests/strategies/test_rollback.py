@@ -12,8 +12,8 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.beacon import Beacon, check_reveal
 from fedledger.strategies.protocols.pofl.election import Electorate
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.task import LedgerTask
 
 

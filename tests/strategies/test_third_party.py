@@ -18,9 +18,9 @@ from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger, verify_round
-from fedledger.strategies.rounds import documents
-from fedledger.strategies.rounds.checks import Outcome
-from fedledger.strategies.rounds.documents import Evidence
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.checks import Outcome
+from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.live import LiveRound
 
 SHARED = Path(__file__).parents[1] / "shared"

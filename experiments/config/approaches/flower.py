@@ -92,7 +92,8 @@ class FlowerApproach(Approach):
 
     def build(self, around: Surroundings) -> Anchored:
         """Return the strategy, anchored."""
-        return Anchored(self._made_for(len(around.clients)), **around.evidence)
+        strategy = self._made_for(len(around.clients))
+        return Anchored(strategy, **around.evidence, arguments=self.arguments)
 
     @property
     def _class(self) -> type[Strategy]:

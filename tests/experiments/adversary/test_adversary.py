@@ -23,7 +23,7 @@ from fedledger.experiments.run.runner import run_experiment
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import documents
+from fedledger.strategies.rounds.evidence import documents
 
 SHARED = Path(support.__path__[0]).parent
 

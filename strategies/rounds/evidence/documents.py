@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
 from fedledger.formats import canonical_json
 
-from ...ledger_plugins.storage.base import Store
+from ....ledger_plugins.storage.base import Store
 
 __all__ = [
     "Anchor",

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Aggregate, Payment, Rollback, TrainingTask
-from ...ledger_plugins.storage.base import Store
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts import Aggregate, Payment, Rollback, TrainingTask
+from ....ledger_plugins.storage.base import Store
 from . import documents
 from .documents import (
     Asked,

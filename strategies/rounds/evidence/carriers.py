@@ -9,9 +9,9 @@ from typing import Any
 
 from fedledger.errors import AccountError, AuditError, CallError, LedgerError, UpdateRejected
 
-from ...ledger_plugins.accounts import decode_transaction, recover_digest
-from ...ledger_plugins.base import Ledger, SignedTransaction
-from ...ledger_plugins.signing import Call, Domain, Statement
+from ....ledger_plugins.accounts import decode_transaction, recover_digest
+from ....ledger_plugins.base import Ledger, SignedTransaction
+from ....ledger_plugins.signing import Call, Domain, Statement
 from .documents import Anchor
 
 __all__ = ["open_anchor", "read_call", "read_statement", "statement_values"]
