@@ -82,6 +82,10 @@ class RoundVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
+            "task": self.task,
+            "model_id": self.model_id,
+            "round": self.round,
+            "passed": self.passed,
             "outcome": self.outcome.value,
             "aggregate": self.aggregate,
             "reason": self.reason,

@@ -7,7 +7,7 @@ evidence is then exact, and an auditor gets the same split.
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +168,8 @@ def exchange(
     window: ArrivalWindow | None,
     timeout: float,
     poll: float = 0.05,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Exchange:
     """Send messages, then pull until everybody replied, the window closed or the time is up.
 
@@ -177,29 +179,31 @@ def exchange(
         window: closes the phase; None waits for everybody or the timeout.
         timeout: seconds after which nothing is waited for.
         poll: seconds between two pulls.
+        now: seconds of a clock that never goes back.
+        sleep: waits so many seconds of it.
     """
     if not messages:
         return Exchange({}, {}, (), {}, 0)
-    started = time.monotonic()
+    started = now()
     ids = list(grid.push_messages(list(messages)))
     sent = {key: message for key, message in zip(ids, messages, strict=True) if key}
     stamps: dict[str, int] = {}
     replies: list[Message] = []
     while len(stamps) < len(sent):
         pulled = list(grid.pull_messages([key for key in sent if key not in stamps]))
-        now = round(1000 * (time.monotonic() - started))
+        elapsed = round(1000 * (now() - started))
         for reply in pulled:
-            stamps.setdefault(reply.metadata.reply_to_message_id, now)
+            stamps.setdefault(reply.metadata.reply_to_message_id, elapsed)
         replies.extend(pulled)
         closes = window.closes(stamps.values()) if window else timeout * 1000
-        if now > min(closes, timeout * 1000) or len(stamps) >= len(sent):
+        if elapsed > min(closes, timeout * 1000) or len(stamps) >= len(sent):
             break
         if not pulled:
-            time.sleep(poll)
+            sleep(poll)
     return Exchange(
         nodes={key: message.metadata.dst_node_id for key, message in sent.items()},
         stamps=stamps,
         replies=replies,
         contents={key: message.content for key, message in sent.items()},
-        milliseconds=round(1000 * (time.monotonic() - started)),
+        milliseconds=round(1000 * (now() - started)),
     )

@@ -130,17 +130,18 @@ def test_an_audit_gives_a_verdict_a_round(ran):
     assert answer["ledgers"][0]["rounds"][0]["passed"] is True
 
 
-def test_a_failed_audit_exits_with_1(ran, tmp_path):
-    """A missing chain, or another head than the one noted: the last line says why, status 1."""
+def test_what_an_audit_exits_with(ran, tmp_path):
+    """Another head than the one noted fails, 1; a missing chain could not be checked, 2."""
     _, folder = ran
     other = fedledger("audit", folder, "--head", "0x00")
     missing = fedledger(
         "audit", "--ledger", f"local://{tmp_path}/no.db", "--store", f"file://{tmp_path}/store"
     )
-    for done in (other, missing):
-        assert done.returncode == 1
-        assert done.stdout.splitlines()[-1].startswith("audit: FAILED: ")
+    for done, status, word in ((other, 1, "FAILED"), (missing, 2, "could not check")):
+        assert done.returncode == status
+        assert done.stdout.splitlines()[-1].startswith(f"audit: {word}: ")
         assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())  # nothing was made
 
 
 def test_a_failed_run_exits_with_1(tmp_path):

@@ -98,9 +98,11 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
     for node in cluster.nodes:
         same = partial(lambda one: published(one) == [right], node)
         wait_for(same, 180, f"{node.log} was not overruled")
-    for node in (*cluster.nodes[:2], malicious):
-        node.control().set_mining(running=False)
     with first.ledger() as ledger:
+        paid = partial(TrainingTask(ledger).payments, 1)
+        wait_for(paid, 180, "the contributors were not paid")
+        for node in (*cluster.nodes[:2], malicious):
+            node.control().set_mining(running=False)
         report = audit_ledger(ledger, store)
         assert report.passed, report.reason
         assert [verdict.aggregate for verdict in report.rounds] == ["proved"]

@@ -39,7 +39,8 @@ def made_up(folder, *changes, failed=(), reason=None):
             model=f"bafy{index}",
         )
     head = Head(block=9, hash="0xabc", timestamp=1)
-    ledger = AuditedLedger("local://{run}/chain.db", reason is None, reason, head, (), False)
+    outcome = Outcome.FAILED if reason else Outcome.PASSED
+    ledger = AuditedLedger("local://{run}/chain.db", outcome, reason, head, (), False)
     return RunResult(Path(folder), config, results, failures, RunAudit((ledger,)))
 
 
@@ -102,7 +103,7 @@ def test_a_failed_audit_fails_the_run_and_says_why(tmp_path):
 def test_no_ledger_is_no_pass():
     """An audit that looked at nothing did not pass."""
     assert not RunAudit(()).passed
-    assert RunAudit(()).verdict == "audit: FAILED: there is no ledger to audit"
+    assert RunAudit(()).verdict == "audit: could not check: there is no ledger to audit"
 
 
 def test_csv_has_the_rows(tmp_path):
