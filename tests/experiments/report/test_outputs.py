@@ -16,6 +16,7 @@ from fedledger.experiments.report.tables import heading, summarise, to_markdown
 from fedledger.experiments.run.progress import Bars, Lines, Silent, make_reporter
 from fedledger.experiments.run.rundir import RunDirectory
 from fedledger.ledger_plugins import Head
+from fedledger.strategies.rounds.evidence.checks import Outcome
 
 from ..small import small
 
