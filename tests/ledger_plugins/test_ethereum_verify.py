@@ -235,7 +235,8 @@ def test_the_audit_hands_on_what_was_not_checked(tmp_path, monkeypatch):
     name = secrets.token_hex(8)
     url, store = f"ethereum+tester://{name}", f"file://{tmp_path}/store"
     open_ledger(url).close()
-    open_store(store).close()
+    with open_store(store) as contents:
+        contents.put(b"something")
     assert audit_urls(url, store).ledgers[0].caveat is None
     node = local_node(name)
     asked = node._eth_getBlockByNumber

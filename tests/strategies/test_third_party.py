@@ -13,6 +13,8 @@ from support.nodes import Cluster, keystore, wait_for
 from support.third_party import EXAMPLES, commit_reveal, installed, use
 
 from fedledger import registry
+from fedledger.errors import ConfigError
+from fedledger.experiments import load_config, run_experiment
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
@@ -214,6 +216,42 @@ def test_a_tampered_variant_is_caught(federation, monkeypatch, change, phase, re
     [verdict] = report.rounds
     assert verdict.witness is not None
     assert verdict.witness.phase == phase
+
+
+CONFIG = """
+name = "outside"
+engine = "inprocess"
+clients = 4
+rounds = 2
+
+[model]
+name = "softmax"
+
+[training]
+epochs = 1
+batch_size = 50
+
+[[approaches]]
+name = "three phases"
+strategy = "commit-reveal"
+settings = { quiet = 2.5 }
+"""
+
+
+@pytest.mark.usefixtures("example")
+def test_a_config_names_it_as_any_other_strategy(tmp_path):
+    """Its settings stand in the config, are checked there, and go into the specification."""
+    (tmp_path / "outside.toml").write_text(CONFIG)
+    config = load_config(tmp_path / "outside.toml")
+    result = run_experiment(config, out=tmp_path, progress=False)
+    assert result.passed, result.audit.verdict
+    for wrong, match in (
+        ("settings.quite=1", "unknown setting .* 'quite': did you mean 'quiet'"),
+        ("settings.quiet='long'", "settings.quiet: "),
+        ("window=3", "window"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            load_config(tmp_path / "outside.toml", overrides=[f"approaches.0.{wrong}"])
 
 
 def test_not_installed_is_could_not_check(federation, tmp_path, monkeypatch):

@@ -14,7 +14,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from support.third_party import installed, use
 
+from fedledger import registry
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.strategies import audit_ledger
 
@@ -37,6 +39,7 @@ class Flower:
         self.environment = os.environ | {
             "FLWR_HOME": str(home / "flwr"),
             "HOME": str(home),
+            "PYTHONPATH": installed(home / "site", "commit_reveal"),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -145,6 +148,25 @@ def test_flowers_default_of_two_nodes_runs_and_says_what_it_cannot_tolerate(flow
     assert status == "finished:completed", output
     assert "audit: passed" in output
     assert "2 nodes are too few to tolerate 1 malicious ones: f = 0" in output
+
+
+def test_a_protocol_from_outside_runs_as_any_other(flower, tmp_path, monkeypatch):
+    """Three phases of a third party, by Flower's own command; the audit replays them."""
+    folder = tmp_path / "evidence"
+    output, status = flower.run(
+        nodes=3, num_server_rounds=1, local_epochs=1, strategy="commit-reveal", folder=str(folder)
+    )
+    assert status == "finished:completed", output
+    assert "audit: passed" in output
+    use(monkeypatch, tmp_path / "site", "commit_reveal")
+    with (
+        open_ledger(f"local://{folder}/chain.db", read_only=True) as chain,
+        open_store(f"file://{folder}/store", read_only=True) as contents,
+    ):
+        report = audit_ledger(chain, contents)
+    registry._installed.cache_clear()
+    assert report.passed, report.reason
+    assert [phase.name for phase in report.rounds[0].record.phases] == ["commit", "reveal", "sum"]
 
 
 def test_a_wrong_setting_fails_and_is_named(flower):
