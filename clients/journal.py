@@ -27,6 +27,7 @@ MAX_FEE = 10**16
 """Wei that a call may cost at most, unless the client's node config says otherwise."""
 
 _VERSION = 1
+_TASKS = "TrainingTask"
 
 
 class _Strict(BaseModel):
@@ -41,6 +42,7 @@ class _Task(_Strict):
 class _Known(_Strict):
     version: Literal[1]
     pins: dict[Literal["chain-id", "contract"], int | str]
+    contracts: dict[str, str]
     tasks: dict[str, _Task]
     once: dict[str, str]
 
@@ -99,6 +101,7 @@ class Journal:
                 "contract": request.contract,
                 **known["pins"],
             }
+            known["contracts"] = {**_contracts(request), **known["contracts"]}
             task = known["tasks"].setdefault(str(request.task), {"round": 0, "answers": {}})
             if task["round"] != request.round:
                 task["round"], task["answers"] = request.round, {}
@@ -141,6 +144,13 @@ class Journal:
                     f"this client signs for {name} {pinned}, the server asks for {given[name]}: "
                     f"if that is right, remove {self.path}"
                 )
+        asked = _contracts(request)
+        for name, pinned in {_TASKS: request.contract, **known["contracts"]}.items():
+            if asked.get(name, pinned) != pinned:
+                raise AccountError(
+                    f"this client calls {name} at {pinned}, the server asks for {asked[name]}: "
+                    f"if that is right, remove {self.path}"
+                )
         newest = known["tasks"].get(str(request.task), {"round": 0})["round"]
         if request.round < newest:
             raise AccountError(
@@ -159,7 +169,7 @@ class Journal:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return {"version": _VERSION, "pins": {}, "tasks": {}, "once": {}}
+            return {"version": _VERSION, "pins": {}, "contracts": {}, "tasks": {}, "once": {}}
         except (OSError, UnicodeDecodeError) as error:
             raise AccountError(f"journal {self.path} cannot be read: {error}") from error
         try:
@@ -170,6 +180,9 @@ class Journal:
             ) from error
 
     def _write(self, known: Mapping[str, Any]) -> None:
+        if not self._durable and self.path.exists():
+            self._overwrite(json.dumps(known).encode())
+            return
         new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             with open(new, "x", encoding="utf-8", opener=_private) as file:
@@ -182,6 +195,19 @@ class Journal:
                 _flush_folder(self.path.parent)
         except OSError as error:
             new.unlink(missing_ok=True)
+            raise AccountError(
+                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
+            ) from error
+
+    def _overwrite(self, content: bytes) -> None:
+        """Write in place, in one piece that nothing but a power failure tears."""
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY)
+            try:
+                os.write(descriptor, content.ljust(os.fstat(descriptor).st_size))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
             raise AccountError(
                 f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
             ) from error
@@ -204,6 +230,11 @@ class Journal:
             yield
         finally:
             os.close(descriptor)
+
+
+def _contracts(request: SigningRequest) -> dict[str, str]:
+    """Return the contracts that a request calls, by name, with their addresses."""
+    return {call.name.partition(".")[0]: call.contract for call in request.calls}
 
 
 def _private(path: str, flags: int) -> int:

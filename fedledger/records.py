@@ -39,6 +39,28 @@ _MOST = 64  # calls or statements of one answer
 
 T = TypeVar("T")
 
+_FIELDS = frozenset(
+    (
+        "version",
+        "protocol",
+        "phase",
+        "task",
+        "round",
+        "chain-id",
+        "contract",
+        "calls",
+        "contracts",
+        "gas",
+        "max-fee-per-gas",
+        "max-priority-fee-per-gas",
+        "statements",
+        "types",
+        "clients",
+        "nonces",
+        "details",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
@@ -139,35 +161,30 @@ class SigningRequest:
                 f"the server speaks version {record.get('version')!r} of the signing protocol, "
                 f"this client version {VERSION}: install the same fedledger on both"
             )
-        calls = zip(
-            _all(record, "calls", str),
-            _all(record, "contracts", str),
-            _all(record, "gas", int),
-            _all(record, "max-fee-per-gas", int),
-            _all(record, "max-priority-fee-per-gas", int),
-            strict=False,
-        )
-        types = zip(_all(record, "statements", str), _all(record, "types", str), strict=False)
+        if unknown := set(record) - _FIELDS:
+            raise ConfigError(f"signing request: unknown field {min(unknown)!r}")
+        fees = ("gas", "max-fee-per-gas", "max-priority-fee-per-gas")
+        calls = [_all(record, "calls", str), _all(record, "contracts", str)]
+        calls += [_all(record, name, int) for name in fees]
+        types = [_all(record, "statements", str), _all(record, "types", str)]
         clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)
         if len(clients) != len(nonces):
             raise ConfigError("signing request: one nonce is needed for each client")
-        request = cls(
+        if len(set(map(len, calls))) > 1 or len(set(map(len, types))) > 1:
+            raise ConfigError("signing request: lists of unequal length")
+        return cls(
             protocol=_one(record, "protocol", str),
             phase=_one(record, "phase", str),
             task=_one(record, "task", int),
             round=_one(record, "round", int),
             chain_id=_one(record, "chain-id", int),
             contract=_one(record, "contract", str),
-            calls=tuple(CallRequest(*call) for call in calls),
-            statements=tuple(StatementRequest(*statement) for statement in types),
+            calls=tuple(CallRequest(*call) for call in zip(*calls, strict=True)),
+            statements=tuple(StatementRequest(*one) for one in zip(*types, strict=True)),
             clients=tuple(clients),
             nonces=tuple(nonces),
             details=_details(record),
         )
-        written = request.to_record()
-        if {**written, "details": ""} != {**record, "details": ""}:
-            raise ConfigError("signing request: lists of unequal length, or an unknown field")
-        return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,11 @@ GRACE = 10.0
 """Seconds that an aggregator looks for a submitted content before it drops the submission."""
 
 LEDGER_CLOCK = {"by": "ledger"}
-"""The specification's clock where an answer arrives with the block that holds it."""
+"""The specification's clock where an answer arrives with the block that holds it.
+
+Its arrival is the number of blocks since the one that opened the round, and the contract's own
+window closes the round, so that every miner sees the same arrivals.
+"""
 
 logger = logging.getLogger(__name__)
 

@@ -70,7 +70,8 @@ def _sentence(registry: Registry, name: str) -> str:
     """Return the first sentence about an entry: of its own docstring, or of its module's."""
     found = registry.load(name)
     module = inspect.getmodule(found)
-    own, general = inspect.getdoc(found), inspect.getdoc(module) if module else None
+    own = found.__doc__ if inspect.isclass(found) else inspect.getdoc(found)  # not the base's
+    own, general = inspect.cleandoc(own or ""), inspect.getdoc(module) if module else None
     # A loader called `load` says little; its module says what the data is.
     text = general if getattr(found, "__name__", "") == "load" else own or general
     return (text or "").partition("\n\n")[0].replace("\n", " ")

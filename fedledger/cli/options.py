@@ -17,8 +17,10 @@ __all__ = [
 ]
 
 FAILED = 1
-UNCHECKED = 2
 """Exit status when what was run or audited failed."""
+
+UNCHECKED = 2
+"""Exit status when something could not be checked, or what was asked for makes no sense."""
 
 
 class Format(StrEnum):

@@ -12,26 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from flwr.app import Message, RecordDict
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from fedledger.errors import ConfigError
 
 __all__ = [
-    "LEDGER_CLOCK",
     "ArrivalWindow",
     "Clock",
     "Exchange",
     "SimulatedLatency",
     "WallClock",
 ]
-
-LEDGER_CLOCK = {"name": "ledger"}
-"""Describes rounds without a server's clock: an update arrives with the block that holds it.
-
-Its arrival is the number of blocks since the one that opened the round, and the contract's own
-window closes the round, so that every miner sees the same arrivals.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +136,16 @@ class SimulatedLatency(Clock):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came back of a phase's messages.
+    """What became of a phase's messages.
 
     Attributes:
-        nodes: message id to the node it was sent to.
-        stamps: message id to milliseconds until its reply was pulled.
-        replies: the replies, in the order in which they were pulled.
-        contents: message id to what was sent.
+        asked: the nodes that were asked.
+        answered: those that replied, with whatever.
         milliseconds: how long it took.
     """
 
-    nodes: Mapping[str, int]
-    stamps: Mapping[str, int]
-    replies: Sequence[Message]
-    contents: Mapping[str, RecordDict]
+    asked: Sequence[int]
+    answered: frozenset[int]
     milliseconds: int
 
 
@@ -167,6 +155,7 @@ def exchange(
     *,
     window: ArrivalWindow | None,
     timeout: float,
+    accept: Callable[[Message, Message, int], bool],
     poll: float = 0.05,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -178,32 +167,31 @@ def exchange(
         messages: the messages; a list, since Flower loses what a generator yields when deployed.
         window: closes the phase; None waits for everybody or the timeout.
         timeout: seconds after which nothing is waited for.
+        accept: takes a reply, the message it answers, and the milliseconds until it was pulled;
+            tells whether it is an answer. Only answers count for the window.
         poll: seconds between two pulls.
         now: seconds of a clock that never goes back.
         sleep: waits so many seconds of it.
     """
     if not messages:
-        return Exchange({}, {}, (), {}, 0)
+        return Exchange((), frozenset(), 0)
     started = now()
     ids = list(grid.push_messages(list(messages)))
     sent = {key: message for key, message in zip(ids, messages, strict=True) if key}
-    stamps: dict[str, int] = {}
-    replies: list[Message] = []
-    while len(stamps) < len(sent):
-        pulled = list(grid.pull_messages([key for key in sent if key not in stamps]))
+    waiting, arrivals = dict(sent), list[int]()
+    while waiting:
+        pulled = list(grid.pull_messages(list(waiting)))
         elapsed = round(1000 * (now() - started))
         for reply in pulled:
-            stamps.setdefault(reply.metadata.reply_to_message_id, elapsed)
-        replies.extend(pulled)
-        closes = window.closes(stamps.values()) if window else timeout * 1000
-        if elapsed > min(closes, timeout * 1000) or len(stamps) >= len(sent):
+            key = reply.metadata.reply_to_message_id
+            if key in sent and accept(reply, sent[key], elapsed):
+                arrivals.append(elapsed)
+            waiting.pop(key, None)
+        closes = window.closes(arrivals) if window else timeout * 1000
+        if elapsed > min(closes, timeout * 1000) or not waiting:
             break
         if not pulled:
             sleep(poll)
-    return Exchange(
-        nodes={key: message.metadata.dst_node_id for key, message in sent.items()},
-        stamps=stamps,
-        replies=replies,
-        contents={key: message.content for key, message in sent.items()},
-        milliseconds=round(1000 * (now() - started)),
-    )
+    asked = list(dict.fromkeys(message.metadata.dst_node_id for message in sent.values()))
+    late = {message.metadata.dst_node_id for message in waiting.values()}
+    return Exchange(asked, frozenset(asked) - late, round(1000 * (now() - started)))

@@ -98,41 +98,42 @@ class LiveRound(Round):
         window: ArrivalWindow | None = None,
         tolerate: int | None = None,  # noqa: ARG002 - about the ledger's clock
     ) -> Answers[T]:
-        """Ask the nodes, check what they say, and relay what they signed to the ledger."""
+        """Ask the nodes, check what they say, and relay what they signed to the ledger.
+
+        An unusable answer counts for no quorum, so nobody ends a phase early with rubbish.
+        """
         first = not self.phases
         request = self._request(phase, subject)
         outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
-        waits_for_all = self._way.clock.waits_for_all
-        heard = exchange(
-            self._way.grid,
-            outgoing,
-            window=None if waits_for_all else window,
-            timeout=self._way.timeout,
-        )
         good: dict[str, Checked[T]] = {}
         dropped: list[Dropped] = []
-        silent = dict.fromkeys(heard.nodes.values())
-        for message in heard.replies:
-            key = message.metadata.reply_to_message_id
-            node = heard.nodes.get(key, message.metadata.src_node_id)
-            silent.pop(node, None)
+
+        def accept(message: Message, asked: Message, stamp: int) -> bool:
+            node = asked.metadata.dst_node_id
             try:
-                asked = heard.contents.get(key, RecordDict())
-                checked = check_reply(message, asked, phase, subject, self, request)
+                checked = check_reply(message, asked.content, phase, subject, self, request)
                 self._bind(node, checked.answer.party, good)
                 del message.content[LEDGER]  # Flower's strategies see their own records alone
             except UpdateRejected as error:
                 dropped.append(self._drop(node, error.reason, error.detail))
+                return False
             except Exception as error:  # a reply is anything that somebody sent
                 logger.warning("the reply of node %d cannot be read", node, exc_info=True)
                 dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
-            else:
-                position = checked.answer.position
-                arrival = self._way.clock.arrival(
-                    self.number, position, heard.stamps.get(key, 0), first=first
-                )
-                answer = replace(checked.answer, arrival=arrival)
-                good[answer.party] = replace(checked, answer=answer)
+                return False
+            answer = checked.answer
+            arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
+            good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
+            return True
+
+        heard = exchange(
+            self._way.grid,
+            outgoing,
+            window=None if self._way.clock.waits_for_all else window,
+            timeout=self._way.timeout,
+            accept=accept,
+        )
+        silent = [node for node in heard.asked if node not in heard.answered]
         dropped += [self._drop(node, "no-reply", "nothing arrived in time") for node in silent]
         ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
         closes = window.closes(one.answer.arrival for one in ordered) if window else None
@@ -149,8 +150,7 @@ class LiveRound(Round):
             PhaseEvidence(
                 name=phase.name,
                 asked=[
-                    Asked(node=str(node), party=self._way.nodes.get(node))
-                    for node in dict.fromkeys(heard.nodes.values())
+                    Asked(node=str(node), party=self._way.nodes.get(node)) for node in heard.asked
                 ],
                 accepted=[entry for _, entry in counted],
                 late=[Late(party=one.answer.party, arrival=one.answer.arrival) for one in late],

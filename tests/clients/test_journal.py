@@ -11,6 +11,10 @@ from fedledger.errors import AccountError
 from fedledger.records import CallRequest, SigningRequest
 
 
+def call(contract, digit):
+    return CallRequest(f"{contract}.f", "0x" + digit * 40, 100_000, 10**9, 0)
+
+
 def request(**changes):
     fields = {
         "protocol": "pofl",
@@ -38,6 +42,8 @@ def test_what_is_signed_is_remembered(tmp_path):
         ({"chain_id": 1}, "chain-id 31337, the server asks for 1"),
         ({"contract": "0x" + "2" * 40}, "contract 0x1111"),
         ({"round": 2}, "signed for round 3"),
+        ({"calls": [call("TrainingTask", "3")]}, "calls TrainingTask at 0x1111"),
+        ({"calls": [call("StakeToken", "3")]}, "calls StakeToken at 0x2222"),
     ],
 )
 def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
@@ -47,6 +53,7 @@ def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
     journal.check(request())
     journal.check(request(round=4))
     journal.check(request(task=2, round=1))
+    journal.remember(request(calls=[call("StakeToken", "2")]), {})
     with pytest.raises(AccountError, match=match):
         journal.check(request(**change))
 
@@ -95,6 +102,15 @@ def test_a_journal_that_cannot_be_written_signs_nothing(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(AccountError, match="nothing is signed"):
         Journal(tmp_path / "file" / "journal").remember(request(), {})
+
+
+def test_a_simulations_journal_is_written_in_place(tmp_path):
+    """Without a flush, but whole: a shorter text leaves nothing of a longer one behind."""
+    journal = Journal(tmp_path / "journal", durable=False)
+    for number in (7, 8):
+        long = {f"call {index}": "0x" + "f" * 64 for index in range(20 if number == 7 else 1)}
+        journal.remember(request(round=number), long)
+        assert journal.answers(1) == (number, {"update": long})
 
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):

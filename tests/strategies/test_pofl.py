@@ -1,16 +1,15 @@
 """PoFL as a Flower strategy: window, choice of rule, rewards, resume."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from support.federation import Federation, arrays_of, initial_model, make_app, same
 
 from fedledger.arrays import from_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.experiments.run.engines import InProcessGrid
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import arrival, live
+from fedledger.strategies.rounds import live
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.task import LedgerTask
@@ -97,13 +96,8 @@ def test_order_of_replies_does_not_matter(federation, tmp_path_factory, monkeypa
     first = federation.run(federation.pofl(), make_app(), rounds=2)
     other = Federation(tmp_path_factory.mktemp("other"))
     strategy = other.pofl()
-    heard = arrival.exchange
-
-    def backwards(*given, **options):
-        found = heard(*given, **options)
-        return dataclasses.replace(found, replies=found.replies[::-1])
-
-    monkeypatch.setattr(live, "exchange", backwards)
+    pulled = InProcessGrid.pull_messages
+    monkeypatch.setattr(InProcessGrid, "pull_messages", lambda grid, ids: pulled(grid, ids)[::-1])
     second = other.run(strategy, make_app(), rounds=2)
     other.ledger.close()
     assert same(first.arrays, second.arrays)

@@ -73,19 +73,31 @@ class _ScriptedGrid:
         self.time += seconds
 
 
-def _exchange(arrivals, window, timeout=3600.0):
+def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True):
+    """Return how many replies were taken, and how many seconds it took."""
+    taken = []
+
+    def accept(reply, _asked, _stamp):
+        taken.append(reply.metadata.reply_to_message_id)
+        return usable(int(taken[-1][1:]))
+
     grid = _ScriptedGrid(arrivals)
-    sent = [SimpleNamespace(metadata=SimpleNamespace(dst_node_id=n), content={}) for n in arrivals]
+    sent = [
+        SimpleNamespace(metadata=SimpleNamespace(dst_node_id=n), content={})
+        for n in range(len(arrivals))
+    ]
     heard = exchange(
         grid,
         sent,
         window=window,
         timeout=timeout,
+        accept=accept,
         poll=0.5,
         now=lambda: grid.time,
         sleep=grid.sleep,
     )
-    return len(heard.replies), heard.milliseconds / 1000
+    assert len(heard.answered) == len(taken)
+    return len(taken), heard.milliseconds / 1000
 
 
 @settings(deadline=None)
@@ -104,6 +116,14 @@ def test_a_phase_ends_at_its_window_or_a_quiet_time_after_its_quorum(arrivals, q
         closes = there[-1]
     assert took <= min(closes, 100.0) + 1.001
     assert heard >= sum(at <= closes - 0.501 for at in there)
+
+
+def test_rubbish_counts_for_no_quorum():
+    """Clients that send something unusable at once do not end a phase for the slower ones."""
+    window = ArrivalWindow(100.0, 2.0, 3)
+    arrivals = [0.0, 0.0, 0.0, 4.0, 4.0, 8.0, 9.0, None]
+    assert _exchange(arrivals, window) == (3, 2.5)
+    assert _exchange(arrivals, window, usable=lambda client: client > 2) == (7, 11.5)
 
 
 def test_nobody_waits_longer_than_the_time_of_a_run():

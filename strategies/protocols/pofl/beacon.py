@@ -9,16 +9,14 @@ Round r reveals the value whose hash is the one revealed in round r-1. The choic
 that value and over all updates accepted in the window, in the order of the task's list of clients:
 
 - no client, nor all clients together, knows the revealed value before the window has closed;
-- the aggregator knows it but not the updates, and cannot change it without breaking the chain of
-  hashes that the contract's record fixes.
+- the aggregator knows it, and cannot change it without breaking the chain of hashes that the
+  contract's record fixes. But it sees the updates, and may leave one out: docs/trust.md says how
+  often that gives it the rule it wants.
 
 A round that was rolled back reveals nothing; its value is skipped and never used.
 
 `election` lets no chance decide: all rules make a candidate, and the voters elect one
 (`election`).
-
-An aggregator that conspires with a client can still try several updates before the window closes;
-docs/trust.md says so.
 """
 
 import hashlib

@@ -163,8 +163,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     Trust: up to `byzantine` clients may send anything. What the aggregator accepted, which rule it
     used, what came out and whom it rewarded is replayed by the audit. It is trusted not to withhold
-    an answer that arrived in time and, for the choice of the rule, not to conspire with a client
-    before the window closes.
+    an answer that arrived in time: by leaving one out it can also try for another rule.
     """
 
     name: ClassVar[str] = "pofl"

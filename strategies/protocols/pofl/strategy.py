@@ -22,11 +22,11 @@ __all__ = ["PoFL"]
 class PoFL(LedgerStrategy):
     """Robust federated learning in which every round can be recomputed by anyone.
 
-    Trust: up to `byzantine` clients may send anything. The aggregator need not be trusted: what it
-    accepted, which rule it used, what came out and whom it rewarded are recomputed by the audit.
-    It is trusted not to withhold an update that arrived in time (a client sees that its transaction
-    is missing) and, for the choice of the rule, not to conspire with a client before the window
-    closes. Updates are visible to the aggregator and to everyone who can read the store.
+    Trust: up to `byzantine` clients may send anything. What the aggregator accepted, which rule it
+    used, what came out and whom it rewarded are recomputed by the audit. It is trusted not to
+    withhold an update that arrived in time (a client sees that its transaction is missing): by
+    leaving one out it can also try for another rule. Updates are visible to the aggregator and to
+    everyone who can read the store.
 
     Args:
         ledger: an open ledger, or the URL of one.

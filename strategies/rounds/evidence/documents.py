@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
+from fedledger.errors import (
+    AuditError,
+    ContentNotFound,
+    FedledgerError,
+    NotChecked,
+    NotInstalled,
+)
 from fedledger.formats import canonical_json
 
 from ....ledger_plugins.storage.base import Store
@@ -232,6 +238,7 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
 
     Raises:
         AuditError: it is corrupted or not of the expected form.
+        NotInstalled: it is of a version that this library does not read.
         NotChecked: it is missing.
     """
     try:
@@ -239,7 +246,7 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("version",):
-            raise NotChecked(
+            raise NotInstalled(
                 f"{kind.__name__} {cid} is of version {first['input']!r}, this library reads "
                 f"{VERSION}: audit it with the version that made it"
             ) from error
