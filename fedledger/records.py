@@ -164,7 +164,7 @@ class SigningRequest:
         if unknown := set(record) - _FIELDS:
             raise ConfigError(f"signing request: unknown field {min(unknown)!r}")
         fees = ("gas", "max-fee-per-gas", "max-priority-fee-per-gas")
-        calls = [_all(record, "calls", str), _all(record, "contracts", str)]
+        calls: list[list[Any]] = [_all(record, name, str) for name in ("calls", "contracts")]
         calls += [_all(record, name, int) for name in fees]
         types = [_all(record, "statements", str), _all(record, "types", str)]
         clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)

@@ -1,12 +1,15 @@
 """`fedledger model`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from .accounts import PasswordOption, password_of
 from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption
+
+if TYPE_CHECKING:
+    from fedledger.strategies.protocols.pofl import Selection
 
 __all__ = ["models"]
 
@@ -68,7 +71,7 @@ def submit(
             rounds=rounds,
             byzantine=byzantine,
             rules=tuple(rule or MIXED),
-            selection=selection,  # type: ignore[arg-type] # checked there
+            selection=cast("Selection", selection),  # checked there
             window=window,
             reward=reward,
         )
