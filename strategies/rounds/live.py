@@ -163,18 +163,6 @@ class LiveRound(Round):
         self.answered.append(answers)
         return answers
 
-    def reveal(
-        self,
-        name: str,
-        make: Callable[[], bytes],
-        check: Callable[[bytes], None],
-    ) -> bytes:
-        """Make the value and put it down."""
-        value = make()
-        check(value)
-        self.reveals[name] = value
-        return value
-
     def attest(self, make: Callable[[], Attested]) -> Attested:
         """Make it."""
         if not self._protocol.attests:
@@ -185,10 +173,6 @@ class LiveRound(Round):
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Store the contents."""
         return self._way.store.put_all(contents)
-
-    def note(self, name: str, value: Any) -> None:
-        """Put a value down."""
-        self.notes[name] = value
 
     # Inside --------------------------------------------------------------------------------
 

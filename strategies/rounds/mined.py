@@ -151,13 +151,6 @@ class MinedRound(Round):
         )
         return Answers(answers)
 
-    def reveal(self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]) -> bytes:
-        """Make the value and put it down."""
-        value = make()
-        check(value)
-        self.reveals[name] = value
-        return value
-
     def attest(self, make: Callable[[], Attested]) -> Attested:  # noqa: ARG002 - nobody makes it
         """Refuse: a miner has no Flower strategy to ask."""
         raise ConfigError("an attested round needs a Flower server: it cannot be mined")
@@ -165,10 +158,6 @@ class MinedRound(Round):
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Store the contents."""
         return self._store.put_all(contents)
-
-    def note(self, name: str, value: Any) -> None:
-        """Put a value down."""
-        self.notes[name] = value
 
     def _content(
         self, phase: Phase[Any], signed: dict[str, dict[str, Any]]

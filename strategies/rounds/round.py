@@ -164,15 +164,18 @@ class Round(ABC):
                 unusable; None: any number.
         """
 
-    @abstractmethod
     def reveal(self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]) -> bytes:
-        """Return a value that nobody but its maker knew before.
+        """Return a value that nobody but its maker knew before, and put it down.
 
         Args:
             name: its name in the evidence.
             make: makes it; only where the round runs.
             check: raises AuditError for another value than the one that was committed to.
         """
+        value = make()
+        check(value)
+        self.reveals[name] = value
+        return value
 
     @abstractmethod
     def attest(self, make: Callable[[], Attested]) -> Attested:
@@ -185,9 +188,9 @@ class Round(ABC):
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Put contents into the store where the round runs; return their CIDs everywhere."""
 
-    @abstractmethod
     def note(self, name: str, value: Any) -> None:
         """Put a JSON value down in the evidence; a replay has to come to the same value."""
+        self.notes[name] = value
 
     def evidence(self, result: Result, aggregate: str, state: BaseModel) -> Evidence:
         """Return the round's evidence.
