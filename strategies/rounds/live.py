@@ -102,6 +102,7 @@ class LiveRound(Round):
 
         An unusable answer counts for no quorum, so nobody ends a phase early with rubbish.
         """
+        self.begin(phase)
         first = not self.phases
         request = self._request(phase, subject)
         outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]

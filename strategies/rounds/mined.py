@@ -94,7 +94,7 @@ class MinedRound(Round):
         if len(phase.signs) != 1 or not phase.calls:
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
         [call] = phase.calls
-        positions = self.terms.positions(phase.by)
+        positions = self.begin(phase)
         last = {
             event.arguments[call.party]: event
             for event in called(

@@ -73,6 +73,7 @@ class RecordedRound(Round):
         tolerate: int | None = None,
     ) -> Answers[T]:
         """Return the answers that the evidence names, once they are on the ledger, and right."""
+        positions = self.begin(phase)
         at = len(self.phases)
         where = Witness(phase=phase.name)
         names = [recorded.name for recorded in self._evidence.phases]
@@ -81,7 +82,6 @@ class RecordedRound(Round):
             self.checks.equal(f"phase {at + 1}", found, phase.name, where)
         recorded = self._evidence.phases[at]
         self.phases.append(recorded)
-        positions = self.terms.positions(phase.by)
         parties = [entry.party for entry in recorded.accepted]
         for party in parties:
             self.checks.true(

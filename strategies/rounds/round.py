@@ -124,6 +124,7 @@ class Round(ABC):
         self.reveals: dict[str, bytes] = {}
         self.notes: dict[str, Any] = {}
         self.attested = False
+        self._signed: set[str] = set()
 
     @cached_property
     def base(self) -> Arrays:
@@ -191,6 +192,21 @@ class Round(ABC):
     def note(self, name: str, value: Any) -> None:
         """Put a JSON value down in the evidence; a replay has to come to the same value."""
         self.notes[name] = value
+
+    def begin(self, phase: Phase[Any]) -> dict[str, int]:
+        """Note that a phase begins, and return the numbers of the accounts that it asks.
+
+        Raises:
+            ConfigError: the task has no such party, or a phase of this round signs the same call or
+                statement, so that an answer to the one would do for the other.
+        """
+        names = {one.name for one in phase.signs}
+        if twice := names & self._signed:
+            raise ConfigError(
+                f"phase {phase.name!r} signs {min(twice)}, as a phase before it in this round does"
+            )
+        self._signed |= names
+        return self.terms.positions(phase.by)
 
     def evidence(self, result: Result, aggregate: str, state: BaseModel) -> Evidence:
         """Return the round's evidence.

@@ -33,6 +33,7 @@ from fedledger.strategies.aggregation import rules
 from fedledger.strategies.protocols import PROTOCOLS
 from fedledger.strategies.protocols.anchored import AnchoredProtocol
 from fedledger.strategies.protocols.pofl import PoFL, PoFLProtocol
+from fedledger.strategies.protocols.training import UpdatePhase
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
@@ -324,6 +325,20 @@ def test_a_result_that_makes_no_sense_is_refused(federation, monkeypatch, result
     with pytest.raises(ConfigError, match="makes no sense"):
         federation.run(strategy, make_app(), rounds=1)
     assert TrainingTask(federation.ledger).task(1).current_round == 0
+
+
+def test_one_signature_serves_one_phase(federation, monkeypatch):
+    """Two phases of a round that sign the same call are refused: an answer would do for both."""
+    honest = PoFLProtocol.run
+
+    def twice(self, round_, state):
+        found = honest(self, round_, state)
+        round_.ask(UpdatePhase("num-examples"))
+        return found
+
+    monkeypatch.setattr(PoFLProtocol, "run", twice)
+    with pytest.raises(ConfigError, match=r"signs TrainingTask\.submitUpdate, as a phase before"):
+        federation.run(federation.pofl(), make_app(), rounds=1)
 
 
 def test_payments_that_the_ledger_cannot_settle(federation, monkeypatch):
