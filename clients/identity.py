@@ -4,15 +4,18 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context, Message
 
 from fedledger.errors import AccountError, ConfigError
 from fedledger.records import CONFIG, SigningRequest
 
-from ..ledger_plugins.accounts import Account, load_account
+from ..ledger_plugins.accounts import Account, keystore_path, load_account
+from ..ledger_plugins.addresses import checksum_address
 from .journal import MAX_FEE, Journal
 
 __all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of"]
@@ -103,7 +106,11 @@ def journal_of(message: Message, context: Context, request: SigningRequest) -> J
         ConfigError: a value is none, or the client has no account.
     """
     config = context.node_config
-    names = {"chain-id": int, "contract": str, "task": int}
+    names: Mapping[str, Callable[[Any], Any]] = {
+        "chain-id": int,
+        "contract": checksum_address,
+        "task": int,
+    }
     try:
         pins = {
             name: kind(value)
@@ -115,7 +122,8 @@ def journal_of(message: Message, context: Context, request: SigningRequest) -> J
         raise ConfigError(f"node config: ledger pins and max-fee: {error}") from error
     keystore = config.get("account")
     if keystore is not None:
-        return Journal(Path(f"{keystore}.journal"), max_fee=max_fee, pins=pins)
+        path = keystore_path(str(keystore))  # by its name it is the same one from everywhere
+        return Journal(path.with_name(f"{path.name}.journal"), max_fee=max_fee, pins=pins)
     secret, partition = _simulated(message, context)
     place = f"{request.chain_id}-{request.contract}"
     path = Path(secret).parent / "journals" / place / f"{partition}.json"

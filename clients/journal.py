@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedledger.errors import AccountError
-from fedledger.records import SigningRequest
+from fedledger.records import CallRequest, SigningRequest
 
 __all__ = ["MAX_FEE", "MAX_GAS", "Journal"]
 
@@ -50,8 +50,9 @@ class _Known(_Strict):
 class Journal:
     """A client's memory.
 
-    It pins the chain and the contract of the first request it sees, and signs for no other; of each
-    task it keeps the newest round, and signs for no earlier one.
+    It pins the chain and the contract of the first request it sees, and signs for no other; a call
+    goes to that contract, or to the address that the first call of another contract went to. Of
+    each task it keeps the newest round, and signs for no earlier one.
 
     Args:
         path: the file; made when something is first remembered.
@@ -101,7 +102,8 @@ class Journal:
                 "contract": request.contract,
                 **known["pins"],
             }
-            known["contracts"] = {**_contracts(request), **known["contracts"]}
+            for call in request.calls:
+                known["contracts"].setdefault(_contract_of(call), call.contract)
             task = known["tasks"].setdefault(str(request.task), {"round": 0, "answers": {}})
             if task["round"] != request.round:
                 task["round"], task["answers"] = request.round, {}
@@ -144,13 +146,6 @@ class Journal:
                     f"this client signs for {name} {pinned}, the server asks for {given[name]}: "
                     f"if that is right, remove {self.path}"
                 )
-        asked = _contracts(request)
-        for name, pinned in {_TASKS: request.contract, **known["contracts"]}.items():
-            if asked.get(name, pinned) != pinned:
-                raise AccountError(
-                    f"this client calls {name} at {pinned}, the server asks for {asked[name]}: "
-                    f"if that is right, remove {self.path}"
-                )
         newest = known["tasks"].get(str(request.task), {"round": 0})["round"]
         if request.round < newest:
             raise AccountError(
@@ -158,6 +153,12 @@ class Journal:
                 f"for round {newest} ({self.path})"
             )
         for call in request.calls:
+            pinned = {_TASKS: request.contract, **known["contracts"]}.get(_contract_of(call))
+            if call.contract != (pinned or call.contract):
+                raise AccountError(
+                    f"this client signs {call.name} for the contract {pinned}, the server asks for "
+                    f"{call.contract}: if that is right, remove {self.path}"
+                )
             cost = call.gas * call.max_fee_per_gas
             if call.gas > MAX_GAS or cost > self._max_fee:
                 raise AccountError(
@@ -232,9 +233,8 @@ class Journal:
             os.close(descriptor)
 
 
-def _contracts(request: SigningRequest) -> dict[str, str]:
-    """Return the contracts that a request calls, by name, with their addresses."""
-    return {call.name.partition(".")[0]: call.contract for call in request.calls}
+def _contract_of(call: CallRequest) -> str:
+    return call.name.partition(".")[0]
 
 
 def _private(path: str, flags: int) -> int:

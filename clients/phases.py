@@ -44,6 +44,8 @@ class Asked:
         account: address of the account that will sign.
         details: what the phase tells its clients.
         journal: what the client has to remember.
+        bind: takes a name and a digest, and raises AccountError where another one was bound under
+            the name in this round: of two lists a client signs one.
     """
 
     message: Message
@@ -54,6 +56,7 @@ class Asked:
     account: str
     details: Mapping[str, Any]
     journal: Journal
+    bind: Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,14 +6,16 @@ client's journal before the reply leaves. The server can relay what was signed b
 """
 
 import json
+from functools import partial
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedledger.errors import AccountError, ConfigError
+from fedledger.errors import AccountError, CallError, ConfigError
 from fedledger.records import LEDGER, Signatures, SigningRequest
 
 from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
 from .identity import account_of, journal_of
@@ -58,6 +60,7 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
                 account=account.address,
                 details=request.details,
                 journal=journal,
+                bind=partial(journal.once, request),
             )
         )
     finally:
@@ -79,6 +82,11 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
             f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
             "install the same packages on both"
         )
+    try:
+        for address in (request.contract, *(call.contract for call in request.calls)):
+            checksum_address(address)
+    except CallError as error:
+        raise ConfigError(f"signing request: {error}") from error
 
 
 def _sign(

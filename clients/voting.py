@@ -38,10 +38,17 @@ class VotesHandler(PhaseHandler):
         """Return the losses, and the scores to sign; or the app's own error reply.
 
         Raises:
-            ConfigError: the app's evaluation does not report "loss".
+            ConfigError: the app's evaluation does not report "loss", or the message holds no model
+                or ballot.
         """
         message = asked.message
         whole, records = message.content, message.content.array_records
+        if ARRAYS not in records:
+            raise ConfigError(f"a message that asks for votes needs the model under {ARRAYS!r}")
+        try:
+            ballot = bytes.fromhex(str(asked.details.get("ballot")))
+        except ValueError as error:
+            raise ConfigError("the details of a vote need the 'ballot' in hexadecimal") from error
         names = [ARRAYS, *sorted(name for name in records if name.startswith(CANDIDATES))]
         config = whole.config_records.get(CONFIG, ConfigRecord())
         losses: list[float] = []
@@ -57,7 +64,7 @@ class VotesHandler(PhaseHandler):
             message.content = whole
         base, *scored = losses
         values = {
-            "ballot": bytes.fromhex(str(asked.details["ballot"])),
+            "ballot": ballot,
             "scores": [score_of(loss, base) for loss in scored],
         }
         content = RecordDict({"metrics": MetricRecord({LOSS: scored})})

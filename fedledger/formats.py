@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import safetensors
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from fedledger.errors import ModelError
 
@@ -28,6 +29,7 @@ __all__ = [
     "decode_safetensors",
     "encode_safetensors",
     "is_shape",
+    "parse_json",
     "shown",
 ]
 
@@ -132,6 +134,19 @@ def canonical_json(value: Any) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
     return text.encode()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON from somebody else says.
+
+    Python's own parser recurses as deep as the process allows, and a package that raises that limit
+    (py_ecc does) turns a hundred thousand brackets into the process's end.
+
+    Raises:
+        ValueError: no JSON, nested deeper than some two hundred levels, or a number of more than
+            4300 digits.
+    """
+    return from_json(text.encode() if isinstance(text, str) else text, allow_inf_nan=False)
 
 
 def encode_safetensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from flwr.app import ConfigRecord
 
 from fedledger.errors import ConfigError, UpdateRejected
+from fedledger.formats import parse_json
 
 __all__ = [
     "ARRAYS",
@@ -267,7 +268,7 @@ _WORDS: dict[type, str] = {int: "whole number", str: "text", bytes: "bytes"}
 
 def _details(record: ConfigRecord) -> dict[str, Any]:
     try:
-        found = json.loads(_one(record, "details", str))
+        found = parse_json(_one(record, "details", str))
     except ValueError as error:
         raise ConfigError(f"signing record, field 'details': no JSON: {error}") from error
     if not isinstance(found, dict):

@@ -67,12 +67,12 @@ class Registry:
             raise ConfigError(
                 f"{self.kind} {name!r} needs {error.name!r}: pip install '{wanted}'"
             ) from error
-        except Exception as error:  # a package from outside can do anything when it is imported
+        except (Exception, SystemExit) as error:  # what is imported from outside can do anything
             if ours:
                 raise
             raise self._broken(name, target, error) from error
 
-    def _broken(self, name: str, target: str, error: Exception) -> ConfigError:
+    def _broken(self, name: str, target: str, error: BaseException) -> ConfigError:
         what = f"{type(error).__name__}: {error}"
         return ConfigError(
             f"{self.kind} {name!r} cannot be loaded: its entry point {target!r} in the group "

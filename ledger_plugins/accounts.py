@@ -28,6 +28,7 @@ __all__ = [
     "AccountFile",
     "create_account",
     "decode_transaction",
+    "keystore_path",
     "list_accounts",
     "load_account",
     "recover",
@@ -265,9 +266,16 @@ def load_account(
     Raises:
         AccountError: missing, malformed, or a wrong password.
     """
+    return Account.load(keystore_path(name_or_path, home), password)
+
+
+def keystore_path(
+    name_or_path: str | os.PathLike[str], home: str | os.PathLike[str] | None = None
+) -> Path:
+    """Return where the keystore file of an account lies, by its name or by its path."""
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
-        return Account.load(_path_of(name_or_path, home), password)
-    return Account.load(name_or_path, password)
+        return _path_of(name_or_path, home)
+    return Path(name_or_path)
 
 
 def _digest(message: bytes) -> bytes:

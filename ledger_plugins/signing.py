@@ -50,7 +50,13 @@ class Domain:
         """Return the 32 bytes that EIP-712 calls the domain separator.
 
         Its salt is the task in the upper 16 bytes and the round in the lower ones.
+
+        Raises:
+            CallError: a number is too large.
         """
+        for number, bits in ((self.chain_id, 256), (self.task, 128), (self.round, 128)):
+            if not 0 <= number < 1 << bits:
+                raise CallError(f"{number} does not fit into {bits} bits")
         salt = self.task.to_bytes(16, "big") + self.round.to_bytes(16, "big")
         kinds = ("bytes32", "bytes32", "bytes32", "uint256", "address", "bytes32")
         values = (

@@ -28,7 +28,7 @@ from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection, arithm
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
 from .rounds.mined import MinedRound, NotYet
-from .rounds.protocol import Protocol, run_round
+from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
 from .rounds.task import (
     LedgerTask,
@@ -226,7 +226,8 @@ def propose_task(
             f"{byzantine} malicious clients need at least {least} clients, not {len(clients)}"
         )
     initial = from_safetensors(_read(model))
-    settings = PoFLSettings(
+    settings = settings_of(
+        PoFLSettings,
         byzantine=byzantine,
         rules=tuple(rules),
         selection=selection,

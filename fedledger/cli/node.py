@@ -9,6 +9,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, password_of
+from .lines import one_line
 from .options import DataOption, Format, FormatOption
 
 if TYPE_CHECKING:
@@ -172,8 +173,7 @@ class _OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line with control characters escaped; a traceback comes below it as it is."""
-        line = super().formatMessage(record)
-        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+        return one_line(super().formatMessage(record))
 
 
 @node.command("peers")

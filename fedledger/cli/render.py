@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .lines import one_line
 from .options import Format
 
 if TYPE_CHECKING:
@@ -316,8 +317,11 @@ def _show_table(
 
 
 def _line(console: Console, text: str, style: str | None = None) -> None:
-    """Print one line as it is: no markup, no wrapping, no guessed colours."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is: no markup, no wrapping, no guessed colours.
+
+    What strangers wrote must not look like lines of ours, nor steer a terminal.
+    """
+    console.print(one_line(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, to_safetensors
-from fedledger.errors import AuditError, FedledgerError
+from fedledger.errors import AuditError, FedledgerError, NotChecked
 
+from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
@@ -68,7 +69,15 @@ class TaskAudit:
             else:
                 proved = ""
                 evidence = documents.load(Evidence, ended.evidence, self._store)
-                proved = self._replay(ended, evidence, checks)
+                try:
+                    proved = self._replay(ended, evidence, checks)
+                except FedledgerError:
+                    raise
+                except Exception as error:  # a protocol from outside can do anything
+                    raise NotChecked(
+                        f"protocol {self._protocol.name!r} fails in the replay: "
+                        f"{type(error).__name__}: {error}"
+                    ) from error
                 self._check_payments(number, ended.contributors, checks)
         except FedledgerError as error:
             self._states.setdefault(number, self._stated(number))
@@ -150,6 +159,11 @@ class TaskAudit:
         named = {name: value.hex() for name, value in published.commitments.items()}
         checks.equal("commitments", named, evidence.commitments)
         checks.equal("contributors", evidence.contributors, list(published.contributors))
+        if evidence.measured:
+            raw = self._ledger.transaction(published.transaction).raw
+            publisher = decode_transaction(raw).sender
+            for one in evidence.measured:
+                checks.equal(f"who measured {one.metric}", one.by, publisher)
         checks.equal("'kept' and the rule", evidence.kept is not None, published.rule == KEPT)
 
     def _check_model(self, published: Aggregate, model: Arrays, checks: Checks) -> None:

@@ -11,7 +11,7 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.observers import Observer
-from ..rounds.protocol import NoState, Protocol, Settings
+from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
 from ..rounds.strategy import LedgerStrategy, MeasureFn
 from .training import WeightsPhase
@@ -73,7 +73,8 @@ class AnchoredProtocol(Protocol[AnchoredSettings, NoState]):
             return Result.keep(made.kept or f"{made.rule} gave no aggregate"), state
         parties = tuple(weights.parties)
         payments = dict.fromkeys(parties, round.terms.reward)
-        return Result(made.model, made.rule, None, parties, payments), state
+        rule = self.settings.strategy[:32]  # the specification's, whatever was published
+        return Result(made.model, rule, None, parties, payments), state
 
 
 class Anchored(LedgerStrategy):
@@ -123,7 +124,8 @@ class Anchored(LedgerStrategy):
         measure: MeasureFn | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
-        settings = AnchoredSettings(
+        settings = settings_of(
+            AnchoredSettings,
             strategy=type(strategy).__name__,
             arguments=dict(arguments or {}),
             samples_key=getattr(strategy, "weighted_by_key", "num-examples"),

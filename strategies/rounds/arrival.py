@@ -18,12 +18,16 @@ from flwr.serverapp import Grid
 from fedledger.errors import ConfigError
 
 __all__ = [
+    "LONGEST",
     "ArrivalWindow",
     "Clock",
     "Exchange",
     "SimulatedLatency",
     "WallClock",
 ]
+
+LONGEST = 1e9
+"""Seconds that a window has at most, some thirty years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class ArrivalWindow:
         quorum: answers that have to be there before `quiet` closes anything.
 
     Raises:
-        ConfigError: a length that is not positive.
+        ConfigError: a length that is not positive, or above `LONGEST`.
     """
 
     seconds: float
@@ -45,10 +49,11 @@ class ArrivalWindow:
     quorum: int = 0
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise ConfigError(f"window: seconds must be positive, not {self.seconds}")
-        if self.quiet is not None and not self.quiet > 0:
-            raise ConfigError(f"window: quiet must be positive, not {self.quiet}")
+        for name, length in (("seconds", self.seconds), ("quiet", self.quiet)):
+            if length is not None and not 0 < length <= LONGEST:
+                raise ConfigError(
+                    f"window: {name} must be positive and at most {LONGEST:g}, not {length}"
+                )
 
     def closes(self, arrivals: Iterable[int]) -> int:
         """Return the millisecond after which nothing counts, given when updates arrived."""
@@ -184,7 +189,7 @@ def exchange(
         elapsed = round(1000 * (now() - started))
         for reply in pulled:
             key = reply.metadata.reply_to_message_id
-            if key in sent and accept(reply, sent[key], elapsed):
+            if key in waiting and accept(reply, sent[key], elapsed):
                 arrivals.append(elapsed)
             waiting.pop(key, None)
         closes = window.closes(arrivals) if window else timeout * 1000

@@ -242,7 +242,8 @@ class LiveRound(Round):
     ) -> tuple[list[tuple[Answer[T], Counted]], list[Dropped]]:
         """Store the contents and relay the parties' transactions, in one batch.
 
-        What the ledger already has from a run that was killed is not relayed again.
+        What the ledger already has from a run that was killed is not relayed again. What is there
+        at the end and did not count is put down: a party may have called by itself meanwhile.
         """
         ledger = self._way.ledger
         self._way.store.put_all(one.answer.content.data for one in checked if _holds(one.answer))
@@ -270,11 +271,11 @@ class LiveRound(Round):
             if one.answer.party not in gone
         ]
         named = {one.answer.party for one in checked}
-        earlier = {party for (_, party) in there} - named
+        earlier = {party for (_, party) in self._on_ledger(phase)} - named
         dropped += [
             Dropped(
                 reason="abandoned",
-                detail="on the ledger before the aggregator restarted, no usable reply since",
+                detail="on the ledger, but no usable reply to this aggregator",
                 party=party,
             )
             for party in sorted(earlier & set(self.terms.parties[phase.by]))

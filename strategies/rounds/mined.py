@@ -8,7 +8,8 @@ from fedledger.arrays import Arrays
 from fedledger.errors import (
     ConfigError,
     ContentNotFound,
-    StoreError,
+    ContentTooLarge,
+    InvalidCid,
     UpdateRejected,
 )
 
@@ -18,7 +19,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
-from .phase import Answer, Answers, Content, Given, Phase
+from .phase import Answer, Answers, Content, Given, Phase, read_answer
 from .round import Attested, Round, TaskTerms
 from .task import called
 
@@ -90,6 +91,8 @@ class MinedRound(Round):
         Raises:
             NotYet: parties or contents are missing, or too many answers are unusable.
             ConfigError: the phase signs something that the ledger does not repeat.
+            StoreUnavailable: the store cannot be read now.
+            ContentCorrupted: what the store has is damaged.
         """
         if len(phase.signs) != 1 or not phase.calls:
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
@@ -115,7 +118,7 @@ class MinedRound(Round):
                 _, values = open_anchor(anchor, call, self._ledger, self.domain)
                 signed = {call.name: values}
                 content, cid = self._content(phase, signed)
-                value = phase.parse(Given(party, content, signed), self, subject)
+                value = read_answer(phase, Given(party, content, signed), self, subject)
             except ContentNotFound as error:
                 if error.cid in self._lost:
                     dropped.append(
@@ -128,7 +131,7 @@ class MinedRound(Round):
                 detail = error.detail[:400]
                 dropped.append(Dropped(reason=error.reason, detail=detail, party=party))
                 continue
-            except StoreError as error:
+            except (ContentTooLarge, InvalidCid) as error:  # others are this store's own faults
                 dropped.append(Dropped(reason="malformed", detail=str(error)[:400], party=party))
                 continue
             arrival = event.block - self._opened

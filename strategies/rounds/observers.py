@@ -23,7 +23,7 @@ class Observers:
     """Tells observers what happened, from a thread of its own and a bounded queue.
 
     When observers are slower than rounds and the queue is full, a round is not told, and counted in
-    `missed`. An observer that raises is logged and told the next round.
+    `missed`. An observer that raises is logged and told the next round. What it is told is its own.
 
     Args:
         observers: whom to tell.
@@ -72,6 +72,6 @@ class Observers:
         while (evidence := self._queue.get()) is not None:
             for observer in self._observers:
                 try:
-                    observer(evidence)
+                    observer(evidence.model_copy(deep=True))
                 except Exception:  # whatever an observer does, rounds go on
                     logger.warning("an observer failed", exc_info=True)

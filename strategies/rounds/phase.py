@@ -24,7 +24,17 @@ from ...ledger_plugins.storage.cid import cid_of
 if TYPE_CHECKING:
     from .round import Round
 
-__all__ = ["Answer", "Answers", "Content", "Given", "Phase", "Signed", "arrays_cap", "record_forms"]
+__all__ = [
+    "Answer",
+    "Answers",
+    "Content",
+    "Given",
+    "Phase",
+    "Signed",
+    "arrays_cap",
+    "read_answer",
+    "record_forms",
+]
 
 T = TypeVar("T")
 
@@ -216,6 +226,20 @@ class Phase(ABC, Generic[T]):
         Raises:
             UpdateRejected: it is unusable, with a reason of the registry (`reasons`).
         """
+
+
+def read_answer(phase: Phase[T], given: Given, round: "Round", subject: Any) -> T:
+    """Return what a phase reads in an answer; a parser that fails otherwise calls it "malformed".
+
+    Raises:
+        UpdateRejected: it is unusable.
+    """
+    try:
+        return phase.parse(given, round, subject)
+    except UpdateRejected:
+        raise
+    except Exception as error:  # an answer is anything that somebody sent
+        raise UpdateRejected("malformed", f"{type(error).__name__}: {error}") from error
 
 
 def arrays_cap(layout: Layout) -> int:

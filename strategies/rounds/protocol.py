@@ -12,13 +12,30 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedledger.errors import AuditError, ConfigError, NotInstalled, UnknownNameError
+from fedledger.errors import (
+    AuditError,
+    CallError,
+    ConfigError,
+    ModelError,
+    NotInstalled,
+    UnknownNameError,
+)
+from fedledger.formats import canonical_json, shown
 from fedledger.registry import Registry
 
+from ...ledger_plugins.contracts.commitments import commitment_pairs
 from .evidence.documents import Specification
 from .round import KEPT, Result, Round
 
-__all__ = ["PROTOCOLS", "NoState", "Protocol", "Settings", "protocol_of", "run_round"]
+__all__ = [
+    "PROTOCOLS",
+    "NoState",
+    "Protocol",
+    "Settings",
+    "protocol_of",
+    "run_round",
+    "settings_of",
+]
 
 PROTOCOLS = Registry(
     "protocol",
@@ -30,6 +47,8 @@ PROTOCOLS = Registry(
 )
 """Protocol name to class."""
 
+_MAX_RULE = 32  # bytes, the contract's
+
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 StateT = TypeVar("StateT", bound=BaseModel)
 
@@ -38,6 +57,20 @@ class Settings(BaseModel):
     """Base of a protocol's settings: frozen, and no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def settings_of(kind: type[SettingsT], **values: Any) -> SettingsT:
+    """Return a protocol's settings from what a user gave.
+
+    Raises:
+        ConfigError: names the first one that is wrong.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{field}: {first['msg']}, not {shown(first['input'])}") from error
 
 
 class NoState(Settings):
@@ -125,6 +158,22 @@ def run_round(
     if state is None:
         state = protocol.prepare(round)
     result, after = protocol.run(round, state)
+    _check_result(protocol, round, result, after)
+    return result, after
+
+
+def _check_result(
+    protocol: Protocol[Any, Any], round: Round, result: Result, after: BaseModel
+) -> None:
+    name = protocol.name
+    if not isinstance(result, Result) or not isinstance(after, protocol.State):
+        raise ConfigError(f"protocol {name!r} came to no Result and {protocol.State.__name__}")
+    try:
+        if result.model is not None:
+            round.layout.check(result.model)
+        commitment_pairs(result.commitments)
+    except (CallError, ModelError) as error:
+        raise ConfigError(f"protocol {name!r} came to what nobody can publish: {error}") from error
     known = {account for accounts in round.terms.parties.values() for account in accounts}
     strangers = [who for who in (*result.contributors, *result.payments) if who not in known]
     if (
@@ -133,9 +182,9 @@ def run_round(
         or (result.rule == KEPT) != (result.kept is not None)
         or len(set(result.contributors)) != len(result.contributors)
         or any(amount < 0 for amount in result.payments.values())
+        or not 1 <= len(result.rule.encode()) <= _MAX_RULE
     ):
-        raise ConfigError(f"protocol {protocol.name!r} came to a result that makes no sense")
-    return result, after
+        raise ConfigError(f"protocol {name!r} came to a result that makes no sense")
 
 
 def protocol_of(specification: Specification) -> Protocol[Any, Any]:
@@ -155,18 +204,21 @@ def protocol_of(specification: Specification) -> Protocol[Any, Any]:
         ) from error
     except ConfigError as error:
         raise NotInstalled(f"protocol {name!r} is not available here: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Protocol)) or found.name != name:
+        raise NotInstalled(f"what is registered as protocol {name!r} is no protocol of this name")
     if found.version != version:
         raise NotInstalled(
             f"protocol {name!r} has version {version} there and {found.version} here: "
             "install the package's version that made it"
         )
     try:
-        return found(found.Settings.model_validate(specification.settings))
+        settings = canonical_json(specification.settings)
+        return found(found.Settings.model_validate_json(settings, strict=True))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise AuditError(f"settings of {name!r}, {field!r}: {first['msg']}") from error
     except UnknownNameError as error:
         raise NotInstalled(f"protocol {name!r}: {error}") from error
-    except ConfigError as error:
+    except (ConfigError, AttributeError, TypeError, ValueError) as error:
         raise AuditError(f"settings of {name!r}: {error}") from error

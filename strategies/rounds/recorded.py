@@ -14,7 +14,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Counted, Evidence, PhaseEvidence
-from .phase import Answer, Answers, Content, Given, Phase
+from .phase import Answer, Answers, Content, Given, Phase, read_answer
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms
 from .task import called, model_of
@@ -90,6 +90,18 @@ class RecordedRound(Round):
                 f"{party} counted but is none of the {phase.by}",
                 Witness(phase.name, party),
             )
+        everybody = {one for accounts in self.terms.parties.values() for one in accounts}
+        named = {one.party for one in recorded.asked} | {one.party for one in recorded.dropped}
+        for stranger in named - everybody - {None}:
+            said = f"{short(stranger)} is named, but is no party of the task"
+            self.checks.true("party", False, said, where)
+        for late in recorded.late:
+            self.checks.true(
+                "late",
+                late.party in positions and late.party not in parties,
+                f"{late.party} is said to be late, but counted or is none of the {phase.by}",
+                Witness(phase.name, late.party),
+            )
         order = sorted(set(parties), key=positions.__getitem__)
         self.checks.equal("answers that count (each once, in order)", parties, order, where)
         events = {
@@ -102,6 +114,8 @@ class RecordedRound(Round):
             self._check_ledger_clock(phase, recorded, events, tolerate)
         elif window is not None:
             self._check_window(phase, recorded, window)
+        size = sum(len(answer.content.data) for answer in answers)
+        self.checks.equal("bytes of the contents", recorded.bytes, size, where)
         return Answers(answers)
 
     def reveal(
@@ -142,8 +156,9 @@ class RecordedRound(Round):
 
     def note(self, name: str, value: Any) -> None:
         """Compare a value with the one that was put down."""
-        self.checks.equal(name, self._evidence.notes.get(name), value, Witness(step=name))
-        self.notes[name] = value
+        super().note(name, value)
+        found = self._evidence.notes.get(name)
+        self.checks.equal(name, found, self.notes[name], Witness(step=name))
 
     # Inside --------------------------------------------------------------------------------
 
@@ -177,7 +192,7 @@ class RecordedRound(Round):
                         self.checks.equal(f"{one.name} on the ledger", there_too, values, where)
                 signed[one.name] = values
             content = self._content(phase, entry)
-            value = phase.parse(Given(entry.party, content, signed), self, subject)
+            value = read_answer(phase, Given(entry.party, content, signed), self, subject)
         except UpdateRejected as error:
             said = f"the answer of {entry.party} counted but is unusable: {error}"
             raise CheckFailed(Check(said, phase.name, Outcome.FAILED), where) from error

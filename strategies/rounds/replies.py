@@ -5,7 +5,6 @@ the registry, and the round goes on without the reply. Nothing is decoded before
 declared shape are known to fit.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +13,15 @@ from typing import Any, Generic, TypeVar
 from flwr.app import Message, RecordDict
 
 from fedledger.errors import LedgerError, UpdateRejected
+from fedledger.formats import parse_json
 from fedledger.records import LEDGER, Signatures, SigningRequest
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import SignedTransaction
+from ...ledger_plugins.signing import plain_values
 from .evidence.carriers import read_call, read_statement, statement_values
 from .evidence.documents import Anchor
-from .phase import Answer, Given, Phase, record_forms
+from .phase import Answer, Given, Phase, read_answer, record_forms
 from .round import Round
 
 __all__ = ["Checked", "check_reply", "most_common_form"]
@@ -83,8 +84,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
             f"{len(signatures.statements)} statements signed, {len(phase.statements)} asked for",
         )
     for statement, (text, signature) in zip(phase.statements, signatures.statements, strict=True):
-        plain = _json(text)
-        values = statement_values(statement, plain)
+        values = statement_values(statement, _json(text))
         parties.add(read_statement(statement, round.domain, values, signature))
         signed[statement.name] = values
         anchors.append(
@@ -92,7 +92,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
                 carrier="signature",
                 name=statement.name,
                 signature=signature.hex(),
-                values=dict(plain),
+                values=plain_values(values),
             )
         )
     if len(parties) != 1:
@@ -108,7 +108,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     cap = phase.max_bytes(round)
     if len(content.data) > cap:
         raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
-    value = phase.parse(Given(party, content, signed), round, subject)
+    value = read_answer(phase, Given(party, content, signed), round, subject)
     answer = Answer(party, positions[party], value, content, signed, 0, message)
     return Checked(answer, transactions, tuple(anchors))
 
@@ -151,8 +151,8 @@ def _json(text: str) -> dict[str, Any]:
     if len(text) > _MAX_JSON:
         raise UpdateRejected("statements", f"{len(text)} characters of values")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise UpdateRejected("statements", f"the values are no JSON: {error}") from error
     if not isinstance(found, dict):
         raise UpdateRejected("statements", "the values are no object")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, Layout
 from fedledger.errors import ConfigError
+from fedledger.formats import canonical_json, parse_json
 
 from ...ledger_plugins.signing import Domain
 from .arrival import ArrivalWindow
@@ -190,8 +191,15 @@ class Round(ABC):
         """Put contents into the store where the round runs; return their CIDs everywhere."""
 
     def note(self, name: str, value: Any) -> None:
-        """Put a JSON value down in the evidence; a replay has to come to the same value."""
-        self.notes[name] = value
+        """Put a JSON value down in the evidence; a replay has to come to the same value.
+
+        Raises:
+            ConfigError: it is no JSON value.
+        """
+        try:
+            self.notes[name] = parse_json(canonical_json(value))  # lists, where it has tuples
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"note {name!r}: {error}") from error
 
     def begin(self, phase: Phase[Any]) -> dict[str, int]:
         """Note that a phase begins, and return the numbers of the accounts that it asks.

@@ -13,6 +13,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
 from flwr.serverapp import Grid
+from flwr.serverapp.exception import InconsistentMessageReplies
 from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
@@ -215,7 +216,10 @@ class LedgerStrategy(Strategy):
     def inner_aggregate(self, server_round: int, messages: Sequence[Message]) -> Attested:
         """Return what the strategy inside makes of replies, for a protocol that attests."""
         rule = type(self.inner).__name__[:32]
-        arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
+        try:
+            arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
+        except InconsistentMessageReplies as error:
+            return Attested(None, rule, f"{rule}: {error}")
         if arrays is None:
             return Attested(None, rule, f"{rule} gave no aggregate")
         try:
@@ -293,11 +297,15 @@ class LedgerStrategy(Strategy):
         if self._measure is None:
             return []
         by = self.task.account.address
-        return [
-            Measured(metric=name, ppm=round(value * _MILLION), by=by)
-            for name, value in sorted(self._measure(number, to_record(arrays)).items())
-            if math.isfinite(value)
-        ]
+        found = self._measure(number, to_record(arrays))
+        try:
+            return [
+                Measured(metric=name, ppm=round(float(value) * _MILLION), by=by)
+                for name, value in sorted(found.items())
+                if math.isfinite(value)
+            ]
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise ConfigError(f"measure: numbers by metric are needed: {error}") from error
 
     def _average(self, live: LiveRound) -> MetricRecord | None:
         """Return the metrics of the first phase's answers as Flower's strategy averages them."""

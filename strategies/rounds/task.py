@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
-from fedledger.errors import AuditError, ConfigError
+from fedledger.errors import AuditError, CallError, ConfigError
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.addresses import checksum_address
@@ -22,6 +22,7 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from .evidence import documents
+from .evidence.checks import short
 from .evidence.documents import Evidence, Measured, Specification
 from .phase import arrays_cap
 from .protocol import Protocol, protocol_of
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 256
 PAYMENT_BATCH = 64
+_CLOCKS = ("aggregator", "ledger")
 
 
 @dataclass
@@ -64,7 +66,11 @@ class LedgerTask:
     parties: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
-        if not self.clients or len(set(self.clients)) != len(self.clients):
+        self.clients = _accounts("clients", self.clients)
+        self.parties = {
+            name: _accounts(name, accounts) for name, accounts in (self.parties or {}).items()
+        }
+        if not self.clients:
             raise ConfigError("clients: a list of distinct account addresses is needed")
         if len(self.clients) > MAX_CLIENTS:
             raise ConfigError(
@@ -97,7 +103,7 @@ class LedgerTask:
             profile=self.store.profile,
         )
         model = to_safetensors(initial)
-        owner = checksum_address(self.owner) if self.owner else self.account.address
+        [owner] = _accounts("owner", [self.owner or self.account.address])
         existing = self.contract.find(owner, self.model_id)
         if not existing and owner != self.account.address:
             raise ConfigError(
@@ -242,16 +248,39 @@ class LedgerTask:
             )
 
 
+def _accounts(party: str, accounts: Sequence[str]) -> tuple[str, ...]:
+    try:
+        checked = tuple(map(checksum_address, accounts))
+    except CallError as error:
+        raise ConfigError(f"{party}: {error}") from error
+    if len(set(checked)) != len(checked):
+        raise ConfigError(f"{party}: a list of distinct account addresses is needed")
+    return checked
+
+
+def _is_account(text: str) -> bool:
+    try:
+        return checksum_address(text) == text
+    except CallError:
+        return False
+
+
 def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTerms:
     """Return what is fixed for a task.
 
     Raises:
-        AuditError: the specification lists an account of a party twice, or no clients.
+        AuditError: the specification lists an account of a party twice, something that is no
+            account's checksummed address, no clients, or nobody who keeps the clock.
         ModelError: its layout is none.
     """
     for party, accounts in specification.parties.items():
         if len(set(accounts)) != len(accounts):
             raise AuditError(f"the specification lists one of the {party} twice")
+        for account in accounts:
+            if not _is_account(account):
+                raise AuditError(f"the specification lists {short(account)} among the {party}")
+    if specification.clock.get("by") not in _CLOCKS:
+        raise AuditError(f"the specification's clock is kept by none of {_CLOCKS}")
     if not specification.parties.get("clients"):
         raise AuditError("the specification lists no clients")
     return TaskTerms(

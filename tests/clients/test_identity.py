@@ -8,9 +8,11 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from fedledger.clients import SimulationKeys
-from fedledger.clients.identity import PASSWORD_VARIABLE, account_of
+from fedledger.clients.identity import PASSWORD_VARIABLE, account_of, journal_of
 from fedledger.errors import AccountError, ConfigError
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.addresses import checksum_address
+from fedledger.records import SigningRequest
 
 
 @pytest.fixture
@@ -111,3 +113,21 @@ def test_the_keystore_does_not_hold_the_key_in_the_clear(tmp_path):
     account = Account.create()
     account.save(tmp_path / "a.json", "x", light=True)
     assert "crypto" in {key.lower() for key in json.loads((tmp_path / "a.json").read_text())}
+
+
+def test_a_named_account_has_one_journal(tmp_path, message, monkeypatch):
+    """Beside its keystore, wherever the client is started; pins are addresses, not spellings."""
+    monkeypatch.setenv("FEDLEDGER_HOME", str(tmp_path / "home"))
+    contract = checksum_address("0x" + "ab" * 20)
+    request = SigningRequest("pofl", "update", 1, 1, 5, contract)
+    config = {"account": "truck-7", "ledger-contract": contract.lower()}
+    paths = []
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        journal = journal_of(message, context(config), request)
+        journal.check(request)
+        paths.append(journal.path)
+    assert paths == [tmp_path / "home" / "keystore" / "truck-7.json.journal"] * 2
+    with pytest.raises(ConfigError, match="ledger pins"):
+        journal_of(message, context({**config, "ledger-contract": "0x12"}), request)

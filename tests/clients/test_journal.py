@@ -42,8 +42,8 @@ def test_what_is_signed_is_remembered(tmp_path):
         ({"chain_id": 1}, "chain-id 31337, the server asks for 1"),
         ({"contract": "0x" + "2" * 40}, "contract 0x1111"),
         ({"round": 2}, "signed for round 3"),
-        ({"calls": [call("TrainingTask", "3")]}, "calls TrainingTask at 0x1111"),
-        ({"calls": [call("StakeToken", "3")]}, "calls StakeToken at 0x2222"),
+        ({"calls": [call("TrainingTask", "3")]}, "signs TrainingTask.f for the contract 0x1111"),
+        ({"calls": [call("StakeToken", "3")]}, "signs StakeToken.f for the contract 0x2222"),
     ],
 )
 def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
@@ -56,6 +56,18 @@ def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
     journal.remember(request(calls=[call("StakeToken", "2")]), {})
     with pytest.raises(AccountError, match=match):
         journal.check(request(**change))
+
+
+def test_calls_go_where_the_first_ones_went(tmp_path):
+    """A call of the tasks' contract goes there, one of another contract to its first address."""
+    journal = Journal(tmp_path / "journal")
+    lock = [CallRequest("Bonds.lock", "0x" + "2" * 40, 100_000, 10**9, 0)]
+    journal.remember(request(calls=lock), {})
+    journal.check(request(calls=lock, round=4))
+    for name, elsewhere in (("TrainingTask.submitUpdate", "2"), ("Bonds.lock", "1")):
+        calls = [CallRequest(name, "0x" + elsewhere * 40, 100_000, 10**9, 0)]
+        with pytest.raises(AccountError, match=f"signs {name} for the contract 0x"):
+            journal.check(request(calls=calls))
 
 
 def test_a_device_can_pin_from_the_start(tmp_path):

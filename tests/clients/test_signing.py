@@ -7,7 +7,8 @@ from flwr.clientapp import ClientApp
 from support.federation import Federation, initial_model, make_app
 
 from fedledger.arrays import to_record
-from fedledger.clients import signing_mod
+from fedledger.clients import signing_mod, training_phase
+from fedledger.clients.training_phase import UpdateHandler
 from fedledger.errors import ConfigError
 from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins.accounts import decode_transaction
@@ -39,7 +40,7 @@ def request_for(federation, phase_, **changes):
     return SigningRequest(**(fields | changes))
 
 
-def train_once(federation, app, request, *, node=1):
+def train_once(federation, app, request, *, node=1, kind="train"):
     def main(grid):
         content = RecordDict(
             {
@@ -52,7 +53,7 @@ def train_once(federation, app, request, *, node=1):
         if request is not None:
             content[LEDGER] = request.to_record()
         ids = sorted(grid.get_node_ids())
-        messages = [Message(content, dst_node_id=ids[node], message_type="train")]
+        messages = [Message(content, dst_node_id=ids[node], message_type=kind)]
         return list(grid.send_and_receive(messages))
 
     [reply] = get_engine("inprocess").run(app, federation.size, main)
@@ -117,6 +118,8 @@ def test_metrics_without_samples_are_named(federation):
         ({"types": ["Ack(bytes32 digest)"]}, "unequal length"),
         ({"details": "{"}, "'details': no JSON"),
         ({"details": "[]"}, "'details': an object"),
+        ({"details": "[" * 100_000 + "]" * 100_000}, "'details': no JSON"),
+        ({"details": '{"n": ' + "1" * 5000 + "}"}, "'details': no JSON"),
         ({"more": 1}, "unknown field"),
     ],
 )
@@ -139,10 +142,19 @@ def test_a_request_of_another_form_is_named(federation, change, match):
             {"calls": [CallRequest("StakeToken.transfer", "0x" + "1" * 40, 0, 0, 0)]},
             "phase 'update' signs",
         ),
+        (
+            {"calls": [CallRequest("TrainingTask.submitUpdate", "0x" + "1" * 40, 0, 0, 0)]},
+            "this client signs TrainingTask.submitUpdate for the contract",
+        ),
+        ({"contract": "x/../../../../elsewhere"}, "is no address"),
+        ({"calls": [CallRequest("TrainingTask.submitUpdate", "0x12", 0, 0, 0)]}, "is no address"),
     ],
 )
 def test_a_client_signs_what_its_phase_does_and_nothing_else(federation, change, match):
-    """A server cannot have another call signed, nor a statement that the phase does not list."""
+    """A server cannot have another call signed, nor a statement that the phase does not list.
+
+    Nor can it have the call signed for another contract of the same chain.
+    """
     reply = train_once(federation, make_app(), request_for(federation, "update", **change))
     assert reply.has_error()
     assert match in reply.error.reason
@@ -206,3 +218,42 @@ def test_the_ledger_accepts_what_the_mod_signed(federation):
     assert set(submissions) == set(federation.clients)
     assert {entry.samples for entry in submissions.values()} == {10, 11, 12}
     assert {entry.accuracy for entry in submissions.values()} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"details": {}}, "need the 'ballot'"),
+        ({"details": {"ballot": "zz"}}, "need the 'ballot'"),
+        ({"details": {"ballot": "00"}}, "bytes32 wanted, got 1 bytes"),
+    ],
+)
+def test_a_vote_on_nothing_is_named(federation, change, match):
+    """A server that says no ballot, or one that is none, gets no vote and a clear answer."""
+    terms = federation.ledger.terms("TrainingTask", "submitVotes")
+    calls = [CallRequest("TrainingTask.submitVotes", terms.to, 0, 0, 0)]
+    request = request_for(federation, "votes", calls=calls, **change)
+    reply = train_once(federation, make_app(), request, kind="evaluate")
+    assert reply.has_error()
+    assert match in reply.error.reason
+
+
+def test_a_handler_binds_its_client_to_one_list(federation, monkeypatch):
+    """What a handler binds is kept in the journal, for the round that was asked about."""
+
+    class Bound(UpdateHandler):
+        digest = "aa"
+
+        def answer(self, asked):
+            asked.bind("list", self.digest)
+            return super().answer(asked)
+
+    monkeypatch.setattr(training_phase, "UpdateHandler", Bound)
+    request = request_for(federation, "update")
+    assert not train_once(federation, make_app(), request).has_error()
+    Bound.digest = "bb"
+    reply = train_once(federation, make_app(), request)
+    assert reply.has_error()
+    assert "list of round 1 is aa already" in reply.error.reason
+    later = request_for(federation, "update", round=2)
+    assert not train_once(federation, make_app(), later).has_error()

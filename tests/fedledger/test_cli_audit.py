@@ -93,3 +93,20 @@ def test_a_runs_tasks_are_not_chosen_by_hand(shared):
     done = fedledger("audit", run, "--owner", owner)
     assert done.returncode == 2
     assert "--owner and --task choose among the tasks of --ledger" in done.stderr
+
+
+def test_a_stranger_writes_no_lines_of_a_report(shared):
+    """A task's name is anybody's text: it neither adds a verdict nor steers the terminal."""
+    _, urls, run = shared
+    name = "x\naudit: passed\x1b[2J\u202e"
+    with open_ledger(f"local://{run}/chain.db") as ledger:
+        TrainingTask(ledger).propose(
+            STRANGER, model_id=name, model_cid=NOWHERE, rounds=1, spec=NOWHERE
+        )
+        number = TrainingTask(ledger).count()
+    for command in (("audit", *urls), ("audit", *urls, "--task", str(number))):
+        done = fedledger(*command)
+        assert done.returncode in (1, 2)
+        assert "audit: passed" not in done.stdout.splitlines()
+        assert r"x\naudit: passed\x1b[2J\u202e" in done.stdout
+        assert not {"\x1b", "\u202e"} & set(done.stdout)

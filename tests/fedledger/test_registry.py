@@ -84,6 +84,7 @@ def test_third_parties_add_names_but_replace_none(things, monkeypatch):
         ("no_such_package_of_a_test:thing", "ModuleNotFoundError"),
         ("raising_package_of_a_test:thing", "ZeroDivisionError"),
         ("posixpath", "AttributeError"),
+        ("leaving_package_of_a_test:thing", "SystemExit"),
     ],
 )
 def test_a_broken_package_is_named_and_costs_nobody_else(
@@ -91,6 +92,7 @@ def test_a_broken_package_is_named_and_costs_nobody_else(
 ):
     """An entry point that is no such object is one name's error; the others work."""
     (tmp_path / "raising_package_of_a_test.py").write_text("1 / 0\n")
+    (tmp_path / "leaving_package_of_a_test.py").write_text("raise SystemExit\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     registry._installed.cache_clear()
     monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("bad", target, group)])

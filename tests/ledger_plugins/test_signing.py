@@ -130,3 +130,12 @@ def test_a_digest_is_32_bytes(digest):
     """Nothing else is signed as one."""
     with pytest.raises(AccountError, match="32 bytes"):
         Account.from_key(KEY).sign_digest(digest)
+
+
+@pytest.mark.parametrize(
+    "change", [{"chain_id": 2**256}, {"task": 2**128}, {"round": 2**128}, {"round": -1}]
+)
+def test_a_place_that_does_not_exist_is_refused(change):
+    """What a server asks a client to sign for may be any number."""
+    with pytest.raises(CallError, match="does not fit into"):
+        dataclasses.replace(PLACE, **change).separator()

@@ -1,13 +1,19 @@
 """Arrival windows and clocks."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError
-from fedledger.strategies.rounds.arrival import ArrivalWindow, SimulatedLatency, WallClock
+from fedledger.strategies.rounds.arrival import (
+    ArrivalWindow,
+    SimulatedLatency,
+    WallClock,
+    exchange,
+)
 
 arrivals = st.lists(st.integers(0, 20_000), max_size=30)
 
@@ -39,9 +45,18 @@ def test_quiet_waits_for_the_first_update():
     assert ArrivalWindow(seconds=3.0, quiet=0.5).closes([]) == 3000
 
 
-@pytest.mark.parametrize("settings_", [{"seconds": 0}, {"seconds": 1, "quiet": -1}])
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {"seconds": 0},
+        {"seconds": 1, "quiet": -1},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"seconds": 1, "quiet": 1e306},
+    ],
+)
 def test_a_window_without_length_is_refused(settings_):
-    """A window that lets nothing in is a mistake and is named."""
+    """A window that lets nothing in, or never closes, is a mistake and is named."""
     with pytest.raises(ConfigError, match="must be positive"):
         ArrivalWindow(**settings_)
 
@@ -67,3 +82,38 @@ def test_simulated_latency_has_the_mean_it_says():
 def test_the_wall_clock_believes_only_the_stamp():
     """Arrival is when the reply was pulled, never what a client says."""
     assert WallClock().arrival(1, 2, 1234) == 1234
+
+
+class _Answering:
+    """A grid in which every pull brings answers to other messages, and each answer twice."""
+
+    def push_messages(self, messages):
+        """Return an id for each message."""
+        return [str(number) for number, _ in enumerate(messages)]
+
+    def pull_messages(self, ids):
+        """Return an answer to the first one asked for, twice, and one to nobody's message."""
+        first = min(ids)
+        return [_answer(key) for key in (first, first, "another")]
+
+
+def _answer(key):
+    return SimpleNamespace(metadata=SimpleNamespace(reply_to_message_id=key))
+
+
+def test_one_answer_a_message_and_to_ours_alone():
+    """Others neither count nor end the phase before everybody was heard."""
+    messages = [
+        SimpleNamespace(metadata=SimpleNamespace(dst_node_id=node), content=None)
+        for node in (5, 6, 7)
+    ]
+    taken = []
+
+    def accept(reply, asked, _stamp):
+        taken.append((reply.metadata.reply_to_message_id, asked.metadata.dst_node_id))
+        return True
+
+    heard = exchange(_Answering(), messages, window=None, timeout=10, accept=accept)
+    assert taken == [("0", 5), ("1", 6), ("2", 7)]
+    assert heard.asked == [5, 6, 7]
+    assert heard.answered == {5, 6, 7}

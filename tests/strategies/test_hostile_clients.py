@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Array, ConfigRecord, MetricRecord
-from support.federation import arrays_of, make_app
+from support.federation import Federation, arrays_of, make_app
 
 from fedledger.arrays import to_safetensors
 from fedledger.clients import SimulationKeys
@@ -266,3 +266,42 @@ def test_a_round_in_which_everybody_is_bad_keeps_the_model(federation):
     evidence = documents.load(Evidence, aggregate.evidence, federation.store)
     assert evidence.kept == "0 updates arrived in time, 3 are needed"
     assert audit_ledger(federation.ledger, federation.store).passed
+
+
+def test_an_own_call_while_the_others_are_relayed(federation, monkeypatch):
+    """Nor one that calls between the aggregator's look at the ledger and its last relayed call."""
+    cheat, another = federation.keys.account(2), federation.store.put(b"another update")
+    relay = type(federation.ledger).transact_all
+
+    def transact_all(self, calls):
+        if len(calls) < federation.size - 1:
+            return relay(self, calls)
+        monkeypatch.undo()
+        TrainingTask(self).submit_update(cheat, task=1, round=1, cid=another, samples=1, accuracy=1)
+        return relay(self, calls)
+
+    def mute(reply, message, context):
+        raise RuntimeError("nothing to say")
+
+    monkeypatch.setattr(type(federation.ledger), "transact_all", transact_all)
+    app = make_app(before_signing={2: mute})
+    federation.run(federation.pofl(rules=("median",)), app, rounds=1)
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    assert report.rounds[0].record.reasons() == {"abandoned": 1, "client-error": 1}
+
+
+def test_replies_that_flower_cannot_aggregate_keep_the_model(tmp_path):
+    """Of two clients either may set the form that counts; the round ends whatever Flower says."""
+
+    def more(reply, message, context):
+        reply.content["a"] = MetricRecord({"surprise": 1.0})
+        return reply
+
+    federation = Federation(tmp_path, size=2)
+    federation.run(federation.anchored(), make_app({1: more}), rounds=2)
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    assert [verdict.rule for verdict in report.rounds] == ["kept", "kept"]
+    assert "FedAvg: Expected exactly one MetricRecord" in (report.rounds[0].record.kept or "")
+    federation.ledger.close()

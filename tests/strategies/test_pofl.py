@@ -186,3 +186,41 @@ def test_the_beacon_is_the_accounts_own_by_default(federation):
     federation.run(federation.pofl(beacon_seed=None), make_app(), rounds=2)
     federation.run(federation.pofl(beacon_seed=None), make_app(), rounds=2)
     assert audit_ledger(federation.ledger, federation.store).passed
+
+
+def test_accounts_may_be_written_in_lower_case(federation):
+    """Addresses are what they mean, however they are written; what is none is refused at once."""
+    lower = [client.lower() for client in federation.clients]
+    federation.run(federation.pofl(clients=lower), make_app(), rounds=1)
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    assert report.rounds[0].accepted == federation.size
+    for wrong in (["nobody", *lower[1:]], [*lower, federation.clients[0]]):
+        with pytest.raises(ConfigError, match="clients: "):
+            federation.pofl(clients=wrong)
+    with pytest.raises(ConfigError, match="owner: "):
+        federation.run(federation.pofl(owner="nobody"), make_app())
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"byzantine": -1}, "byzantine: Input should be greater than or equal to 0, not -1"),
+        ({"byzantine": 1.5, "min_submissions": 3}, "byzantine: "),
+        ({"min_submissions": 0}, "min_submissions: "),
+        ({"rules": ()}, "rules: "),
+        ({"rules": ("median", "median")}, "each may be named once"),
+        ({"weighted_by_key": 3}, "samples_key: "),
+    ],
+)
+def test_a_wrong_setting_is_named(federation, settings, match):
+    """As every other setting: by its name, as a ConfigError."""
+    with pytest.raises(ConfigError, match=match):
+        federation.pofl(**settings)
+
+
+@pytest.mark.parametrize("seed", [b"", b"x", "x" * 32])
+def test_a_seed_that_is_none_is_no_default(federation, seed):
+    """An empty seed is a mistake, and not the wish for the account's own."""
+    with pytest.raises(ConfigError, match="beacon seed: 32 bytes"):
+        federation.run(federation.pofl(beacon_seed=seed), make_app())

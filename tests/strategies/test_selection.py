@@ -37,6 +37,8 @@ def test_another_value_does_not_continue_the_chain():
     flipped = bytes([beacon.reveal(1)[0] ^ 1]) + beacon.reveal(1)[1:]
     with pytest.raises(AuditError, match="does not hash"):
         check_reveal(flipped, beacon.commitment)
+    with pytest.raises(AuditError, match="of this round or a later one"):
+        check_reveal(beacon.commitment, beacon.commitment, skipped=-1)
 
 
 def test_every_input_moves_the_choice():

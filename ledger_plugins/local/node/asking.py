@@ -1,12 +1,12 @@
 """Asking a node as its client: answers have a cap, and who cannot be reached is asked again."""
 
-import json
 import time
 from collections.abc import Callable
 
 import httpx
 
 from fedledger.errors import LedgerError, LedgerUnavailable
+from fedledger.formats import parse_json
 
 from .answers import PIECE
 from .wire import error_from_json
@@ -116,10 +116,10 @@ class Asking:
 
 def _refusal(code: int, data: bytes) -> LedgerError:
     try:
-        plain = json.loads(data)
+        plain = parse_json(data)
         if isinstance(plain, dict) and "error" in plain:
             return error_from_json(plain)
         said = f"the node answers {code}: {str(plain)[:200]}"
-    except (ValueError, RecursionError):
+    except ValueError:
         said = f"the node answers {code}"
     return Unreachable(said) if code == _BUSY else LedgerUnavailable(said)

@@ -5,7 +5,6 @@ every one of them, and answers reads itself; so a node can hide blocks from its 
 branch that others do not, but it cannot make it believe a signature, a balance or an event.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from threading import RLock
@@ -23,6 +22,7 @@ from fedledger.errors import (
     TransactionRefused,
     UnknownBlock,
 )
+from fedledger.formats import parse_json
 
 from ...addresses import checksum_address
 from ...base import Block as PlainBlock
@@ -407,8 +407,8 @@ class NodeLedger(Ledger):
 
     def _json(self, method: str, path: str, end: float) -> dict[str, Any]:
         try:
-            found = json.loads(self._asking.send(method, path, end=end))
-        except (ValueError, RecursionError) as error:
+            found = parse_json(self._asking.send(method, path, end=end))
+        except ValueError as error:
             raise LedgerUnavailable("the node's answer is no JSON") from error
         if not isinstance(found, dict):
             raise LedgerUnavailable("the node's answer is no object")

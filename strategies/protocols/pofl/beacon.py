@@ -69,8 +69,8 @@ class Beacon:
     """
 
     def __init__(self, seed: bytes, rounds: int) -> None:
-        if len(seed) != 32:
-            raise ConfigError(f"beacon seed: 32 bytes are needed, got {len(seed)}")
+        if not isinstance(seed, bytes) or len(seed) != 32:
+            raise ConfigError("beacon seed: 32 bytes are needed")
         if rounds < 1:
             raise ConfigError(f"beacon: at least one round is needed, got {rounds}")
         values = [seed]
@@ -102,6 +102,8 @@ def check_reveal(reveal: bytes, previous: bytes, skipped: int = 0) -> None:
     Raises:
         AuditError: it does not.
     """
+    if skipped < 0:
+        raise AuditError("the last beacon value is said to be of this round or a later one")
     value = reveal
     for _ in range(skipped + 1):
         value = _link(value)

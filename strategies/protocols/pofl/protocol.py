@@ -19,7 +19,7 @@ from fedledger.errors import AggregationError, AuditError, ConfigError, NotInsta
 from ....ledger_plugins.storage.cid import cid_to_bytes
 from ...aggregation import aggregate, arithmetic
 from ...aggregation import rules as known_rules
-from ...rounds.arrival import ArrivalWindow
+from ...rounds.arrival import LONGEST, ArrivalWindow
 from ...rounds.phase import Answer
 from ...rounds.protocol import Protocol, Settings
 from ...rounds.round import KEPT, Result, Round
@@ -48,6 +48,9 @@ __all__ = [
 
 _BEACON = "beacon"
 
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 
 class PoFLSettings(Settings):
     """What the specification says about a PoFL run; an auditor needs nothing else.
@@ -72,11 +75,11 @@ class PoFLSettings(Settings):
     selection: Selection
     strict: bool
     min_submissions: Annotated[int, Field(ge=1)]
-    window: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    quiet: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    vote_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
-    vote_quiet: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
-    commitment: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    window: _Seconds | None
+    quiet: _Seconds | None
+    vote_window: _Seconds = 600.0
+    vote_quiet: _Seconds = 5.0
+    commitment: _Hash | None
     samples_key: str = "num-examples"
     arithmetic: dict[str, str]
 
@@ -91,8 +94,8 @@ class PoFLState(Settings):
         pairs: by voter, how much there was to agree about.
     """
 
-    revealed: str | None = None
-    revealed_in: int = 0
+    revealed: _Hash | None = None
+    revealed_in: Annotated[int, Field(ge=0)] = 0
     alike: tuple[int, ...] = ()
     pairs: tuple[int, ...] = ()
 
@@ -149,9 +152,11 @@ def check_rules(rules: Sequence[str], selection: Selection) -> None:
     """Check that rules are known and can be chosen in this way.
 
     Raises:
-        ConfigError: `trusted_mean` without elections.
+        ConfigError: a rule twice, or `trusted_mean` without elections.
         UnknownNameError: a rule nobody registered.
     """
+    if len(set(rules)) != len(rules):
+        raise ConfigError("rules: each may be named once")
     for rule in rules:
         known_rules.load(rule_of(rule))
     if TRUSTED in rules and selection != "election":
@@ -184,7 +189,8 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         """Make the beacon, so that its commitment can go into the specification."""
         if self.settings.selection != "beacon":
             return  # the others need no secret
-        self._beacon = Beacon(self._seed or secret(_BEACON), rounds)
+        seed = secret(_BEACON) if self._seed is None else self._seed
+        self._beacon = Beacon(seed, rounds)
         commitment = self._beacon.commitment.hex()
         self.settings = self.settings.model_copy(update={"commitment": commitment})
 

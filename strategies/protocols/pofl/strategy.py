@@ -12,6 +12,7 @@ from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...rounds.arrival import ArrivalWindow, Clock
 from ...rounds.observers import Observer
+from ...rounds.protocol import settings_of
 from ...rounds.strategy import LedgerStrategy, MeasureFn
 from .beacon import CANDIDATES, MIXED, Selection
 from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of
@@ -100,7 +101,8 @@ class PoFL(LedgerStrategy):
                 f"min_submissions is {least} (default 2f+3 with f={byzantine}), "
                 f"but only {len(clients)} clients are registered"
             )
-        settings = PoFLSettings(
+        settings = settings_of(
+            PoFLSettings,
             byzantine=byzantine,
             rules=tuple(rules),
             selection=selection,

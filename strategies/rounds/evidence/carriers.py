@@ -11,7 +11,8 @@ from fedledger.errors import AccountError, AuditError, CallError, LedgerError, U
 
 from ....ledger_plugins.accounts import decode_transaction, recover_digest
 from ....ledger_plugins.base import Ledger, SignedTransaction
-from ....ledger_plugins.signing import Call, Domain, Statement
+from ....ledger_plugins.contracts.values import normalise
+from ....ledger_plugins.signing import Call, Domain, Statement, plain_values
 from .documents import Anchor
 
 __all__ = ["open_anchor", "read_call", "read_statement", "statement_values"]
@@ -71,7 +72,7 @@ def read_statement(
 
 
 def statement_values(statement: Statement, plain: Any) -> dict[str, Any]:
-    """Return a statement's values from JSON.
+    """Return a statement's values from JSON, in the one form that each type has.
 
     Raises:
         UpdateRejected: "statements": not an object of these fields.
@@ -86,6 +87,10 @@ def statement_values(statement: Statement, plain: Any) -> dict[str, Any]:
                 values[name] = bytes.fromhex(values[name])
             except (TypeError, ValueError) as error:
                 raise UpdateRejected("statements", f"{name} is no hexadecimal") from error
+        try:
+            values[name] = normalise(kind, values[name], f"{statement.name}.{name}")
+        except CallError as error:
+            raise UpdateRejected("statements", str(error)) from error
     return values
 
 
@@ -103,6 +108,9 @@ def open_anchor(
     opener = _CARRIERS.get(anchor.carrier)
     if opener is None:
         raise AuditError(f"carrier {anchor.carrier!r} is unknown")
+    said = {name for name, value in anchor if value is not None}
+    if said != {"carrier", "name", *_FIELDS[anchor.carrier]}:
+        raise AuditError(f"an anchor by {anchor.carrier} has no {', '.join(sorted(said))}")
     return opener(anchor, signed, ledger, domain)
 
 
@@ -131,6 +139,8 @@ def _open_signature(
     if not isinstance(signed, Statement) or anchor.signature is None:
         raise AuditError(f"{signed.name} is not what a signature carries")
     values = statement_values(signed, anchor.values)
+    if plain_values(values) != anchor.values:
+        raise AuditError(f"the values of {signed.name} are not written in their one form")
     try:
         signature = bytes.fromhex(anchor.signature)
     except ValueError as error:
@@ -141,3 +151,4 @@ def _open_signature(
 _CARRIERS: dict[
     str, Callable[[Anchor, Call | Statement, Ledger, Domain], tuple[str, dict[str, Any]]]
 ] = {"transaction": _open_transaction, "signature": _open_signature}
+_FIELDS = {"transaction": ("transaction",), "signature": ("signature", "values")}

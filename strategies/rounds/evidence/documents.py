@@ -15,7 +15,7 @@ from fedledger.errors import (
     NotChecked,
     NotInstalled,
 )
-from fedledger.formats import canonical_json
+from fedledger.formats import canonical_json, shown
 
 from ....ledger_plugins.storage.base import Store
 
@@ -37,7 +37,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 VERSION = 2
 
 Text = Annotated[str, Field(max_length=400)]
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Document(BaseModel):
@@ -99,7 +99,7 @@ class Counted(_Document):
     party: str
     content: str | None
     anchors: list[Anchor]
-    arrival: int
+    arrival: Whole
 
 
 class Late(_Document):
@@ -111,7 +111,7 @@ class Late(_Document):
     """
 
     party: str
-    arrival: int
+    arrival: Whole
 
 
 class Dropped(_Document):
@@ -129,7 +129,7 @@ class Dropped(_Document):
     detail: Text
     party: str | None = None
     node: str | None = None
-    arrival: int | None = None
+    arrival: Whole | None = None
 
 
 class Asked(_Document):
@@ -176,7 +176,7 @@ class Measured(_Document):
     """
 
     metric: Text
-    ppm: int
+    ppm: Annotated[int, Field(gt=-(2**63), lt=2**63)]
     by: str
 
 
@@ -237,17 +237,18 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
     """Read a document.
 
     Raises:
-        AuditError: it is corrupted or not of the expected form.
+        AuditError: it is corrupted, not of the expected form, or not its one JSON text.
         NotInstalled: it is of a version that this library does not read.
         NotChecked: it is missing.
     """
     try:
-        return kind.model_validate_json(store.get(cid, max_bytes=MAX_DOCUMENT_BYTES))
+        content = store.get(cid, max_bytes=MAX_DOCUMENT_BYTES)
+        document = kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("version",):
             raise NotInstalled(
-                f"{kind.__name__} {cid} is of version {first['input']!r}, this library reads "
+                f"{kind.__name__} {cid} is of version {shown(first['input'])}, this library reads "
                 f"{VERSION}: audit it with the version that made it"
             ) from error
         field = ".".join(str(part) for part in first["loc"])
@@ -256,3 +257,13 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
         raise NotChecked(f"{kind.__name__} {cid}: {error}") from error
     except FedledgerError as error:
         raise AuditError(f"{kind.__name__} {cid}: {error}") from error
+    if content != _text(document):
+        raise AuditError(f"{kind.__name__} {cid} is not written as canonical JSON")
+    return document
+
+
+def _text(document: Specification | Evidence) -> bytes | None:
+    try:
+        return canonical_json(document.model_dump(mode="json"))
+    except ValueError:  # a number that is not finite
+        return None

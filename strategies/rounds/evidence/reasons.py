@@ -49,7 +49,7 @@ _TABLE = (
     ("content", "the content does not say what was signed", "sign what is sent"),
     ("ballot", "the votes are on something else", "answer the message that was sent"),
     ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),
-    ("abandoned", "on the ledger since before the aggregator restarted", "nothing: train again"),
+    ("abandoned", "on the ledger, but this aggregator got no usable reply", "train again"),
     ("unavailable", "nobody has the content", "keep the store reachable until the round ends"),
     ("malformed", "the reply cannot be read", "read the detail"),
 )
