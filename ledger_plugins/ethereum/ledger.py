@@ -25,8 +25,8 @@ from .codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transa
 from .deploying import tip_of
 from .deployment import Deployment
 from .fees import call_terms, check_contract, fee_caps, gas_limit
-from .journal import Journal
 from .node import Node, NodeRefusal
+from .outbox import Outbox
 from .reading import Times, calls_between, read_block, read_blocks
 from .sending import Chain, Result, Sender, as_receipt
 from .tracking import Tracker
@@ -53,7 +53,7 @@ class EthereumLedger(Ledger):
         settings: Settings,
         node: Node,
         deployment: Deployment,
-        journal: Path | None,
+        outbox: Path | None,
         *,
         read_only: bool = False,
     ) -> None:
@@ -68,7 +68,7 @@ class EthereumLedger(Ledger):
         self._closed = False
         self._tip = tip_of(node)
         chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
-        kept = Journal(journal, deployment.identity)
+        kept = Outbox(outbox, deployment.identity)
         self._times = Times(node, self._names)
         self._sender = Sender(node, chain, kept, self._times)
         self._tracker = Tracker(node, self._sender, kept)
@@ -168,7 +168,7 @@ class EthereumLedger(Ledger):
         """Execute calls in order, many on the way at once.
 
         Raises:
-            LedgerUnavailable: the node is gone, or calls are in no block in time; the journal has
+            LedgerUnavailable: the node is gone, or calls are in no block in time; the outbox has
                 them.
             TransactionsLost: a reorganisation took earlier calls away.
         """

@@ -50,8 +50,8 @@ def open_ethereum_ledger(
         else:
             deployment, path = _deployed(node, settings, read_only=read_only)
         _compare(deployment, wanted)
-        journal = None if read_only or path is None else path.with_suffix(".journal")
-        ledger = EthereumLedger(url, settings, node, deployment, journal, read_only=read_only)
+        outbox = None if read_only or path is None else path.with_suffix(".outbox")
+        ledger = EthereumLedger(url, settings, node, deployment, outbox, read_only=read_only)
     except BaseException:
         node.close()
         raise

@@ -25,8 +25,8 @@ from ..transactions import checked
 from .codec import as_hex, as_int, error_of
 from .developers import refuse_public_account
 from .funding import fund
-from .journal import Journal
 from .node import Node, NodeRefusal, Request
+from .outbox import Outbox
 from .reading import Times
 from .refusals import refusal_of, why_reverted
 from .waiting import await_receipts
@@ -88,13 +88,13 @@ class Sender:
     Attributes:
         node: the node.
         chain: the chain it is on.
-        journal: notes what is sent, before it is.
+        outbox: notes what is sent, before it is.
         times: reads receipts.
     """
 
     node: Node
     chain: Chain
-    journal: Journal
+    outbox: Outbox
     times: Times
     _synchronous: bool = True
 
@@ -103,7 +103,7 @@ class Sender:
 
         Raises:
             LedgerUnavailable: no answer, or calls that no block has after the time to wait; they
-                are in the journal.
+                are in the outbox.
         """
         results: dict[int, Result] = {}
         waiting: list[_Call] = []
@@ -171,7 +171,7 @@ class Sender:
 
     def _under_way(self, call: _Call) -> bool:
         """Tell whether the node has the call already: then it would fail a second time only."""
-        if call.transaction.hash not in self.journal.entries:
+        if call.transaction.hash not in self.outbox.entries:
             return False
         return self.node.ask("eth_getTransactionByHash", call.transaction.hash) is not None
 
@@ -195,7 +195,7 @@ class Sender:
         own = [one.transaction.unsigned.nonce for one in ready if one.transaction.sender == sender]
         following = max([pending, *(one + 1 for one in own)])
         if nonce < mined:
-            entry = self.journal.entries.get(call.transaction.hash)
+            entry = self.outbox.entries.get(call.transaction.hash)
             if entry is not None and entry.block is None:
                 return  # it was sent before, and nobody was told what became of it
             if self.node.ask("eth_getTransactionReceipt", call.transaction.hash) is not None:
@@ -226,7 +226,7 @@ class Sender:
         sent = [call for call in calls if call.place not in results]
         if not sent:
             return results
-        self.journal.send([call.transaction for call in sent])
+        self.outbox.send([call.transaction for call in sent])
         receipts = self._submit(sent, results)
         sent = [call for call in sent if call.place not in results]
         hashes = [call.transaction.hash for call in sent]
@@ -258,7 +258,7 @@ class Sender:
                     continue  # the node has it already
                 if self.node.ask("eth_getTransactionReceipt", call.transaction.hash) is None:
                     results[call.place] = refused
-                    self.journal.end([(call.transaction.hash, str(refused))])
+                    self.outbox.end([(call.transaction.hash, str(refused))])
         return receipts
 
     def _submit_one(self, transaction: SignedTransaction) -> Any:
@@ -279,7 +279,7 @@ class Sender:
 
     def _nudge(self, hashes: Sequence[str]) -> list[str]:
         """Send again what a node may have lost; return what another call replaced."""
-        calls = [self.journal.entries[one].transaction for one in hashes]
+        calls = [self.outbox.entries[one].transaction for one in hashes]
         self.node.ask_all([_raw(call) for call in calls])
         nonces = self._nonces({call.sender for call in calls})
         passed = [call.hash for call in calls if call.unsigned.nonce < nonces[call.sender][0]]
@@ -299,7 +299,7 @@ class Sender:
                 results[call.place] = self.why_reverted(call.transaction, receipt)
                 ends.append((call.transaction.hash, "reverted"))
         read = self.times.receipts([receipt for _, receipt in done])
-        self.journal.place([(one.transaction, one.block, one.block_hash) for one in read])
+        self.outbox.place([(one.transaction, one.block, one.block_hash) for one in read])
         results |= zip([place for place, _ in done], read, strict=True)
         replaced = self._replaced(missing)
         for call in missing:
@@ -307,13 +307,13 @@ class Sender:
                 why = f"another transaction of {call.transaction.sender} used this nonce"
                 results[call.place] = TransactionRefused("nonce", why)
                 ends.append((call.transaction.hash, why))
-        self.journal.end(ends)
+        self.outbox.end(ends)
         late = [call for call in missing if call.place not in results]
         if late:
             raise LedgerUnavailable(
                 f"{len(late)} calls are in no block with {self.chain.confirmations} confirmations "
                 f"after {self.chain.wait:g} seconds, the first is {late[0].transaction.hash}. They "
-                "are in the journal and may still be executed: this ledger looks for them before "
+                "are in the outbox and may still be executed: this ledger looks for them before "
                 "its next call, and when it is opened again"
             )
         return results

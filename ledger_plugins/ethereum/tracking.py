@@ -7,8 +7,8 @@ from fedledger.errors import TransactionsLost
 
 from ..base import Receipt
 from .codec import as_int
-from .journal import Journal
 from .node import Node
+from .outbox import Outbox
 from .sending import Sender
 
 __all__ = ["Tracker"]
@@ -21,18 +21,18 @@ FINAL = 64
 
 @dataclass(slots=True)
 class Tracker:
-    """Watches the calls of a journal until they are final.
+    """Watches the calls of an outbox until they are final.
 
     Attributes:
         node: the node.
         sender: submits again.
-        journal: the calls.
+        outbox: the calls.
         busy: whether it is at work: what it sends is not looked for on the way.
     """
 
     node: Node
     sender: Sender
-    journal: Journal
+    outbox: Outbox
     busy: bool = False
 
     def check(self) -> None:
@@ -45,10 +45,10 @@ class Tracker:
             TransactionsLost: calls that were acknowledged are gone for good.
             LedgerUnavailable: no answer.
         """
-        if self.busy or not self.journal.entries:
+        if self.busy or not self.outbox.entries:
             return
-        placed = [entry for entry in self.journal.entries.values() if entry.block is not None]
-        if len(placed) == len(self.journal.entries):
+        placed = [entry for entry in self.outbox.entries.values() if entry.block is not None]
+        if len(placed) == len(self.outbox.entries):
             newest = max(placed, key=lambda entry: entry.block or 0)
             block = self.node.ask("eth_getBlockByNumber", hex(newest.block or 0), False)
             if block is not None and block["hash"] == newest.block_hash:
@@ -63,13 +63,13 @@ class Tracker:
         """Forget what is final, given the newest block's index."""
         ends = [
             (transaction, "final")
-            for transaction, entry in self.journal.entries.items()
+            for transaction, entry in self.outbox.entries.items()
             if entry.block is not None and entry.block + FINAL <= newest
         ]
-        self.journal.end(ends)
+        self.outbox.end(ends)
 
     def _repair(self) -> None:
-        entries = self.journal.entries
+        entries = self.outbox.entries
         hashes = list(entries)
         receipts = self.node.results([("eth_getTransactionReceipt", (one,)) for one in hashes])
         places, gone, lost = [], [], {}
@@ -81,8 +81,8 @@ class Tracker:
             elif entries[one].block is not None:
                 lost[one] = str(self.sender.why_reverted(entries[one].transaction, receipt))
             else:
-                self.journal.end([(one, "reverted")])
-        self.journal.place(places)
+                self.outbox.end([(one, "reverted")])
+        self.outbox.place(places)
         if gone:
             _log.warning("%d calls are in no block: submitting them again", len(gone))
         known = {one: entries[one].block is not None for one in gone}
@@ -92,7 +92,7 @@ class Tracker:
             for one, result in zip(gone, results, strict=True)
             if not isinstance(result, Receipt)
         }
-        self.journal.end([(one, f"lost: {why}") for one, why in (lost | failed).items()])
+        self.outbox.end([(one, f"lost: {why}") for one, why in (lost | failed).items()])
         for one, why in failed.items():
             _log.warning("call %s cannot be submitted again: %s", one, why)
         lost |= {one: why for one, why in failed.items() if known[one]}

@@ -17,8 +17,8 @@ from ..contracts.twins import TWINS
 from ..contracts.twins.base import Environment, State
 from .block import ModelInfo
 from .genesis import Genesis
-from .journal import Journal, JournalledState
 from .model_info import ModelWatch
+from .undo import UndoableState, UndoLog
 
 __all__ = ["Executed", "Execution"]
 
@@ -62,13 +62,13 @@ class Execution:
         self.addresses: Mapping[str, str] = genesis.addresses
         self._contracts = {address: name for name, address in self.addresses.items()}
         self._twins = {name: TWINS[name] for name in genesis.contracts}
-        self._journal = Journal()
-        self._nonces = JournalledState(self._journal)
+        self._undo = UndoLog()
+        self._nonces = UndoableState(self._undo)
         self._states: dict[str, State] = {
-            name: JournalledState(self._journal, twin.genesis(genesis.admin, self.addresses))
+            name: UndoableState(self._undo, twin.genesis(genesis.admin, self.addresses))
             for name, twin in self._twins.items()
         }
-        self._models = ModelWatch(JournalledState(self._journal))
+        self._models = ModelWatch(UndoableState(self._undo))
 
     def nonce(self, address: str) -> int:
         """Return the number of transactions `address` (checksummed) has made."""
@@ -77,15 +77,15 @@ class Execution:
 
     def mark(self) -> int:
         """Return a place that `undo` can go back to, until `keep` makes it final."""
-        return self._journal.mark()
+        return self._undo.mark()
 
     def undo(self, mark: int) -> None:
         """Put the state back to what it was at `mark`."""
-        self._journal.undo(mark)
+        self._undo.undo(mark)
 
     def keep(self, mark: int | None = None) -> None:
         """Make everything before `mark` final (default: everything so far)."""
-        self._journal.forget(mark)
+        self._undo.forget(mark)
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state as plain dictionaries, for `restore`."""
@@ -97,11 +97,11 @@ class Execution:
 
     def restore(self, dumped: Mapping[str, Any]) -> None:
         """Take the state that `dump` gave, in place of the present one."""
-        self._nonces = JournalledState(self._journal, dumped["nonces"])
+        self._nonces = UndoableState(self._undo, dumped["nonces"])
         self._states = {
-            name: JournalledState(self._journal, dumped["contracts"][name]) for name in self._twins
+            name: UndoableState(self._undo, dumped["contracts"][name]) for name in self._twins
         }
-        self._models = ModelWatch(JournalledState(self._journal, dumped["models"]))
+        self._models = ModelWatch(UndoableState(self._undo, dumped["models"]))
 
     def execute(
         self, transaction: SignedTransaction, *, seconds: int, block: int, position: int

@@ -428,7 +428,7 @@ ledger.transact(decode_transaction(bytes.fromhex(raw)))
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_crash_around_sending_executes_a_call_once(ledger, url, tmp_path, admin, when):
-    """Killed between journal and node, or after the node took it: the call is executed once."""
+    """Killed between outbox and node, or after the node took it: the call is executed once."""
     call = signed(ledger, admin, "mint", admin.address, 7)
     done = subprocess.run(
         [sys.executable, "-c", CRASH, url, call.raw.hex(), when],
@@ -439,9 +439,9 @@ def test_a_crash_around_sending_executes_a_call_once(ledger, url, tmp_path, admi
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert StakeToken(ledger).total_supply() == (7 if when == "after" else 0)
-    journal = tmp_path / "deployment.journal"
-    assert "0x" + call.raw.hex() in journal.read_text()
-    with journal.open("a") as file:
+    outbox = tmp_path / "deployment.outbox"
+    assert "0x" + call.raw.hex() in outbox.read_text()
+    with outbox.open("a") as file:
         file.write('{"sent": "0x02f8')  # a second crash, in the middle of a line
     with open_ledger(url) as again:
         assert StakeToken(again).total_supply() == 7
@@ -449,17 +449,17 @@ def test_a_crash_around_sending_executes_a_call_once(ledger, url, tmp_path, admi
         with pytest.raises(TransactionRefused, match="replay"):
             again.transact(call)
     assert len(ledger.events("StakeToken", "Transfer")) == 1
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines = [json.loads(line) for line in outbox.read_text().splitlines()]
     assert [line for line in lines if line.get("in") == call.hash]
 
 
-def test_a_damaged_journal_is_not_ignored(ledger, url, tmp_path):
-    """A line that is no JSON in the middle of the journal stops the ledger from opening."""
-    journal = tmp_path / "deployment.journal"
-    journal.write_text(journal.read_text() + "garbage\n")
+def test_a_damaged_outbox_is_not_ignored(ledger, url, tmp_path):
+    """A line that is no JSON in the middle of the outbox stops the ledger from opening."""
+    outbox = tmp_path / "deployment.outbox"
+    outbox.write_text(outbox.read_text() + "garbage\n")
     with pytest.raises(LedgerUnavailable, match="line 2, is damaged"):
         open_ledger(url)
-    os.truncate(journal, 0)
+    os.truncate(outbox, 0)
     with open_ledger(url) as again:
         assert again.head().block > 0
 
@@ -487,7 +487,7 @@ def test_somebody_elses_tasks_do_not_fail_the_check(ledger, anvil, admin):
     assert not ledger.holds("0x" + "11" * 32)
 
 
-def test_read_only_ledgers_do_not_send_and_keep_no_journal(url, admin, tmp_path):
+def test_read_only_ledgers_do_not_send_and_keep_no_outbox(url, admin, tmp_path):
     """A ledger opened to read only refuses transactions and writes no file."""
     deploy(url, admin=admin.address)
     with open_ledger(url, read_only=True) as ledger:

@@ -19,7 +19,7 @@ from fedledger.ledger_plugins.local import chain as chain_module
 from fedledger.ledger_plugins.local.block import Block, ModelInfo, seal
 from fedledger.ledger_plugins.local.chain import Chain, replay
 from fedledger.ledger_plugins.local.genesis import Genesis, contract_address
-from fedledger.ledger_plugins.local.journal import Journal, JournalledState
+from fedledger.ledger_plugins.local.undo import UndoableState, UndoLog
 
 ADMIN = Account.from_key(b"\1" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (2, 3, 4)]
@@ -311,8 +311,8 @@ def test_a_chain_may_have_fewer_contracts():
 
 
 def test_state_takes_only_what_cannot_change_behind_its_back():
-    """The journal could not undo a change inside a list, so a state refuses to hold one."""
-    state = JournalledState(Journal())
+    """The log could not undo a change inside a list, so a state refuses to hold one."""
+    state = UndoableState(UndoLog())
     for value in ([1], {"a": 1}, (1, [2]), 1.0, None):
         with pytest.raises(TypeError):
             state["key"] = value
@@ -321,18 +321,18 @@ def test_state_takes_only_what_cannot_change_behind_its_back():
         del state["other"]
 
 
-def test_a_journal_undoes_writes_and_deletions_in_order():
+def test_a_log_undoes_writes_and_deletions_in_order():
     """Undo goes back to a mark, through overwriting, deleting and writing again."""
-    journal = Journal()
-    state = JournalledState(journal, {"a": 1, "b": 2})
+    log = UndoLog()
+    state = UndoableState(log, {"a": 1, "b": 2})
     state["a"] = 3
-    mark = journal.mark()
+    mark = log.mark()
     state["a"] = 4
     del state["b"]
     state["b"] = 5
     state["c"] = 6
     del state["a"]
-    journal.undo(mark)
+    log.undo(mark)
     assert dict(state) == {"a": 3, "b": 2}
-    journal.undo(0)
+    log.undo(0)
     assert dict(state) == {"a": 1, "b": 2}

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-__all__ = ["Journal", "JournalledState"]
+__all__ = ["UndoLog", "UndoableState"]
 
 _ABSENT = object()
 _PLAIN = frozenset({str, int, bytes, bool})
 
 
-class Journal:
+class UndoLog:
     """What was overwritten and not forgotten, newest last."""
 
     def __init__(self) -> None:
@@ -40,19 +40,19 @@ class Journal:
         self._forgotten += count
 
 
-class JournalledState(MutableMapping[Any, Any]):
-    """A dictionary of immutable values whose changes a journal can undo.
+class UndoableState(MutableMapping[Any, Any]):
+    """A dictionary of immutable values whose changes a log can undo.
 
     Args:
-        journal: notes every change; several states may share one.
+        log: notes every change; several states may share one.
         data: what the state starts with; copied.
 
     Raises:
         TypeError: a value that could change without being written (a list, a dictionary).
     """
 
-    def __init__(self, journal: Journal, data: MutableMapping[Any, Any] | None = None) -> None:
-        self._journal = journal
+    def __init__(self, log: UndoLog, data: MutableMapping[Any, Any] | None = None) -> None:
+        self._undo = log
         self._data: dict[Any, Any] = dict(data or {})
 
     def __getitem__(self, key: Any) -> Any:
@@ -61,13 +61,13 @@ class JournalledState(MutableMapping[Any, Any]):
     def __setitem__(self, key: Any, value: Any) -> None:
         if not _immutable(value):
             raise TypeError(f"state holds str, int, bytes and tuples of them, not {value!r}")
-        self._journal.note(self._data, key)
+        self._undo.note(self._data, key)
         self._data[key] = value
 
     def __delitem__(self, key: Any) -> None:
         if key not in self._data:
             raise KeyError(key)
-        self._journal.note(self._data, key)
+        self._undo.note(self._data, key)
         del self._data[key]
 
     def __contains__(self, key: object) -> bool:

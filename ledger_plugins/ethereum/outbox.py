@@ -1,8 +1,8 @@
-"""The journal of calls under way: on the disk before a call is sent, until it is final.
+"""The outbox of calls under way: on the disk before a call is sent, until it is final.
 
 One line of JSON each: {"deployment": …} first, {"sent": RAW}, {"block": …, "hash": …} when a block
 has it, {"end": HASH, "why": …} when nothing can happen to it any more. Several processes may write
-one journal: each line is appended under a lock.
+one outbox: each line is appended under a lock.
 """
 
 import json
@@ -24,7 +24,7 @@ try:
 except ImportError:  # pragma: no cover - a system without POSIX locks
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["Entry", "Outbox"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ class Entry:
     block_hash: str | None = None
 
 
-class Journal:
+class Outbox:
     """Calls under way, in the order in which they were sent.
 
     Args:
         path: the file, or None: nothing outlives this process.
-        identity: the deployment it belongs to; a journal of another one is put aside.
+        identity: the deployment it belongs to; an outbox of another one is put aside.
 
     Raises:
         LedgerUnavailable: the file cannot be read or written, or is damaged.
@@ -65,7 +65,7 @@ class Journal:
                 self._load(path, identity)
                 self._rewrite(path, identity)
         except OSError as error:
-            raise LedgerUnavailable(f"journal {path}: {error.strerror}") from error
+            raise LedgerUnavailable(f"outbox {path}: {error.strerror}") from error
 
     def send(self, transactions: Iterable[SignedTransaction]) -> None:
         """Note calls that are about to be sent; they are on the disk when this returns."""
@@ -103,7 +103,7 @@ class Journal:
                 if sync:
                     os.fsync(file.fileno())
         except OSError as error:
-            raise LedgerUnavailable(f"journal {self._path}: {error.strerror}") from error
+            raise LedgerUnavailable(f"outbox {self._path}: {error.strerror}") from error
 
     def _load(self, path: Path, identity: str) -> None:
         if not path.exists():
@@ -122,7 +122,7 @@ class Journal:
                 self._apply(line)
             except (KeyError, TypeError, ValueError, MalformedTransaction) as error:
                 raise LedgerUnavailable(
-                    f"journal {path}, line {number}, is damaged; it says which calls are under "
+                    f"outbox {path}, line {number}, is damaged; it says which calls are under "
                     "way: look them up by hand, then remove it"
                 ) from error
 
