@@ -1,6 +1,7 @@
 # make demo    clone to result: install, run the quickstart experiment, audit it
 # make test    install what tests need, run all of them
-# make check   format, lint and types
+# make soak    the long campaigns that make test has a short form of
+# make check   format, lint, imports and types
 # .ci/run does all of it, and tests the wheel as well.
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ TEST_TYPES = --explicit-package-bases --allow-untyped-defs --allow-incomplete-de
 	--allow-untyped-calls --allow-untyped-decorators --disable-error-code var-annotated \
 	--disable-error-code arg-type --disable-error-code union-attr --disable-error-code operator
 
-.PHONY: demo test check clean
+.PHONY: demo test soak check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/fedledger run experiments/configs/quickstart.toml
@@ -30,14 +31,20 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
 
+soak: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile soak
+
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	@rm -rf build; set -e; \
 	typed=$$(mktemp -d); trap 'rm -rf "$$typed" build' EXIT; \
-	echo "types of the installed package, then of the tests"; \
 	$(BIN)/python -m pip install --quiet --quiet --no-deps --target "$$typed" .; \
-	cd "$$typed"; export MYPYPATH="$$typed:$(CURDIR)/tests/shared:$(CURDIR)"; \
+	cd "$$typed"; \
+	echo "who imports whom in the installed package"; \
+	$(BIN)/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml; \
+	echo "types of the installed package, then of the tests"; \
+	export MYPYPATH="$$typed:$(CURDIR)/tests/shared:$(CURDIR)"; \
 	$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \
 		-p fedledger; \
 	$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \

@@ -1,8 +1,7 @@
 """One round of an adversary: what it saw, what it crafted, and what is still to come."""
 
 import logging
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +52,23 @@ class Conspiracy:
         seed: seed of its random numbers.
         number: number of the round, where the messages do not say.
         deadline: seconds after which the attack no longer waits for replies.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, attack: ModelAttack, seed: int, number: int, deadline: float) -> None:
+    def __init__(
+        self,
+        attack: ModelAttack,
+        seed: int,
+        number: int,
+        deadline: float,
+        clock: Callable[[], float],
+    ) -> None:
         self._attack = attack
         self._seed = seed
         self._number = number
         self._deadline = deadline
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._sent: dict[str, Message] = {}
         self._partitions: dict[str, int] = {}
         self._originals: dict[str, RecordDict] = {}
@@ -129,7 +137,7 @@ class Conspiracy:
         missing = [
             key for key in self._waiting if key in self._originals or self._attack.needs_honest
         ]
-        late = time.monotonic() - self._started > self._deadline
+        late = self._clock() - self._started > self._deadline
         if not self._held or (missing and not late):
             return []
         if missing:

@@ -11,7 +11,7 @@ is a setting of the clock (`SimulatedLatency.extra`; `latency.exchange` of an ex
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
@@ -52,6 +52,8 @@ class AdversaryGrid(WrappedGrid):
         deadline: seconds after the messages were sent, when the attack is made with the replies
             that are there; a malicious client whose model comes later uploads it unchanged.
         poll: seconds between two pulls of `send_and_receive`.
+        clock: monotonic seconds.
+        sleep: waits for so many seconds.
 
     Raises:
         ConfigError: deadline or poll is not positive.
@@ -66,6 +68,8 @@ class AdversaryGrid(WrappedGrid):
         seed: int = 0,
         deadline: float = 1800.0,
         poll: float = 0.05,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         if not deadline > 0 or not poll > 0:
             raise ConfigError(f"adversary: deadline {deadline} and poll {poll} must be positive")
@@ -75,6 +79,8 @@ class AdversaryGrid(WrappedGrid):
         self._seed = seed
         self._deadline = deadline
         self._poll = poll
+        self._clock = clock
+        self._sleep = sleep
         self._partitions: dict[int, int] = {}
         self._open: dict[str, Conspiracy] = {}  # by the ids of messages that wait for a reply
         self._recent: list[Conspiracy] = []
@@ -143,7 +149,7 @@ class AdversaryGrid(WrappedGrid):
         outgoing = list(messages)
         if not any(_is_training(message) for message in outgoing):
             return self._grid.send_and_receive(outgoing, timeout=timeout)
-        started = time.monotonic()
+        started = self._clock()
         waiting = [message_id for message_id in self.push_messages(outgoing) if message_id]
         replies: list[Message] = []
         while waiting:
@@ -151,10 +157,10 @@ class AdversaryGrid(WrappedGrid):
             replies += pulled
             answered = {reply.metadata.reply_to_message_id for reply in pulled}
             waiting = [message_id for message_id in waiting if message_id not in answered]
-            if timeout is not None and time.monotonic() - started >= timeout:
+            if timeout is not None and self._clock() - started >= timeout:
                 break
             if waiting and not pulled:
-                time.sleep(self._poll)
+                self._sleep(self._poll)
         known = self._partitions
         return sorted(replies, key=lambda reply: known.get(reply.metadata.src_node_id, -1))
 
@@ -166,7 +172,7 @@ class AdversaryGrid(WrappedGrid):
     def _new_round(self) -> Conspiracy:
         """Return a new round, and forget one that is over: nobody asks for its replies any more."""
         self._rounds += 1
-        conspiracy = Conspiracy(self._attack, self._seed, self._rounds, self._deadline)
+        conspiracy = Conspiracy(self._attack, self._seed, self._rounds, self._deadline, self._clock)
         self._recent.append(conspiracy)
         if len(self._recent) > _KEPT:
             over = self._recent.pop(0)

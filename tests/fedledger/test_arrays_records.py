@@ -7,8 +7,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.models import ARRAYS, same
 
 from fedledger.arrays import (
@@ -20,7 +21,7 @@ from fedledger.arrays import (
 from fedledger.errors import ModelError
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(ARRAYS)
 def test_records_round_trip(arrays):
     """Every allowed dtype and shape survives Flower's record, bit for bit and in order."""
@@ -152,7 +153,7 @@ def test_size_cap_of_a_record():
         from_record(to_record(two), Layout.from_arrays(two), max_bytes=total - 1)
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(st.integers(0, len(GOOD) - 1), st.binary(max_size=4), st.integers(0, 4))
 def test_fuzzed_records_are_refused_or_read_as_numpy_does(at, patch, cut):
     """A changed array gives a ModelError, or exactly what NumPy itself would load."""

@@ -15,10 +15,11 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_hash.auto import keccak
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from support import rules_in_words as words
+from support.examples import examples
 from support.vectors import SECTIONS, text_of
 
 from fedledger.arrays import Layout
@@ -172,7 +173,7 @@ def test_updates_by_hand():
 
 
 @pytest.mark.parametrize("dtype", CODES)
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(data=st.data())
 def test_arrays_of_every_dtype_move_and_differ_as_the_words_say(dtype, data):
     """Ties, denormals, ends of ranges, sums beyond 64 bits, and steps of any size."""

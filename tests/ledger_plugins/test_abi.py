@@ -5,8 +5,9 @@ import re
 import eth_abi
 import pytest
 from eth_hash.auto import keccak
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.errors import CallError
 from fedledger.ledger_plugins.addresses import (
@@ -54,11 +55,11 @@ def draw_all(data, parameters):
     return tuple(data.draw(values_of(one.kind)) for one in parameters)
 
 
-@pytest.mark.parametrize(("contract", "function"), CALLS)
-@settings(deadline=None, max_examples=15)
-@given(data=st.data())
-def test_calls_and_results_come_back(contract, function, data):
+@examples(300)
+@given(call=st.sampled_from(CALLS), data=st.data())
+def test_calls_and_results_come_back(call, data):
     """Every function's call and result survive the round trip, as eth_abi encodes them."""
+    contract, function = call
     inputs = abi.function_inputs(contract, function)
     args = draw_all(data, inputs)
     encoded = abi.encode_call(contract, function, *args)
@@ -73,13 +74,11 @@ def test_calls_and_results_come_back(contract, function, data):
     assert abi.decode_result(contract, function, raw) == result
 
 
-@pytest.mark.parametrize(
-    ("contract", "kind", "name"), [case for case in CASES if case[1] != "function"]
-)
-@settings(deadline=None, max_examples=15)
-@given(data=st.data())
-def test_events_and_errors_come_back(contract, kind, name, data):
+@examples(300)
+@given(case=st.sampled_from([case for case in CASES if case[1] != "function"]), data=st.data())
+def test_events_and_errors_come_back(case, data):
     """Every event's log and every error's data survive the round trip, in the ABI's order."""
+    contract, kind, name = case
     inputs = abi.event_inputs if kind == "event" else abi.error_inputs
     parameters = inputs(contract, name)
     arguments = dict(zip((one.name for one in parameters), draw_all(data, parameters), strict=True))
@@ -95,7 +94,7 @@ def test_events_and_errors_come_back(contract, kind, name, data):
     assert list(found[1]) == list(arguments)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(data=st.data(), call=st.sampled_from(CALLS))
 def test_any_other_bytes_are_refused(data, call):
     """Changed, cut or extended calls are refused, or they are another call's only encoding."""
@@ -118,7 +117,7 @@ def test_any_other_bytes_are_refused(data, call):
     assert abi.encode_call(contract, name, *args) == raw
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     selector=st.sampled_from(CALLS),
     words=st.lists(

@@ -6,6 +6,7 @@ from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.errors import CallError
 from fedledger.ledger_plugins.addresses import address_from_bytes
@@ -38,7 +39,7 @@ def typed(draw, depth=2):
     return kind, draw(values)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(typed(), max_size=5))
 def test_what_was_encoded_comes_back(pairs):
     """Values of all supported types, nested arrays included, are what was encoded."""
@@ -47,7 +48,7 @@ def test_what_was_encoded_comes_back(pairs):
     assert decode(kinds, encode(kinds, values)) == values
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(typed(), min_size=1, max_size=4), st.data())
 def test_changed_bytes_are_read_as_eth_abi_reads_them_or_refused(pairs, data):
     """Of damaged bytes exactly those are accepted that encode what eth_abi reads in them."""
@@ -72,7 +73,7 @@ def test_changed_bytes_are_read_as_eth_abi_reads_them_or_refused(pairs, data):
             decode(kinds, bytes(raw))
 
 
-@settings(max_examples=200, deadline=500)
+@settings(examples(200), deadline=500)
 @given(st.lists(typed().map(lambda pair: pair[0]), max_size=4), st.binary(max_size=400))
 @example(["uint256[][]"], bytes(31) + b"\x20" + b"\xff" * 32)
 @example(["bytes"], bytes(31) + b"\x20" + b"\xff" * 32)

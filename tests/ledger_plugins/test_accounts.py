@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.errors import AccountError
 from fedledger.ledger_plugins.accounts import (
@@ -55,7 +56,7 @@ def test_bad_keys_are_refused_and_not_repeated(key):
     assert KEY.hex() not in str(caught.value)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(key=KEYS, message=st.binary(max_size=200))
 def test_messages_are_signed_as_wallets_do(key, message):
     """EIP-191 signatures equal eth-account's and recover to the signer, both ways."""

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.examples import examples
 
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
@@ -166,4 +167,4 @@ class Conservation(RuleBasedStateMachine):
 
 
 TestConservation = Conservation.TestCase
-TestConservation.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestConservation.settings = settings(examples(40), stateful_step_count=40)

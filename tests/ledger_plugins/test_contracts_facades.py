@@ -3,7 +3,7 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedledger.errors import CallError, ContractError, InvalidCid
@@ -300,7 +300,6 @@ def test_an_update_is_signed_offline_and_relayed(ledger, tasks):
     assert found.transaction == signed.hash
 
 
-@settings(deadline=None, max_examples=100)
 @given(accuracy=st.floats(0, 1), samples=st.integers(0, 2**64 - 1), task=st.integers(0, 2**256 - 1))
 def test_accuracies_keep_six_digits(accuracy, samples, task):
     """An accuracy comes back within half a millionth, and signing it again changes nothing."""

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 )
 from support.both_contracts import CID, CID2, TASKS, TOKEN, TOP, Both
 from support.evm import EvmBench
+from support.examples import examples, longer
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
@@ -41,13 +42,14 @@ PIECES = st.one_of(
 )
 
 
+@pytest.mark.hypothesis
 def test_text_is_what_python_takes_for_utf8(evm):
     """The contract takes a name exactly when Python decodes it: every event can be read."""
     evm.restart()
     selector = abi.encode_call(TASKS, "propose", "m", CID, 1, 0, 0, CID)[:4]
     kinds = ("bytes", "bytes", "uint32", "uint64", "uint256", "bytes")
 
-    @settings(deadline=None, max_examples=150)
+    @examples(150)
     @given(st.lists(PIECES, max_size=20).map(b"".join))
     def check(name):
         data = selector + eth_abi.encode(kinds, (name, CID, 1, 0, 0, CID))
@@ -260,15 +262,15 @@ class SameContracts(RuleBasedStateMachine):
         self.both.send(who, TASKS, "propose", "m", CID, 2, 0, dice.choice([0, 5]), CID)
 
 
+@pytest.mark.hypothesis
 def test_random_calls_are_the_same(evm):
     """Whatever anybody calls, the EVM and the twins do, say and refuse the same (L2, L4, L7)."""
     machine = type("Machine", (SameContracts,), {"evm": evm})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,
+            max_examples=longer(10),
             stateful_step_count=12,
-            deadline=None,
             phases=[Phase.reuse, Phase.generate],  # shrinking would take minutes
             suppress_health_check=[HealthCheck.too_slow],
         ),

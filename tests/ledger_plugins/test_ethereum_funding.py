@@ -79,13 +79,15 @@ def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
     assert len(asked) == 1
 
 
-def test_many_senders_fund_new_accounts_at_once(anvil):
+@pytest.mark.parametrize("accounts", [8, pytest.param(400, marks=pytest.mark.soak)])
+def test_many_senders_fund_new_accounts_at_once(anvil, accounts, record_property):
     """Whoever asks gets ether, however many ask for the same account at the same moment."""
     nodes = [connect(parse_url(f"ethereum+{anvil.url}")) for _ in range(8)]
     with ThreadPoolExecutor(len(nodes)) as pool:
-        for _ in range(40):
+        for _ in range(accounts):
             needs = {Account.create().address: _NEED}
             found = list(pool.map(lambda node, needs=needs: fund(node, _CHAIN, needs, 20), nodes))
             assert found == [{}] * len(nodes)
+    record_property("accounts", accounts)
     for node in nodes:
         node.close()

@@ -84,7 +84,9 @@ class Reader:
         return bool(events)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 200))]
+)
 def test_whatever_happens_readers_have_seen_what_is_there(seed):
     """Growth, forks of any depth and limits in random order: afterwards nothing is missed."""
     chance = random.Random(seed)

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.local import open_local_ledger
 
 ADMIN = Account.from_key(b"\1" * 32)
-KILLS = 22
 
 # Mints one token a transaction, alone and in batches of three; says what was acknowledged.
 CHILD = """
@@ -53,13 +53,16 @@ def killed(child: subprocess.Popen[str]) -> list[tuple[str, int]]:
     return [(line[0], int(line[1])) for line in lines if len(line) == 2]
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.soak)])
+def test_what_was_acknowledged_survives_kill_9(
+    tmp_path: Path, kills: int, record_property: Callable[[str, object], None]
+) -> None:
     """L6: killed at random moments again and again, a chain loses nothing it acknowledged."""
     url = f"local://{tmp_path}/chain.db"
     generator = random.Random()
     known: dict[str, int] = {}
     minted = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         child = start(url)
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
@@ -76,17 +79,22 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             # Beyond what was printed: the lines still in the pipe's buffer, and one open call.
             assert minted + len(acknowledged) <= supply <= minted + len(acknowledged) + 5
             minted = supply
-    assert len(known) > KILLS
+    assert len(known) > kills
     with open_local_ledger(url, read_only=True) as ledger:
         ledger.verify()
         on_chain = {event.transaction: event.block for event in ledger.events("StakeToken")}
         assert known.items() <= on_chain.items()
+    record_property("kills", kills)
+    record_property("acknowledged", len(known))
 
 
-def test_a_chain_is_made_completely_or_not_at_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.soak)])
+def test_a_chain_is_made_completely_or_not_at_all(
+    tmp_path: Path, kills: int, record_property: Callable[[str, object], None]
+) -> None:
     """Killed while it makes a chain, a process leaves a whole chain or none."""
-    generator = random.Random()
-    for turn in range(6):
+    generator, whole = random.Random(), 0
+    for turn in range(kills):
         url = f"local://{tmp_path}/{turn}.db"
         child = start(url)
         while child.poll() is None and not (tmp_path / f"{turn}.db.lock").exists():
@@ -101,6 +109,9 @@ def test_a_chain_is_made_completely_or_not_at_all(tmp_path: Path) -> None:
             assert not made
         with open_local_ledger(url):
             pass
+        whole += made
+    record_property("kills", kills)
+    record_property("chains made", whole)
 
 
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
@@ -116,10 +127,13 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
         pass
 
 
-def test_a_reader_completes_what_a_crash_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.soak)])
+def test_a_reader_completes_what_a_crash_left(
+    tmp_path: Path, kills: int, record_property: Callable[[str, object], None]
+) -> None:
     """L6: an audit that opens the chain read-only after a crash sees whole blocks, and all."""
     url = f"local://{tmp_path}/chain.db"
-    for _ in range(8):
+    for _ in range(kills):
         child = start(url)
         assert child.stdout is not None
         child.stdout.readline()
@@ -130,3 +144,4 @@ def test_a_reader_completes_what_a_crash_left(tmp_path: Path) -> None:
             for transaction, _block in acknowledged:
                 ledger.transaction(transaction)
             ledger.verify()
+    record_property("kills", kills)

@@ -58,35 +58,38 @@ def test_five_nodes_agree(cluster):
     assert balances(cluster.nodes[0]) == balances(cluster.nodes[4])
 
 
-def test_a_partition_heals_and_nothing_acknowledged_is_lost(cluster):
+@pytest.mark.parametrize("turns", [1, pytest.param(10, marks=pytest.mark.soak)])
+def test_partitions_heal_and_nothing_acknowledged_is_lost(cluster, turns, record_property):
     """Two and three nodes part, each side acknowledges transfers, then one chain has them all.
 
-    The sides' chains differ while they are apart, the smaller side's blocks give way when they meet
-    again, and its transfers are included anew, in the same amounts and once each.
+    The sides' chains differ while they are apart, one side's blocks give way when they meet again,
+    and its transfers are included anew, in the same amounts and once each.
     """
     few, many = cluster.nodes[:2], cluster.nodes[2:]
-    sink = Account.create().address
     cluster.agree()
-    cluster.connect(few, many)
-    receipts = []
-    for node, holder in ((few[0], HOLDERS[0]), (few[1], HOLDERS[1]), (many[0], HOLDERS[2])):
-        with node.ledger() as ledger:
-            token = StakeToken(ledger)
-            receipts.append((node, token.transfer(holder, sink, 3)))
-            receipts.append((node, token.transfer(holder, sink, 4)))
-    apart = cluster.agree(nodes=few), cluster.agree(nodes=many)
-    assert apart[0] != apart[1]
-    index = [group[0].status()["index"] for group in (few, many)]
-    loser = few if index[0] < index[1] else many if index[1] < index[0] else None
-    cluster.connect(cluster.nodes)
-    cluster.agree()
-    for node in cluster.nodes:
-        with node.ledger() as ledger:
-            assert StakeToken(ledger).balance(sink) == 21
-            for _, receipt in receipts:
-                ledger.transaction(receipt.transaction)
-    if loser:
-        assert all(node.status()["reorganisations"] > 0 for node in loser)
+    for _ in range(turns):
+        sink = Account.create().address
+        cluster.connect(few, many)
+        receipts = []
+        for node, holder in ((few[0], HOLDERS[0]), (few[1], HOLDERS[1]), (many[0], HOLDERS[2])):
+            with node.ledger() as ledger:
+                token = StakeToken(ledger)
+                receipts.append((node, token.transfer(holder, sink, 3)))
+                receipts.append((node, token.transfer(holder, sink, 4)))
+        apart = cluster.agree(nodes=few), cluster.agree(nodes=many)
+        assert apart[0] != apart[1]
+        before = [node.status()["reorganisations"] for node in cluster.nodes]
+        cluster.connect(cluster.nodes)
+        cluster.agree()
+        for node in cluster.nodes:
+            with node.ledger() as ledger:
+                assert StakeToken(ledger).balance(sink) == 21
+                for _, receipt in receipts:
+                    ledger.transaction(receipt.transaction)
+        after = [node.status()["reorganisations"] for node in cluster.nodes]
+        moved = [now > then for now, then in zip(after, before, strict=True)]
+        assert all(moved[:2]) or all(moved[2:])
+    record_property("partitions", turns)
 
 
 def test_a_killed_node_catches_up(cluster):

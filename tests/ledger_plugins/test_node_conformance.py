@@ -8,6 +8,7 @@ from support.node_thread import NodeThread
 from fedledger.errors import ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.local.node import core
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
 
@@ -23,8 +24,10 @@ class TestNode(LedgerConformance):
         return "local+http://127.0.0.1:1"
 
     @pytest.fixture
-    def ledger_factory(self, tmp_path: Path, admin: Account):
-        node = NodeThread(tmp_path / "node", admin=admin.address)
+    def ledger_factory(self, tmp_path: Path, admin: Account, monkeypatch: pytest.MonkeyPatch):
+        # The head rests between calls: no empty blocks are put on top of the last one.
+        monkeypatch.setattr(core, "BURIED", 0)
+        node = NodeThread(tmp_path / "node", admin=admin.address, rate=100_000)
 
         def factory(admin: str) -> Ledger:
             return open_ledger(f"local+{node.url}", admin=admin, patience=600)

@@ -2,36 +2,26 @@
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 
-import apsw
 import pytest
+from support.clock import Clock
 from support.cores import Bench, mine, tell
 from support.evil import EvilPeer
 from support.node_thread import NodeThread
 
-from fedledger.errors import (
-    ChainCorrupted,
-    LedgerUnavailable,
-    MalformedBlock,
-    StoreUnavailable,
-    TransactionRefused,
-)
-from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.local.node import branch, client, file, waiting
+from fedledger.errors import LedgerUnavailable
+from fedledger.ledger_plugins.local.node import client, file, process, waiting
 from fedledger.ledger_plugins.local.node.answers import Slots
 from fedledger.ledger_plugins.local.node.client import Misbehaved, PeerClient
-from fedledger.ledger_plugins.local.node.envelope import Envelope
 from fedledger.ledger_plugins.local.node.file import NodeFile, Step
 from fedledger.ledger_plugins.local.node.gossip import Gossip
 from fedledger.ledger_plugins.local.node.limits import Sparsely
 from fedledger.ledger_plugins.local.node.miner import Miner
 from fedledger.ledger_plugins.local.node.process import Node, NodeConfig
 from fedledger.ledger_plugins.local.node.wire import error_from_json, pack
-from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
-
-CID = cid_to_bytes(cid_of(b"a model"))
 
 
 @pytest.fixture
@@ -41,110 +31,9 @@ def bench(tmp_path):
     bench.close()
 
 
-def publish_round(bench, node, owner):
-    """Let a core make blocks that propose a task, take an update and publish the round."""
-    for function, *arguments in (
-        ("propose", "m", CID, 1, 0, 0, CID),
-        ("submitUpdate", 1, 1, CID, 1, 1),
-        ("publishAggregate", 1, 1, CID, "r", [], CID, []),
-    ):
-        node.submit(bench.call(owner, "TrainingTask", function, *arguments).raw)
-        mine(node)
-
-
-def check_update(ledger, _store, _task, _number):
-    """Do what the audit does: look up the transaction behind an event."""
-    [event] = ledger.events("TrainingTask", "UpdateSubmitted")
-    if ledger.transaction(event.transaction).hash != event.transaction:
-        raise MalformedBlock("model_info", "the update is another transaction")
-
-
-def test_a_verifier_reads_its_own_branch(bench):
-    """While a node moves to another branch, the verifier finds that branch's transactions.
-
-    Also when the node opens, and begins to verify what it believed before.
-    """
-    node, other = bench.core("node", check_update), bench.core("other")
-    for _ in range(3):
-        node.submit(bench.mint().raw)
-        mine(node)
-    publish_round(bench, other, Account.create())
-    mine(other)
-    tell(other, node)
-    assert node.snapshot.head == other.snapshot.head
-    node.close()
-    assert bench.core("node", check_update).snapshot.head == other.snapshot.head
-    other.close()
-    assert bench.core("other", check_update).snapshot.index == 4
-
-
-def test_a_branch_that_fails_leaves_the_old_one(bench):
-    """After a branch whose round is wrong, state, hashes and transactions are the old branch's."""
-
-    def refuse(*_):
-        raise MalformedBlock("model_info", "wrong")
-
-    node, other = bench.core("node", refuse), bench.core("other")
-    mints = [bench.mint() for _ in range(4)]
-    for mint in mints:
-        node.submit(mint.raw)
-        mine(node)
-    before = node.snapshot
-    hashes = list(before.hashes)
-    publish_round(bench, other, Account.create())
-    for _ in range(2):
-        mine(other)
-    with pytest.raises(MalformedBlock):
-        tell(other, node)
-    assert node.snapshot.head == before.head
-    assert list(before.hashes) == list(node.snapshot.hashes) == hashes
-    view = node._branch.view()
-    assert [view.transaction(mint.hash).hash for mint in mints] == [mint.hash for mint in mints]
-
-
-def test_no_draft_survives_a_deep_reorganisation(bench, monkeypatch):
-    """After a reorganisation that executes the chain anew, submissions meet the new state."""
-    monkeypatch.setattr(branch, "UNDO", 2)
-    left, right = bench.core("left"), bench.core("right")
-    for _ in range(5):
-        left.submit(bench.mint().raw)
-        mine(left)
-    left.submit(bench.mint().raw)
-    for nonce in range(7):
-        right.submit(bench.mint(9, nonce=nonce).raw)
-        mine(right)
-    tell(right, left)
-    assert left.snapshot.head == right.snapshot.head
-    with pytest.raises(TransactionRefused) as caught:
-        left.submit(bench.mint(1, nonce=6).raw)
-    assert caught.value.reason == "nonce"
-
-
-def test_what_finds_no_room_is_not_executed(bench, monkeypatch):
-    """A transaction refused for lack of room leaves no trace: it is refused alike again."""
-    monkeypatch.setattr("fedledger.ledger_plugins.local.node.pool.MAX_OF_SENDER", 3)
-    node = bench.core("node")
-    for _ in range(3):
-        node.submit(bench.mint().raw)
-    more = bench.mint()
-    for _ in range(2):
-        with pytest.raises(LedgerUnavailable, match="wait for a block already"):
-            node.submit(more.raw)
-    assert not node.offer(more.raw)
-    mine(node)
-    node.submit(more.raw)
-
-
 def test_a_slow_pool_is_executed_seldom(bench, monkeypatch):
     """When executing what waits takes 2 s, it is not executed again for 20 s."""
-
-    class Time:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    clock, fills = Time(), []
+    clock, fills = Clock(100.0), []
     monkeypatch.setattr(waiting, "time", clock)
     fill = waiting.Waiting.fill
 
@@ -185,67 +74,22 @@ def test_errors_on_the_disk_are_bounded(tmp_path, monkeypatch):
         node_file.close()
 
 
-def test_a_core_that_moved_half_is_not_used(bench):
-    """A core whose disk lost a block on the way to another head says so from then on."""
-    node, other = bench.core("node"), bench.core("other")
-    for _ in range(3):
-        mine(node)
-    lost = node.snapshot.hashes[2]
-    connection = apsw.Connection(str(bench.folder / "node.db"))
-    connection.execute("DELETE FROM block WHERE hash = ?", (lost,))
-    connection.close()
-    for _ in range(3):
-        mine(other)
-    tell(other, node)  # as much work: nothing moves
-    head = mine(other)
-    with pytest.raises(LedgerUnavailable, match="disappeared"):
-        node.accept(head)
-    for use in (lambda: node.accept(head), node.tend, lambda: node.submit(bench.mint().raw)):
-        with pytest.raises(LedgerUnavailable, match="cannot be used: moving to another head"):
-            use()
-    node.close()
-    again = bench.core("node")
-    tell(other, again)
-    assert again.snapshot.head == other.snapshot.head
+def test_answers_are_not_held_back():
+    """Connections of a node send at once: one with Nagle's algorithm answers after 40 ms."""
 
+    async def main():
+        told = asyncio.get_running_loop().create_future()
+        with process._bound("127.0.0.1:0") as listener:
+            server = await asyncio.start_server(lambda _, w: told.set_result(w), sock=listener)
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            connection = (await told).get_extra_info("socket")
+            found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            (await told).close()
+            server.close()
+            return found
 
-@pytest.mark.parametrize("fault", [StoreUnavailable("the disk is full"), ValueError("a bug")])
-def test_what_fails_in_the_node_condemns_no_block(bench, fault):
-    """A store or a verifier that fails refuses a block for now; later the same block is taken."""
-    faults = [fault]
-
-    def verifier(*_):
-        if faults:
-            raise faults[0]
-
-    node, other = bench.core("node", verifier), bench.core("other")
-    publish_round(bench, other, Account.create())
-    expected = LedgerUnavailable if isinstance(fault, StoreUnavailable) else MalformedBlock
-    with pytest.raises(expected):
-        tell(other, node)
-    assert node.snapshot.index == 2
-    publishing = other.envelope(other.snapshot.head)
-    [raw] = Envelope.decode(publishing).block.transactions
-    waits = node.submit(raw)
-    mine(node)
-    assert node.place(waits).state == "pending"
-    faults.clear()
-    mine(node)
-    assert node.place(waits).state == "included"
-
-
-def test_damaged_rows_cost_what_they_hold(bench):
-    """A damaged kept transaction is dropped; a damaged block 0 is named as such."""
-    node = bench.core("node")
-    node.submit(bench.mint().raw)
-    node.close()
-    connection = apsw.Connection(str(bench.folder / "node.db"))
-    connection.execute("UPDATE kept SET raw = x'00'")
-    assert bench.core("node").pending() == []
-    connection.execute("UPDATE block SET data = x'00'")
-    connection.close()
-    with pytest.raises(ChainCorrupted, match="block 0"):
-        bench.core("node")
+    assert asyncio.run(main()) != 0
 
 
 def test_an_empty_file_is_no_chain(tmp_path):
@@ -360,59 +204,57 @@ def test_large_answers_are_few_at_once():
     slots.take("c")
 
 
-def test_a_waiting_node_collects_no_tasks(tmp_path):
-    """A node that waits for its first peer has as many tasks after a while as before."""
+def test_a_waiting_node_collects_no_tasks(tmp_path, monkeypatch):
+    """A node that has asked for its first peer twenty times has no more tasks than at first."""
+    tasks = []
 
-    async def main():
-        node = Node(
-            NodeConfig(listen="127.0.0.1:0", data=tmp_path / "node", peers=("127.0.0.1:1",))
-        )
-        running = asyncio.create_task(node.run())
-        await asyncio.sleep(2)
-        tasks = len(asyncio.all_tasks())
-        node.stop()
-        await running
-        return tasks
+    async def at_once(event, _seconds):
+        await asyncio.sleep(0)
+        tasks.append(len(asyncio.all_tasks()))
+        if len(tasks) == 20:
+            event.set()
 
-    assert asyncio.run(main()) <= 3
+    monkeypatch.setattr(process, "set_within", at_once)
+    config = NodeConfig(listen="127.0.0.1:0", data=tmp_path / "node", peers=("127.0.0.1:1",))
+    asyncio.run(Node(config).run())
+    assert len(tasks) == 20
+    assert max(tasks) <= 3
 
 
 def test_a_stopped_miner_has_stopped(bench, monkeypatch):
     """When `stop` returns, the block under way has been taken, and no other comes."""
     node = bench.core("node")
     node.submit(bench.mint().raw)
-    accept, began, ended = node.accept, threading.Event(), []
+    accept, began, go_on, ended = node.accept, threading.Event(), threading.Event(), []
 
-    def slow(data):
+    def held_up(data):
         began.set()
-        time.sleep(0.3)
+        assert go_on.wait(10)
         ended.append(accept(data))
         return ended[-1]
 
-    monkeypatch.setattr(node, "accept", slow)
+    monkeypatch.setattr(node, "accept", held_up)
 
     async def main():
         miner = Miner(node, None, interval=0.0, empty=True)
         miner.start()
-        await asyncio.to_thread(began.wait, 10)
-        await miner.stop()
-        blocks = len(ended)
-        await asyncio.sleep(0.4)
-        return blocks, len(ended)
+        assert await asyncio.to_thread(began.wait, 10)
+        stopping = asyncio.create_task(miner.stop())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not stopping.done()
+        go_on.set()
+        await stopping
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return len(ended)
 
-    assert asyncio.run(main()) == (1, 1)
+    assert asyncio.run(main()) == 1
+    assert len(ended) == 1
 
 
 def test_the_log_cannot_be_filled(caplog):
     """What an address does again and again is logged once in a while, and counted."""
-
-    class Time:
-        now = 0.0
-
-        def __call__(self):
-            return self.now
-
-    clock = Time()
+    clock = Clock()
     say = Sparsely(logging.getLogger("sparse"), seconds=10, clock=clock)
     with caplog.at_level("WARNING"):
         for _ in range(1_000):

@@ -5,7 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clock import Clock
 from support.cores import ADMIN, GENESIS
+from support.examples import examples
 
 from fedledger.errors import (
     ConfigError,
@@ -72,7 +74,7 @@ def damages(good: bytes):
     )
 
 
-@settings(max_examples=400, deadline=500)
+@settings(examples(400), deadline=500)
 @given(damages(ENVELOPE))
 def test_envelopes_decode_to_themselves_or_name_a_field(data):
     """A damaged envelope is another envelope or MalformedBlock with a field, at once."""
@@ -85,7 +87,7 @@ def test_envelopes_decode_to_themselves_or_name_a_field(data):
         assert envelope.miner != ADMIN.address or envelope.block.header.hash == BLOCK.header.hash
 
 
-@settings(max_examples=400, deadline=500)
+@settings(examples(400), deadline=500)
 @given(damages(SIGNED))
 def test_transactions_decode_to_themselves_or_name_a_field(data):
     """A damaged transaction is somebody else's or MalformedTransaction with a field, at once."""
@@ -98,7 +100,7 @@ def test_transactions_decode_to_themselves_or_name_a_field(data):
         assert (transaction.sender == ADMIN.address) == (data == SIGNED)
 
 
-@settings(max_examples=300, deadline=500)
+@settings(examples(300), deadline=500)
 @given(damages(BLOCK.encode()))
 def test_blocks_decode_to_themselves_or_name_a_field(data):
     """A damaged block is another block or MalformedBlock with a field, at once."""
@@ -132,7 +134,7 @@ SIZES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=500)
+@settings(examples(400), deadline=500)
 @given(st.data())
 def test_wrong_lengths_are_refused_with_the_field(data):
     """Whatever a length or a count says, or two of them at once, decoding ends with the field."""
@@ -268,16 +270,9 @@ def test_one_peer_has_one_name():
     }
 
 
-class Time:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 def test_rates_are_by_address_and_refill():
     """An address that asks too often is refused until time passes; others are not affected."""
-    clock = Time()
+    clock = Clock()
     limit = RateLimit(2, 4, clock=clock)
     assert [limit.take("a") for _ in range(6)] == [True] * 4 + [False] * 2
     assert limit.take("b")
@@ -290,7 +285,7 @@ def test_rates_are_by_address_and_refill():
 
 def test_strikes_pause_longer_each_time_and_fade():
     """Two strikes pause a peer, the next two twice as long; one alone is forgotten."""
-    clock = Time()
+    clock = Clock()
     strikes = Strikes(limit=2, pause=10, forgive=5, clock=clock)
     strikes.strike()
     assert strikes.paused == 0

@@ -4,6 +4,7 @@ import time
 
 import httpx
 import pytest
+from support.clock import Clock
 from support.node_thread import NodeThread
 
 from fedledger.errors import LedgerUnavailable, OpenedReadOnly, TransactionRefused
@@ -14,19 +15,6 @@ from fedledger.ledger_plugins.local.node.asking import Asking, Unreachable
 from fedledger.ledger_plugins.local.node.remote import NodeLedger
 
 ADMIN = Account.from_key(b"\1" * 32)
-
-
-class Clock:
-    """Monotonic seconds that pass when somebody sleeps, and as they do."""
-
-    def __init__(self):
-        self.slept = []
-
-    def __call__(self):
-        return sum(self.slept)
-
-    def sleep(self, seconds):
-        self.slept.append(seconds)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The store in a folder: durable, verified on every read, and never outside its folder."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.errors import (
     ConfigError,
@@ -137,7 +139,7 @@ def test_nothing_outside_the_folder_can_be_named(store, cid):
     assert cid not in store
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.text(max_size=80))
 def test_any_text_is_refused_as_a_cid(tmp_path_factory, text):
     """Fuzz: no text that is no CID reaches the disk."""
@@ -356,12 +358,13 @@ while True:
 """
 
 
-def test_what_was_acknowledged_survives_kill(tmp_path):
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
+def test_what_was_acknowledged_survives_kill(tmp_path, kills, record_property):
     """A writer killed at any moment leaves every acknowledged content whole, and no damaged one."""
-    for pause in (0.05, 0.11, 0.17):
+    for _ in range(kills):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
         acknowledged = [writer.stdout.readline()]
-        time.sleep(pause)
+        time.sleep(random.uniform(0.02, 0.2))
         writer.send_signal(signal.SIGKILL)
         acknowledged += writer.stdout.readlines()
         writer.stdout.close()
@@ -372,3 +375,5 @@ def test_what_was_acknowledged_survives_kill(tmp_path):
         assert all(cid in store for cid in cids)
         for cid in store:
             store.get(cid)
+    record_property("kills", kills)
+    record_property("contents", len(list(FileStore(tmp_path))))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.strategies.aggregation import aggregate, get_rule, rules
 
@@ -154,7 +155,7 @@ shapes = st.tuples(st.integers(7, 24), st.integers(1, 600), st.integers(0, 2**32
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(shape=st.tuples(st.integers(15, 26), st.integers(8, 600), st.integers(0, 2**32 - 1)))
 def test_permuting_the_updates_permutes_the_selection_and_keeps_the_result(name, shape):
     """No rule prefers a place in the sequence, unless scores tie.
@@ -176,7 +177,7 @@ def test_permuting_the_updates_permutes_the_selection_and_keeps_the_result(name,
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(shape=shapes)
 def test_translating_the_updates_translates_the_result(name, shape):
     """rule(x + t) = rule(x) + t, and the same updates are selected."""

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support import rules_in_words as words
+from support.examples import examples
 
 from fedledger.arrays import Layout
 from fedledger.errors import ConfigError, UnknownNameError
@@ -70,7 +71,7 @@ inputs = st.tuples(
 
 
 @pytest.mark.parametrize("name", ["mean", "median", "trimmed_mean"])
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(given_input=inputs, share=st.floats(0, 1))
 def test_sums_of_columns_have_the_bits_that_the_words_say(name, given_input, share):
     """At every scale, with ties, signed zeros and denormals, for every width of vectors."""
@@ -82,7 +83,6 @@ def test_sums_of_columns_have_the_bits_that_the_words_say(name, given_input, sha
     assert list(found.selected) == selected
 
 
-@settings(deadline=None, max_examples=100)
 @given(given_input=inputs, data=st.data())
 def test_the_nearest_are_found_and_summed_in_the_order_of_the_words(given_input, data):
     """For every number of values kept, one to all of them."""
@@ -92,7 +92,6 @@ def test_the_nearest_are_found_and_summed_in_the_order_of_the_words(given_input,
     assert mean_of_nearest(read_rows(x), count).tobytes() == bits(expected)
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     given_input=inputs,
     weights=st.lists(st.floats(1e-300, 1e300) | st.integers(1, 10**6), min_size=30, max_size=30),
@@ -105,7 +104,7 @@ def test_weighted_sums_have_the_bits_that_the_words_say(given_input, weights):
     assert get_rule("mean", weights=weights)(x, byzantine=0).tobytes() == bits(expected)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(30)
 @given(st.lists(st.lists(singles, min_size=3, max_size=3), min_size=7, max_size=11))
 @example([[-0.0] * 3] * 7)
 @example([[2.0**-149, -(2.0**-149), 0.0]] * 3 + [[-0.0, 3.4028234663852886e38, 1.0]] * 4)
@@ -198,7 +197,7 @@ def test_the_window_of_the_nearest_hands_its_values_round():
 squarable = st.floats(-(2.0**129), 2.0**129).map(lambda x: math.ldexp(round(x * 2.0**149), -149))
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(a=squarable, c=st.floats(0, 2.0**260))
 @example(a=1 + 2.0**-30, c=2.0**-53)
 def test_fma_comes_out_of_sums_products_and_comparisons(a, c):

@@ -3,8 +3,9 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.clients.voting import MAX_SCORE, score_of
 from fedledger.strategies.protocols.pofl.election import Electorate, ballot_of
@@ -36,7 +37,7 @@ def test_too_few_votes_are_refused():
         elect(2, [[-1]] * 4)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.data(), st.integers(0, 4), st.integers(1, 4), st.integers(1, 3))
 def test_liars_below_half_stay_within_what_honest_miners_said(data, f, candidates, rounds):
     """Nothing that all honest find worse is elected, and something is if all find all better."""

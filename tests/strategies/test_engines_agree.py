@@ -11,7 +11,7 @@ import pytest
 SHARED = Path(__file__).parents[1] / "shared"
 
 
-@pytest.mark.parametrize("kind", ["pofl", "anchored"])
+@pytest.mark.parametrize("kind", ["pofl", pytest.param("anchored", marks=pytest.mark.soak)])
 def test_the_same_seed_gives_the_same_model(tmp_path, kind):
     """Accounts, chain and node ids differ; rules, updates and models do not, to the last bit."""
     done = subprocess.run(

@@ -1,6 +1,5 @@
 """The adversary message by message: what it holds back, what it waits for, what it passes on."""
 
-import time
 from statistics import NormalDist
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from support.adversary_app import FLOATS, MALICIOUS, SIZE, app, train, vector
+from support.clock import Clock
 from support.federation import initial_model
 
 from fedledger.arrays import to_record
@@ -190,23 +190,25 @@ def test_models_that_are_not_finite_are_not_crafted_from():
 @pytest.mark.parametrize("by", ["pulling", "waiting"])
 def test_an_honest_client_that_never_answers_delays_the_attack_until_the_deadline(by):
     """Full knowledge: nothing of the malicious clients before the deadline, the attack after it."""
-    start = time.monotonic()
+    clock = Clock()
 
     def main(grid):
         if by == "waiting":
-            return models(grid, grid.send_and_receive(instructions(grid), timeout=0.6))
+            return models(grid, grid.send_and_receive(instructions(grid), timeout=60))
         ids = list(grid.push_messages(instructions(grid)))
         before = models(grid, grid.pull_messages(ids))
         assert set(before) == set(range(SIZE)) - {2, *MALICIOUS}
-        time.sleep(0.35)
+        clock.sleep(30)
+        assert not list(grid.pull_messages([ids[client] for client in MALICIOUS]))
+        clock.sleep(1)
         after = models(grid, grid.pull_messages([each for each in ids if each != ids[2]]))
         return before | {client: after[client] for client in MALICIOUS}
 
     def silent(grid):
         return Silent(grid, [2])
 
-    found = within(main, "ipm", between=silent, deadline=0.3, poll=0.01)
-    assert time.monotonic() - start > 0.3
+    found = within(main, "ipm", between=silent, deadline=30, clock=clock, sleep=clock.sleep)
+    assert clock.now > 30
     honest = [trained(i) for i in range(SIZE) if i not in (2, *MALICIOUS)]
     expected = vector(initial_model()) * 1.1 - 0.1 * np.mean(honest, axis=0)
     assert np.allclose(found[1], expected, atol=1e-6)
@@ -241,24 +243,19 @@ def test_an_attacker_with_partial_knowledge_knows_how_many_clients_were_asked():
 
 def test_a_malicious_client_later_than_the_deadline_uploads_its_own_model():
     """The attack goes on without it, and its upload is signed by itself all the same."""
+    clock = Clock()
 
     class Late(Silent):
-        until = 0.0
-
         def pull_messages(self, message_ids):
-            if time.monotonic() > self.until:
+            if clock.now > 20:
                 self._lost.clear()
             return super().pull_messages(message_ids)
 
-    def late(grid):
-        below = Late(grid, [4])
-        below.until = time.monotonic() + 0.4
-        return below
-
     def main(grid):
-        return models(grid, grid.send_and_receive(instructions(grid), timeout=5))
+        return models(grid, grid.send_and_receive(instructions(grid), timeout=50))
 
-    found = within(main, "sign_flip", between=late, deadline=0.1, poll=0.01)
+    late = {"between": lambda grid: Late(grid, [4]), "deadline": 10}
+    found = within(main, clock=clock, sleep=clock.sleep, **late)
     assert np.allclose(found[4], trained(4), atol=1e-6)
     assert not np.allclose(found[1], trained(1))
 

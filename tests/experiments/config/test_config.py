@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError, UnknownNameError
@@ -299,7 +299,6 @@ def test_files_that_are_no_config_are_refused(load, tmp_path):
         ),
     )
 )
-@settings(deadline=None, max_examples=100)
 def test_any_values_give_a_config_or_a_config_error(values):
     """Nothing a TOML file can hold makes the parser fail in another way."""
     with suppress(ConfigError):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from fedledger.errors import ConfigError
 from fedledger.experiments.partition import PARTITIONS, dirichlet, fang, iid, label_sharded
@@ -25,7 +26,7 @@ DEALS = [
     classes=st.integers(1, 5),
     seed=st.integers(0, 1000),
 )
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_every_client_gets_samples_and_no_sample_goes_twice(  # noqa: PLR0917 - hypothesis
     deal, parameters, clients, extra, classes, seed
 ):

@@ -142,6 +142,7 @@ def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, t
     assert [(verdict.round, verdict.accepted) for verdict in report.rounds] == [(1, 7), (2, 7)]
 
 
+@pytest.mark.soak
 def test_flowers_default_of_two_nodes_runs_and_says_what_it_cannot_tolerate(flower):
     """A plain `flwr run` of the app works; the log says that two nodes tolerate nobody."""
     output, status = flower.run(nodes=2, num_server_rounds=1, local_epochs=1)

@@ -43,7 +43,7 @@ def test_cells_side_by_side_give_the_same_bits_as_one_after_the_other(tmp_path):
 
 def test_killed_in_parallel_and_resumed_it_ends_with_the_same_models(tmp_path):
     """After kill -9 the workers are gone; finished cells stay, others go on from their ledgers."""
-    changes = [*GRID, "rounds=25", "training.epochs=4"]
+    changes = [*GRID, "rounds=12", "training.epochs=4"]
     out = tmp_path / "killed"
     whole = run_experiment(small(tmp_path, *changes, "jobs=1"), out=tmp_path, progress=False)
     config = tmp_path / "small.toml"
@@ -53,7 +53,7 @@ def test_killed_in_parallel_and_resumed_it_ends_with_the_same_models(tmp_path):
         # A cell is finished, and another one has begun its third round.
         while not any(
             list(folder.glob("cells/*.json"))
-            and (folder / "run.log").read_text(encoding="utf-8").count("[ROUND 3/25]") > 2
+            and (folder / "run.log").read_text(encoding="utf-8").count("[ROUND 3/12]") > 2
             for folder in out.glob("small/*")
         ):
             assert process.poll() is None, "the run ended before it could be killed"
