@@ -18,13 +18,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fedledger.errors import AccountError
 from fedledger.records import CallRequest, SigningRequest
 
-__all__ = ["MAX_FEE", "MAX_GAS", "Journal"]
+__all__ = ["MAX_FEE", "MAX_GAS", "MAX_TIMES", "Journal"]
 
 MAX_GAS = 5_000_000
 """Gas limit above which a client signs no call."""
 
 MAX_FEE = 10**16
 """Wei that a call may cost at most, unless the client's node config says otherwise."""
+
+MAX_TIMES = 64
+"""Answers that a client signs in a round, the repeated ones of a server that restarts included."""
 
 _VERSION = 1
 _TASKS = "TrainingTask"
@@ -36,6 +39,7 @@ class _Strict(BaseModel):
 
 class _Task(_Strict):
     round: int
+    times: int
     answers: dict[str, dict[str, str]]
 
 
@@ -104,9 +108,10 @@ class Journal:
             }
             for call in request.calls:
                 known["contracts"].setdefault(_contract_of(call), call.contract)
-            task = known["tasks"].setdefault(str(request.task), {"round": 0, "answers": {}})
+            task = known["tasks"].setdefault(str(request.task), _new_task())
             if task["round"] != request.round:
-                task["round"], task["answers"] = request.round, {}
+                task |= {"round": request.round, "times": 0, "answers": {}}
+            task["times"] += 1
             task["answers"][request.phase] = dict(signed)
             self._write(known)
 
@@ -129,7 +134,7 @@ class Journal:
 
     def answers(self, task: int) -> tuple[int, Mapping[str, Mapping[str, str]]]:
         """Return the newest round that was signed for in a task, and what, by phase."""
-        found = self._read()["tasks"].get(str(task), {"round": 0, "answers": {}})
+        found = self._read()["tasks"].get(str(task), _new_task())
         return found["round"], found["answers"]
 
     # Inside --------------------------------------------------------------------------------
@@ -146,11 +151,17 @@ class Journal:
                     f"this client signs for {name} {pinned}, the server asks for {given[name]}: "
                     f"if that is right, remove {self.path}"
                 )
-        newest = known["tasks"].get(str(request.task), {"round": 0})["round"]
+        task = known["tasks"].get(str(request.task), _new_task())
+        newest = task["round"]
         if request.round < newest:
             raise AccountError(
                 f"round {request.round} of task {request.task} is over: this client has signed "
                 f"for round {newest} ({self.path})"
+            )
+        if request.round == newest and task["times"] >= MAX_TIMES:
+            raise AccountError(
+                f"this client has signed {MAX_TIMES} times for round {newest} of task "
+                f"{request.task} already ({self.path})"
             )
         for call in request.calls:
             pinned = {_TASKS: request.contract, **known["contracts"]}.get(_contract_of(call))
@@ -231,6 +242,10 @@ class Journal:
             yield
         finally:
             os.close(descriptor)
+
+
+def _new_task() -> dict[str, Any]:
+    return {"round": 0, "times": 0, "answers": {}}
 
 
 def _contract_of(call: CallRequest) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
-from fedledger.errors import AuditError, CallError, ConfigError
+from fedledger.errors import AuditError, CallError, ConfigError, NotInstalled
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.addresses import checksum_address
@@ -299,11 +299,16 @@ def read_task(task: Task, ledger: Ledger, store: Store) -> tuple[TaskTerms, Prot
     """Return a task's terms and protocol from ledger and store alone.
 
     Raises:
-        NotChecked: the specification is missing, or its protocol is not installed.
+        NotChecked: the specification is missing, or its protocol or profile is not known here.
         AuditError: the specification is none.
         ModelError: its layout is none.
     """
     specification = documents.load(Specification, task.spec, store)
+    if specification.profile != store.profile:
+        raise NotInstalled(
+            f"the task's contents are addressed by profile {short(specification.profile)!r}, "
+            f"this store's by {store.profile!r}"
+        )
     return terms_of(task, specification, ledger), protocol_of(specification)
 
 

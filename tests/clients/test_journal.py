@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fedledger.clients.journal import Journal
+from fedledger.clients.journal import MAX_TIMES, Journal
 from fedledger.errors import AccountError
 from fedledger.records import CallRequest, SigningRequest
 
@@ -68,6 +68,16 @@ def test_calls_go_where_the_first_ones_went(tmp_path):
         calls = [CallRequest(name, "0x" + elsewhere * 40, 100_000, 10**9, 0)]
         with pytest.raises(AccountError, match=f"signs {name} for the contract 0x"):
             journal.check(request(calls=calls))
+
+
+def test_a_round_is_not_signed_for_without_end(tmp_path):
+    """A server that asks again and again cannot drain an account's fees in one round."""
+    journal = Journal(tmp_path / "journal", durable=False)
+    for _ in range(MAX_TIMES):
+        journal.remember(request(), {})
+    with pytest.raises(AccountError, match="has signed 64 times for round 3"):
+        journal.remember(request(), {})
+    journal.remember(request(round=4), {})
 
 
 def test_a_device_can_pin_from_the_start(tmp_path):

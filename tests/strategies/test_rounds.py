@@ -235,6 +235,7 @@ def _respecified(monkeypatch, **changes):
         ({"parties": {}}, Outcome.FAILED, "lists no clients"),
         ({"parties": {"clients": ["a", "a"]}}, Outcome.FAILED, "twice"),
         ({"layout": {}}, Outcome.FAILED, "layout"),
+        ({"profile": "another"}, Outcome.UNCHECKED, "profile 'another'"),
         ({"clock": {"by": "ledger"}}, Outcome.FAILED, "arrival of"),
     ],
 )

@@ -282,7 +282,9 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         window = ArrivalWindow(
             self.settings.vote_window, self.settings.vote_quiet, electorate.quorum
         )
-        answers = round.ask(VotesPhase(), Ballot(digest, models), window=window)
+        answers = round.ask(
+            VotesPhase(), Ballot(digest, models), window=window, tolerate=self.settings.byzantine
+        )
         votes = {answer.position: answer.value for answer in answers}
         if len(votes) < electorate.quorum:
             kept = f"{len(votes)} voters voted, {electorate.quorum} are needed"
