@@ -33,7 +33,7 @@ from fedledger.strategies.aggregation.kernels.columns import mean_of_nearest
 from fedledger.strategies.aggregation.kernels.distances import squared_distances
 from fedledger.strategies.aggregation.kernels.rows import read_rows
 
-FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
+FORMATS = Path(__file__).parents[3] / "docs" / "formats.md"
 KINDS = ["normal", "denormal", "every scale", "few values", "last places", "nearly infinite"]
 WIDTHS = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 100]
 

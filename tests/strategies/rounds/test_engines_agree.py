@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[1] / "shared"
+SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.mark.parametrize("kind", ["pofl", pytest.param("anchored", marks=pytest.mark.soak)])

@@ -25,7 +25,7 @@ from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.live import LiveRound
 
-SHARED = Path(__file__).parents[1] / "shared"
+SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture
