@@ -9,6 +9,7 @@ of the same block before is the same to the byte, and whose block wins does not 
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from .rounds.task import (
     payment_batches,
     read_task,
     state_after,
+    task_secret,
     unpaid,
 )
 
@@ -144,7 +146,7 @@ class Aggregator:
         key = (task.id, number, task.current_cid, opened, over, frozenset(lost), seen)
         if key in self._made:
             return self._made[key]
-        protocol.fix(task.rounds, _secret(self._account, ledger, task.model_id))
+        protocol.fix(task.rounds, partial(task_secret, self._account, ledger, task.model_id))
         mined = MinedRound(
             terms,
             number,
@@ -239,7 +241,7 @@ def propose_task(
         arithmetic=arithmetic_of(rules),
     )
     protocol = PoFLProtocol(settings)
-    protocol.fix(rounds, _secret(account, ledger, model_id))
+    protocol.fix(rounds, partial(task_secret, account, ledger, model_id))
     task = LedgerTask(
         ledger,
         store,
@@ -291,13 +293,6 @@ def submit_update(
     return contract.submit_update(
         account, task=task, round=number, cid=cid, samples=samples, accuracy=accuracy
     )
-
-
-def _secret(account: Account, ledger: Ledger, model_id: str) -> Callable[[str], bytes]:
-    def secret(purpose: str) -> bytes:
-        return account.secret(f"{purpose}/{ledger.chain_id}/{model_id}".encode())
-
-    return secret
 
 
 def _read(path: Path) -> bytes:

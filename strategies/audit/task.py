@@ -196,7 +196,7 @@ class TaskAudit:
         for client, amount in sorted(set(paid) ^ set(due)):
             verb = "was paid" if (client, amount) in paid else "was not paid"
             said = f"reward: {client} {verb} {amount} for this round"
-            checks.true("rewards", False, said, Witness(answer=client, step="payment"))
+            checks.fail("rewards", said, Witness(answer=client, step="payment"))
         checks.equal("number of rewards", len(paid), len(due))
 
     def _model(self, cid: str) -> Arrays:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger.arrays import Arrays
@@ -79,8 +79,6 @@ class LiveRound(Round):
         since: int = 0,
     ) -> None:
         super().__init__(terms, number, base, base_cid)
-        self.metrics: MetricRecord | None = None
-        """What a Flower strategy inside made of the clients' metrics."""
         self.answered: list[Answers[Any]] = []
         """The answers of each phase, with their messages."""
         self._protocol = protocol

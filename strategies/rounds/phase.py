@@ -76,7 +76,8 @@ class Content:
             if self._arrays is None:
                 cap = len(self.data)
                 self._arrays = from_safetensors(self.data, layout=layout, max_bytes=cap)
-            layout.check(self._arrays)
+            else:
+                layout.check(self._arrays)
         except ModelError as error:
             raise UpdateRejected("arrays", str(error)) from error
         if (key := not_finite(self._arrays)) is not None:

@@ -8,6 +8,7 @@ from fedledger.errors import AuditError, UpdateRejected
 
 from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.contracts import Aggregate
+from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
 from .arrival import ArrivalWindow
@@ -94,7 +95,7 @@ class RecordedRound(Round):
         named = {one.party for one in recorded.asked} | {one.party for one in recorded.dropped}
         for stranger in named - everybody - {None}:
             said = f"{short(stranger)} is named, but is no party of the task"
-            self.checks.true("party", False, said, where)
+            self.checks.fail("party", said, where)
         for late in recorded.late:
             self.checks.true(
                 "late",
@@ -132,7 +133,7 @@ class RecordedRound(Round):
             value = bytes.fromhex(text or "")
             check(value)
         except (AuditError, ValueError) as error:
-            self.checks.true(name, holds=False, said=str(error), witness=where)
+            self.checks.fail(name, str(error), where)
         self.reveals[name] = value
         return value
 
@@ -175,8 +176,9 @@ class RecordedRound(Round):
         signed: dict[str, dict[str, Any]] = {}
         try:
             for one, anchor in zip(phase.signs, entry.anchors, strict=True):
-                if one in phase.calls:
-                    there = [e for e in events[one.name] if e.transaction == anchor.transaction]
+                repeats = events.get(one.name, ())
+                there = [e for e in repeats if e.transaction == anchor.transaction]
+                if isinstance(one, Call):
                     self.checks.true(
                         "on the ledger",
                         any(e.arguments[one.party] == entry.party for e in there),
@@ -186,10 +188,9 @@ class RecordedRound(Round):
                     )
                 signer, values = open_anchor(anchor, one, self._ledger, self.domain)
                 self.checks.equal(f"signer of {one.name}", signer, entry.party, where)
-                for event in events.get(one.name, ()):
-                    if event.transaction == anchor.transaction:
-                        there_too = {name: event.arguments.get(name) for name in values}
-                        self.checks.equal(f"{one.name} on the ledger", there_too, values, where)
+                for event in there:
+                    repeated = {name: event.arguments.get(name) for name in values}
+                    self.checks.equal(f"{one.name} on the ledger", repeated, values, where)
                 signed[one.name] = values
             content = self._content(phase, entry)
             value = read_answer(phase, Given(entry.party, content, signed), self, subject)
@@ -197,7 +198,7 @@ class RecordedRound(Round):
             said = f"the answer of {entry.party} counted but is unusable: {error}"
             raise CheckFailed(Check(said, phase.name, Outcome.FAILED), where) from error
         self.checks.passed["answer"] += 1
-        position = self.terms.positions(phase.by)[entry.party]
+        position = self.positions(phase.by)[entry.party]
         return Answer(entry.party, position, value, content, signed, entry.arrival)
 
     def _content(self, phase: Phase[Any], entry: Counted) -> Content:
@@ -225,7 +226,7 @@ class RecordedRound(Round):
         anchors = {anchor.transaction for entry in recorded.accepted for anchor in entry.anchors}
         explained = {one.party for one in recorded.accepted}
         explained |= {one.party for one in recorded.dropped if one.party}
-        known = self.terms.positions(phase.by)
+        known = self.positions(phase.by)
         for call in phase.calls:
             places = [event.place for event in events[call.name] if event.transaction in anchors]
             end = max(places, default=None)
@@ -236,7 +237,7 @@ class RecordedRound(Round):
                         f"the answer of {party} is on the ledger, "
                         "but the evidence neither counts nor drops it"
                     )
-                    self.checks.true("coverage", False, said, Witness(phase.name, party))
+                    self.checks.fail("coverage", said, Witness(phase.name, party))
         self.checks.passed["coverage"] += 1
 
     def _check_window(
@@ -274,7 +275,7 @@ class RecordedRound(Round):
         """
         where = Witness(phase=phase.name, step="clock")
         self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
-        known = self.terms.positions(phase.by)
+        known = self.positions(phase.by)
         for call in phase.calls:
             last = {event.arguments[call.party]: event for event in events[call.name]}
             for entry in recorded.accepted:

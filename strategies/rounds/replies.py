@@ -98,7 +98,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     if len(parties) != 1:
         raise UpdateRejected("signature", f"signed by {len(parties)} accounts, one was expected")
     [party] = parties
-    positions = round.terms.positions(phase.by)
+    positions = round.positions(phase.by)
     if party not in positions:
         raise UpdateRejected(
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"

@@ -126,6 +126,7 @@ class Round(ABC):
         self.notes: dict[str, Any] = {}
         self.attested = False
         self._signed: set[str] = set()
+        self._positions: dict[str, dict[str, int]] = {}
 
     @cached_property
     def base(self) -> Arrays:
@@ -146,6 +147,12 @@ class Round(ABC):
     def clients(self) -> Sequence[str]:
         """The task's clients."""
         return self.terms.parties["clients"]
+
+    def positions(self, party: str) -> dict[str, int]:
+        """Return the number of each account of a party; ConfigError when there is no such party."""
+        if party not in self._positions:
+            self._positions[party] = self.terms.positions(party)
+        return self._positions[party]
 
     @abstractmethod
     def ask(
@@ -214,7 +221,7 @@ class Round(ABC):
                 f"phase {phase.name!r} signs {min(twice)}, as a phase before it in this round does"
             )
         self._signed |= names
-        return self.terms.positions(phase.by)
+        return self.positions(phase.by)
 
     def evidence(self, result: Result, aggregate: str, state: BaseModel) -> Evidence:
         """Return the round's evidence.

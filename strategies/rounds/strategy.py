@@ -33,7 +33,7 @@ from .phase import record_forms
 from .protocol import PROTOCOLS, Protocol, run_round
 from .replies import most_common_form
 from .round import Attested, Result
-from .task import LedgerTask
+from .task import LedgerTask, task_secret
 
 __all__ = ["LedgerStrategy", "MeasureFn"]
 
@@ -290,8 +290,7 @@ class LedgerStrategy(Strategy):
         return to_record(self.task.model())
 
     def _secret(self, purpose: str) -> bytes:
-        task = self.task
-        return task.account.secret(f"{purpose}/{task.ledger.chain_id}/{task.model_id}".encode())
+        return task_secret(self.task.account, self.task.ledger, self.task.model_id, purpose)
 
     def _measured(self, number: int, arrays: Arrays) -> list[Measured]:
         if self._measure is None:

@@ -28,7 +28,18 @@ from .phase import arrays_cap
 from .protocol import Protocol, protocol_of
 from .round import Result, Round, TaskTerms
 
-__all__ = ["LedgerTask", "called", "model_of", "payment_batches", "state_after", "unpaid"]
+__all__ = [
+    "LedgerTask",
+    "called",
+    "check_settlement",
+    "model_of",
+    "payment_batches",
+    "read_task",
+    "state_after",
+    "task_secret",
+    "terms_of",
+    "unpaid",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -370,6 +381,11 @@ def called(ledger: Ledger, call: Call, task: int, number: int, *, since: int = 0
         for event in ledger.events(call.contract, call.event, since=since)
         if (event.arguments.get("task"), event.arguments.get("round")) == (task, number)
     ]
+
+
+def task_secret(account: Account, ledger: Ledger, model_id: str, purpose: str) -> bytes:
+    """Return 32 secret bytes of an aggregator for one of its tasks, the same in every run."""
+    return account.secret(f"{purpose}/{ledger.chain_id}/{model_id}".encode())
 
 
 def check_settlement(result: Result, reward: int) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 
 from fedledger.errors import (
     AuditError,
@@ -113,9 +113,16 @@ class Checks:
             CheckFailed: it does not.
         """
         if not holds:
-            check = Check(said, "", Outcome.FAILED)
-            raise CheckFailed(check, witness or Witness(step=name))
+            self.fail(name, said, witness)
         self.passed[name] += 1
+
+    def fail(self, name: str, said: str, witness: Witness | None = None) -> NoReturn:
+        """Note that something does not hold; `said` is the whole sentence.
+
+        Raises:
+            CheckFailed: always.
+        """
+        raise CheckFailed(Check(said, "", Outcome.FAILED), witness or Witness(step=name))
 
     def all(self) -> tuple[Check, ...]:
         """Return the checks that passed, one entry for each kind."""
