@@ -12,7 +12,7 @@ from fedledger.arrays import Layout, read_record, to_record, to_safetensors
 from fedledger.errors import ConfigError, ModelError
 from fedledger.records import ARRAYS
 
-from ..ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .phases import Answered, Asked, PhaseHandler
 

@@ -44,7 +44,7 @@ LEDGERS = Registry(
     {
         "ethereum": "fedledger.ledger_plugins.ethereum:open_ethereum_ledger",
         "local": "fedledger.ledger_plugins.local:open_local_ledger",
-        "local+http": "fedledger.ledger_plugins.local.node.remote:open_node_ledger",
+        "local+http": "fedledger.ledger_plugins.local.node.http.remote:open_node_ledger",
     },
     group="fedledger.ledgers",
     extras={"ethereum": "ethereum", "local+http": "node"},

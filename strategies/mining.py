@@ -22,7 +22,7 @@ from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.base import Ledger, Receipt, SignedTransaction, UnsignedTransaction
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.contracts.abi import encode_call
-from ..ledger_plugins.contracts.commitments import commitment_pairs
+from ..ledger_plugins.contracts.training_task.commitments import commitment_pairs
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
 from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection, arithmetic_of

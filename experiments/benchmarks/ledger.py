@@ -28,9 +28,9 @@ from ...ledger_plugins import Ledger, open_ledger
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Receipt, SignedTransaction, UnsignedTransaction
 from ...ledger_plugins.contracts.abi import encode_call
-from ...ledger_plugins.local.block import Block
-from ...ledger_plugins.local.chain import replay
-from ...ledger_plugins.local.database import BlockFile
+from ...ledger_plugins.local.chain.block import Block
+from ...ledger_plugins.local.chain.chain import replay
+from ...ledger_plugins.local.disk.database import BlockFile
 
 __all__ = ["Measured", "main", "measure_ledgers"]
 

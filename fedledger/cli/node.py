@@ -118,8 +118,8 @@ def run(
     if (aggregate or malicious) and account is None:
         raise ConfigError("--aggregate and --malicious need --account, the owner of the tasks")
     from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.local.node.leader import leader_rule  # noqa: PLC0415 - the same
-    from fedledger.ledger_plugins.local.node.process import (  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.local.node.chain.leader import leader_rule  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.local.node.process.node import (  # noqa: PLC0415 - the same
         NodeConfig,
         run_node,
     )
@@ -193,7 +193,7 @@ def peers(
     """
     if peer and none:
         raise ConfigError("--peer and --none exclude each other")
-    from fedledger.ledger_plugins.local.node.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
 
     from .render import show_peers  # noqa: PLC0415 - the same
 
@@ -215,7 +215,7 @@ def stop(*, data: DataOption, format_: FormatOption = Format.text) -> None:
 
 
 def _set(data: Path, form: Format, *, running: bool) -> None:
-    from fedledger.ledger_plugins.local.node.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
 
     from .render import show_miner  # noqa: PLC0415 - the same
 

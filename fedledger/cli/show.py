@@ -96,7 +96,7 @@ def balances(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> No
 @show.command("peers")
 def peers(*, data: DataOption, format_: FormatOption = Format.text) -> None:
     """Print a running node's peers and miner."""
-    from fedledger.ledger_plugins.local.node.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
 
     from .render import show_peers  # noqa: PLC0415 - the same
 

@@ -1,9 +1,9 @@
 """The contracts: one ABI each, a typed façade for callers, and a twin for the embedded chain."""
 
-from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
-from .stake_token import StakeToken, Transfer
-from .training_records import Aggregate, Payment, Submission, Task, Votes, cid_text
-from .training_task import TrainingTask
+from .stake_token.facade import StakeToken, Transfer
+from .training_task.facade import TrainingTask
+from .training_task.records import Aggregate, Payment, Submission, Task, Votes, cid_text
+from .training_task.rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
 
 __all__ = [
     "Aggregate",

@@ -1,16 +1,18 @@
-"""What a contract's artifact says: its functions, events and errors by name and by hash."""
+"""What a contract's artifact says: its functions, events and errors by name and by hash.
 
-import json
+A contract is named by its name, and then its newest version is meant, or as "Counter@2".
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from eth_hash.auto import keccak
 
 from fedledger.errors import CallError
+
+from .registry import CONTRACTS, artifact_of, unknown
 
 __all__ = [
     "Item",
@@ -19,7 +21,6 @@ __all__ = [
     "find",
     "find_hash",
     "load_abi",
-    "load_artifact",
     "names",
 ]
 
@@ -62,34 +63,19 @@ _BUILT_IN = (
 )
 
 
-@lru_cache(maxsize=1)
 def contract_names() -> tuple[str, ...]:
-    """Return the names of all contracts, sorted."""
-    found = (path.name for path in files(__package__).joinpath("artifacts").iterdir())
-    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))
+    """Return the names of all contracts that are known here, sorted."""
+    return tuple(CONTRACTS.names())
 
 
 def load_abi(contract: str) -> list[dict[str, Any]]:
     """Return a contract's ABI as solc's JSON has it; the caller may change the copy.
 
     Raises:
-        CallError: unknown contract.
+        CallError: unknown contract or version.
     """
-    abi: list[dict[str, Any]] = load_artifact(contract)["abi"]
+    abi: list[dict[str, Any]] = artifact_of(contract)["abi"]
     return abi
-
-
-def load_artifact(contract: str) -> dict[str, Any]:
-    """Return a contract's artifact, as `contracts.build` writes it.
-
-    Raises:
-        CallError: unknown contract.
-    """
-    if contract not in contract_names():
-        raise _unknown("contract", contract, contract_names())
-    text = files(__package__).joinpath("artifacts", f"{contract}.json").read_text("utf-8")
-    artifact: dict[str, Any] = json.loads(text)
-    return artifact
 
 
 def names(contract: str, kind: str) -> list[str]:
@@ -101,7 +87,7 @@ def find(contract: str, kind: str, name: str) -> Item:
     """Return an item by name; CallError naming the nearest when it is unknown."""
     found = _interface(contract).items[kind]
     if name not in found:
-        raise _unknown(f"{kind} of {contract}", name, found)
+        raise unknown(f"{kind} of {contract}", name, found)
     return found[name]
 
 
@@ -139,9 +125,3 @@ def _parameters(entries: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(entry["name"], entry["type"], entry.get("indexed", False)) for entry in entries
     )
-
-
-def _unknown(kind: str, name: object, known: Sequence[str] | Mapping[str, Any]) -> CallError:
-    matches = get_close_matches(str(name), list(known), n=1, cutoff=0.4)
-    hint = f"did you mean {matches[0]!r}? " if matches else ""
-    return CallError(f"unknown {kind} {name!r}: {hint}known: {', '.join(sorted(known))}")

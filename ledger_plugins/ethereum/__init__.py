@@ -1,7 +1,7 @@
 """Ethereum: contracts on a node, reached over HTTP or a socket, or on a chain in this process."""
 
-from .deploying import deploy
-from .deployment import Deployment
+from .deployment.creating import deploy
+from .deployment.document import Deployment
 from .ledger import EthereumLedger
 from .opening import open_ethereum_ledger
 

@@ -21,17 +21,17 @@ from ..base import (
     UnsignedTransaction,
 )
 from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
-from .codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
-from .deploying import tip_of
-from .deployment import Deployment
-from .fees import call_terms, check_contract, fee_caps, gas_limit
-from .node import Node, NodeRefusal
-from .outbox import Outbox
+from .deployment.creating import tip_of
+from .deployment.document import Deployment
 from .reading import Times, calls_between, read_block, read_blocks
-from .sending import Chain, Result, Sender, as_receipt
-from .tracking import Tracker
+from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
+from .rpc.node import Node, NodeRefusal
+from .sending.fees import call_terms, check_contract, fee_caps, gas_limit
+from .sending.outbox import Outbox
+from .sending.sender import Chain, Result, Sender, as_receipt
+from .sending.tracking import Tracker
 from .url import Settings
-from .verifying import logs_between, verify_chain
+from .verifying.chain import logs_between, verify_chain
 
 __all__ = ["EthereumLedger"]
 

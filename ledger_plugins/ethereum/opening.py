@@ -7,11 +7,11 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 
 from ..accounts import Account
 from ..addresses import checksum_address
-from .codec import as_int
-from .deploying import create_contracts
-from .deployment import Deployment, check_deployment, deployment_path
+from .deployment.creating import create_contracts
+from .deployment.document import Deployment, check_deployment, deployment_path
 from .ledger import EthereumLedger
-from .node import Node, connect
+from .rpc.codec import as_int
+from .rpc.node import Node, connect
 from .url import Settings, parse_url
 
 __all__ = ["open_ethereum_ledger"]
@@ -84,14 +84,14 @@ def _compare(deployment: Deployment, admin: str | None) -> None:
 
 
 def _check_tester(settings: Settings) -> None:
-    from .tester import has_contracts  # noqa: PLC0415 - py-evm is another package
+    from .rpc.tester import has_contracts  # noqa: PLC0415 - py-evm is another package
 
     if not has_contracts(settings.address):
         raise LedgerUnavailable(f"there is no chain at {settings.where}: it would be a new one")
 
 
 def _tester(node: Node, settings: Settings, admin: str | None) -> Deployment:
-    from .tester import local_node  # noqa: PLC0415 - py-evm is another package
+    from .rpc.tester import local_node  # noqa: PLC0415 - py-evm is another package
 
     chain = local_node(settings.address)
     if chain.deployment is None:

@@ -7,8 +7,8 @@ from fedledger.errors import LedgerUnavailable, UnknownBlock
 
 from ..addresses import address_from_bytes
 from ..base import Block, Event, Inclusion, Receipt
-from .codec import as_bytes, as_hex, as_int, block_of, event_of, receipt_of
-from .node import Node
+from .rpc.codec import as_bytes, as_hex, as_int, block_of, event_of, receipt_of
+from .rpc.node import Node
 
 __all__ = ["Times", "calls_between", "read_block", "read_blocks"]
 

@@ -1,7 +1,7 @@
 """The embedded chain: Bift's blocks, signed transactions and contracts, in one file."""
 
-from .block import Block, Header, ModelInfo
-from .genesis import Genesis
+from .chain.block import Block, Header, ModelInfo
+from .chain.genesis import Genesis
 from .ledger import LocalLedger
 from .opening import open_local_ledger
 

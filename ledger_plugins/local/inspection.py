@@ -10,8 +10,8 @@ from ..contracts import StakeToken
 from ..contracts.abi import decode_call
 from ..storage.cid import cid_from_bytes
 from ..transactions import decode_transaction
-from .block import Block, ModelInfo
-from .genesis import contract_address
+from .chain.block import Block, ModelInfo
+from .chain.genesis import contract_address
 
 __all__ = ["all_balances", "newest_blocks", "one_block"]
 

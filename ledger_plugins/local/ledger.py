@@ -24,13 +24,13 @@ from ..base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTra
 from ..contracts.abi import event_inputs
 from ..following import Cursor, Followed
 from ..transactions import checked, decode_transaction
-from .block import Block
-from .chain import Chain, Draft, replay
-from .database import BlockFile
-from .genesis import Genesis
-from .lock import WriteLock
-from .records import placed
-from .snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
+from .chain.block import Block
+from .chain.chain import Chain, Draft, replay
+from .chain.genesis import Genesis
+from .chain.records import placed
+from .disk.database import BlockFile
+from .disk.lock import WriteLock
+from .disk.snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 
 __all__ = ["LocalLedger"]
 

@@ -11,12 +11,12 @@ from fedledger.errors import ConfigError
 
 from ..addresses import checksum_address
 from ..contracts.twins import TWINS
-from .chain import replay
-from .database import BlockFile
-from .genesis import DEFAULT_DIFFICULTY, Genesis
+from .chain.chain import replay
+from .chain.genesis import DEFAULT_DIFFICULTY, Genesis
+from .disk.database import BlockFile
+from .disk.lock import WriteLock, acknowledged
+from .disk.snapshot import load_snapshot, snapshot_path
 from .ledger import LocalLedger
-from .lock import WriteLock, acknowledged
-from .snapshot import load_snapshot, snapshot_path
 
 __all__ = ["open_local_ledger"]
 

@@ -13,7 +13,7 @@ from ..accounts import Account
 from ..base import Ledger, SignedTransaction, UnsignedTransaction
 from ..contracts import TrainingTask
 from ..contracts.abi import encode_call
-from ..contracts.commitments import NO_COMMITMENTS
+from ..contracts.training_task.commitments import NO_COMMITMENTS
 from ..storage.cid import cid_of, cid_to_bytes
 
 __all__ = [

@@ -8,7 +8,7 @@ from ..accounts import Account
 from ..addresses import ZERO_ADDRESS
 from ..base import Ledger
 from ..contracts import Roles, StakeToken, TrainingTask
-from ..contracts.stake_token import MINTER_ROLE, PROPOSER_ROLE
+from ..contracts.stake_token.facade import MINTER_ROLE, PROPOSER_ROLE
 from .calls import CID, begin, fails, propose, publish
 from .harness import LedgerFactory, LedgerHarness
 

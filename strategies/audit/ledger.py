@@ -12,7 +12,7 @@ from fedledger.errors import FedledgerError, NotInstalled
 
 from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
-from ...ledger_plugins.contracts.stake_token import StakeToken
+from ...ledger_plugins.contracts.stake_token.facade import StakeToken
 from ...ledger_plugins.storage.base import Store
 from ..rounds.evidence.checks import Checks, Outcome, outcome_of
 from ..rounds.evidence.record import RoundRecord

@@ -11,7 +11,7 @@ from fedledger.arrays import Arrays, Layout
 from fedledger.errors import UpdateRejected
 
 from ...ledger_plugins.contracts import cid_text
-from ...ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from ...ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..rounds.phase import Content, Given, Phase, Signed
 from ..rounds.round import Round
 

@@ -23,7 +23,7 @@ from fedledger.errors import (
 from fedledger.formats import canonical_json, shown
 from fedledger.registry import Registry
 
-from ...ledger_plugins.contracts.commitments import commitment_pairs
+from ...ledger_plugins.contracts.training_task.commitments import commitment_pairs
 from .evidence.documents import Specification
 from .round import KEPT, Result, Round
 

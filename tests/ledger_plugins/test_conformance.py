@@ -8,7 +8,7 @@ import pytest
 
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.ethereum import deploy
-from fedledger.ledger_plugins.ethereum.tester import local_node
+from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 from fedledger.ledger_plugins.local import open_local_ledger
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")

@@ -16,9 +16,9 @@ from fedledger.ledger_plugins.contracts import (
     TrainingTask,
     abi,
 )
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
-from fedledger.ledger_plugins.contracts.stake_token import DEFAULT_ADMIN_ROLE, MINTER_ROLE
-from fedledger.ledger_plugins.contracts.training_records import accuracy_to_ppm, cid_text
+from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
+from fedledger.ledger_plugins.contracts.training_task.records import accuracy_to_ppm, cid_text
 from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 

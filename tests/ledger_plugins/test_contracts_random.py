@@ -20,7 +20,7 @@ from support.examples import examples, longer
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins.stake_token import (
+from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,

@@ -9,7 +9,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import Checkpoint, Roles, StakeToken, TrainingTask
-from fedledger.ledger_plugins.contracts.stake_token import PROPOSER_ROLE
+from fedledger.ledger_plugins.contracts.stake_token.facade import PROPOSER_ROLE
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 SERVER, OTHER, *MEMBERS = (Account.from_key(bytes([n]) * 32) for n in range(1, 6))

@@ -16,12 +16,13 @@ from support.evm import TwinBench
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins import TWINS, Twin, base
-from fedledger.ledger_plugins.contracts.twins.stake_token import (
+from fedledger.ledger_plugins.contracts import twin as base
+from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
+from fedledger.ledger_plugins.contracts.twins import TWINS, Twin
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 

@@ -9,7 +9,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_VOTES
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_VOTES
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 OWNER, ANN, BOB = (Account.from_key(bytes([n]) * 32) for n in (1, 2, 3))

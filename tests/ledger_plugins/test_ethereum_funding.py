@@ -8,9 +8,9 @@ from support.anvil import Anvil
 
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.ethereum import funding
-from fedledger.ledger_plugins.ethereum.funding import fund
-from fedledger.ledger_plugins.ethereum.node import Node, NodeRefusal, connect
+from fedledger.ledger_plugins.ethereum.rpc.node import Node, NodeRefusal, connect
+from fedledger.ledger_plugins.ethereum.sending import funding
+from fedledger.ledger_plugins.ethereum.sending.funding import fund
 from fedledger.ledger_plugins.ethereum.url import parse_url
 
 _CHAIN, _NEED = 31337, 10**15

@@ -408,7 +408,7 @@ CRASH = """
 import os, signal, sys
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import decode_transaction
-from fedledger.ledger_plugins.ethereum.node import Node
+from fedledger.ledger_plugins.ethereum.rpc.node import Node
 
 url, raw, when = sys.argv[1:]
 ledger = open_ledger(url)

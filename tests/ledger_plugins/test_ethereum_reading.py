@@ -8,9 +8,9 @@ from fedledger.errors import ChainCorrupted, ContractError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
-from fedledger.ledger_plugins.ethereum.node import Node
-from fedledger.ledger_plugins.ethereum.sending import Sender
-from fedledger.ledger_plugins.ethereum.tester import local_node
+from fedledger.ledger_plugins.ethereum.rpc.node import Node
+from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
+from fedledger.ledger_plugins.ethereum.sending.sender import Sender
 
 
 @pytest.fixture

@@ -12,12 +12,16 @@ from fedledger.errors import (
     LedgerUnavailable,
     UnknownNameError,
 )
-from fedledger.ledger_plugins.ethereum.developers import (
+from fedledger.ledger_plugins.ethereum.sending.developers import (
     DEVELOPMENT_CHAINS,
     PUBLIC_ACCOUNTS,
     refuse_public_account,
 )
-from fedledger.ledger_plugins.ethereum.fees import check_contract, fee_caps, gas_limit
+from fedledger.ledger_plugins.ethereum.sending.fees import (
+    check_contract,
+    fee_caps,
+    gas_limit,
+)
 from fedledger.ledger_plugins.ethereum.url import parse_url
 
 

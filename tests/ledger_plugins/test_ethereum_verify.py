@@ -17,10 +17,10 @@ from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
-from fedledger.ledger_plugins.ethereum.headers import trie_root
-from fedledger.ledger_plugins.ethereum.node import Node
-from fedledger.ledger_plugins.ethereum.tester import local_node
-from fedledger.ledger_plugins.ethereum.verifying import verify_chain
+from fedledger.ledger_plugins.ethereum.rpc.node import Node
+from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
+from fedledger.ledger_plugins.ethereum.verifying.chain import verify_chain
+from fedledger.ledger_plugins.ethereum.verifying.headers import trie_root
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 CID = cid_of(b"a model")

@@ -10,7 +10,7 @@ from support.examples import examples
 
 from fedledger.errors import ConfigError, MalformedBlock
 from fedledger.ledger_plugins.addresses import address_from_bytes
-from fedledger.ledger_plugins.local.block import (
+from fedledger.ledger_plugins.local.chain.block import (
     MAX_BLOCK_TRANSACTIONS,
     Block,
     ModelInfo,
@@ -19,8 +19,8 @@ from fedledger.ledger_plugins.local.block import (
     mine,
     seal,
 )
-from fedledger.ledger_plugins.local.genesis import Genesis, contract_address
-from fedledger.ledger_plugins.local.merkle import merkle_root
+from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.merkle import merkle_root
 from fedledger.ledger_plugins.transactions import MAX_TRANSACTION_BYTES
 
 DIFFICULTY = 2**252

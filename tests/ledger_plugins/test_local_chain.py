@@ -15,11 +15,11 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.contracts.twins import StakeToken
-from fedledger.ledger_plugins.local import chain as chain_module
-from fedledger.ledger_plugins.local.block import Block, ModelInfo, seal
-from fedledger.ledger_plugins.local.chain import Chain, replay
-from fedledger.ledger_plugins.local.genesis import Genesis, contract_address
-from fedledger.ledger_plugins.local.undo import UndoableState, UndoLog
+from fedledger.ledger_plugins.local.chain import chain as chain_module
+from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
+from fedledger.ledger_plugins.local.chain.chain import Chain, replay
+from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.undo import UndoableState, UndoLog
 
 ADMIN = Account.from_key(b"\1" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (2, 3, 4)]

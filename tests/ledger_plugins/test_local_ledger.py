@@ -23,9 +23,9 @@ from fedledger.ledger_plugins.base import Receipt, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.contracts.twins import StakeToken as StakeTokenTwin
-from fedledger.ledger_plugins.local import chain as chain_module
 from fedledger.ledger_plugins.local import open_local_ledger
-from fedledger.ledger_plugins.local.block import check_link, check_seal
+from fedledger.ledger_plugins.local.chain import chain as chain_module
+from fedledger.ledger_plugins.local.chain.block import check_link, check_seal
 
 ADMIN = Account.from_key(b"\1" * 32)
 

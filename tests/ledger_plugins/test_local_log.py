@@ -10,7 +10,7 @@ from fedledger.errors import ChainCorrupted
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.local import open_local_ledger
-from fedledger.ledger_plugins.local.lock import acknowledged
+from fedledger.ledger_plugins.local.disk.lock import acknowledged
 
 ADMIN = Account.from_key(b"\1" * 32)
 BLOCKS = 9

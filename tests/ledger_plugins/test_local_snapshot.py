@@ -10,8 +10,9 @@ from fedledger.errors import ChainCorrupted
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.contracts.stake_token import StakeToken
-from fedledger.ledger_plugins.local import chain, snapshot
+from fedledger.ledger_plugins.contracts.stake_token.facade import StakeToken
+from fedledger.ledger_plugins.local.chain import chain
+from fedledger.ledger_plugins.local.disk import snapshot
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 OWNER, ANN = Account.create(), Account.create()

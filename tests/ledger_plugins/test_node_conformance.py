@@ -8,7 +8,7 @@ from support.node_thread import NodeThread
 from fedledger.errors import ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.local.node import core
+from fedledger.ledger_plugins.local.node.chain import core
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
 

@@ -13,15 +13,17 @@ from support.evil import EvilPeer
 from support.node_thread import NodeThread
 
 from fedledger.errors import LedgerUnavailable
-from fedledger.ledger_plugins.local.node import client, file, process, waiting
-from fedledger.ledger_plugins.local.node.answers import Slots
-from fedledger.ledger_plugins.local.node.client import Misbehaved, PeerClient
-from fedledger.ledger_plugins.local.node.file import NodeFile, Step
-from fedledger.ledger_plugins.local.node.gossip import Gossip
-from fedledger.ledger_plugins.local.node.limits import Sparsely
-from fedledger.ledger_plugins.local.node.miner import Miner
-from fedledger.ledger_plugins.local.node.process import Node, NodeConfig
-from fedledger.ledger_plugins.local.node.wire import error_from_json, pack
+from fedledger.ledger_plugins.local.node.chain import file, waiting
+from fedledger.ledger_plugins.local.node.chain.file import NodeFile, Step
+from fedledger.ledger_plugins.local.node.http import client
+from fedledger.ledger_plugins.local.node.http.answers import Slots
+from fedledger.ledger_plugins.local.node.http.client import Misbehaved, PeerClient
+from fedledger.ledger_plugins.local.node.http.limits import Sparsely
+from fedledger.ledger_plugins.local.node.http.wire import error_from_json, pack
+from fedledger.ledger_plugins.local.node.process import node as process
+from fedledger.ledger_plugins.local.node.process.gossip import Gossip
+from fedledger.ledger_plugins.local.node.process.miner import Miner
+from fedledger.ledger_plugins.local.node.process.node import Node, NodeConfig
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.contracts.abi import encode_call
-from fedledger.ledger_plugins.local.node.envelope import Envelope
-from fedledger.ledger_plugins.local.node.wire import pack, unpack
+from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
+from fedledger.ledger_plugins.local.node.http.wire import pack, unpack
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.ledger_plugins.transactions import MAX_TRANSACTION_BYTES
 

@@ -5,8 +5,8 @@ from support.cores import ADMIN, Bench, mine, sealed
 
 from fedledger.errors import ConfigError, MalformedBlock, UnknownNameError
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.local.node.envelope import Envelope
-from fedledger.ledger_plugins.local.node.leader import Reliability, Work, leader_rule
+from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
+from fedledger.ledger_plugins.local.node.chain.leader import Reliability, Work, leader_rule
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (31, 32, 33, 34)]

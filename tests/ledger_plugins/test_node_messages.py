@@ -19,11 +19,11 @@ from fedledger.errors import (
 )
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
-from fedledger.ledger_plugins.local.block import Block, ModelInfo, seal
-from fedledger.ledger_plugins.local.node.client import peer_url
-from fedledger.ledger_plugins.local.node.envelope import MAX_ENVELOPE_BYTES, Envelope
-from fedledger.ledger_plugins.local.node.limits import RateLimit, Strikes
-from fedledger.ledger_plugins.local.node.wire import (
+from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
+from fedledger.ledger_plugins.local.node.chain.envelope import MAX_ENVELOPE_BYTES, Envelope
+from fedledger.ledger_plugins.local.node.http.client import peer_url
+from fedledger.ledger_plugins.local.node.http.limits import RateLimit, Strikes
+from fedledger.ledger_plugins.local.node.http.wire import (
     error_from_json,
     error_to_json,
     pack,

@@ -9,9 +9,9 @@ from support.cores import BORN, GENESIS, Bench, mine
 from support.evil import EvilPeer
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable, Reorganised
-from fedledger.ledger_plugins.local.node.envelope import Envelope
-from fedledger.ledger_plugins.local.node.remote import open_node_ledger
-from fedledger.ledger_plugins.local.node.wire import pack
+from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
+from fedledger.ledger_plugins.local.node.http.remote import open_node_ledger
+from fedledger.ledger_plugins.local.node.http.wire import pack
 
 FIRST = Envelope.sign(GENESIS.block(BORN), None).encode()
 FIRST_HASH = Envelope.decode(FIRST).block.header.hash.hex()

@@ -11,8 +11,8 @@ from fedledger.errors import LedgerUnavailable, OpenedReadOnly, TransactionRefus
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
-from fedledger.ledger_plugins.local.node.asking import Asking, Unreachable
-from fedledger.ledger_plugins.local.node.remote import NodeLedger
+from fedledger.ledger_plugins.local.node.http.asking import Asking, Unreachable
+from fedledger.ledger_plugins.local.node.http.remote import NodeLedger
 
 ADMIN = Account.from_key(b"\1" * 32)
 

@@ -22,8 +22,9 @@ from fedledger.errors import (
 from fedledger.ledger_plugins import LEDGERS, STORES, open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
-from fedledger.ledger_plugins.local import database, open_local_ledger
-from fedledger.ledger_plugins.local.node.file import NodeFile
+from fedledger.ledger_plugins.local import open_local_ledger
+from fedledger.ledger_plugins.local.disk import database
+from fedledger.ledger_plugins.local.node.chain.file import NodeFile
 
 ADMIN = Account.from_key(b"\1" * 32)
 KILLED = """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fedledger.errors import AccountError, CallError
 from fedledger.ledger_plugins.accounts import Account, recover_digest
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.ledger_plugins.signing import Call, Domain, Statement
 
 KEY = bytes(range(1, 33))

@@ -15,7 +15,7 @@ from fedledger.arrays import Layout, read_record, to_safetensors
 from fedledger.clients.phases import Answered, PhaseHandler
 from fedledger.errors import UpdateRejected
 from fedledger.ledger_plugins.contracts import cid_text
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.ledger_plugins.signing import Statement
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies.rounds.arrival import ArrivalWindow

@@ -12,8 +12,8 @@ from fedledger.errors import CallError, LedgerUnavailable, TransactionRefused, U
 from fedledger.ledger_plugins.base import Block, CallTerms, Head, Ledger, Receipt
 from fedledger.ledger_plugins.contracts.abi import event_inputs
 from fedledger.ledger_plugins.contracts.twins import TWINS
-from fedledger.ledger_plugins.local.execution import Execution
-from fedledger.ledger_plugins.local.genesis import DEFAULT_DIFFICULTY, Genesis
+from fedledger.ledger_plugins.local.chain.execution import Execution
+from fedledger.ledger_plugins.local.chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from fedledger.ledger_plugins.transactions import checked
 
 KEPT = {}  # ledgers live as long as the process

@@ -8,7 +8,7 @@ from fedledger.arrays import Arrays, to_record
 from fedledger.errors import UpdateRejected
 from fedledger.records import ARRAYS, CANDIDATES
 
-from ....ledger_plugins.contracts.calls import SUBMIT_VOTES
+from ....ledger_plugins.contracts.training_task.calls import SUBMIT_VOTES
 from ...rounds.phase import Given, Phase
 from ...rounds.round import Round
 

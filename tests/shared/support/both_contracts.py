@@ -4,7 +4,7 @@ from fedledger.errors import ContractError
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins.stake_token import (
+from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,

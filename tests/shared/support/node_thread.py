@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fedledger.ledger_plugins.local.node.process import Node, NodeConfig
+from fedledger.ledger_plugins.local.node.process.node import Node, NodeConfig
 
 
 class NodeThread:

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.local.node.control import NodeControl
-from fedledger.ledger_plugins.local.node.remote import NodeLedger, open_node_ledger
+from fedledger.ledger_plugins.local.node.http.control import NodeControl
+from fedledger.ledger_plugins.local.node.http.remote import NodeLedger, open_node_ledger
 
 ADMIN = Account.from_key(b"\1" * 32)
 PASSWORD = "correct horse"  # noqa: S105 - of test accounts

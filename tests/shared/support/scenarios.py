@@ -20,10 +20,10 @@ from fedledger import errors
 from fedledger.errors import ContentNotFound, MalformedBlock, StoreUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Ledger, SignedTransaction
-from fedledger.ledger_plugins.local.block import ModelInfo
-from fedledger.ledger_plugins.local.node import branch, core, pool, waiting
-from fedledger.ledger_plugins.local.node.core import Core
-from fedledger.ledger_plugins.local.node.envelope import Envelope
+from fedledger.ledger_plugins.local.chain.block import ModelInfo
+from fedledger.ledger_plugins.local.node.chain import branch, core, pool, waiting
+from fedledger.ledger_plugins.local.node.chain.core import Core
+from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
 from fedledger.ledger_plugins.storage.base import Store
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 

@@ -18,9 +18,9 @@ from fedledger.arrays import Layout, to_safetensors
 from fedledger.formats import canonical_json
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
-from fedledger.ledger_plugins.local.block import Block, ModelInfo, seal
-from fedledger.ledger_plugins.local.genesis import Genesis, contract_address
-from fedledger.ledger_plugins.local.merkle import merkle_root
+from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
+from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.merkle import merkle_root
 from fedledger.ledger_plugins.signing import Domain, Statement, plain_values
 from fedledger.ledger_plugins.storage.cid import PROFILES, cid_of, cid_to_bytes
 from fedledger.strategies.aggregation import aggregate, arithmetic

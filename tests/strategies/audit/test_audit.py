@@ -11,7 +11,7 @@ from support.federation import make_app
 from fedledger.errors import AuditError, ChainCorrupted, ContractError
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_text
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
 from fedledger.strategies.protocols.pofl import protocol
 from fedledger.strategies.protocols.pofl.beacon import beacon_index

@@ -11,7 +11,7 @@ from fedledger.arrays import to_safetensors
 from fedledger.clients import SimulationKeys
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.contracts.calls import SUBMIT_UPDATE, SUBMIT_VOTES
+from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE, SUBMIT_VOTES
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger

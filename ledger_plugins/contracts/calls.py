@@ -1,8 +1,0 @@
-"""The calls that parties sign offline and others relay, as strategies and clients name them."""
-
-from ..signing import Call
-
-__all__ = ["SUBMIT_UPDATE", "SUBMIT_VOTES"]
-
-SUBMIT_UPDATE = Call("TrainingTask", "submitUpdate", event="UpdateSubmitted", party="client")
-SUBMIT_VOTES = Call("TrainingTask", "submitVotes", event="VotesSubmitted", party="voter")

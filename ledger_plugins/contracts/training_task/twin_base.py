@@ -1,0 +1,81 @@
+"""What all of TrainingTask's parts know about tasks.
+
+Storage: ("task", id): owner, model id, model CID, rounds, window, reward, spec; ("round", id):
+rounds that ended, time of opening, current CID; ("roles", id): aggregator, number of members,
+number of revocations.
+"""
+
+# ruff: noqa: N802 - the names are the ABI's
+
+from typing import NamedTuple
+
+from ..twin import Twin
+
+__all__ = ["MAX_CONTRIBUTORS", "MILLION", "Roles", "Round", "Task", "TaskBase"]
+
+MAX_CONTRIBUTORS = 256
+"""Clients or members that one call may list, at most (clause L9)."""
+
+MILLION = 1_000_000
+
+
+class Task(NamedTuple):
+    """What never changes."""
+
+    owner: str
+    model_id: str
+    model_cid: bytes
+    rounds: int
+    window: int
+    reward: int
+    spec: bytes
+
+
+class Round(NamedTuple):
+    """The open round."""
+
+    ended: int
+    opened_at: int
+    cid: bytes
+
+
+class Roles(NamedTuple):
+    """Who may do what, besides the owner."""
+
+    aggregator: str
+    members: int
+    revocations: int
+
+
+class TaskBase(Twin):
+    """Reads tasks, and checks what several calls have to check."""
+
+    def MAX_CONTRIBUTORS(self) -> int:
+        """Return how many clients or members one call may list."""
+        return MAX_CONTRIBUTORS
+
+    def _task(self, task: int) -> Task:
+        found = self.state.get(("task", task))
+        if found is None:
+            self.revert("UnknownTask", task=task)
+        return Task(*found)
+
+    def _own_task(self, task: int) -> Task:
+        about = self._task(task)
+        if self.sender != about.owner:
+            self.revert("NotOwner", sender=self.sender)
+        return about
+
+    def _round(self, task: int) -> Round:
+        return Round(*self.state["round", task])
+
+    def _roles(self, task: int) -> Roles:
+        return Roles(*self.state["roles", task])
+
+    def _open_round(self, task: int, about: Task, given: int) -> Round:
+        current = self._round(task)
+        if current.ended == about.rounds:
+            self.revert("TaskFinished", task=task)
+        if given != current.ended + 1:
+            self.revert("WrongRound", expected=current.ended + 1, given=given)
+        return current

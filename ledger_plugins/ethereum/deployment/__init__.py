@@ -1,0 +1,1 @@
+"""Creating the contracts, and the file that says where they are."""

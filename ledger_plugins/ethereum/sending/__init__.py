@@ -1,0 +1,1 @@
+"""Sending calls: fees, funds, what is under way, and waiting for it."""

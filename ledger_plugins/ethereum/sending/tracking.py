@@ -1,0 +1,100 @@
+"""Reorganisations: what disappeared is submitted again or reported, never assumed (clause L8)."""
+
+import logging
+from dataclasses import dataclass
+
+from fedledger.errors import TransactionsLost
+
+from ...base import Receipt
+from ..rpc.codec import as_int
+from ..rpc.node import Node
+from .outbox import Outbox
+from .sender import Sender
+
+__all__ = ["Tracker"]
+
+_log = logging.getLogger(__name__)
+
+FINAL = 64
+"""So many blocks on a block make it final: two epochs of Ethereum."""
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Watches the calls of an outbox until they are final.
+
+    Attributes:
+        node: the node.
+        sender: submits again.
+        outbox: the calls.
+        busy: whether it is at work: what it sends is not looked for on the way.
+    """
+
+    node: Node
+    sender: Sender
+    outbox: Outbox
+    busy: bool = False
+
+    def check(self) -> None:
+        """Notice a reorganisation and repair it.
+
+        One question: whether the block of the newest call is still the one it was; its hash covers
+        all before it.
+
+        Raises:
+            TransactionsLost: calls that were acknowledged are gone for good.
+            LedgerUnavailable: no answer.
+        """
+        if self.busy or not self.outbox.entries:
+            return
+        placed = [entry for entry in self.outbox.entries.values() if entry.block is not None]
+        if len(placed) == len(self.outbox.entries):
+            newest = max(placed, key=lambda entry: entry.block or 0)
+            block = self.node.ask("eth_getBlockByNumber", hex(newest.block or 0), False)
+            if block is not None and block["hash"] == newest.block_hash:
+                return
+        self.busy = True
+        try:
+            self._repair()
+        finally:
+            self.busy = False
+
+    def settle(self, newest: int) -> None:
+        """Forget what is final, given the newest block's index."""
+        ends = [
+            (transaction, "final")
+            for transaction, entry in self.outbox.entries.items()
+            if entry.block is not None and entry.block + FINAL <= newest
+        ]
+        self.outbox.end(ends)
+
+    def _repair(self) -> None:
+        entries = self.outbox.entries
+        hashes = list(entries)
+        receipts = self.node.results([("eth_getTransactionReceipt", (one,)) for one in hashes])
+        places, gone, lost = [], [], {}
+        for one, receipt in zip(hashes, receipts, strict=True):
+            if receipt is None or receipt.get("blockNumber") is None:
+                gone.append(one)
+            elif as_int(receipt["status"]):
+                places.append((one, as_int(receipt["blockNumber"]), receipt["blockHash"]))
+            elif entries[one].block is not None:
+                lost[one] = str(self.sender.why_reverted(entries[one].transaction, receipt))
+            else:
+                self.outbox.end([(one, "reverted")])
+        self.outbox.place(places)
+        if gone:
+            _log.warning("%d calls are in no block: submitting them again", len(gone))
+        known = {one: entries[one].block is not None for one in gone}
+        results = self.sender.send_all([entries[one].transaction for one in gone])
+        failed = {
+            one: str(result)
+            for one, result in zip(gone, results, strict=True)
+            if not isinstance(result, Receipt)
+        }
+        self.outbox.end([(one, f"lost: {why}") for one, why in (lost | failed).items()])
+        for one, why in failed.items():
+            _log.warning("call %s cannot be submitted again: %s", one, why)
+        lost |= {one: why for one, why in failed.items() if known[one]}
+        if lost:
+            raise TransactionsLost(lost, [one for one in gone if one not in failed])

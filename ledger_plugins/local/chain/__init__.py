@@ -1,0 +1,1 @@
+"""The chain itself: blocks, the state they lead to, and what it has said, in memory."""

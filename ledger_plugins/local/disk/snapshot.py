@@ -1,0 +1,117 @@
+"""A long chain's state beside its file, so that opening it need not execute every block again.
+
+The snapshot is a cache and no evidence: under a block's hash and a checksum it holds what executing
+the blocks up to that one led to. The blocks that follow are checked and executed as ever, and
+`verify`, which every audit calls, executes all blocks and compares the state itself. A snapshot
+that is damaged, of another chain, or of a block that the file does not have, is not used.
+"""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from fedledger.errors import ChainCorrupted, MalformedBlock
+
+from ...base import Event
+from ..chain.block import Block
+from ..chain.chain import Chain
+from .database import BlockFile
+
+__all__ = ["SNAPSHOT_AFTER", "load_snapshot", "save_snapshot", "snapshot_path"]
+
+SNAPSHOT_AFTER = 10_000
+"""Transactions since the last snapshot from which another one is worth writing."""
+
+_MAGIC = b"fedledger snapshot v2\n"
+_DIGEST = 32
+_WIDE = 0
+
+_log = logging.getLogger(__name__)
+
+
+def snapshot_path(chain: Path) -> Path:
+    """Return where a chain's snapshot is."""
+    return chain.with_name(chain.name + ".snapshot")
+
+
+def save_snapshot(path: Path, chain: Chain) -> None:
+    """Write the chain's state in one step: the old snapshot is there until the new one is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    events, blocks = [], {}
+    for e in chain.records.all_events():
+        events.append((e.contract, e.name, dict(e.arguments), e.block, e.transaction, e.position))
+        blocks[e.block] = (e.time, e.block_hash)
+    content = {
+        "genesis": chain.genesis.encode(),
+        "index": chain.head.index,
+        "hash": chain.head.hash,
+        "state": chain.execution.dump(),
+        "places": chain.records.places,
+        "senders": chain.records.senders,
+        "events": events,
+        "blocks": blocks,
+    }
+    packed: bytes = msgpack.packb(content, default=_pack_wide)
+    draft = path.with_name(path.name + ".new")
+    with draft.open("wb") as file:
+        file.write(_MAGIC + hashlib.sha256(packed).digest() + packed)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load_snapshot(path: Path, file: BlockFile) -> Chain | None:
+    """Return the chain as the snapshot has it, or None when there is none that can be used.
+
+    Args:
+        path: the snapshot.
+        file: the chain's file.
+
+    Raises:
+        LedgerUnavailable: the chain has a contract that this version does not know.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    start = len(_MAGIC) + _DIGEST
+    packed = data[start:]
+    if data[:start] != _MAGIC + hashlib.sha256(packed).digest():
+        _log.warning("%s is damaged or of another version, and is not used", path)
+        return None
+    content = msgpack.unpackb(packed, use_list=False, strict_map_key=False, ext_hook=_unpack_wide)
+    try:
+        chain = Chain(Block.decode(file.read(0)))
+        head = Block.decode(file.read(content["index"])).header
+    except (ChainCorrupted, MalformedBlock):
+        _log.warning("%s: its block cannot be read, and so it is not used", path, exc_info=True)
+        return None
+    if (chain.genesis.encode(), head.hash) != (content["genesis"], content["hash"]):
+        _log.warning("%s belongs to another chain, and is not used", path)
+        return None
+    chain.execution.restore(content["state"])
+    blocks = content["blocks"]
+    events = [Event(*event, *blocks[event[3]]) for event in content["events"]]
+    chain.records.restore(content["places"], content["senders"], events)
+    chain.head = head
+    return chain
+
+
+def _pack_wide(value: Any) -> msgpack.ExtType:
+    """Pack an integer beyond 64 bits."""
+    if not isinstance(value, int):
+        raise TypeError(f"a chain's state holds no {type(value).__name__}")
+    return msgpack.ExtType(_WIDE, value.to_bytes(33, "big", signed=True))
+
+
+def _unpack_wide(code: int, data: bytes) -> int:
+    if code != _WIDE:
+        raise ValueError(f"unknown kind of value {code}")
+    return int.from_bytes(data, "big", signed=True)

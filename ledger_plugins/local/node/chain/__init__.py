@@ -1,0 +1,1 @@
+"""What a node knows: blocks of all branches, the main branch, what waits; nothing here waits."""
