@@ -22,6 +22,10 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── ContentCorrupted        what is stored does not hash to its CID
 │   ├── ContentTooLarge         above the size cap
 │   └── StoreUnavailable        cannot be reached, read or written
+├── TransportError              a party cannot be asked, with its URL
+│   ├── NoAnswer                there was none; the party may have got the question
+│   ├── AnswerTooLarge          above the asker's cap
+│   └── AnswerTooSlow           above the asker's deadline
 ├── ModelError                  bytes or arrays that are no model of the expected layout
 ├── AggregationError
 │   ├── TooFewUpdates           n is too small for the number of byzantine clients
@@ -41,6 +45,8 @@ from typing import Any
 __all__ = [
     "AccountError",
     "AggregationError",
+    "AnswerTooLarge",
+    "AnswerTooSlow",
     "AuditError",
     "CallError",
     "ChainCorrupted",
@@ -58,6 +64,7 @@ __all__ = [
     "MalformedBlock",
     "MalformedTransaction",
     "ModelError",
+    "NoAnswer",
     "NotChecked",
     "NotInstalled",
     "OpenedReadOnly",
@@ -68,6 +75,7 @@ __all__ = [
     "TooFewUpdates",
     "TransactionRefused",
     "TransactionsLost",
+    "TransportError",
     "UnknownBlock",
     "UnknownNameError",
     "UpdateRejected",
@@ -307,6 +315,46 @@ class ContentTooLarge(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached, read or written."""
+
+
+class TransportError(FedledgerError):
+    """A party cannot be asked.
+
+    Attributes:
+        party: its URL.
+    """
+
+    def __init__(self, party: str, why: str) -> None:
+        self.party = party
+        super().__init__(f"{party}: {why}")
+
+
+class NoAnswer(TransportError):
+    """There was no answer, or it broke off; the party may have got the question."""
+
+
+class AnswerTooLarge(TransportError):
+    """A party answers more than the asker takes.
+
+    Attributes:
+        most: the cap in bytes.
+    """
+
+    def __init__(self, party: str, most: int) -> None:
+        self.most = most
+        super().__init__(party, f"it answers more than {most} bytes")
+
+
+class AnswerTooSlow(TransportError):
+    """A party's answer does not come in time.
+
+    Attributes:
+        seconds: the deadline.
+    """
+
+    def __init__(self, party: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(party, f"it answers too slowly: nothing more came in {seconds:g} s")
 
 
 class ModelError(FedledgerError, ValueError):
