@@ -66,8 +66,9 @@ def party():
         serving.join()
 
 
-def _asked(real, url, question, kind):
+def _asked(url, question, kind):
     """Ask by a line of either kind: what holds for one holds for the other."""
+    real = Effects.real()
     if kind == "blocking":
         line = real.transport.line(url)
         try:
@@ -91,11 +92,11 @@ both = pytest.mark.parametrize("kind", ["blocking", "async"])
 
 
 @both
-def test_an_answer_comes_with_its_status(real, party, kind):
+def test_an_answer_comes_with_its_status(party, kind):
     """Whatever the status, the answer is returned; headers and body arrive."""
     question = Question(method="POST", path="/", body=b"!", headers={"authorization": "me"})
-    assert _asked(real, party, question, kind) == Answer(201, b"me!")
-    answer = _asked(real, party, Question(method="GET", path="/none", most=1_000), kind)
+    assert _asked(party, question, kind) == Answer(201, b"me!")
+    answer = _asked(party, Question(method="GET", path="/none", most=1_000), kind)
     assert answer == Answer(404, b"x" * 1_000)
 
 
@@ -104,18 +105,18 @@ def test_an_answer_comes_with_its_status(real, party, kind):
     ("path", "seconds", "error"),
     [("/", 5.0, AnswerTooLarge), ("/slow", 0.5, AnswerTooSlow), ("/broken", 5.0, NoAnswer)],
 )
-def test_an_answer_has_limits(real, party, kind, path, seconds, error):
+def test_an_answer_has_limits(party, kind, path, seconds, error):
     """What is above the cap, drips beyond the deadline or breaks off is an error with the party."""
     with pytest.raises(error) as raised:
-        _asked(real, party, Question(method="GET", path=path, most=999, seconds=seconds), kind)
+        _asked(party, Question(method="GET", path=path, most=999, seconds=seconds), kind)
     assert raised.value.party == party
 
 
 @both
-def test_nobody_there_is_no_answer(real, kind):
+def test_nobody_there_is_no_answer(kind):
     """A closed port is `NoAnswer`."""
     with pytest.raises(NoAnswer):
-        _asked(real, "http://127.0.0.1:9", Question(method="GET", path="/"), kind)
+        _asked("http://127.0.0.1:9", Question(method="GET", path="/"), kind)
 
 
 def test_the_clock_goes_on(real):
