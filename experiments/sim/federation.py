@@ -5,6 +5,7 @@ answer is there.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,12 +114,8 @@ class Federation:
             path = self._folder / "update"
             path.write_bytes(to_safetensors({key: array + shift for key, array in _MODEL.items()}))
             self._note(f"client {index}", f"submits to round {number} through {machine.name}")
-            self._until(
-                f"client {index}, round {number}",
-                lambda one=machine, who=client, model=path: self._submit(
-                    one, who, model, task, number
-                ),
-            )
+            submitting = partial(self._submit, machine, client, path, task, number)
+            self._until(f"client {index}, round {number}", submitting)
 
     def _submit(
         self, machine: Machine, client: Account, model: Path, task: int, number: int
