@@ -34,6 +34,7 @@ __all__ = [
     "Head",
     "Inclusion",
     "Ledger",
+    "OnLedger",
     "Placed",
     "Receipt",
     "SignedTransaction",
@@ -210,6 +211,25 @@ class Head:
     timestamp: int
 
 
+@dataclass(frozen=True, slots=True)
+class OnLedger:
+    """A contract as a ledger has it (clause L16).
+
+    Attributes:
+        name: its name.
+        version: the version that the next call meets, from 1.
+        address: where calls are sent.
+        abi: digest of that version's ABI, 32 bytes (`contracts.registry.abi_digest`).
+        since: index of the first block with this version.
+    """
+
+    name: str
+    version: int
+    address: str
+    abi: bytes
+    since: int
+
+
 class Ledger(ABC):
     """One ledger, opened by `open_ledger(url)`; a context manager that closes it."""
 
@@ -261,6 +281,10 @@ class Ledger(ABC):
                 raise LedgerUnavailable(f"block {before.index} was replaced meanwhile: begin again")
             yield block
             before = block
+
+    @abstractmethod
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has, by name (clause L16)."""
 
     @abstractmethod
     def nonce(self, address: str) -> int:
@@ -410,6 +434,10 @@ class Ledger(ABC):
         indices = range(head.block - 1, -1, -1)
         return any(self.block(index).hash == block_hash for index in indices)
 
+    def interface(self, contract: str) -> str:
+        """Return how the ABI that a call has to fit is asked for: "Counter@2"."""
+        return contract
+
     def check_writable(self) -> None:
         """Do nothing, or refuse a transaction: the first line of every `transact` and its kin.
 
@@ -427,7 +455,7 @@ class Ledger(ABC):
         """
         from .contracts.abi import encode_call  # noqa: PLC0415
 
-        data = encode_call(contract, function, *args)
+        data = encode_call(self.interface(contract), function, *args)
         return UnsignedTransaction(self.terms(contract, function), self.nonce(sender), data)
 
     def __enter__(self) -> Self:

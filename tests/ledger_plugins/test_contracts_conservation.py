@@ -14,11 +14,11 @@ from hypothesis.stateful import (
     rule,
 )
 from support.examples import examples
+from support.twins import TWINS, Environment, genesis_states
 
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts.stake_token.twin import DEFAULT_ADMIN_ROLE, MINTER_ROLE
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 ADMIN, OWNER, ANN, BOB, EVE = (address_from_bytes(bytes([n]) * 20) for n in range(1, 6))

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.twins import TWINS, Environment, genesis_states
 
 from fedledger.errors import CallError, ContractError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
@@ -19,7 +20,6 @@ from fedledger.ledger_plugins.contracts import (
 from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.ledger_plugins.contracts.training_task.records import accuracy_to_ppm, cid_text
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 ADDRESSES = {name: address_from_bytes(bytes([9 + i]) * 20) for i, name in enumerate(sorted(TWINS))}
@@ -40,6 +40,9 @@ class MemoryLedger(Ledger):
     def terms(self, contract, function):
         abi.function_inputs(contract, function)
         return CallTerms(self.chain_id, ADDRESSES[contract])
+
+    def contracts(self):
+        return {}
 
     def nonce(self, address):
         return sum(signed.sender == address for signed in self.transactions.values())

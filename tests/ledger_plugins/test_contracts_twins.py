@@ -13,6 +13,7 @@ import pytest
 from eth_hash.auto import keccak
 from support.both_contracts import ADMIN, ANN, BOB, CID, CID2, EVE, MANY, OWNER, TASKS, TOKEN
 from support.evm import TwinBench
+from support.twins import TWINS
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
@@ -22,7 +23,7 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
-from fedledger.ledger_plugins.contracts.twins import TWINS, Twin
+from fedledger.ledger_plugins.contracts.twin import Twin
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 

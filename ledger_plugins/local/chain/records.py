@@ -61,6 +61,11 @@ class Records:
         last = bisect_right(found, until, key=_block_of)
         return [event for event in found[first:last] if name is None or event.name == name]
 
+    def events_in(self, block: int) -> Iterator[Event]:
+        """Yield every contract's events of a block; those of one contract in ledger order."""
+        for contract in self._events:
+            yield from self.events(contract, None, block, block)
+
     def calls(self, sender: str, since: int, until: int) -> list[tuple[str, int, int]]:
         """Return hash, block and position of a sender's calls in blocks `since` to `until`."""
         found = self._calls.get(sender, [])

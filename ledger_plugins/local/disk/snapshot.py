@@ -26,7 +26,7 @@ __all__ = ["SNAPSHOT_AFTER", "load_snapshot", "save_snapshot", "snapshot_path"]
 SNAPSHOT_AFTER = 10_000
 """Transactions since the last snapshot from which another one is worth writing."""
 
-_MAGIC = b"fedledger snapshot v2\n"
+_MAGIC = b"fedledger snapshot v3\n"
 _DIGEST = 32
 _WIDE = 0
 

@@ -1,14 +1,13 @@
 """A chain as a ledger one can read: of a node's main branch, or of a block while it is made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fedledger.errors import OpenedReadOnly, UnknownBlock
 
 from ....addresses import checksum_address
 from ....base import Block as PlainBlock
-from ....base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
-from ....contracts.abi import event_inputs
+from ....base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
 from ....following import Cursor, Followed, follow
 from ....transactions import decode_transaction
 from ...chain.block import Block
@@ -95,13 +94,23 @@ class ChainView(Ledger):
         made = self if self._draft is None else ChainView(self._chain, self._block_at, url=self.url)
         return follow(made, contract, event, after=after, limit=limit)
 
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has (clause L16)."""
+        return self._chain.contracts()
+
+    def interface(self, contract: str) -> str:
+        """Return how the ABI of the version that the next block executes is asked for."""
+        return self._chain.execution.named(contract, self._chain.head.index + 1)
+
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry."""
         return self._chain.execution.nonce(checksum_address(address))
 
     def terms(self, contract: str, function: str) -> CallTerms:
         """Return what signing a call of `function` needs; gas and fees are 0."""
-        return CallTerms(self.chain_id, self._chain.execution.address_of(contract, function))
+        following = self._chain.head.index + 1
+        place = self._chain.execution.address_of(contract, function, following)
+        return CallTerms(self.chain_id, place)
 
     def transact(self, transaction: SignedTransaction) -> Receipt:  # noqa: ARG002 - none is taken
         """Refuse: blocks are made elsewhere."""
@@ -122,9 +131,7 @@ class ChainView(Ledger):
         Raises:
             CallError: unknown contract or event.
         """
-        self._chain.execution.check_contract(contract)
-        if event is not None:
-            event_inputs(contract, event)
+        self._chain.execution.check_events(contract, event)
         last = self.head().block if until is None else until
         found = self._chain.records.events(contract, event, since, last)
         fresh = [
