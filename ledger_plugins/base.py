@@ -239,6 +239,12 @@ class Ledger(ABC):
     shared: ClassVar[bool] = False
     """Whether others write it too: it may have tasks and newer blocks that are not ours."""
 
+    settled_depth: ClassVar[int] = 0
+    """Blocks on top of one that an ordinary reorganisation does not touch; 0: it has one writer."""
+
+    header_form: str = ""
+    """How its headers are hashed (`ancestry.FORMS`); "": nobody can check that from outside."""
+
     read_only: bool = False
     """Whether it was opened to read: it refuses transactions, and changes nothing (clause L15)."""
 
@@ -281,6 +287,26 @@ class Ledger(ABC):
                 raise LedgerUnavailable(f"block {before.index} was replaced meanwhile: begin again")
             yield block
             before = block
+
+    def settled(self) -> Block:
+        """Return the block that signers name: an ordinary reorganisation does not touch it.
+
+        On a ledger with one writer it is the newest one (clause L17).
+        """
+        return self.block(max(0, self.head().block - self.settled_depth))
+
+    @abstractmethod
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+
+    def headers(self, since: int, until: int) -> list[bytes]:  # noqa: ARG002 - see subclasses
+        """Return the headers of blocks `since` to `until`, as `header_form` hashes them.
+
+        Raises:
+            UnknownBlock: one of them is not there.
+            LedgerUnavailable: this ledger's hashes cannot be recomputed.
+        """
+        raise LedgerUnavailable(f"{self.url} has no headers that can be checked")
 
     @abstractmethod
     def contracts(self) -> Mapping[str, OnLedger]:
@@ -428,11 +454,9 @@ class Ledger(ABC):
 
     def holds(self, block_hash: str) -> bool:
         """Tell whether a block noted earlier is still the newest one; where shared, still there."""
-        head = self.head()
-        if head.hash == block_hash or not self.shared:
-            return head.hash == block_hash
-        indices = range(head.block - 1, -1, -1)
-        return any(self.block(index).hash == block_hash for index in indices)
+        if self.shared:
+            return self.index_of(block_hash) is not None
+        return self.head().hash == block_hash
 
     def interface(self, contract: str) -> str:
         """Return how the ABI that a call has to fit is asked for: "Counter@2"."""

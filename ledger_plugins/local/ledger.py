@@ -47,6 +47,8 @@ class LocalLedger(Ledger):
             when `refresh` or `follow` was last called.
     """
 
+    header_form = "fedledger"
+
     def __init__(
         self,
         path: Path,
@@ -84,6 +86,15 @@ class LocalLedger(Ledger):
         with self._open() as chain:
             header = chain.head
         return Head(header.index, _hex(header.hash), header.timestamp // 1000)
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        with self._open() as chain:
+            return chain.index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        return [self.full_block(index).preimage() for index in range(since, until + 1)]
 
     def contracts(self) -> Mapping[str, OnLedger]:
         """Return the contracts that the next block has (clause L16)."""

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 from fedledger.errors import MalformedBlock
 
@@ -140,6 +140,17 @@ class Block:
             ),
         )
 
+    def preimage(self) -> bytes:
+        """Return the bytes whose SHA-256 is the block's hash: its header as others check it."""
+        header = self.header
+        return _preimage(
+            header.index,
+            header.previous_hash,
+            header.timestamp,
+            header.transactions_root,
+            self.model_info,
+        )
+
     def encode(self) -> bytes:
         """Return the block's only encoding."""
         header = self.header
@@ -229,7 +240,11 @@ def seal(
     return Block(header, transactions, model_info)
 
 
-def _hash_of(
+def _hash_of(*fields: Any) -> bytes:
+    return hashlib.sha256(_preimage(*fields)).digest()
+
+
+def _preimage(
     index: int,
     previous_hash: bytes,
     timestamp: int,
@@ -237,17 +252,15 @@ def _hash_of(
     model_info: tuple[ModelInfo, ...],
 ) -> bytes:
     entries = framed(_DOMAIN_MODEL_INFO, *map(_info_bytes, model_info))
-    return hashlib.sha256(
-        framed(
-            _DOMAIN,
-            uint(index, 8),
-            previous_hash,
-            uint(timestamp, 8),
-            uint(bool(model_info), 1),
-            root,
-            hashlib.sha256(entries).digest(),
-        )
-    ).digest()
+    return framed(
+        _DOMAIN,
+        uint(index, 8),
+        previous_hash,
+        uint(timestamp, 8),
+        uint(bool(model_info), 1),
+        root,
+        hashlib.sha256(entries).digest(),
+    )
 
 
 @lru_cache(maxsize=4096)

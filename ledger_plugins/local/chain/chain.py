@@ -60,6 +60,7 @@ class Chain:
         self.head: Header = first.header
         self.execution = Execution(self.genesis)
         self.records = Records()
+        self.records.add(0, first.header.hash, ())
         self._draft: Draft | None = None
         self._undo = undo
         self._parents: deque[tuple[Header, int]] = deque()
@@ -122,6 +123,13 @@ class Chain:
         """Return the contracts that the next block has, by name."""
         return self.execution.directory.contracts(self.head.index + 1)
 
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none."""
+        try:
+            return self.records.blocks.get(bytes.fromhex(block_hash.removeprefix("0x")))
+        except ValueError:
+            return None
+
     def contributions(self) -> Iterator[str]:
         """Yield the accounts whose work the contracts accepted so far, once for each time."""
         for name, twin in self.execution.directory.at(self.head.index).twins.items():
@@ -146,6 +154,7 @@ class Chain:
             dict(self.records.places),
             list(self.records.senders),
             list(self.records.all_events()),
+            list(self.records.blocks),
         )
 
     def _close(self) -> None:
@@ -157,7 +166,7 @@ class Chain:
         if len(self._parents) > self._undo:
             self._parents.popleft()
         self.execution.keep(self._parents[0][1] if self._parents else None)
-        self.records.add(header.index, executed)
+        self.records.add(header.index, header.hash, executed)
         self.head = header
 
 

@@ -15,7 +15,10 @@ from ...chain.chain import Chain, Draft
 from ...chain.execution import Executed
 from ...chain.records import placed
 
-__all__ = ["ChainView"]
+__all__ = ["SETTLED", "ChainView"]
+
+SETTLED = 6
+"""Blocks on top of one that a network's ordinary reorganisations do not touch."""
 
 
 class ChainView(Ledger):
@@ -32,6 +35,8 @@ class ChainView(Ledger):
     """
 
     shared = True
+    settled_depth = SETTLED
+    header_form = "fedledger"
     read_only = True
 
     def __init__(
@@ -93,6 +98,14 @@ class ChainView(Ledger):
         """Return a contract's events after a cursor, and the cursor behind them (clause L14)."""
         made = self if self._draft is None else ChainView(self._chain, self._block_at, url=self.url)
         return follow(made, contract, event, after=after, limit=limit)
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        return self._chain.index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        return [self._block_at(index).preimage() for index in range(since, until + 1)]
 
     def contracts(self) -> Mapping[str, OnLedger]:
         """Return the contracts that the next block has (clause L16)."""

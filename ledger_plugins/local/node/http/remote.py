@@ -34,7 +34,7 @@ from ...chain.chain import Chain, replay
 from ...chain.genesis import Genesis
 from ..chain.core import MAX_DRIFT
 from ..chain.envelope import MAX_ENVELOPE_BYTES, Envelope
-from ..chain.view import ChainView
+from ..chain.view import SETTLED, ChainView
 from .asking import Asking, Unreachable
 from .client import Status, peer_url
 from .server import MAX_ANSWER, MAX_LIST
@@ -103,6 +103,8 @@ class NodeLedger(Ledger):
     """
 
     shared = True
+    settled_depth = SETTLED
+    header_form = "fedledger"
 
     def __init__(
         self,
@@ -142,6 +144,16 @@ class NodeLedger(Ledger):
         """Return the newest block."""
         with self._guard:
             return self._synced().head()
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        with self._guard:
+            return self._synced().index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        with self._guard:
+            return self._view().headers(since, until)
 
     def contracts(self) -> Mapping[str, OnLedger]:
         """Return the contracts that the next block has (clause L16)."""
