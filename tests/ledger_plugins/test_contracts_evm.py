@@ -6,6 +6,7 @@ and at the end of a test everything that can be looked at. What they refuse stan
 """
 
 import json
+from importlib.resources import files
 
 import pytest
 from eth_abi.abi import encode
@@ -27,12 +28,14 @@ from support.both_contracts import (
 from support.evm import EvmBench
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
-from fedledger.ledger_plugins.contracts import abi, build
+from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
+
+GAS = files("fedledger.ledger_plugins.contracts").joinpath("solidity/gas/TrainingTask.json")
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +356,7 @@ def test_every_function_and_event_is_the_same(started):
 
 def test_gas_is_what_forge_measures(both):
     """A transaction on py-evm uses the gas that the committed table says, to the last unit."""
-    table = json.loads((build._SOLIDITY / "gas" / "TrainingTask.json").read_text())
+    table = json.loads(GAS.read_text("utf-8"))
     cid = bytes.fromhex("01551220" + "ffeeddccbbaa99887766554433221100" * 2)
     both.run(
         (OWNER, "propose", "digits", CID, 3, 600, 20, cid),

@@ -16,10 +16,11 @@ from fedledger.ledger_plugins.contracts import (
     Task,
     TrainingTask,
     abi,
+    cid_text,
 )
+from fedledger.ledger_plugins.contracts.meanings import fraction_to_ppm
 from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from fedledger.ledger_plugins.contracts.training_task.records import accuracy_to_ppm, cid_text
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 ADDRESSES = {name: address_from_bytes(bytes([9 + i]) * 20) for i, name in enumerate(sorted(TWINS))}
@@ -286,7 +287,7 @@ def test_the_token_through_its_facade(ledger):
 
 def offline(terms, *, accuracy=0.25, **changes):
     values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10}
-    data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": accuracy_to_ppm(accuracy)})
+    data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": fraction_to_ppm(accuracy)})
     return ANN.sign(UnsignedTransaction(terms, 0, data))
 
 
@@ -320,7 +321,7 @@ def test_accuracies_keep_six_digits(accuracy, samples, task):
 )
 def test_bad_accuracies_are_refused(accuracy):
     """An accuracy is a number from 0 to 1."""
-    with pytest.raises(CallError, match="accuracy"):
+    with pytest.raises(CallError, match="a fraction from 0 to 1 wanted"):
         offline(CallTerms(1, ADDRESSES["TrainingTask"]), accuracy=accuracy)
 
 

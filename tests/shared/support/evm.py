@@ -38,7 +38,7 @@ def _refusal(called, data):
 
 
 class EvmBench:
-    """The bytecode of `artifacts/*.json` on py-evm; every call is a transaction and a block.
+    """The bytecode of the contracts' artifacts on py-evm; every call is a transaction and a block.
 
     Attributes:
         people: funded accounts; the first one is the tokens' admin.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "../IStakeToken.sol";
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {IStakeToken} from "../../stake_token/IStakeToken.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 
 /// @notice The few cheat codes of forge that these tests use.
 interface Vm {
@@ -75,17 +75,17 @@ abstract contract Fixture {
         vm.warp(START);
         address[] memory minters = new address[](1);
         minters[0] = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        token = IStakeToken(deploy("StakeToken", abi.encode(ADMIN, minters, new address[](1))));
-        tasks = ITrainingTask(deploy("TrainingTask", abi.encode(token)));
+        token = IStakeToken(deploy("stake_token", abi.encode(ADMIN, minters, new address[](1))));
+        tasks = ITrainingTask(deploy("training_task", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");
     }
 
     /// @dev What is tested is what is shipped: the bytecode of the artifact.
-    function deploy(string memory name, bytes memory arguments)
+    function deploy(string memory folder, bytes memory arguments)
         internal
         returns (address deployed)
     {
-        string memory artifact = vm.readFile(string.concat("../artifacts/", name, ".json"));
+        string memory artifact = vm.readFile(string.concat(folder, "/artifact.json"));
         bytes memory code = bytes.concat(vm.parseJsonBytes(artifact, ".bytecode"), arguments);
         assembly ("memory-safe") {
             deployed := create(0, add(code, 32), mload(code))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "../IStakeToken.sol";
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {IStakeToken} from "../../stake_token/IStakeToken.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 import {Fixture, Vm, bound} from "./Fixture.sol";
 
 /// @notice Calls the contracts as anybody might; remembers what was allowed.

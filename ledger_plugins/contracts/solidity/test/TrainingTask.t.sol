@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 import {Fixture, bound} from "./Fixture.sol";
 
 contract TrainingTaskTest is Fixture {

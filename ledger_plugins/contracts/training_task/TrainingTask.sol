@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "./IStakeToken.sol";
+import {IStakeToken} from "../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "./ITrainingTask.sol";
 import {TaskCheckpoints} from "./TaskCheckpoints.sol";
-import {Utf8} from "./Utf8.sol";
+import {Utf8} from "../solidity/Utf8.sol";
 
 /// @title Federated training, one round after the other
 /// @notice What it does, says and refuses is written in ITrainingTask.
