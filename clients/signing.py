@@ -84,13 +84,13 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
             f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
             "install the same packages on both"
         )
-    if pinned and not request.seen:
-        raise ConfigError(f"phase {request.phase!r} names a block, and the server names none")
     try:
         for address in (request.contract, *(call.contract for call in request.calls)):
             checksum_address(address)
     except CallError as error:
         raise ConfigError(f"signing request: {error}") from error
+    if pinned and not request.seen:
+        raise ConfigError(f"phase {request.phase!r} names a block, and the server names none")
 
 
 def _sign(

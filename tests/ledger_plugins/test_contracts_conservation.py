@@ -87,7 +87,7 @@ class Conservation(RuleBasedStateMachine):
     @rule(task=tasks, number=ROUNDS, clients=st.lists(SENDERS, max_size=5))
     def submit(self, task, number, clients):
         for client in clients:
-            self.attempt(client, "TrainingTask", "submitUpdate", task, number, CID, 1, 1)
+            self.attempt(client, "TrainingTask", "submitUpdate", task, number, CID, 1, 1, bytes(32))
 
     @rule(
         task=tasks,

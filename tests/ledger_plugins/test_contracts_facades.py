@@ -235,7 +235,7 @@ def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
 def test_a_hostile_cid_hides_nothing(ledger, tasks):
     """Bytes that pass the contract but are no CID are shown in hexadecimal, not raised."""
     raw = b"\x01\xff\xff\xff"
-    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1)
+    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1, bytes(32))
     ledger.transact(ANN.sign(call))
     submit(tasks, BOB)
     found = tasks.submissions(1, 1)

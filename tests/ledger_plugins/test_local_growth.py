@@ -82,7 +82,7 @@ def test_a_chain_gains_a_contract_and_a_version_in_the_middle_of_a_task(
     assert [e.name for e in ledger.events("Counter")] == ["Increased"] * 4 + ["Reset"]
     assert ledger.contracts()["Counter"].version == 2
     assert ledger.contracts()["Counter"].since == begins
-    assert registry.names() == ["ContractRegistry", "Counter", "StakeToken", "TrainingTask"]
+    assert registry.names() == ("ContractRegistry", "Counter", "StakeToken", "TrainingTask")
     ledger.verify()
     ledger.close()
     with open_ledger(url, read_only=True) as again:

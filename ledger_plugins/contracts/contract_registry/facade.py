@@ -4,6 +4,7 @@ from ...accounts import Account
 from ...base import Receipt
 from ..digest import twin_digest
 from ..facade import Facade
+from ..meanings import Address
 from ..registry import abi_digest, contract_of, twin_of, versioned
 
 __all__ = ["ContractRegistry"]
@@ -34,14 +35,14 @@ class ContractRegistry(Facade):
         code = twin_digest(twin_of(named))
         return self._send(account, "add", name, number, since, abi_digest(named), code)
 
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """Return the names of all contracts, sorted."""
-        return list(self._call("names"))
+        return self._call(tuple[str, ...], "names")
 
     def versions(self, name: str) -> int:
         """Return how many versions of a contract the chain has, those of later blocks too."""
-        return int(self._call("versions", name))
+        return self._call(int, "versions", name)
 
     def administrator(self) -> str:
         """Return who may add contracts; the zero address: nobody, ever."""
-        return str(self._call("administrator"))
+        return self._call(Address, "administrator")

@@ -94,7 +94,9 @@ class TrainingTask(TaskCheckpoints):
         self.environment.note(ModelInfo(model_id, model_cid, rounds, 0, self.sender, None))
         return task
 
-    def submitUpdate(self, task: int, number: int, cid: bytes, samples: int, accuracy: int) -> None:
+    def submitUpdate(
+        self, task: int, number: int, cid: bytes, samples: int, accuracy: int, seen: bytes
+    ) -> None:
         """Record the sender's update to the open round, in place of an earlier one."""
         about = self._task(task)
         current = self._open_round(task, about, number)
@@ -115,9 +117,12 @@ class TrainingTask(TaskCheckpoints):
             cid=cid,
             samples=samples,
             accuracy=accuracy,
+            seen=seen,
         )
 
-    def submitVotes(self, task: int, number: int, ballot: bytes, scores: Sequence[int]) -> None:
+    def submitVotes(
+        self, task: int, number: int, ballot: bytes, scores: Sequence[int], seen: bytes
+    ) -> None:
         """Record the sender's scores of the candidates that `ballot` names."""
         self._open_round(task, self._task(task), number)
         if len(scores) > MAX_SCORES:
@@ -129,7 +134,13 @@ class TrainingTask(TaskCheckpoints):
             voter=self.sender,
             ballot=ballot,
             scores=tuple(scores),
+            seen=seen,
         )
+
+    def confirmHistory(self, task: int, seen: bytes) -> None:
+        """Say that the sender knows a block."""
+        self._task(task)
+        self.emit("HistoryConfirmed", task=task, client=self.sender, seen=seen)
 
     def publishAggregate(
         self,
