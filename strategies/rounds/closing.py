@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from flwr.app import ConfigRecord, Message, RecordDict
 
+from fedledger.errors import FedledgerError
 from fedledger.records import CONFIG
 
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
@@ -38,9 +39,14 @@ class ClosingPhase(Phase[None]):
 def confirm_history(round: LiveRound) -> Sequence[str]:
     """Ask for the confirmations and relay them; return the accounts that gave one.
 
-    Nobody is waited for longer than `SECONDS`: what is missing proves nothing, and harms nothing.
+    Nobody is waited for longer than `SECONDS`: what is missing proves nothing, and harms nothing;
+    so a ledger that fails now does not take the run's result away.
     """
-    answers = round.ask(ClosingPhase())
+    try:
+        answers = round.ask(ClosingPhase())
+    except FedledgerError as error:
+        logger.warning("the clients could not confirm the ledger's history: %s", error)
+        return ()
     missing = len(round.positions("clients")) - len(answers)
     if missing:
         logger.warning("%d clients have not confirmed the ledger's history at the end", missing)
