@@ -9,7 +9,7 @@ from fedledger.ledger_plugins.local.chain.chain import Chain
 from fedledger.ledger_plugins.local.chain.directory import contract_address
 from fedledger.ledger_plugins.local.chain.genesis import Genesis
 
-__all__ = ["grown_chain"]
+__all__ = ["grown_chain", "signed_on"]
 
 ADMIN = Account.from_key(b"\1" * 32)
 
@@ -52,3 +52,12 @@ def _call(chain, index):
     nonce = chain.execution.nonce(ADMIN.address)
     named = contract if contract != "Counter" else chain.execution.named(contract, index)
     return ADMIN.sign(UnsignedTransaction(terms, nonce, encode_call(named, *call)))
+
+
+def signed_on(chain, account, contract, function, *args):
+    """Return the bytes of an account's next call on a chain in memory."""
+    terms = CallTerms(chain.genesis.chain_id, contract_address(contract))
+    nonce = chain.execution.nonce(account.address)
+    return account.sign(
+        UnsignedTransaction(terms, nonce, encode_call(contract, function, *args))
+    ).raw
