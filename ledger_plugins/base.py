@@ -34,6 +34,7 @@ __all__ = [
     "Head",
     "Inclusion",
     "Ledger",
+    "OnLedger",
     "Placed",
     "Receipt",
     "SignedTransaction",
@@ -210,6 +211,25 @@ class Head:
     timestamp: int
 
 
+@dataclass(frozen=True, slots=True)
+class OnLedger:
+    """A contract that a ledger has.
+
+    Attributes:
+        name: its name in the registry of contracts.
+        version: its version there.
+        address: its address.
+        abi: SHA-256 of the version's ABI, 32 bytes (`contracts.registry.abi_digest`).
+        since: index of the first block that has it.
+    """
+
+    name: str
+    version: int
+    address: str
+    abi: bytes
+    since: int
+
+
 class Ledger(ABC):
     """One ledger, opened by `open_ledger(url)`; a context manager that closes it."""
 
@@ -226,6 +246,14 @@ class Ledger(ABC):
     @abstractmethod
     def chain_id(self) -> int:
         """EIP-155 chain id that every transaction on this ledger signs."""
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that this ledger has, by name.
+
+        Raises:
+            LedgerUnavailable: it cannot say.
+        """
+        raise LedgerUnavailable(f"{self.url} does not say which contracts it has")
 
     @abstractmethod
     def head(self) -> Head:
