@@ -8,12 +8,17 @@ from support.anvil import Anvil
 
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.ethereum.clock import SystemClock
 from fedledger.ledger_plugins.ethereum.rpc.node import Node, NodeRefusal, connect
 from fedledger.ledger_plugins.ethereum.sending import funding
 from fedledger.ledger_plugins.ethereum.sending.funding import fund
 from fedledger.ledger_plugins.ethereum.url import parse_url
 
 _CHAIN, _NEED = 31337, 10**15
+
+
+def connected(anvil):
+    return connect(parse_url(f"ethereum+{anvil.url}"), SystemClock())
 
 
 @pytest.mark.parametrize("said", ["nonce too low", "transaction already imported"])
@@ -28,7 +33,7 @@ def test_a_gift_that_came_second_is_asked_for_again(monkeypatch, anvil, said):
         return ask(self, method, *params, **options)
 
     monkeypatch.setattr(Node, "ask", contested)
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         assert fund(node, _CHAIN, {Account.create().address: _NEED}, 10) == {}
     assert refused
 
@@ -45,7 +50,7 @@ def test_a_gift_that_is_lost_is_asked_for_again(monkeypatch, anvil):
 
     monkeypatch.setattr(Node, "ask", forgetful)
     monkeypatch.setattr(funding, "_PATIENCE", 0.2)
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         assert fund(node, _CHAIN, {Account.create().address: _NEED}, 20) == {}
     assert lost
 
@@ -54,7 +59,7 @@ def test_a_node_that_does_not_mine_is_named(tmp_path):
     """Ether that no block has after the time to wait is an error, and not waited for longer."""
     with (
         Anvil(tmp_path, "--no-mining") as idle,
-        closing(connect(parse_url(f"ethereum+{idle.url}"))) as node,
+        closing(connected(idle)) as node,
         pytest.raises(LedgerUnavailable, match="is the node mining"),
     ):
         fund(node, _CHAIN, {Account.create().address: _NEED}, 0.3)
@@ -72,7 +77,7 @@ def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
 
     monkeypatch.setattr(Node, "ask", empty)
     poor = Account.create().address
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         wrong = fund(node, _CHAIN, {poor: _NEED}, 10)
     assert set(wrong) == {poor}
     assert f"has 0 wei on chain {_CHAIN}" in wrong[poor]
@@ -82,7 +87,7 @@ def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
 @pytest.mark.parametrize("accounts", [8, pytest.param(400, marks=pytest.mark.soak)])
 def test_many_senders_fund_new_accounts_at_once(anvil, accounts, record_property):
     """Whoever asks gets ether, however many ask for the same account at the same moment."""
-    nodes = [connect(parse_url(f"ethereum+{anvil.url}")) for _ in range(8)]
+    nodes = [connected(anvil) for _ in range(8)]
     with ThreadPoolExecutor(len(nodes)) as pool:
         for _ in range(accounts):
             needs = {Account.create().address: _NEED}

@@ -21,10 +21,6 @@ __all__ = [
     "creation_code",
 ]
 
-_STARTED_ANEW = (
-    "A development node that was started anew has an empty chain: run `fedledger deploy --anew`"
-)
-
 
 class OtherCode(LedgerUnavailable):
     """The code at an address is not what the artifact creates there."""
@@ -49,8 +45,8 @@ def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
     if genesis is not None and genesis["hash"] != deployment.genesis:
         raise ConfigError(
             f"{where} is about another chain {deployment.chain_id}: its first block is "
-            f"{deployment.genesis}, at {node.where} it is {genesis['hash']}. {_STARTED_ANEW}, or "
-            "name another file"
+            f"{deployment.genesis}, at {node.where} it is {genesis['hash']}. "
+            + _what_to_do(deployment)
         )
     for name, contract in {**deployment.contracts, **deployment.under_way}.items():
         if name not in CONTRACTS.names():
@@ -90,10 +86,13 @@ def check_code(node: Node, deployment: Deployment) -> None:
         for result in (found, wanted):
             if isinstance(result, NodeRefusal):
                 raise result
+        if not as_bytes(wanted):
+            raise OtherCode(f"the artifact of {name} makes no code: nothing can be called there")
         if not as_bytes(found):
             raise LedgerUnavailable(
                 f"no contract at {contract.address}, where {name} should be on chain "
-                f"{deployment.chain_id} at {node.where}. {_STARTED_ANEW}"
+                f"{deployment.chain_id} at {node.where} since transaction "
+                f"{contract.transaction}. " + _what_to_do(deployment)
             )
         if as_bytes(found) != as_bytes(wanted):
             digests = (sha256(as_bytes(code)).hexdigest()[:16] for code in (found, wanted))
@@ -161,3 +160,13 @@ def _check_chain(node: Node, deployment: Deployment, where: str) -> Mapping[str,
         )
     found: Mapping[str, Any] | None = genesis
     return found
+
+
+def _what_to_do(deployment: Deployment) -> str:
+    """Return what to do where the chain has nothing of a deployment."""
+    if deployment.chain_id in DEVELOPMENT_CHAINS:
+        return (
+            "A development node that was started anew has an empty chain: run `fedledger deploy "
+            "--anew`"
+        )
+    return "Ask a node that has the whole chain, or name another file with --deployment"
