@@ -168,7 +168,9 @@ def _deploy(
 def _grow(url: str, account: "Account", contracts: Sequence[str], form: Format) -> None:
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts.registry import contract_of  # noqa: PLC0415 - the same
-    from fedledger.ledger_plugins.growing import grow  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.growing import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        grow,
+    )
 
     from .render import show_contracts  # noqa: PLC0415 - the same
 

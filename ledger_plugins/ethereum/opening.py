@@ -37,8 +37,8 @@ def open_ethereum_ledger(
     Raises:
         ConfigError: the URL or a setting is wrong, no deployment is there, or it is about another
             chain, other contracts or another admin.
-        LedgerUnavailable: the node cannot be reached, or a contract is not where it should be; to
-            read only: no deployment is there.
+        LedgerUnavailable: the node cannot be reached, a contract is not where it should be, or
+            deploying was not finished; to read only: no deployment is there.
         TransactionsLost: calls that an earlier process had acknowledged are gone for good.
     """
     settings = parse_url(url)
@@ -80,7 +80,7 @@ def _deployed(node: Node, settings: Settings, *, read_only: bool) -> tuple[Deplo
 
 def _check(deployment: Deployment, admin: str | None, settings: Settings) -> None:
     if not deployment.contracts:
-        raise ConfigError(
+        raise LedgerUnavailable(
             f"deploying the contracts at {settings.where} was not finished: run `fedledger deploy` "
             "again, which goes on with it"
         )

@@ -115,8 +115,8 @@ def test_deploy_adds_contracts_of_an_installed_package(tmp_path):
         unknown = fedledger(*asked[:-1], "Fawcet", **home)
         assert unknown.returncode == 2
         assert "unknown contract 'Fawcet': did you mean 'Faucet'" in unknown.stderr
-        for more in ((), ("--rpc", node.url, "--ledger", f"ethereum+{node.url}")):
-            unclear = fedledger("deploy", *more, **home)
+        for words in ([], ["--rpc", node.url, "--ledger", f"ethereum+{node.url}"]):
+            unclear = fedledger("deploy", *words, **home)
             assert unclear.returncode == 2
             assert "with --ledger or an Ethereum node with --rpc" in unclear.stderr
 
@@ -148,7 +148,7 @@ def test_other_ledgers_grow_by_their_own_way(monkeypatch, tmp_path):
         names.append("TrainingTask")
 
     module = ModuleType("growing")
-    module.grow = grow
+    vars(module)["grow"] = grow
     monkeypatch.setitem(sys.modules, "fedledger.ledger_plugins.growing", module)
     monkeypatch.setattr(
         "fedledger.ledger_plugins.open_ledger", lambda *_, **__: _Grown(list(names))

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.deployments import BOTH, in_process
@@ -34,7 +35,7 @@ def test_the_twins_do_what_the_contracts_do(faucet):
     deploy(url, contracts=BOTH)
     with open_ledger(url) as ledger:
         addresses = {name: at.address for name, at in ledger.contracts().items()}
-        events = []
+        events: list[tuple[Any, ...]] = []
         twins = {name: twin_of(name) for name in (*BUILT_IN, *BOTH)}
         states = {name: {} for name in twins}
         states["StakeToken"] = {

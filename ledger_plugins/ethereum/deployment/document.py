@@ -97,7 +97,7 @@ class Deployment(_Record):
         under_way: by name; what was signed together and is not known to be done.
     """
 
-    version: Literal[2] = _VERSION
+    version: Literal[2] = 2
     chain_id: int
     genesis: _Hash
     admin: _Address | None
