@@ -1,10 +1,12 @@
 """Ether for new accounts on a development chain, when several senders ask at once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from support.anvil import Anvil
+from support.clock import Clock
 
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
@@ -17,8 +19,8 @@ from fedledger.ledger_plugins.ethereum.url import parse_url
 _CHAIN, _NEED = 31337, 10**15
 
 
-def connected(anvil):
-    return connect(parse_url(f"ethereum+{anvil.url}"), SystemClock())
+def connected(anvil, clock=None):
+    return connect(parse_url(f"ethereum+{anvil.url}"), clock or SystemClock())
 
 
 @pytest.mark.parametrize("said", ["nonce too low", "transaction already imported"])
@@ -56,13 +58,17 @@ def test_a_gift_that_is_lost_is_asked_for_again(monkeypatch, anvil):
 
 
 def test_a_node_that_does_not_mine_is_named(tmp_path):
-    """Ether that no block has after the time to wait is an error, and not waited for longer."""
+    """Ether that no block has after the time to wait is an error; the clock handed in says when."""
+    clock, began = Clock(), time.monotonic()
     with (
         Anvil(tmp_path, "--no-mining") as idle,
-        closing(connected(idle)) as node,
-        pytest.raises(LedgerUnavailable, match="is the node mining"),
+        closing(connected(idle, clock)) as node,
+        pytest.raises(LedgerUnavailable, match="in no block after 120 seconds; is the node mining"),
     ):
-        fund(node, _CHAIN, {Account.create().address: _NEED}, 0.3)
+        fund(node, _CHAIN, {Account.create().address: _NEED}, 120)
+    assert 120 < clock.now < 125
+    assert time.monotonic() - began < 60
+    assert (min(clock.slept), max(clock.slept)) == (0.0016, 0.5)
 
 
 def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
