@@ -1,7 +1,7 @@
 """The ledger of this backend: a node, the contracts on its chain, and the calls under way."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,17 +18,17 @@ from ..base import (
     Head,
     Inclusion,
     Ledger,
+    OnLedger,
     Receipt,
     SignedTransaction,
     UnsignedTransaction,
 )
 from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
-from .deployment.creating import tip_of
 from .deployment.document import Deployment
 from .reading import Times, calls_between, read_block, read_blocks
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
 from .rpc.node import Node, NodeRefusal
-from .sending.fees import call_terms, check_contract, fee_caps, gas_limit
+from .sending.fees import call_terms, check_contract, fee_caps, gas_limit, tip_of
 from .sending.outbox import Outbox
 from .sending.sender import Chain, Result, Sender, as_receipt
 from .sending.tracking import Tracker
@@ -84,6 +84,10 @@ class EthereumLedger(Ledger):
     def chain_id(self) -> int:
         """EIP-155 chain id that every transaction on this ledger signs."""
         return self.deployment.chain_id
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that this ledger has, by name, as it was opened."""
+        return self.deployment.on_ledger
 
     def head(self) -> Head:
         """Return the newest block."""
@@ -215,7 +219,7 @@ class EthereumLedger(Ledger):
             except NodeRefusal as error:
                 if error.data is None:
                     raise
-                raise error_of(contract, error.data) from error
+                raise error_of(contract, error.data, self._addresses) from error
         return decode_result(contract, function, answer)
 
     def events(

@@ -7,7 +7,8 @@ from eth_hash.auto import keccak
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-from ..deployment.document import Deployment, check_code
+from ..deployment.checking import check_code
+from ..deployment.document import Deployment
 from ..rpc.codec import as_bytes, as_int
 from ..rpc.node import Node, NodeRefusal
 from .headers import check_header, check_receipts, header_bytes
