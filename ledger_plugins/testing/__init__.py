@@ -1,4 +1,4 @@
-"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L15).
+"""The conformance suite: what every ledger has to keep, clause by clause (L1 to L17).
 
 A backend joins with a subclass that says how it is opened; pytest finds the tests in it:
 
@@ -19,6 +19,7 @@ assertions show their values.
 
 from .clauses import LedgerClauses
 from .harness import LedgerFactory
+from .history import HistoryClauses
 from .reading import ReadingClauses
 from .roles import RoleClauses
 from .rollbacks import RollbackClauses
@@ -26,5 +27,7 @@ from .rollbacks import RollbackClauses
 __all__ = ["LedgerConformance", "LedgerFactory"]
 
 
-class LedgerConformance(LedgerClauses, RoleClauses, RollbackClauses, ReadingClauses):
+class LedgerConformance(
+    LedgerClauses, RoleClauses, RollbackClauses, ReadingClauses, HistoryClauses
+):
     """Tests of the clauses; subclass it and give it a `ledger_factory`."""
