@@ -25,7 +25,7 @@ class TestFile(StoreConformance):
     def folder(self, tmp_path):
         self.path = tmp_path
 
-    def footprint(self, store):
+    def footprint(self, store):  # noqa: ARG002 - the folder is known
         return {
             path: (path.read_bytes(), path.stat().st_mtime_ns)
             for path in self.path.rglob("*")
