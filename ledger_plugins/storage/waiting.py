@@ -70,13 +70,14 @@ class Waiting:
             self._jobs.put((function, Future()))
 
     def _start(self, seconds: float) -> _Jobs:
-        if not _slots.acquire(timeout=max(seconds, 0.0)):
+        slots = _slots
+        if not slots.acquire(timeout=max(seconds, 0.0)):
             raise OutOfTime  # so many calls hang already
         jobs: _Jobs = SimpleQueue()
         try:
-            threading.Thread(target=_work, args=(jobs,), name="store", daemon=True).start()
+            threading.Thread(target=_work, args=(jobs, slots), name="store", daemon=True).start()
         except BaseException:
-            _slots.release()
+            slots.release()
             raise
         self._jobs = jobs
         return jobs
@@ -94,7 +95,7 @@ class Waiting:
             self._jobs.put(None)  # a thread that still hangs finds it when its call comes back
 
 
-def _work(jobs: _Jobs) -> None:
+def _work(jobs: _Jobs, slots: threading.BoundedSemaphore) -> None:
     try:
         while (job := jobs.get()) is not None:
             function, answer = job
@@ -103,4 +104,4 @@ def _work(jobs: _Jobs) -> None:
             except BaseException as error:  # noqa: BLE001 - it is raised where the answer is read
                 answer.set_exception(error)
     finally:
-        _slots.release()
+        slots.release()

@@ -192,7 +192,7 @@ class ContentClauses(StoreHarness):
         cid = store.put(data)
         pieces = store.get_stream(cid)
         self.damage(store, cid, data[:chunk] + b"x" + data[chunk + 1 :])
-        given = []
+        given: list[bytes] = []
         with pytest.raises(ContentCorrupted):
             given.extend(pieces)
         assert b"".join(given) == data[: len(given) * chunk]

@@ -10,6 +10,8 @@ import pytest
 from support import broken_stores
 from support.broken_stores import KINDS
 
+from fedledger.ledger_plugins.testing import StoreConformance
+
 SHARED = Path(broken_stores.__file__).parents[1]
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -53,9 +55,9 @@ def test_every_clause_is_numbered_once_and_tested():
     numbered = re.findall(r"^\| (S\d+) \|", page, re.MULTILINE)
     assert numbered == [f"S{number}" for number in range(1, len(numbered) + 1)]
     cited = set()
-    for name in dir(broken_stores.StoreConformance):
+    for name in dir(StoreConformance):
         if match := re.match(r"test_s(\d+)_", name):
-            test = getattr(broken_stores.StoreConformance, name)
+            test = getattr(StoreConformance, name)
             assert test.__doc__.startswith(f"S{match[1]}: "), name
             cited.add(f"S{match[1]}")
     assert cited == set(numbered)
