@@ -27,6 +27,10 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │       ├── StoreReadOnly       opened to read: it takes and changes nothing
 │       ├── StoreTimedOut       it did not answer by the deadline
 │       └── StoreInconsistent   it contradicts itself: other sizes, a pin it does not list
+├── TransportError              a party cannot be asked, with its URL
+│   ├── NoAnswer                there was none; the party may have got the question
+│   ├── AnswerTooLarge          above the asker's cap
+│   └── AnswerTooSlow           above the asker's deadline
 ├── ModelError                  bytes or arrays that are no model of the expected layout
 ├── AggregationError
 │   ├── TooFewUpdates           n is too small for the number of byzantine clients
@@ -46,6 +50,8 @@ from typing import Any
 __all__ = [
     "AccountError",
     "AggregationError",
+    "AnswerTooLarge",
+    "AnswerTooSlow",
     "AuditError",
     "CallError",
     "ChainCorrupted",
@@ -64,6 +70,7 @@ __all__ = [
     "MalformedBlock",
     "MalformedTransaction",
     "ModelError",
+    "NoAnswer",
     "NotChecked",
     "NotInstalled",
     "OpenedReadOnly",
@@ -78,6 +85,7 @@ __all__ = [
     "TooFewUpdates",
     "TransactionRefused",
     "TransactionsLost",
+    "TransportError",
     "UnknownBlock",
     "UnknownNameError",
     "UpdateRejected",
@@ -383,6 +391,46 @@ class StoreInconsistent(StoreUnavailable):
     def __init__(self, cid: str, detail: str) -> None:
         self.cid = cid
         super().__init__(f"the store contradicts itself about {cid}: {detail}")
+
+
+class TransportError(FedledgerError):
+    """A party cannot be asked.
+
+    Attributes:
+        party: its URL.
+    """
+
+    def __init__(self, party: str, why: str) -> None:
+        self.party = party
+        super().__init__(f"{party}: {why}")
+
+
+class NoAnswer(TransportError):
+    """There was no answer, or it broke off; the party may have got the question."""
+
+
+class AnswerTooLarge(TransportError):
+    """A party answers more than the asker takes.
+
+    Attributes:
+        most: the cap in bytes.
+    """
+
+    def __init__(self, party: str, most: int) -> None:
+        self.most = most
+        super().__init__(party, f"it answers more than {most} bytes")
+
+
+class AnswerTooSlow(TransportError):
+    """A party's answer does not come in time.
+
+    Attributes:
+        seconds: the deadline.
+    """
+
+    def __init__(self, party: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(party, f"it answers too slowly: nothing more came in {seconds:g} s")
 
 
 class ModelError(FedledgerError, ValueError):

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,10 @@ def encode_safetensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def decode_safetensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays that safetensors bytes hold, in no particular order.
+    """Return the arrays that safetensors bytes hold, sorted by name.
+
+    Their parser has them in another order in each process, and whoever makes a layout of a file
+    must get the same one everywhere.
 
     Raises:
         ModelError: not safetensors, or an array of a dtype outside `DTYPES`.
@@ -188,7 +192,7 @@ def decode_safetensors(data: bytes) -> dict[str, NDArray[Any]]:
     except safetensors.SafetensorError as error:
         raise ModelError(f"not safetensors: {shown(error)}") from error
     arrays: dict[str, NDArray[Any]] = {}
-    for key, entry in entries:
+    for key, entry in sorted(entries, key=itemgetter(0)):
         name = _NAMES.get(entry["dtype"])
         if name is None:
             known = sorted(_NAMES)

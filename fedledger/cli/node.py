@@ -117,7 +117,8 @@ def run(
     """
     if (aggregate or malicious) and account is None:
         raise ConfigError("--aggregate and --malicious need --account, the owner of the tasks")
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - slow to import
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.chain.leader import leader_rule  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.process.node import (  # noqa: PLC0415 - the same
         NodeConfig,
@@ -165,7 +166,7 @@ def run(
     log.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("fedledger").setLevel(logging.INFO)
-    run_node(config, ready=lambda url: show_line(f"node at {url}"))
+    run_node(config, Effects.real(), ready=lambda url: show_line(f"node at {url}"))
 
 
 class _OneLine(logging.Formatter):
@@ -193,11 +194,12 @@ def peers(
     """
     if peer and none:
         raise ConfigError("--peer and --none exclude each other")
-    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
     from .render import show_peers  # noqa: PLC0415 - the same
 
-    control = NodeControl(data)
+    control = NodeControl(data, Effects.real())
     answer = control.set_peers(peer or []) if peer or none else control.about()
     show_peers(answer, format_)
 
@@ -215,8 +217,9 @@ def stop(*, data: DataOption, format_: FormatOption = Format.text) -> None:
 
 
 def _set(data: Path, form: Format, *, running: bool) -> None:
-    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
     from .render import show_miner  # noqa: PLC0415 - the same
 
-    show_miner(NodeControl(data).set_mining(running=running), form)
+    show_miner(NodeControl(data, Effects.real()).set_mining(running=running), form)

@@ -96,8 +96,9 @@ def balances(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> No
 @show.command("peers")
 def peers(*, data: DataOption, format_: FormatOption = Format.text) -> None:
     """Print a running node's peers and miner."""
-    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - slow
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
     from .render import show_peers  # noqa: PLC0415 - the same
 
-    show_peers(NodeControl(data).about(), format_)
+    show_peers(NodeControl(data, Effects.real()).about(), format_)

@@ -1,12 +1,11 @@
 """Opening an embedded chain by its URL, and making it when there is none."""
 
 import logging
-import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 
 from ..addresses import checksum_address
@@ -28,7 +27,7 @@ def open_local_ledger(
     admin: str | None = None,
     chain_id: int | None = None,
     difficulty: int | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     create: bool = True,
     read_only: bool = False,
 ) -> LocalLedger:
@@ -43,7 +42,7 @@ def open_local_ledger(
         chain_id: EIP-155 id, drawn at random by default; fixed when the chain is made.
         difficulty: the bound of equation (5), 2²³² to 2²⁵⁶; 2²⁵⁶ / difficulty hashes a block
             (64 by default); fixed when the chain is made.
-        clock: seconds since 1970 UTC, for the blocks' timestamps.
+        clock: seconds since 1970 UTC, for the blocks' timestamps; by default the machine's.
         create: make the chain when there is none.
         read_only: look at what is there now and write nothing, no lock either (clause L15); another
             process may be writing.
@@ -53,17 +52,21 @@ def open_local_ledger(
         ChainCorrupted: what is on disk does not verify, with the block.
         LedgerUnavailable: there is no chain, or another process is writing it.
     """
+    effects = Effects.real()
+    clock = clock or effects.clock.wall
     path = _path_of(url)
     wanted = checksum_address(admin) if admin else None
     guard = path.with_name(path.name + ".lock")
-    lock = None if read_only else WriteLock(guard)
+    lock = None if read_only else WriteLock(guard, effects.disk)
     file = None
     try:
         if lock and create and not path.exists():
-            _create(path, wanted, chain_id, difficulty, clock)
+            # 48 bits with the highest one set: above every public chain's, and rarely drawn twice.
+            drawn = 1 << 47 | effects.entropy.below(1 << 47)
+            _create(path, wanted, drawn if chain_id is None else chain_id, difficulty, clock)
             lock.acknowledge(0)  # a count that is there is that of a deleted chain
         file = BlockFile(path, write=not read_only)
-        at_least = acknowledged(guard)
+        at_least = acknowledged(guard, effects.disk)
         known = load_snapshot(snapshot_path(path), file)
         encoded = file.read_all(known.head.index + 1 if known else 0, known=at_least)
         chain = replay(encoded, onto=known)
@@ -101,13 +104,12 @@ def _path_of(url: str) -> Path:
 def _create(
     path: Path,
     admin: str | None,
-    chain_id: int | None,
+    chain_id: int,
     difficulty: int | None,
     clock: Callable[[], float],
 ) -> None:
     genesis = Genesis.new(
-        # 48 bits with the highest one set: above every public chain's id, and rarely drawn twice.
-        chain_id=(1 << 47 | secrets.randbits(47)) if chain_id is None else chain_id,
+        chain_id=chain_id,
         difficulty=DEFAULT_DIFFICULTY if difficulty is None else difficulty,
         admin=admin,
     )

@@ -63,6 +63,13 @@ def test_layout_is_checked_and_orders_the_result():
         from_safetensors(to_safetensors({"bias": np.zeros(2)}), layout=LAYOUT)
 
 
+def test_without_a_layout_the_order_is_that_of_the_names():
+    """Whoever makes a layout of a file makes the same one: the reference parser's order varies."""
+    names = [f"{number:02}" for number in range(40)]
+    data = to_safetensors({name: np.zeros(1, np.float32) for name in reversed(names)})
+    assert list(from_safetensors(data)) == names
+
+
 def test_size_cap_of_safetensors():
     """The cap counts bytes; one more is refused."""
     data = to_safetensors(model())

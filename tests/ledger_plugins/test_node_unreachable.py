@@ -1,5 +1,6 @@
 """A node that does not answer for a while: it is asked again until the caller's deadline."""
 
+import dataclasses
 import time
 
 import httpx
@@ -7,6 +8,8 @@ import pytest
 from support.clock import Clock
 from support.node_thread import NodeThread
 
+from fedledger.effects import Effects
+from fedledger.effects.real import HttpTransport, SystemClock
 from fedledger.errors import LedgerUnavailable, OpenedReadOnly, TransactionRefused
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
@@ -28,15 +31,20 @@ def asking(answers):
     """Return what asks a node that answers these one after the other, and its clock."""
     clock, left = Clock(), iter(answers)
 
-    def answer(request):
+    def answer(_request):
         found = next(left)
         if isinstance(found, Exception):
             raise found
         return httpx.Response(found, stream=httpx.ByteStream(b"{}"))
 
-    asked = Asking("http://node", clock=clock, sleep=clock.sleep)
-    asked._http = httpx.Client(base_url="http://node", transport=httpx.MockTransport(answer))
+    asked = Asking("http://node", transport=HttpTransport(), clock=clock)
+    asked._line._http = httpx.Client(base_url="http://node", transport=httpx.MockTransport(answer))
     return asked, clock
+
+
+def at(clock):
+    """Return real effects with another clock."""
+    return dataclasses.replace(Effects.real(), clock=clock)
 
 
 REFUSED = httpx.ConnectError("refused")
@@ -75,7 +83,7 @@ def test_what_is_an_answer_is_not_asked_for_again(code):
 
 def break_connections(ledger, failures, *, after=False):
     """Let the next requests fail: before they reach the node, or on the answer's way back."""
-    stream, left = ledger._asking._http.stream, iter(range(failures))
+    stream, left = ledger._asking._line._http.stream, iter(range(failures))
 
     def broken(*args, **options):
         if next(left, None) is None:
@@ -85,13 +93,13 @@ def break_connections(ledger, failures, *, after=False):
                 answer.read()
         raise REFUSED
 
-    ledger._asking._http.stream = broken
+    ledger._asking._line._http.stream = broken
 
 
 def test_a_ledger_outlives_lost_polls(node):
     """Reads and calls under way go on when connections fail, and end with the patience."""
-    clock = Clock()
-    with NodeLedger(node.url, 60, clock=clock, sleep=clock.sleep) as ledger:
+    clock = Clock(time.time())
+    with NodeLedger(node.url, 60, at(clock)) as ledger:
         token = StakeToken(ledger)
         before = token.total_supply()
         break_connections(ledger, 3)
@@ -106,7 +114,7 @@ def test_a_ledger_outlives_lost_polls(node):
         assert clock() - began == pytest.approx(60)
 
 
-def test_a_call_whose_answer_was_lost_is_no_replay(node):
+def test_a_call_whose_answer_was_lost_is_no_replay(node, monkeypatch):
     """The node took the call and a block has it before it is given again: the receipt comes."""
     with open_ledger(f"local+{node.url}") as watching:
         token = StakeToken(watching)
@@ -116,8 +124,9 @@ def test_a_call_whose_answer_was_lost_is_no_replay(node):
             while token.total_supply() == supply and time.monotonic() < end:
                 time.sleep(0.01)
 
-        supply = token.total_supply()
-        with NodeLedger(node.url, 60, sleep=until_included) as ledger:
+        supply, clock = token.total_supply(), SystemClock()
+        monkeypatch.setattr(clock, "sleep", until_included)
+        with NodeLedger(node.url, 60, at(clock)) as ledger:
             unsigned = ledger.prepare(ADMIN.address, "StakeToken", "mint", ADMIN.address, 5)
             call = ADMIN.sign(unsigned)
             break_connections(ledger, 1, after=True)

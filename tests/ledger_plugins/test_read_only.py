@@ -11,6 +11,7 @@ import pytest
 from support.cores import Bench, mine
 
 import fedledger.ledger_plugins as room
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import (
     ChainCorrupted,
     ConfigError,
@@ -225,7 +226,7 @@ def test_where_no_log_can_be_kept_nothing_is_written(tmp_path, monkeypatch):
     connection = apsw.Connection
     monkeypatch.setattr(apsw, "Connection", lambda name: connection(name, vfs="unix-none"))
     with pytest.raises(LedgerUnavailable, match="cannot have a write-ahead log"):
-        NodeFile(tmp_path / "node.db")
+        NodeFile(tmp_path / "node.db", SystemDisk())
 
 
 def test_the_names_of_reading_are_public():

@@ -8,12 +8,8 @@ import os
 import struct
 from pathlib import Path
 
+from fedledger.effects import Disk
 from fedledger.errors import LedgerUnavailable
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - a system without POSIX locks
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["WriteLock", "acknowledged"]
 
@@ -29,48 +25,47 @@ class WriteLock:
 
     Args:
         path: the lock file; made when it does not exist.
+        disk: where it is.
 
     Raises:
         LedgerUnavailable: another process or another ledger object of this one holds it.
     """
 
-    def __init__(self, path: Path) -> None:
-        if fcntl is None:
-            raise LedgerUnavailable("writing an embedded chain needs a system with POSIX locks")
+    def __init__(self, path: Path, disk: Disk) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise LedgerUnavailable(f"{path} cannot be opened: {error.strerror}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(self._descriptor, _OWNER, 0).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
+            self._file = disk.lock(path)
+        except NotImplementedError as error:
+            raise LedgerUnavailable("writing an embedded chain needs POSIX locks") from error
+        except BlockingIOError as error:
+            owner = disk.read(path, most=_OWNER).decode("ascii", "replace").strip()
             raise LedgerUnavailable(
                 f"{path} is locked: process {owner or 'unknown'} has the chain open for writing; "
                 "close it there, or open with read_only=True"
             ) from error
+        except OSError as error:
+            raise LedgerUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+        self._held = True
         self._sign(str(os.getpid()))
 
     def acknowledge(self, blocks: int) -> None:
         """Note how many blocks the chain has; 0: all of them are in the chain's file itself."""
-        os.pwrite(self._descriptor, _COUNT.pack(blocks), _OWNER)
+        self._file.write(_OWNER, _COUNT.pack(blocks))
 
     def release(self) -> None:
         """Give the lock back; a second time nothing happens."""
-        if self._descriptor >= 0:
+        if self._held:
+            self._held = False
             self._sign("")
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._file.close()
 
     def _sign(self, owner: str) -> None:
-        os.pwrite(self._descriptor, f"{owner:<{_OWNER - 1}}\n".encode(), 0)
+        self._file.write(0, f"{owner:<{_OWNER - 1}}\n".encode())
 
 
-def acknowledged(path: Path) -> int:
+def acknowledged(path: Path, disk: Disk) -> int:
     """Return the number of blocks that a lock file says the chain has at least."""
     try:
-        noted = path.read_bytes()[_OWNER : _OWNER + _COUNT.size]
+        noted = disk.read(path)[_OWNER : _OWNER + _COUNT.size]
     except OSError:
         return 0
     return int(_COUNT.unpack(noted)[0]) if len(noted) == _COUNT.size else 0

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fedledger.effects.real import SystemClock, SystemDisk
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, SignedTransaction, UnsignedTransaction
@@ -20,13 +21,13 @@ GENESIS = Genesis.new(7, 2**254, ADMIN.address)
 BORN = int(time.time() * 1000) - 1_000_000
 
 
-class Clock:
-    """Seconds that pass when the test says so."""
+class Clock(SystemClock):
+    """A wall clock that goes on when the test says so, and a little when it is looked at."""
 
     def __init__(self) -> None:
         self.seconds = BORN / 1000 + 10
 
-    def __call__(self) -> float:
+    def wall(self) -> float:
         self.seconds += 0.01
         return self.seconds
 
@@ -51,6 +52,7 @@ class Bench:
             rule=self.rule,
             verifier=verifier,
             clock=self.clock,
+            disk=SystemDisk(),
         )
         self._open.append(core)
         return core

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from fedledger.effects import Effects
 from fedledger.ledger_plugins.local.node.process.node import Node, NodeConfig
 
 
@@ -44,7 +45,7 @@ class NodeThread:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.node = Node(self._config)
+        self.node = Node(self._config, Effects.real())
         await self.node.run(lambda _url: self._ready.set())
 
     def stop(self) -> None:

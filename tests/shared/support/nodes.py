@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from fedledger.effects import Effects
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.local.node.http.control import NodeControl
 from fedledger.ledger_plugins.local.node.http.remote import NodeLedger, open_node_ledger
@@ -94,7 +95,7 @@ class NodeProcess:
         return found
 
     def control(self) -> NodeControl:
-        return NodeControl(self.data)
+        return NodeControl(self.data, Effects.real())
 
     def ledger(self) -> NodeLedger:
         return open_node_ledger(f"local+{self.url}", patience=90)

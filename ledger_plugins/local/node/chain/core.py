@@ -5,12 +5,12 @@ step is on the disk before it is answered. Threads may share a core.
 """
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 
+from fedledger.effects import Clock, Disk
 from fedledger.errors import (
     ContentNotFound,
     ContractError,
@@ -59,7 +59,8 @@ class Core:
         store: the node's own store.
         rule: who may make blocks.
         verifier: checks published rounds, or None to believe them.
-        clock: seconds since 1970 UTC.
+        clock: dates blocks, and counts how long something waits.
+        disk: where the file is.
 
     Raises:
         ChainCorrupted, LedgerUnavailable: the file cannot be used.
@@ -77,7 +78,8 @@ class Core:
         *,
         rule: LeaderRule,
         verifier: Verifier | None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock,
+        disk: Disk,
     ) -> None:
         self.store = store
         self.rule = rule
@@ -90,7 +92,7 @@ class Core:
         self._refusals = 0
         self._reorganisations = 0
         self._broken: str | None = None
-        self._file = NodeFile(path)
+        self._file = NodeFile(path, disk)
         try:
             block = first_block(self._file, first)
             self.genesis = Genesis.of(block)
@@ -99,7 +101,7 @@ class Core:
             self._branch = Branch(
                 block, self._tree, self._read, rule=rule, verifier=verifier, store=store
             )
-            self._waiting = Waiting(self._branch, self.now)
+            self._waiting = Waiting(self._branch, self.now, clock)
             self._load()
         except BaseException:
             self._file.close()
@@ -117,7 +119,7 @@ class Core:
 
     def now(self) -> int:
         """Return the node's time in milliseconds since 1970 UTC."""
-        return int(self._clock() * 1000)
+        return int(self._clock.wall() * 1000)
 
     def envelope(self, block: bytes) -> bytes | None:
         """Return a known block's envelope by its hash, or None."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from fedledger.effects import Disk
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
 from ...disk.database import require_log
@@ -33,15 +34,15 @@ _FAILED = 10_000
 """Transactions that will not be included and whose errors are remembered: the newest."""
 
 
-def has_chain(path: Path) -> bool:
+def has_chain(path: Path, disk: Disk) -> bool:
     """Tell whether a node's file is there and holds at least block 0.
 
     Raises:
         LedgerUnavailable, ChainCorrupted: it cannot be opened.
     """
-    if not path.exists():
+    if not disk.exists(path):
         return False
-    file = NodeFile(path)
+    file = NodeFile(path, disk)
     try:
         return next(file.blocks(), None) is not None
     finally:
@@ -80,17 +81,19 @@ class NodeFile:
 
     Args:
         path: the file; made when it does not exist. The caller holds the lock for writing.
+        disk: where it is.
 
     Raises:
         LedgerUnavailable: it cannot be opened.
         ChainCorrupted: it is no node's file, or damaged beyond reading.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
         self._guard = Lock()
         with self._mapped():
-            self._connection = apsw.Connection(str(path))
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+            self._connection = disk.database(path, flags=flags)
         try:
             with self._mapped():
                 self._prepare()
@@ -100,6 +103,8 @@ class NodeFile:
 
     def _prepare(self) -> None:
         connection = self._connection
+        # One owner: nobody else opens it meanwhile, and the log needs no shared memory.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
         # A write-ahead log needs one sync a step. What a damaged log loses, peers still have.
         require_log(connection, self._path)
         for setting in ("synchronous=FULL", "fullfsync=ON"):

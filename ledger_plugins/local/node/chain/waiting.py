@@ -1,11 +1,11 @@
 """What waits for a block: checked when it comes, executed ahead of the block, given up in time."""
 
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fedledger.effects import Clock
 from fedledger.errors import ContractError, LedgerUnavailable, TransactionRefused
 
 from ....base import SignedTransaction
@@ -25,9 +25,13 @@ times as long when the transaction was promised to be kept, and what waits for a
 """
 
 _STALE = 1.0
-_QUICK = 0.05
-_REST = 10.0
-"""Executing a full pool takes seconds under the node's lock: rest this many times as long."""
+_FEW = 128
+_REST = 0.004
+"""Seconds without executing anew, for each transaction that was tried the last time.
+
+Executing a full pool takes seconds under the node's lock. A slow machine rests as long as a fast
+one: what a node decides hangs on what it has, not on its processor.
+"""
 
 _REMEMBERED = 10_000
 _MAX_ERROR = 2_000
@@ -40,18 +44,20 @@ class Waiting:
     Args:
         branch: the main branch.
         now: milliseconds since 1970 UTC.
+        clock: its monotonic seconds say how long something waits.
     """
 
-    def __init__(self, branch: Branch, now: Callable[[], int]) -> None:
+    def __init__(self, branch: Branch, now: Callable[[], int], clock: Clock) -> None:
         self.pool = Pool()
         self._branch = branch
         self._now = now
+        self._clock = clock
         self._failed: OrderedDict[str, Exception] = OrderedDict()
         self._rejected: OrderedDict[str, None] = OrderedDict()
         self._draft: Draft | None = None
         self._on: Chain | None = None
         self._drafted = 0.0
-        self._took = 0.0
+        self._tried = 0
 
     def failure(self, transaction: str) -> Exception | None:
         """Return why a transaction was given up, or None."""
@@ -117,8 +123,8 @@ class Waiting:
         """Drop what could not be executed for long; what was promised is reported."""
         if not self.pool:
             return
-        now = time.monotonic()
-        if self._took < _QUICK or now - self._drafted >= _REST * self._took:
+        now = self._clock.monotonic()
+        if self._tried <= _FEW or now - self._drafted >= _REST * self._tried:
             self._executed()
         for pending in self.pool:
             if pending.failing is None or pending.error is None:
@@ -142,8 +148,8 @@ class Waiting:
 
     def fill(
         self, draft: Draft, *, bounded: bool = False, skip: frozenset[str] = frozenset()
-    ) -> None:
-        """Execute in `draft` what waits and can be executed.
+    ) -> int:
+        """Execute in `draft` what waits and can be executed; return how often one was tried.
 
         Args:
             draft: an open draft on the head.
@@ -151,21 +157,24 @@ class Waiting:
             skip: hashes of what to leave out.
         """
         todo = [one for one in self.pool if one.transaction.hash not in skip]
-        progress = True
+        progress, tried = True, 0
         while todo and progress:
             progress, later = False, []
             for pending in todo:
                 try:
                     if bounded and not draft.fits(pending.transaction):
-                        return
+                        return tried
+                    tried += 1
                     draft.add(pending.transaction)
                     pending.failing, pending.error = None, None
                     progress = True
                 except (TransactionRefused, ContractError, LedgerUnavailable) as error:
-                    pending.failing = pending.failing or time.monotonic()
+                    if pending.failing is None:
+                        pending.failing = self._clock.monotonic()
                     pending.error = error
                     later.append(pending)
             todo = later
+        return tried
 
     def _patience(self, pending: Pending) -> int:
         if isinstance(pending.error, ContractError):
@@ -177,17 +186,15 @@ class Waiting:
 
     def _executed(self) -> Draft:
         """Return a draft on the head in which everything executable was executed."""
-        age = time.monotonic() - self._drafted
+        age = self._clock.monotonic() - self._drafted
         chain = self._branch.chain
         draft = self._draft
-        fresh = age < max(_STALE, _REST * self._took)
+        fresh = age < max(_STALE, _REST * self._tried)
         if fresh and draft is not None and draft.open and self._on is chain:
             return draft
         draft = chain.begin(max(self._now(), chain.head.timestamp + 1))
-        began = time.monotonic()
-        self.fill(draft)
-        self._draft, self._on, self._drafted = draft, chain, time.monotonic()
-        self._took = self._drafted - began
+        self._tried = self.fill(draft)
+        self._draft, self._on, self._drafted = draft, chain, self._clock.monotonic()
         return draft
 
     def _is_ahead(self, transaction: SignedTransaction) -> bool:

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 
-from fastapi import HTTPException, Response
+from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["PIECE", "Answer", "Slots"]
+from fedledger.effects.transport import PIECE
 
-PIECE = 256 * 1024
-"""Bytes that have to get through within one deadline, on both sides of a connection."""
+from .service import Refusal
+
+__all__ = ["Answer", "Slots"]
 
 
 class Slots:
@@ -29,10 +30,10 @@ class Slots:
         """Take a slot; the returned function gives it back.
 
         Raises:
-            HTTPException: 503, all of the address's slots or all slots are taken.
+            Refusal: 503, all of the address's slots or all slots are taken.
         """
         if self._taken[address] >= self._of_address or self._taken.total() >= self._total:
-            raise HTTPException(503, "busy with other large answers: try again")
+            raise Refusal(503, "busy with other large answers: try again")
         self._taken[address] += 1
 
         def give_back() -> None:

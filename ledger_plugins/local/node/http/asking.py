@@ -1,14 +1,11 @@
 """Asking a node as its client: answers have a cap, and who cannot be reached is asked again."""
 
-import time
 from collections.abc import Callable
 
-import httpx
-
-from fedledger.errors import LedgerError, LedgerUnavailable
+from fedledger.effects import Clock, Question, Transport
+from fedledger.errors import LedgerError, LedgerUnavailable, NoAnswer, TransportError
 from fedledger.formats import parse_json
 
-from .answers import PIECE
 from .wire import error_from_json
 
 __all__ = ["Asking", "Unreachable"]
@@ -23,31 +20,24 @@ class Unreachable(LedgerUnavailable):
 
 
 class Asking:
-    """HTTP to one node; threads may share it.
+    """Asks one node; threads may share it.
 
     Args:
         url: the node's, "http://HOST:PORT".
-        clock: monotonic seconds.
-        sleep: waits for so many seconds.
+        transport: reaches it.
+        clock: counts and waits.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
+    def __init__(self, url: str, *, transport: Transport, clock: Clock) -> None:
         self.url = url
         self.clock = clock
         self.closed = False
-        self._sleep = sleep
-        self._http = httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False)
+        self._line = transport.line(url)
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""
         self.closed = True
-        self._http.close()
+        self._line.close()
 
     def check(self) -> None:
         """Raise LedgerUnavailable when it was closed."""
@@ -85,33 +75,24 @@ class Asking:
             try:
                 return self._once(method, path, body, most)
             except Unreachable as error:
-                left = end - self.clock()
+                left = end - self.clock.monotonic()
                 if left <= 0 or self.closed:
                     raise
                 lost(error)
-            self._sleep(min(pause, left))
+            self.clock.sleep(min(pause, left))
             pause = min(_LONGEST, pause * _GROWTH)
 
     def _once(self, method: str, path: str, body: bytes, most: int) -> bytes:
+        question = Question(method=method, path=path, body=body, most=most, seconds=_SECONDS)
         try:
-            with self._http.stream(method, path, content=body) as answer:
-                data, enough, end = bytearray(), PIECE, time.monotonic() + _SECONDS
-                for chunk in answer.iter_raw():
-                    data += chunk
-                    if len(data) > most:
-                        raise LedgerUnavailable(f"the node answers more than {most} bytes")
-                    if len(data) >= enough:
-                        enough, end = len(data) + PIECE, time.monotonic() + _SECONDS
-                    elif time.monotonic() > end:
-                        raise LedgerUnavailable("the node answers too slowly")
-        except httpx.TransportError as error:
-            raise Unreachable(f"no node answers at local+{self.url}: {error}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            self.check()  # httpx says with a RuntimeError that another thread has closed it
-            raise LedgerUnavailable(f"no node answers at local+{self.url}: {error}") from error
-        if answer.status_code in (200, 202, 204):
-            return bytes(data)
-        raise _refusal(answer.status_code, bytes(data))
+            answer = self._line.ask(question)
+        except TransportError as error:
+            self.check()  # another thread may have closed it
+            kind = Unreachable if isinstance(error, NoAnswer) else LedgerUnavailable
+            raise kind(f"no node answers at local+{error}") from error
+        if answer.status in (200, 202, 204):
+            return answer.body
+        raise _refusal(answer.status, answer.body)
 
 
 def _refusal(code: int, data: bytes) -> LedgerError:

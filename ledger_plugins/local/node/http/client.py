@@ -1,19 +1,23 @@
 """Asking a peer: every answer has a cap, a deadline, and a form that is checked."""
 
-import asyncio
 import re
 from typing import Annotated
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
+from fedledger.effects import Question, Transport
+from fedledger.errors import (
+    AnswerTooLarge,
+    ConfigError,
+    LedgerUnavailable,
+    MalformedBlock,
+    TransportError,
+)
 
 from ..chain.envelope import MAX_ENVELOPE_BYTES
 from ..chain.moments import Snapshot
 from ..chain.pool import MAX_TRANSACTIONS
-from .answers import PIECE
-from .server import MAX_ANSWER, MAX_LIST, MAX_LOCATOR
+from .service import MAX_ANSWER, MAX_LIST, MAX_LOCATOR
 from .wire import pack, unpack
 
 __all__ = ["Misbehaved", "PeerClient", "Status", "locator", "peer_url"]
@@ -72,22 +76,16 @@ def locator(now: Snapshot) -> list[bytes]:
 
 
 class PeerClient:
-    """HTTP to one peer.
+    """Asks one peer.
 
     Args:
         url: the peer, as `peer_url` returns it.
+        transport: reaches it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: Transport) -> None:
         self.url = url
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            timeout=httpx.Timeout(SECONDS, connect=3.0),
-            limits=httpx.Limits(max_connections=4),
-            headers={"accept-encoding": "identity"},
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._line = transport.async_line(url, at_once=4)
 
     async def status(self) -> Status:
         """Return what the peer says about itself."""
@@ -129,7 +127,7 @@ class PeerClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._line.close()
 
     async def _ask(self, method: str, path: str, most: int, body: bytes = b"") -> bytes:
         """Return an answer's bytes.
@@ -138,25 +136,16 @@ class PeerClient:
             LedgerUnavailable: the peer cannot be reached, refuses, or is too slow.
             Misbehaved: the answer is larger than any node's.
         """
-        loop = asyncio.get_running_loop()
+        question = Question(method=method, path=path, body=body, most=most, seconds=SECONDS)
         try:
-            async with (
-                asyncio.timeout(SECONDS) as deadline,
-                self._http.stream(method, path, content=body) as answer,
-            ):
-                if answer.status_code not in (200, 204):
-                    raise LedgerUnavailable(f"{self.url}{path[:40]}: {answer.status_code}")
-                data, enough = bytearray(), PIECE
-                async for chunk in answer.aiter_raw():
-                    data += chunk
-                    if len(data) > most:
-                        raise Misbehaved(f"{path[:40]}: more than {most} bytes")
-                    if len(data) >= enough:
-                        enough = len(data) + PIECE
-                        deadline.reschedule(loop.time() + SECONDS)
-                return bytes(data)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise LedgerUnavailable(f"{self.url}: {type(error).__name__} {error}") from error
+            answer = await self._line.ask(question)
+        except AnswerTooLarge as error:
+            raise Misbehaved(f"{path[:40]}: more than {most} bytes") from error
+        except TransportError as error:
+            raise LedgerUnavailable(str(error)) from error
+        if answer.status not in (200, 204):
+            raise LedgerUnavailable(f"{self.url}{path[:40]}: {answer.status}")
+        return answer.body
 
 
 def _listed(data: bytes, each: int) -> list[bytes]:

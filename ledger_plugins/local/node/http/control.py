@@ -5,26 +5,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.effects import Disk, Effects, Question
+from fedledger.errors import ConfigError, LedgerUnavailable, TransportError
+from fedledger.formats import parse_json
 
 from .client import peer_url
 
 __all__ = ["NodeControl", "write_owned"]
 
 _FILE = "control.json"
+_MOST = 1024 * 1024
 
 
-def write_owned(folder: Path, url: str, token: str) -> None:
+def write_owned(folder: Path, url: str, token: str, disk: Disk) -> None:
     """Write where the node is and its token, readable by their owner only."""
-    path = folder / _FILE
-    temporary = path.with_name(f".{_FILE}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        json.dump({"url": url, "token": token, "pid": os.getpid()}, file)
-    temporary.replace(path)
+    content = json.dumps({"url": url, "token": token, "pid": os.getpid()}).encode("ascii")
+    disk.write(folder / _FILE, content, private=True, durable=False)
 
 
 class NodeControl:
@@ -32,15 +28,17 @@ class NodeControl:
 
     Args:
         data: the node's folder.
+        effects: read the folder, reach the node.
 
     Raises:
         ConfigError: no node ran there, or its file is not readable.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, effects: Effects) -> None:
+        self._transport = effects.transport
         path = data / _FILE
         try:
-            content = json.loads(path.read_text(encoding="ascii"))
+            content = json.loads(effects.disk.read(path).decode("ascii"))
             self.url = peer_url(str(content["url"]))
             self._token = str(content["token"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -62,22 +60,26 @@ class NodeControl:
         return self._ask("POST", "/control/peers", " ".join(wanted))
 
     def _ask(self, method: str, path: str, body: str = "") -> dict[str, Any]:
+        question = Question(
+            method=method,
+            path=path,
+            body=body.encode(),
+            headers={"authorization": f"Bearer {self._token}"},
+            most=_MOST,
+        )
+        line = self._transport.line(self.url)
         try:
-            answer = httpx.request(
-                method,
-                self.url + path,
-                content=body,
-                headers={"authorization": f"Bearer {self._token}"},
-                timeout=15.0,
-                trust_env=False,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise LedgerUnavailable(f"no node answers at {self.url}: {error}") from error
-        if answer.status_code != 200:
-            raise LedgerUnavailable(f"the node refuses ({answer.status_code}): {answer.text[:200]}")
+            answer = line.ask(question)
+        except TransportError as error:
+            raise LedgerUnavailable(f"no node answers at {error}") from error
+        finally:
+            line.close()
+        if answer.status != 200:
+            said = answer.body[:200].decode("utf-8", "replace")
+            raise LedgerUnavailable(f"the node refuses ({answer.status}): {said}")
         try:
-            found = answer.json()
-        except (ValueError, RecursionError):
+            found = parse_json(answer.body)
+        except ValueError:
             found = None
         if not isinstance(found, dict) or "peers" not in found:
             raise LedgerUnavailable(f"what answers at {self.url} is no node")

@@ -7,6 +7,8 @@ from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fedledger.effects import Clock
+
 from .limits import RateLimit, Sparsely
 
 __all__ = ["PENALTY", "Guard", "read_body"]
@@ -25,12 +27,13 @@ class Guard:
     Args:
         app: what answers.
         limit: tokens by address.
+        clock: says how long ago something was logged.
     """
 
-    def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
+    def __init__(self, app: ASGIApp, limit: RateLimit, clock: Clock) -> None:
         self._app = app
         self._limit = limit
-        self._say = Sparsely(logging.getLogger(__name__))
+        self._say = Sparsely(logging.getLogger(__name__), clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""

@@ -1,9 +1,9 @@
 """What keeps a node's work small, whoever talks to it: rates by address, strikes by peer."""
 
 import logging
-import time
 from collections import OrderedDict
-from collections.abc import Callable
+
+from fedledger.effects import Clock
 
 __all__ = ["RateLimit", "Sparsely", "Strikes"]
 
@@ -16,12 +16,10 @@ class RateLimit:
     Args:
         rate: tokens a second.
         burst: tokens of a full bucket.
-        clock: monotonic seconds.
+        clock: its monotonic seconds count.
     """
 
-    def __init__(
-        self, rate: float, burst: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, burst: float, *, clock: Clock) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock
@@ -39,12 +37,12 @@ class RateLimit:
         self._put(address, max(self._left(address) - tokens, -self._burst))
 
     def _left(self, address: str) -> float:
-        now = self._clock()
+        now = self._clock.monotonic()
         left, since = self._buckets.get(address, (self._burst, now))
         return min(self._burst, left + (now - since) * self._rate)
 
     def _put(self, address: str, left: float) -> None:
-        self._buckets[address] = (left, self._clock())
+        self._buckets[address] = (left, self._clock.monotonic())
         self._buckets.move_to_end(address)
         while len(self._buckets) > _REMEMBERED:
             self._buckets.popitem(last=False)
@@ -56,7 +54,7 @@ class Sparsely:
     Args:
         logger: where to.
         seconds: between two lines about one address; what it did meanwhile is counted.
-        clock: monotonic seconds.
+        clock: its monotonic seconds count.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Sparsely:
         logger: logging.Logger,
         *,
         seconds: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._logger = logger
         self._seconds = seconds
@@ -74,7 +72,7 @@ class Sparsely:
     def __call__(self, address: str, what: str, detail: str = "") -> None:
         """Log what `address` did; details of what it did the same may be left out."""
         kind = (address, what)
-        now = self._clock()
+        now = self._clock.monotonic()
         since, unsaid = self._said.pop(kind, (now - self._seconds, 0))
         if now - since < self._seconds:
             self._said[kind] = (since, unsaid + 1)
@@ -96,7 +94,7 @@ class Strikes:
         limit: strikes that are too many.
         pause: seconds of the first pause.
         forgive: seconds after which one strike is forgotten.
-        clock: monotonic seconds.
+        clock: its monotonic seconds count.
     """
 
     def __init__(
@@ -105,21 +103,21 @@ class Strikes:
         limit: int = 2,
         pause: float = 30.0,
         forgive: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._limit = limit
         self._pause = pause
         self._forgive = forgive
         self._clock = clock
         self._strikes = 0.0
-        self._since = clock()
+        self._since = clock.monotonic()
         self._until = 0.0
         self.pauses = 0
         """How often the peer was left alone."""
 
     def strike(self) -> None:
         """Count one."""
-        now = self._clock()
+        now = self._clock.monotonic()
         faded = (now - self._since) / self._forgive
         self._strikes = max(0.0, self._strikes - faded) + 1
         self._since = now
@@ -131,4 +129,4 @@ class Strikes:
     @property
     def paused(self) -> float:
         """Seconds for which the peer is still left alone; 0 when it is not."""
-        return max(0.0, self._until - self._clock())
+        return max(0.0, self._until - self._clock.monotonic())

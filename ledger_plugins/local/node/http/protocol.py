@@ -12,13 +12,12 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fedledger.effects import Clock
+
 from .guard import PENALTY
 from .limits import RateLimit, Sparsely
 
-__all__ = ["SECONDS", "BoundedProtocol", "bounded"]
-
-SECONDS = 20.0
-"""Default deadline for a whole request, and then for each piece of its answer."""
+__all__ = ["BoundedProtocol", "bounded"]
 
 CONNECTIONS_OF_ADDRESS = 64
 
@@ -129,18 +128,19 @@ class BoundedProtocol(H11Protocol):
         self.transport.abort()
 
 
-def bounded(limit: RateLimit, seconds: float) -> type[BoundedProtocol]:
+def bounded(limit: RateLimit, seconds: float, clock: Clock) -> type[BoundedProtocol]:
     """Return the protocol of one server.
 
     Args:
         limit: tokens by address; a connection takes one, what is no HTTP costs more.
         seconds: the deadline.
+        clock: says how long ago something was logged.
     """
 
     class Bounded(BoundedProtocol):
         _limit = limit
         _seconds = seconds
         _open: ClassVar[Counter[str]] = Counter()
-        _say = Sparsely(logger)
+        _say = Sparsely(logger, clock=clock)
 
     return Bounded

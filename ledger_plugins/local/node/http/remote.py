@@ -5,13 +5,13 @@ every one of them, and answers reads itself; so a node can hide blocks from its 
 branch that others do not, but it cannot make it believe a signature, a balance or an event.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any
 
 from pydantic import ValidationError
 
+from fedledger.effects import Effects
 from fedledger.errors import (
     ChainCorrupted,
     ConfigError,
@@ -37,7 +37,7 @@ from ..chain.envelope import MAX_ENVELOPE_BYTES, Envelope
 from ..chain.view import SETTLED, ChainView
 from .asking import Asking, Unreachable
 from .client import Status, peer_url
-from .server import MAX_ANSWER, MAX_LIST
+from .service import MAX_ANSWER, MAX_LIST
 from .wire import error_from_json, unpack
 
 __all__ = ["NodeLedger", "open_node_ledger"]
@@ -74,7 +74,9 @@ def open_node_ledger(
     """
     if not url.startswith("local+http://"):
         raise ConfigError(f"{url!r} names no node: local+http://HOST:PORT wanted")
-    ledger = NodeLedger(peer_url(url.removeprefix("local+")), patience, read_only=read_only)
+    ledger = NodeLedger(
+        peer_url(url.removeprefix("local+")), patience, Effects.real(), read_only=read_only
+    )
     genesis = ledger.genesis
     wanted = {"admin": admin and checksum_address(admin), "chain_id": chain_id}
     for name, value in wanted.items():
@@ -97,9 +99,8 @@ class NodeLedger(Ledger):
     Args:
         url: the node's, "http://HOST:PORT".
         patience: seconds for which it is asked again, and that `transact` waits.
+        effects: reach the node, count the seconds, wait.
         read_only: refuse transactions.
-        clock: monotonic seconds.
-        sleep: waits for so many seconds.
     """
 
     shared = True
@@ -110,21 +111,21 @@ class NodeLedger(Ledger):
         self,
         url: str,
         patience: float,
+        effects: Effects,
         *,
         read_only: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.url = "local+" + url
         self.read_only = read_only
         self._patience = patience
         self._guard = RLock()
-        self._asking = Asking(url, clock=clock, sleep=sleep)
+        self._clock = effects.clock
+        self._asking = Asking(url, transport=effects.transport, clock=effects.clock)
         self._encoded: list[bytes] = []
         self._hashes: list[str] = []
         self._chain: Chain | None = None
         try:
-            self._synced(clock())
+            self._synced(self._clock.monotonic())
         except BaseException:
             self.close()
             raise
@@ -285,7 +286,7 @@ class NodeLedger(Ledger):
     # Inside ---------------------------------------------------------------------------------
 
     def _deadline(self) -> float:
-        return self._asking.clock() + self._patience
+        return self._clock.monotonic() + self._patience
 
     def _hand_over(self, transaction: SignedTransaction, end: float) -> None:
         """Give a call to the node until it says that it has it."""
@@ -299,7 +300,7 @@ class NodeLedger(Ledger):
 
     def _included(self, transaction: SignedTransaction, end: float) -> _Result:
         try:
-            while (left := end - self._asking.clock()) > 0:
+            while (left := end - self._clock.monotonic()) > 0:
                 wait = min(left, _WAIT)
                 place = self._json("GET", f"/transactions/{transaction.hash}?wait={wait:.2f}", end)
                 if place.get("state") == "failed":
@@ -354,7 +355,7 @@ class NodeLedger(Ledger):
         assert chain is not None  # noqa: S101 - just made
         if first.hash.hex() != status.first:
             raise LedgerUnavailable("the node serves another chain now")
-        if status.index > time.time() * 1000 + MAX_DRIFT - first.timestamp:
+        if status.index > self._clock.wall() * 1000 + MAX_DRIFT - first.timestamp:
             raise LedgerUnavailable(f"the node says to have {status.index} blocks: impossible")
         if chain.head.hash.hex() == status.head:
             return self._view()

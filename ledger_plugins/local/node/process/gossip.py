@@ -7,10 +7,10 @@ that cannot be forged, and strangers can send nothing but transactions of their 
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterable
 from typing import Any
 
+from fedledger.effects import Effects
 from fedledger.errors import (
     LedgerUnavailable,
     MalformedBlock,
@@ -24,7 +24,7 @@ from ..chain.envelope import Envelope
 from ..chain.moments import Outcome
 from ..http.client import Misbehaved, PeerClient, Status, locator, peer_url
 from ..http.limits import Strikes
-from ..http.server import MAX_LIST
+from ..http.service import MAX_LIST
 from .timing import set_within
 
 __all__ = ["MAX_CONTENT", "Gossip"]
@@ -46,10 +46,12 @@ class Gossip:
         core: the node.
         url: where peers reach this node.
         network: what all nodes of the network say.
+        effects: reach the peers, count their pauses, choose and compute.
     """
 
-    def __init__(self, core: Core, url: str, network: str) -> None:
+    def __init__(self, core: Core, url: str, network: str, effects: Effects) -> None:
         self.core = core
+        self.effects = effects
         self.url = url
         self.network = network
         self._peers: dict[str, _Peer] = {}
@@ -64,10 +66,10 @@ class Gossip:
             ConfigError: one is no URL; nothing has changed.
         """
         wanted = {peer_url(peer) for peer in peers} - {self.url}
-        for url in set(self._peers) - wanted:
+        for url in sorted(set(self._peers) - wanted):
             del self._peers[url]
             self._tasks.pop(url).cancel()
-        for url in wanted - set(self._peers):
+        for url in sorted(wanted - set(self._peers)):
             peer = self._peers[url] = _Peer(self, url)
             self._tasks[url] = self._loop.create_task(peer.run(), name=f"peer {url}")
 
@@ -103,8 +105,10 @@ class _Peer:
         self.news = asyncio.Event()
         self._gossip = gossip
         self._core = gossip.core
-        self._client = PeerClient(url)
-        self._strikes = Strikes()
+        self._client = PeerClient(url, gossip.effects.transport)
+        self._strikes = Strikes(clock=gossip.effects.clock)
+        self._entropy = gossip.effects.entropy
+        self._work = gossip.effects.work
         self._status: Status | None = None
         self._problem: str | None = "not asked yet"
         self._seen: object = None
@@ -199,7 +203,7 @@ class _Peer:
                 return  # it has moved to another branch meanwhile
             left -= len(page)
             for data in page:
-                outcome = await asyncio.to_thread(core.accept, data)
+                outcome = await self._work.run(core.accept, data)
                 if outcome is Outcome.ORPHAN:
                     raise Misbehaved("its blocks do not follow what was asked")
                 if outcome is Outcome.EARLY:
@@ -217,22 +221,22 @@ class _Peer:
         news = [one for one in await self._client.pending() if core.is_news(one)]
         for at in range(0, len(news), MAX_LIST):
             for raw in await self._client.transactions(news[at : at + MAX_LIST]):
-                await asyncio.to_thread(core.offer, raw)
+                await self._work.run(core.offer, raw)
 
     async def _fetch_contents(self) -> None:
         core = self._core
         fetched = False
         waiting = core.snapshot.waiting
         # Any of them: what nobody has must not keep the others waiting.
-        for cid in random.sample(waiting, min(_AT_ONCE, len(waiting))):
+        for cid in self._entropy.sample(waiting, min(_AT_ONCE, len(waiting))):
             try:
                 data = await self._client.content(cid, MAX_CONTENT)
             except LedgerUnavailable:
                 continue  # another peer may have it
-            await asyncio.to_thread(_keep, core, cid, data)
+            await self._work.run(_keep, core, cid, data)
             fetched = True
         if fetched:
-            await asyncio.to_thread(core.tend)
+            await self._work.run(core.tend)
 
     async def _tell(self) -> None:
         while True:

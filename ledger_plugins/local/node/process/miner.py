@@ -5,9 +5,9 @@ import hashlib
 import itertools
 import logging
 import math
-import secrets
 from collections.abc import Callable
 
+from fedledger.effects import Effects
 from fedledger.errors import FedledgerError, MalformedBlock
 
 from ....accounts import Account
@@ -16,7 +16,7 @@ from ...chain.codec import uint
 from ..chain.core import Core
 from ..chain.envelope import Envelope
 from ..chain.moments import Source, Template
-from .timing import set_within, to_the_end
+from .timing import set_within
 
 __all__ = ["Miner"]
 
@@ -37,6 +37,7 @@ class Miner:
     Args:
         core: the node.
         account: who signs the blocks; None leaves them unsigned.
+        effects: draw the waits, compute.
         interval: mean seconds before an attempt.
         empty: whether to make blocks without transactions all the time.
         source: makes calls of the miner itself, for example a round's aggregate.
@@ -46,6 +47,7 @@ class Miner:
         self,
         core: Core,
         account: Account | None,
+        effects: Effects,
         *,
         interval: float,
         empty: bool = False,
@@ -55,6 +57,8 @@ class Miner:
         """Blocks made since the start."""
         self._core = core
         self._account = account
+        self._entropy = effects.entropy
+        self._work = effects.work
         self._interval = interval
         self._empty = empty
         self._source = source
@@ -94,23 +98,23 @@ class Miner:
     async def _once(self) -> None:
         self._changed.clear()
         if self._interval:
-            await asyncio.sleep(-self._interval * math.log(1 - _uniform()))
+            await asyncio.sleep(-self._interval * math.log(1 - self._entropy.uniform()))
         miner = self._account.address if self._account else None
-        template = await to_the_end(self._core.template, miner, self._source)
+        template = await self._work.run(self._core.template, miner, self._source)
         if template is None:
             await asyncio.sleep(0.05)
             return
         if not template.transactions and not self._empty:
-            restless = await asyncio.to_thread(self._core.restless)
+            restless = await self._work.run(self._core.restless)
             if not restless:
                 await set_within(self._changed, _IDLE)
                 return
-        block = await to_the_end(self._seal, template)
+        block = await self._work.run(self._seal, template)
         if block is None:
             return
         data = Envelope.sign(block, self._account).encode()
         try:
-            await to_the_end(self._core.accept, data)
+            await self._work.run(self._core.accept, data)
         except MalformedBlock as error:
             logger.warning("this miner's own block is refused: %s", error)
             return
@@ -152,8 +156,3 @@ def _search(block_hash: bytes, difficulty: int, given_up: Callable[[], bool]) ->
             if sha256(block_hash + nonce.to_bytes(8, "big")).digest() <= bound:
                 return nonce
     raise _GaveUpError
-
-
-def _uniform() -> float:
-    """Return a random number from 0 to below 1 that nobody foresees."""
-    return secrets.randbits(53) / (1 << 53)

@@ -1,0 +1,186 @@
+"""A small federation on a simulated network: a proposer and clients, each with a node of its own.
+
+They are ordinary blocking programs: each of their questions lets the network's time pass until the
+answer is there.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from fedledger.arrays import to_safetensors
+from fedledger.effects import Effects, Question
+from fedledger.errors import FedledgerError, LedgerUnavailable, TransportError
+
+from ...ledger_plugins.accounts import Account
+from ...ledger_plugins.contracts import StakeToken, TrainingTask
+from ...ledger_plugins.local.node.http.remote import NodeLedger
+from ...strategies.audit import audit_ledger
+from ...strategies.mining import propose_task, submit_update
+from .machine import Machine
+from .values import SeededEntropy
+
+__all__ = ["Federation", "StandstillError"]
+
+_R = TypeVar("_R")
+_PATIENCE = 200.0
+_LONGEST = 900.0
+_MODEL = {"w": np.zeros((3, 2), dtype=np.float32), "b": np.ones(3, dtype=np.float32)}
+
+
+class StandstillError(Exception):
+    """Something that has to happen does not, although all is well again."""
+
+
+class Federation:
+    """Owner and clients.
+
+    Args:
+        machines: the nodes.
+        effects: of those who ask them.
+        entropy: chooses the nodes and the updates, and makes the keys.
+        folder: where models are handed over, as files.
+        note: takes a line of the trace.
+    """
+
+    def __init__(
+        self,
+        machines: Sequence[Machine],
+        effects: Effects,
+        entropy: SeededEntropy,
+        folder: Path,
+        note: Callable[[str, str], object],
+    ) -> None:
+        self.owner = Account.from_key(entropy.draw(32))
+        self.clients = [Account.from_key(entropy.draw(32)) for _ in range(5)]
+        self._machines = machines
+        self._effects = effects
+        self._entropy = entropy
+        self._folder = folder
+        self._note = note
+
+    def open(self, machine: Machine) -> NodeLedger:
+        """Open the ledger that a node serves, as soon as it answers."""
+
+        def opened() -> NodeLedger:
+            return NodeLedger(machine.url, _PATIENCE, self._effects)
+
+        return self._until(f"opening {machine.name}", opened)
+
+    def mint(self, users: Sequence[Account], amount: int) -> None:
+        """Give users tokens."""
+        with self.open(self._machines[0]) as ledger:
+            for user in users:
+                StakeToken(ledger).mint(self.owner, user.address, amount)
+
+    def propose(self, rounds: int) -> int:
+        """Propose a task through the first node."""
+        machine = self._machines[0]
+        model = self._folder / "model"
+        model.write_bytes(to_safetensors(_MODEL))
+
+        def proposed() -> int:
+            with self.open(machine) as ledger:
+                return propose_task(
+                    ledger,
+                    machine.store(),
+                    self.owner,
+                    model,
+                    model_id="lights",
+                    clients=[client.address for client in self.clients],
+                    rounds=rounds,
+                    byzantine=1,
+                    rules=("trimmed_mean", "median"),
+                )
+
+        return self._until("proposing", proposed)
+
+    def submit(self, task: int, number: int) -> None:
+        """Let every client submit an update to a round, each through a node of its choice."""
+        for index, client in enumerate(self.clients):
+            machine = self._machines[self._entropy.below(len(self._machines))]
+            shift = np.float32(number + self._entropy.uniform() / 10)
+            path = self._folder / "update"
+            path.write_bytes(to_safetensors({key: array + shift for key, array in _MODEL.items()}))
+            self._note(f"client {index}", f"submits to round {number} through {machine.name}")
+            self._until(
+                f"client {index}, round {number}",
+                lambda one=machine, who=client, model=path: self._submit(
+                    one, who, model, task, number
+                ),
+            )
+
+    def _submit(
+        self, machine: Machine, client: Account, model: Path, task: int, number: int
+    ) -> None:
+        with self.open(machine) as ledger:
+            contract = TrainingTask(ledger)
+            done = contract.task(task).current_round
+            if done >= number or any(
+                one.client == client.address for one in contract.submitted(task, number)
+            ):
+                return
+            if done < number - 1:
+                raise LedgerUnavailable(f"{machine.name} has not seen round {number - 1} yet")
+            now = contract.task(task)
+            for cid in (now.spec, now.current_cid):
+                self._fetch(cid, machine)
+            submit_update(
+                ledger, machine.store(), client, model, task=task, samples=10, accuracy=0.5
+            )
+
+    def _fetch(self, cid: str, machine: Machine) -> None:
+        """Bring a content to a node's store from whatever node has it.
+
+        Raises:
+            LedgerUnavailable: none answers with it.
+        """
+        store = machine.store()
+        if store.has(cid):
+            return
+        for other in self._machines:
+            try:
+                answer = self._effects.transport.line(other.url).ask(
+                    Question(method="GET", path=f"/content/{cid}", most=1 << 20)
+                )
+            except TransportError:
+                continue
+            if answer.status == 200 and store.put(answer.body) == cid:
+                return
+        raise LedgerUnavailable(f"no node answers with {cid}")
+
+    def wait_for_round(self, task: int, number: int) -> None:
+        """Wait until a round has ended for the first node."""
+
+        def ended() -> None:
+            with self.open(self._machines[0]) as ledger:
+                if TrainingTask(ledger).task(task).current_round < number:
+                    raise LedgerUnavailable("the round is still open")
+
+        self._until(f"the end of round {number}", ended)
+
+    def audit(self, machine: Machine) -> str:
+        """Audit what a node serves with what it stores; return what the audit says."""
+        with self.open(machine) as ledger:
+            report = audit_ledger(ledger, machine.store())
+        rounds = ", ".join(verdict.aggregate for verdict in report.rounds)
+        return f"{'passed' if report.passed else f'FAILED: {report.reason}'} ({rounds})"
+
+    def _until(self, what: str, action: Callable[[], _R]) -> _R:
+        """Try again until it works.
+
+        Raises:
+            StandstillError: it still does not.
+        """
+        clock = self._effects.clock
+        end = clock.monotonic() + _LONGEST
+        while True:
+            try:
+                return action()
+            except FedledgerError as error:
+                if clock.monotonic() > end:
+                    raise StandstillError(f"{what}: {error}") from error
+                self._note("driver", f"{what}: {type(error).__name__}: {error}")
+            clock.sleep(2.0)

@@ -1,0 +1,156 @@
+"""Files and databases: what a disk promises.
+
+What the operating system refuses is an OSError, as everywhere in Python; whoever uses a disk says
+in its own words what could not be done.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import apsw
+
+__all__ = ["Disk", "OpenFile"]
+
+
+class OpenFile(ABC):
+    """A file that is open for reading and writing at any place."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return its length in bytes."""
+
+    @abstractmethod
+    def read(self, start: int, count: int) -> bytes:
+        """Return up to `count` bytes from `start` on; fewer where the file ends."""
+
+    @abstractmethod
+    def write(self, start: int, data: bytes) -> None:
+        """Write all of `data` at `start`; a killed machine keeps it from the next `sync` on."""
+
+    @abstractmethod
+    def truncate(self, size: int) -> None:
+        """Cut the file off after `size` bytes."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Return when all that was written is on the disk."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it, and give back a lock; a second time nothing happens."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Disk(ABC):
+    """Where bytes stay."""
+
+    @abstractmethod
+    def read(self, path: Path, *, most: int | None = None) -> bytes:
+        """Return a file's bytes, or its first `most`.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    @abstractmethod
+    def write(
+        self, path: Path, data: bytes, *, private: bool = False, durable: bool = True
+    ) -> None:
+        """Make `path` a file of exactly `data`: who reads it sees the old one or all of this.
+
+        Args:
+            path: the file; one that is there is replaced.
+            data: its bytes.
+            private: only its owner may read it.
+            durable: return when it is on the disk, under its name.
+        """
+
+    @abstractmethod
+    def create(self, path: Path, data: bytes, *, private: bool = False) -> None:
+        """Do as `write`, durably, unless there is something at `path`.
+
+        Raises:
+            FileExistsError: there is; nothing changed.
+        """
+
+    @abstractmethod
+    def open(self, path: Path, *, private: bool = False) -> OpenFile:
+        """Open a file in place; it is made, empty, when there is none."""
+
+    @abstractmethod
+    def lock(self, path: Path, *, wait: bool = False) -> OpenFile:
+        """Open a file that nobody else has open by `lock`; made when there is none, never removed.
+
+        Args:
+            path: the lock's file.
+            wait: wait until whoever has it gives it back.
+
+        Raises:
+            BlockingIOError: somebody has it.
+            NotImplementedError: this system has no such locks.
+        """
+
+    @abstractmethod
+    def exists(self, path: Path) -> bool:
+        """Tell whether there is a file or a folder."""
+
+    @abstractmethod
+    def is_folder(self, path: Path) -> bool:
+        """Tell whether there is a folder."""
+
+    @abstractmethod
+    def size(self, path: Path) -> int:
+        """Return a file's length in bytes.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    @abstractmethod
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of what is in a folder, sorted.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    @abstractmethod
+    def make_folder(self, path: Path, *, private: bool = False) -> None:
+        """Make a folder and what is missing above it, durably; nothing happens when it is there."""
+
+    @abstractmethod
+    def sync_folder(self, path: Path) -> None:
+        """Return when the names in a folder are on the disk."""
+
+    @abstractmethod
+    def rename(self, path: Path, to: Path) -> None:
+        """Give a file another name; a file that had it is replaced. Durable by `sync_folder`."""
+
+    @abstractmethod
+    def remove(self, path: Path) -> None:
+        """Remove a file; nothing happens when there is none. Durable by `sync_folder`."""
+
+    @abstractmethod
+    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> apsw.Connection:
+        """Open a SQLite database.
+
+        Args:
+            path: its file.
+            flags: SQLite's for opening (`apsw.SQLITE_OPEN_…`).
+            vfs: a registered VFS that checks pages above this disk's own, or None.
+
+        Raises:
+            apsw.Error: SQLite cannot open it.
+        """

@@ -1,0 +1,170 @@
+"""The machine's disk: whole files by a rename, flushed with the folder that names them."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+import apsw
+
+from ..disk import Disk, OpenFile
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - a system without POSIX locks
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["SystemDisk"]
+
+_PRIVATE, _COMMON = 0o600, 0o666
+
+
+class SystemDisk(Disk):
+    """Files of the operating system."""
+
+    def read(self, path: Path, *, most: int | None = None) -> bytes:
+        """Return a file's bytes, or its first `most`."""
+        with path.open("rb") as file:
+            return file.read(-1 if most is None else most)
+
+    def write(
+        self, path: Path, data: bytes, *, private: bool = False, durable: bool = True
+    ) -> None:
+        """Write beside `path`, flush, then rename: readers see the old file or all of the new."""
+        partial = _written(path, data, _mode(private), durable=durable)
+        try:
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        if durable:
+            self.sync_folder(path.parent)
+
+    def create(self, path: Path, data: bytes, *, private: bool = False) -> None:
+        """Write beside `path`, flush, then link: unlike a rename this replaces nothing."""
+        partial = _written(path, data, _mode(private), durable=True)
+        try:
+            os.link(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        self.sync_folder(path.parent)
+
+    def open(self, path: Path, *, private: bool = False) -> OpenFile:
+        """Open a file in place; it is made, empty, when there is none."""
+        return _SystemFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _mode(private)))
+
+    def lock(self, path: Path, *, wait: bool = False) -> OpenFile:
+        """Take flock's lock on a file, which the kernel gives back when the process dies."""
+        if fcntl is None:
+            raise NotImplementedError("this system has no POSIX locks")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _COMMON)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BaseException:
+            os.close(file)
+            raise
+        return _SystemFile(file)
+
+    def exists(self, path: Path) -> bool:
+        """Tell whether there is a file or a folder."""
+        return path.exists()
+
+    def is_folder(self, path: Path) -> bool:
+        """Tell whether there is a folder."""
+        return path.is_dir()
+
+    def size(self, path: Path) -> int:
+        """Return a file's length in bytes."""
+        return path.stat().st_size
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names of what is in a folder, sorted."""
+        return sorted(one.name for one in folder.iterdir())
+
+    def make_folder(self, path: Path, *, private: bool = False) -> None:
+        """Make a folder and what is missing above it, each durably."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+        self.sync_folder(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        """Flush a folder; on Windows, where folders are not flushed, renames are journalled."""
+        if os.name == "nt":
+            return
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def rename(self, path: Path, to: Path) -> None:
+        """Give a file another name; a file that had it is replaced."""
+        path.replace(to)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; nothing happens when there is none."""
+        path.unlink(missing_ok=True)
+
+    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> apsw.Connection:
+        """Open a SQLite database by its default VFS, or by `vfs` above it."""
+        return apsw.Connection(str(path), flags=flags, vfs=vfs)
+
+
+class _SystemFile(OpenFile):
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def size(self) -> int:
+        """Return its length in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return up to `count` bytes from `start` on."""
+        return os.pread(self._descriptor, count, start)
+
+    def write(self, start: int, data: bytes) -> None:
+        """Write all of `data` at `start`."""
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(self._descriptor, view, start)
+            view, start = view[done:], start + done
+
+    def truncate(self, size: int) -> None:
+        """Cut the file off after `size` bytes."""
+        os.ftruncate(self._descriptor, size)
+
+    def sync(self) -> None:
+        """Flush the file."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close it, and give back a lock; a second time nothing happens."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _mode(private: bool) -> int:  # noqa: FBT001 - the caller's own keyword
+    return _PRIVATE if private else _COMMON
+
+
+def _written(path: Path, data: bytes, mode: int, *, durable: bool) -> Path:
+    """Write `data` into a new file beside `path`; what a killed writer leaves starts with a dot."""
+    partial = path.with_name(f".{path.name}.{token_hex(8)}.part")
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(file, view) :]
+            if durable:
+                os.fsync(file)
+        finally:
+            os.close(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    return partial

@@ -1,0 +1,61 @@
+"""The system's clock, randomness and network."""
+
+import secrets
+import time
+
+from fedledger.errors import ConfigError
+
+from ..base import Clock, Entropy
+from ..transport import AsyncLine, Line, Transport
+
+__all__ = ["HttpTransport", "SystemClock", "SystemEntropy"]
+
+
+class SystemClock(Clock):
+    """The machine's clock."""
+
+    def wall(self) -> float:
+        """Return seconds since 1970 UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let the calling thread wait."""
+        time.sleep(seconds)
+
+
+class SystemEntropy(Entropy):
+    """The operating system's generator."""
+
+    def draw(self, count: int) -> bytes:
+        """Return `count` random bytes."""
+        return secrets.token_bytes(count)
+
+
+class HttpTransport(Transport):
+    """HTTP to any party; httpx, which is installed with `fedledger[node]`, is imported when asked.
+
+    Its lines raise ConfigError where it is not installed.
+    """
+
+    def line(self, url: str) -> Line:
+        """Return a line to the party at "http://HOST:PORT"; nothing is sent yet."""
+        try:
+            from .http import HttpLine  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ConfigError(_MISSING) from error
+        return HttpLine(url)
+
+    def async_line(self, url: str, *, at_once: int) -> AsyncLine:
+        """Return a line for an event loop, over which `at_once` questions may be open."""
+        try:
+            from .http import AsyncHttpLine  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ConfigError(_MISSING) from error
+        return AsyncHttpLine(url, at_once)
+
+
+_MISSING = "asking over HTTP needs httpx: pip install 'fedledger[node]'"
