@@ -46,12 +46,12 @@ def test_the_twins_do_what_the_contracts_do(faucet):
             events.append(event)
 
         world = Environment(0, 1, addresses, states, emit, twins)
-        for account, contract, function, *args in (
-            (one, "Faucet", "draw"),
-            (one, "Faucet", "draw"),
-            (other, "Faucet", "draw"),
-            (one, "Guestbook", "write", NOTE),
-            (one, "Guestbook", "write", NOTE[::-1]),
+        for account, contract, function, args in (
+            (one, "Faucet", "draw", ()),
+            (one, "Faucet", "draw", ()),
+            (other, "Faucet", "draw", ()),
+            (one, "Guestbook", "write", (NOTE,)),
+            (one, "Guestbook", "write", (NOTE[::-1],)),
         ):
             events.clear()
             call = account.sign(ledger.prepare(account.address, contract, function, *args))
