@@ -11,11 +11,6 @@ from fedledger.errors import ConfigError
 
 from .document import Deployment
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - a system without POSIX locks
-    fcntl = None  # type: ignore[assignment]
-
 __all__ = ["DeploymentFile", "InProcess", "Place"]
 
 
@@ -94,10 +89,10 @@ class DeploymentFile(Place):
         folder = self.path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            opened = os.open(folder, os.O_RDONLY) if fcntl is not None else None
+            opened = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
         except OSError as error:
             raise ConfigError(f"{folder} cannot be opened: {error.strerror}") from error
-        if opened is None:
+        if opened is None:  # a system without locks on folders
             yield
             return
         try:
@@ -146,6 +141,8 @@ class InProcess(Place):
 
 
 def _lock(opened: int, folder: Path) -> None:
+    import fcntl  # noqa: PLC0415 - POSIX has it
+
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
