@@ -46,12 +46,12 @@ def test_the_twins_do_what_the_contracts_do(faucet):
             events.append(event)
 
         world = Environment(0, 1, addresses, states, emit, twins)
-        for account, contract, function, *args in (
-            (one, "Faucet", "draw"),
-            (one, "Faucet", "draw"),
-            (other, "Faucet", "draw"),
-            (one, "Guestbook", "write", NOTE),
-            (one, "Guestbook", "write", NOTE[::-1]),
+        for account, contract, function, args in (
+            (one, "Faucet", "draw", ()),
+            (one, "Faucet", "draw", ()),
+            (other, "Faucet", "draw", ()),
+            (one, "Guestbook", "write", (NOTE,)),
+            (one, "Guestbook", "write", (NOTE[::-1],)),
         ):
             events.clear()
             call = account.sign(ledger.prepare(account.address, contract, function, *args))
@@ -64,13 +64,13 @@ def test_the_twins_do_what_the_contracts_do(faucet):
             method(*args)
             said = [(event.contract, event.name, event.arguments) for event in result.events]
             assert events == said
-        for contract, function, args in (
+        for contract, function, asked in (
             ("Faucet", "served", (one.address,)),
             ("Faucet", "served", (addresses["Faucet"],)),
             ("Guestbook", "noteOf", (one.address,)),
             ("Guestbook", "noteOf", (other.address,)),
             ("StakeToken", "balanceOf", (one.address,)),
         ):
-            result = getattr(twins[contract](world, one.address), function)(*args)
-            assert result == ledger.call(contract, function, *args)
+            result = getattr(twins[contract](world, one.address), function)(*asked)
+            assert result == ledger.call(contract, function, *asked)
             assert abi.encode_result(contract, function, result)

@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from support.anvil import Anvil
 from support.deployments import BOTH, constructor, head, install, state, used
 
 from fedledger.errors import CallError, ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
+from fedledger.ledger_plugins.ethereum.deployment.places import DeploymentFile
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "faucet" / "faucet"
 
@@ -168,6 +171,17 @@ def test_a_damaged_file_is_not_overwritten(node_url, deployment_file, content):
     assert deployment_file.read_bytes() == content
 
 
+def test_two_do_not_deploy_to_one_file_at_once(node_url, deployment_file):
+    """The second one is told; one that was killed keeps nobody away, and nothing stays behind."""
+    deploy(node_url)
+    before = deployment_file.read_bytes()
+    with DeploymentFile(deployment_file).alone(), pytest.raises(ConfigError, match="at work in"):
+        deploy(node_url, anew=True)
+    assert deploy(node_url).granted == {}
+    assert [path.name for path in deployment_file.parent.iterdir()] == [deployment_file.name]
+    assert deployment_file.read_bytes() == before
+
+
 def test_anew_never_replaces_a_token(node_url, deployment_file, admin, tmp_path):
     """Contracts that are on the chain stay; another file may have others."""
     deploy(node_url, admin=admin.address)
@@ -182,3 +196,35 @@ def test_anew_never_replaces_a_token(node_url, deployment_file, admin, tmp_path)
     deployment_file.write_text(json.dumps(said))
     with pytest.raises(ConfigError, match="about chain 1, but the node"):
         deploy(node_url, anew=True)
+
+
+def test_anew_puts_aside_what_is_about_a_chain_that_is_no_more(tmp_path, admin):
+    """Only on a development chain, and with the same first block as well: the node began anew."""
+    always = ("--timestamp", "1700000000")
+    with Anvil(tmp_path, *always) as node:
+        url = f"ethereum+{node.url}?deployment={quote(str(tmp_path / 'chain.json'))}"
+        first = deploy(url, account=admin).deployment
+        again = (*always, "--chain-id", "4242")
+    with Anvil(tmp_path, *always, port=node.port):
+        for attempt in (lambda: open_ledger(url), lambda: deploy(url)):
+            with pytest.raises(
+                LedgerUnavailable, match=r"no contract at .*fedledger deploy --anew"
+            ):
+                attempt()
+        second = deploy(url, anew=True)
+        assert list(second.granted) == ["StakeToken", "TrainingTask"]
+        assert Deployment.load(tmp_path / "chain.json.old") == first
+        assert second.deployment.genesis == first.genesis
+    other = url.replace("chain.json", "other.json")
+    with Anvil(tmp_path, *again, port=node.port) as node:
+        node.rpc("anvil_setBalance", admin.address, hex(10**18))
+        deploy(other, account=admin)
+    before = (tmp_path / "other.json").read_bytes()
+    with Anvil(tmp_path, *again, port=node.port):
+        with pytest.raises(LedgerUnavailable, match="Ask a node that has the whole chain"):
+            deploy(other, account=admin)
+        with pytest.raises(
+            ConfigError, match=r"chain 4242, which is no development chain: .* stay"
+        ):
+            deploy(other, account=admin, anew=True)
+    assert (tmp_path / "other.json").read_bytes() == before

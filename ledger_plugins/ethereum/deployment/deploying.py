@@ -77,7 +77,8 @@ def deploy(
     Raises:
         CallError: an unknown contract, or no address.
         ConfigError: no account, or not the one that may; another admin; the file does not fit the
-            chain or the contracts known here, or cannot be written. Nothing changed.
+            chain or the contracts known here, or cannot be written; somebody else is deploying
+            there. Nothing changed.
         AccountError: the account's key is public.
         LedgerError: the node cannot be reached, or a contract could not be created.
     """
@@ -85,13 +86,14 @@ def deploy(
     wanted = _wanted(contracts)
     node = connect(settings, clock or SystemClock())
     try:
-        deployer = Deployer(url, settings, node, place_of(settings, node), account)
-        return deployer.bring(
-            wanted,
-            checksum_address(admin) if admin else None,
-            [checksum_address(one) for one in proposers],
-            anew=anew,
-        )
+        place = place_of(settings, node)
+        with place.alone():
+            return Deployer(url, settings, node, place, account).bring(
+                wanted,
+                checksum_address(admin) if admin else None,
+                [checksum_address(one) for one in proposers],
+                anew=anew,
+            )
     finally:
         node.close()
 

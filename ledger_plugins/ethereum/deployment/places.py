@@ -1,6 +1,9 @@
 """Where a deployment is kept: in a file, or beside a chain that ends with this process."""
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,14 @@ class Place(ABC):
         """
 
     @abstractmethod
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others from deploying there meanwhile.
+
+        Raises:
+            ConfigError: somebody does.
+        """
+
+    @abstractmethod
     def put_aside(self) -> None:
         """Make room for another deployment, and keep this one where people find it.
 
@@ -72,6 +83,24 @@ class DeploymentFile(Place):
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be removed: {error.strerror}") from error
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Lock the folder: no other file stays behind, and a killed process locks nothing."""
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            opened = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be opened: {error.strerror}") from error
+        if opened is None:  # a system without locks on folders
+            yield
+            return
+        try:
+            _lock(opened, folder)
+            yield
+        finally:
+            os.close(opened)
+
     def put_aside(self) -> None:
         """Rename the file to NAME.old."""
         try:
@@ -102,6 +131,23 @@ class InProcess(Place):
         """Note what is deployed."""
         self._chain.deployment = deployment
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Do nothing: only this process has the chain."""
+        return nullcontext()
+
     def put_aside(self) -> None:
         """Forget it: the chain and what is on it begin and end together."""
         self._chain.deployment = None
+
+
+def _lock(opened: int, folder: Path) -> None:
+    import fcntl  # noqa: PLC0415 - POSIX has it
+
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"another `fedledger deploy` is at work in {folder}: wait until it has ended"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be locked: {error.strerror}") from error
