@@ -15,6 +15,7 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── Reorganised             a cursor's block is not on the chain any more: says where to go on
 │   ├── UnknownBlock            the ledger has no block with this index
 │   └── LedgerUnavailable       cannot be reached, opened or locked
+│       ├── ContractMissing     a contract of the chain is not installed here, or is another one
 │       └── OpenedReadOnly      opened to read: it takes no transactions
 ├── StoreError
 │   ├── InvalidCid              not a CID this store computes
@@ -61,6 +62,7 @@ __all__ = [
     "ContentPinned",
     "ContentTooLarge",
     "ContractError",
+    "ContractMissing",
     "DataError",
     "FedledgerError",
     "InvalidCid",
@@ -253,6 +255,20 @@ class UnknownBlock(LedgerError, KeyError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, opened or locked."""
+
+
+class ContractMissing(LedgerUnavailable):
+    """A contract of the chain is not installed here, or is another one: nothing is guessed.
+
+    Attributes:
+        contract: its name.
+        version: its version on the chain.
+    """
+
+    def __init__(self, contract: str, version: int, why: str) -> None:
+        self.contract = contract
+        self.version = version
+        super().__init__(why)
 
 
 class OpenedReadOnly(LedgerUnavailable):
