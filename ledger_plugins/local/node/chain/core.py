@@ -281,15 +281,7 @@ class Core:
         newest transaction is buried.
         """
         with self._guard:
-            node = self._branch.head
-            if self._tree.rivals(node):
-                return True
-            for _ in range(BURIED):
-                if not node.empty:
-                    return node.parent is not None
-                assert node.parent is not None  # noqa: S101 - block 0 is not empty
-                node = node.parent
-        return False
+            return self._tree.restless(self._branch.head, BURIED)
 
     def _wrong_rounds(self, draft: Draft) -> set[str]:
         """Return the transactions of a draft that publish what cannot be verified."""
