@@ -145,6 +145,16 @@ def show_contracts(
         _line(console, f"deployment: {path}")
 
 
+def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
+    """Print the contracts that a ledger has."""
+    plain = [
+        {"name": name, "version": one.version, "address": one.address, "since": one.since}
+        | ({"abi": one.abi.hex()} if form is Format.json else {})
+        for name, one in contracts.items()
+    ]
+    _show_table(plain, ("name", "version", "address", "since"), form, "no contracts")
+
+
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
     """Print names and what they mean."""
     _show_table(entries, ("name", "about"), form, "nothing is registered")

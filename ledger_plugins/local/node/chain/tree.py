@@ -128,7 +128,7 @@ class Tree:
         return [other for other in level if other is not node and not other.blocked]
 
     def restless(self, node: Node, buried: int) -> bool:
-        """Tell whether a head has rivals, or transactions that are less than `buried` blocks deep."""
+        """Tell whether a head has rivals, or transactions not yet `buried` blocks deep."""
         if self.rivals(node):
             return True
         for _ in range(buried):
