@@ -90,7 +90,11 @@ class Update(EventRecord):
 @pytest.mark.parametrize(
     ("name", "hint", "message"),
     [
-        ("seen", Hash32, r"Wrong\.seen: TrainingTask\.UpdateSubmitted has no 'seen' but task, "),
+        (
+            "weather",
+            Hash32,
+            r"Wrong\.weather: TrainingTask\.UpdateSubmitted has no 'weather' but task, ",
+        ),
         ("at_block", int, r"has no 'atBlock'"),
         ("client", Annotated[Address, Named("voter")], r"Wrong\.client: .* has no 'voter'"),
         ("cid", Hash32, r"Wrong\.cid: .*\.UpdateSubmitted\.cid is bytes, which .*bytes32"),
