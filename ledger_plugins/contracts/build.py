@@ -68,8 +68,8 @@ def build(node_modules: Path, folders: Sequence[Path] = ()) -> dict[Path, str]:
 
     Args:
         node_modules: folder that holds the npm packages `solc` and `@openzeppelin/contracts`.
-        folders: each holds one contract: `I<Name>.sol` and `<Name>.sol`, and what they are made of
-            (default: the built-in contracts).
+        folders: each holds one contract: `I<Name>.sol` and `<Name>.sol`, and what they are made of,
+            or an interface alone (default: the built-in contracts).
 
     Returns:
         The path of each artifact and the text it should have: JSON with the contract's name, its
@@ -88,12 +88,14 @@ def build(node_modules: Path, folders: Sequence[Path] = ()) -> dict[Path, str]:
 def _artifact(folder: Path, node_modules: Path) -> str:
     contract = _name(folder)
     built_in = folder.resolve().parent == _HERE.resolve()
-    main = f"{_PREFIX}{folder.name}/{contract}.sol" if built_in else f"{contract}.sol"
+    # An interface without a contract is one of the embedded chain alone: it has no bytecode.
+    source = contract if (folder / f"{contract}.sol").exists() else f"I{contract}"
+    main = f"{_PREFIX}{folder.name}/{source}.sol" if built_in else f"{source}.sol"
     roots = [(_PREFIX, _HERE), ("", node_modules.resolve())]
     if not built_in:
         roots.insert(1, ("", folder.resolve()))
-    version, output = _compile(main, contract, roots)
-    compiled = output["contracts"][main][contract]
+    version, output = _compile(main, source, roots)
+    compiled = output["contracts"][main][source]
     _check(contract, compiled["abi"])
     artifact = {
         "contract": contract,
@@ -109,7 +111,8 @@ def _artifact(folder: Path, node_modules: Path) -> str:
 def _name(folder: Path) -> str:
     """Return the name of the contract in a folder: of the one that has an interface."""
     named = [path.stem[1:] for path in folder.glob("I*.sol")]
-    found = sorted(name for name in named if (folder / f"{name}.sol").exists())
+    whole = sorted(name for name in named if (folder / f"{name}.sol").exists())
+    found = whole or sorted(named)
     if len(found) != 1:
         raise ConfigError(f"{folder}: one I<Name>.sol with its <Name>.sol wanted, found {found}")
     return found[0]

@@ -13,7 +13,7 @@ from .interface import find
 from .meanings import Field, abi_name, fields_of
 from .records import EventRecord, read_result
 
-__all__ = ["Facade", "call_fields", "sends", "sends_then"]
+__all__ = ["Facade", "OfLedger", "call_fields", "sends", "sends_then"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -74,6 +74,21 @@ class Facade:
         return self.ledger.transact(account.sign(unsigned))
 
 
+class OfLedger:
+    """A parameter's default that the ledger says when the call is sent.
+
+    Args:
+        ask: returns it.
+    """
+
+    def __init__(self, ask: Callable[[Ledger], Any]) -> None:
+        self._ask = ask
+
+    def __call__(self, ledger: Ledger) -> Any:
+        """Return the value for a call to a ledger."""
+        return self._ask(ledger)
+
+
 def sends(
     method: Callable[Concatenate[FacadeT, Account, P], None],
 ) -> Callable[Concatenate[FacadeT, Account, P], Receipt]:
@@ -81,8 +96,8 @@ def sends(
 
     The call is named as the method (`submit_update` sends `submitUpdate`), and the method's
     parameters, after the account that signs, are the call's arguments by name and type
-    (`meanings`). They are compared with the ABI when the method is first called. The method itself
-    is never executed.
+    (`meanings`); a default may be one `OfLedger`. They are compared with the ABI when the method is
+    first called. The method itself is never executed.
     """
 
     def receipt(given: Receipt) -> Receipt:
@@ -108,6 +123,9 @@ def sends_then(
         def send(self: FacadeT, account: Account, /, *args: P.args, **kwargs: P.kwargs) -> T:
             bound = parameters.bind(self, account, *args, **kwargs)
             bound.apply_defaults()
+            for name, value in bound.arguments.items():
+                if isinstance(value, OfLedger):
+                    bound.arguments[name] = value(self.ledger)
             function = abi_name(method.__name__)
             values = {}
             for field in call_fields(method, self.contract):

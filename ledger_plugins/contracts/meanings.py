@@ -20,6 +20,7 @@ from .interface import Parameter
 __all__ = [
     "MILLION",
     "Address",
+    "BlockHash",
     "Cid",
     "Field",
     "Hash32",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 MILLION = 1_000_000
+
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 def cid_text(raw: bytes) -> str:
@@ -69,6 +72,16 @@ def _ppm_to_fraction(ppm: int) -> float:
     return ppm / MILLION
 
 
+def _hash_text(raw: bytes) -> str:
+    return "0x" + raw.hex()
+
+
+def _hash_bytes(text: str) -> bytes:
+    if not isinstance(text, str) or not _HASH.fullmatch(text):
+        raise CallError(f"{text!r:.80}: a block's hash wanted, 0x and 64 hexadecimal digits")
+    return bytes.fromhex(text[2:])
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -98,6 +111,9 @@ class Named:
 
 Address = Annotated[str, Meaning("address")]
 """An address, checksummed."""
+
+BlockHash = Annotated[str, Meaning("bytes32", _hash_text, _hash_bytes)]
+"""A block's hash as text, "0x…"; on the ledger it is 32 bytes."""
 
 Cid = Annotated[str, Meaning("bytes", cid_text, cid_to_bytes)]
 """A CID as text; on the ledger it is binary."""

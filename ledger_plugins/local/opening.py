@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 from fedledger.errors import ConfigError
 
 from ..addresses import checksum_address
-from ..contracts.twins import TWINS
 from .chain.chain import replay
 from .chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from .disk.database import BlockFile
@@ -106,12 +105,11 @@ def _create(
     difficulty: int | None,
     clock: Callable[[], float],
 ) -> None:
-    genesis = Genesis(
+    genesis = Genesis.new(
         # 48 bits with the highest one set: above every public chain's id, and rarely drawn twice.
         chain_id=(1 << 47 | secrets.randbits(47)) if chain_id is None else chain_id,
         difficulty=DEFAULT_DIFFICULTY if difficulty is None else difficulty,
         admin=admin,
-        contracts=tuple(sorted(TWINS)),
     )
     BlockFile.create(path, genesis.block(int(clock() * 1000)).encode())
 

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.twins import TWINS, Environment, genesis_states
 
 from fedledger.errors import CallError, ContractError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
@@ -20,7 +21,6 @@ from fedledger.ledger_plugins.contracts import (
 from fedledger.ledger_plugins.contracts.meanings import fraction_to_ppm
 from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 ADDRESSES = {name: address_from_bytes(bytes([9 + i]) * 20) for i, name in enumerate(sorted(TWINS))}
@@ -41,6 +41,9 @@ class MemoryLedger(Ledger):
     def terms(self, contract, function):
         abi.function_inputs(contract, function)
         return CallTerms(self.chain_id, ADDRESSES[contract])
+
+    def contracts(self):
+        return {}
 
     def nonce(self, address):
         return sum(signed.sender == address for signed in self.transactions.values())
@@ -232,7 +235,7 @@ def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
 def test_a_hostile_cid_hides_nothing(ledger, tasks):
     """Bytes that pass the contract but are no CID are shown in hexadecimal, not raised."""
     raw = b"\x01\xff\xff\xff"
-    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1)
+    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1, bytes(32))
     ledger.transact(ANN.sign(call))
     submit(tasks, BOB)
     found = tasks.submissions(1, 1)

@@ -9,10 +9,7 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.local.node.chain import core
-
-pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
-
-from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registration
+from fedledger.ledger_plugins.testing import (
     LedgerConformance,
 )
 

@@ -5,16 +5,20 @@ binary CIDs and parts per million. Tasks are numbered from 1, and so are the rou
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...accounts import Account
 from ...base import Receipt
-from ..facade import sends, sends_then
-from ..meanings import Address, Cid, Hash32, Ppm, Seconds
+from ..facade import OfLedger, sends, sends_then
+from ..meanings import Address, BlockHash, Cid, Hash32, Ppm, Seconds
 from .commitments import NO_COMMITMENTS, Commitments
 from .records import Aggregate, Payment, Proposal, Rollback, Status, Submission, Task, Votes
 from .rollbacks import TaskRollbacks
 
-__all__ = ["TrainingTask"]
+__all__ = ["SETTLED", "TrainingTask"]
+
+SETTLED: Any = OfLedger(lambda ledger: ledger.settled().hash)
+"""The block that a signer names by default."""
 
 
 def _proposed(receipt: Receipt) -> tuple[int, Receipt]:
@@ -66,6 +70,7 @@ class TrainingTask(TaskRollbacks):
         cid: Cid,
         samples: int,
         accuracy: Ppm,
+        seen: BlockHash = SETTLED,
     ) -> None:
         """Submit the update of `account` to the open round; its last one counts.
 
@@ -76,6 +81,7 @@ class TrainingTask(TaskRollbacks):
             cid: CID of the update.
             samples: training examples behind it.
             accuracy: a fraction from 0 to 1, kept in steps of a millionth.
+            seen: hash of a block that the client knows (default: the ledger's settled one).
 
         Raises:
             InvalidCid: `cid` is no CID.
@@ -200,6 +206,7 @@ class TrainingTask(TaskRollbacks):
         round: int,
         ballot: Hash32,
         scores: Sequence[int],
+        seen: BlockHash = SETTLED,
     ) -> None:
         """Score candidates of the open round; an account's last scores for a ballot count.
 
@@ -209,6 +216,17 @@ class TrainingTask(TaskRollbacks):
             round: the open round.
             ballot: 32 bytes that name what was scored.
             scores: change of the loss for each candidate, in millionths; at most 32.
+            seen: hash of a block that the voter knows (default: the ledger's settled one).
+        """
+
+    @sends
+    def confirm_history(self, account: Account, *, task: int, seen: BlockHash = SETTLED) -> None:
+        """Say that `account` knows a block of this ledger: what an update says, without one.
+
+        Args:
+            account: a client.
+            task: the task's number.
+            seen: hash of the block (default: the ledger's settled one).
         """
 
     def votes(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, NamedTuple
 
-from ..meanings import Address, Cid, Hash32, Named, Ppm, Seconds
+from ..meanings import Address, BlockHash, Cid, Hash32, Named, Ppm, Seconds
 from ..records import EventRecord
 from .commitments import Commitments
 
@@ -113,6 +113,7 @@ class Submission(EventRecord):
         cid: CID of the update.
         samples: training examples behind it, as the client says.
         accuracy: fraction from 0 to 1, as the client says.
+        seen: hash of a block that it knew.
     """
 
     event: ClassVar = "UpdateSubmitted"
@@ -120,6 +121,7 @@ class Submission(EventRecord):
     cid: Cid
     samples: int
     accuracy: Ppm
+    seen: BlockHash
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,14 @@ class Votes(EventRecord):
         voter: who signed them.
         ballot: 32 bytes that name what was scored.
         scores: change of the loss for each candidate, in millionths.
+        seen: hash of a block that it knew.
     """
 
     event: ClassVar = "VotesSubmitted"
     voter: Address
     ballot: Hash32
     scores: tuple[int, ...]
+    seen: BlockHash
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from fedledger.errors import CallError, ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.registry import artifact_of
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
+
+from .twins import TWINS, Environment, genesis_states
 
 __all__ = ["EvmBench", "TwinBench"]
 

@@ -20,7 +20,7 @@ from fedledger import errors
 from fedledger.errors import ContentNotFound, MalformedBlock, StoreUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Ledger, SignedTransaction
-from fedledger.ledger_plugins.local.chain.block import ModelInfo
+from fedledger.ledger_plugins.contracts.twin import ModelInfo
 from fedledger.ledger_plugins.local.node.chain import branch, core, pool, waiting
 from fedledger.ledger_plugins.local.node.chain.core import Core
 from fedledger.ledger_plugins.local.node.chain.envelope import Envelope

@@ -291,13 +291,8 @@ class Core:
     def _wrong_rounds(self, draft: Draft) -> set[str]:
         """Return the transactions of a draft that publish what cannot be verified."""
         for one in draft.executed:
-            published = [
-                (event.arguments["task"], event.arguments["round"])
-                for event in one.events
-                if event.name == "AggregatePublished"
-            ]
             try:
-                self._branch.verify(published, draft)
+                self._branch.verify(self._branch.chain.rounds(one.events), draft)
             except ContentNotFound as error:
                 self._want(error.cid)
             except FedledgerError as error:

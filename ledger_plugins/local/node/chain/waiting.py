@@ -161,7 +161,7 @@ class Waiting:
                     draft.add(pending.transaction)
                     pending.failing, pending.error = None, None
                     progress = True
-                except (TransactionRefused, ContractError) as error:
+                except (TransactionRefused, ContractError, LedgerUnavailable) as error:
                     pending.failing = pending.failing or time.monotonic()
                     pending.error = error
                     later.append(pending)

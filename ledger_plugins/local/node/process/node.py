@@ -20,7 +20,6 @@ from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 from .... import Store, open_store
 from ....accounts import Account
 from ....addresses import checksum_address
-from ....contracts.twins import TWINS
 from ...chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from ...disk.lock import WriteLock
 from ..chain.branch import Verifier
@@ -335,12 +334,11 @@ async def _ask_first(client: PeerClient, wanted: str | None) -> bytes:
 
 def _new_chain(config: NodeConfig) -> Genesis:
     chain_id = config.chain_id
-    return Genesis(
+    return Genesis.new(
         # 48 bits with the highest one set: above every public chain's id, and rarely drawn twice.
         chain_id=(1 << 47 | secrets.randbits(47)) if chain_id is None else chain_id,
         difficulty=DEFAULT_DIFFICULTY if config.difficulty is None else config.difficulty,
         admin=checksum_address(config.admin) if config.admin else None,
-        contracts=tuple(sorted(TWINS)),
     )
 
 
