@@ -21,7 +21,12 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── ContentNotFound         nothing stored under the CID
 │   ├── ContentCorrupted        what is stored does not hash to its CID
 │   ├── ContentTooLarge         above the size cap
+│   ├── ContentPinned           a pin keeps it: it is not deleted
+│   ├── StoreUnsupported        this store has no pins, or cannot delete
 │   └── StoreUnavailable        cannot be reached, read or written
+│       ├── StoreReadOnly       opened to read: it takes and changes nothing
+│       ├── StoreTimedOut       it did not answer by the deadline
+│       └── StoreInconsistent   it contradicts itself: other sizes, a pin it does not list
 ├── ModelError                  bytes or arrays that are no model of the expected layout
 ├── AggregationError
 │   ├── TooFewUpdates           n is too small for the number of byzantine clients
@@ -47,6 +52,7 @@ __all__ = [
     "ConfigError",
     "ContentCorrupted",
     "ContentNotFound",
+    "ContentPinned",
     "ContentTooLarge",
     "ContractError",
     "DataError",
@@ -64,7 +70,11 @@ __all__ = [
     "Reorganised",
     "RunError",
     "StoreError",
+    "StoreInconsistent",
+    "StoreReadOnly",
+    "StoreTimedOut",
     "StoreUnavailable",
+    "StoreUnsupported",
     "TooFewUpdates",
     "TransactionRefused",
     "TransactionsLost",
@@ -305,8 +315,74 @@ class ContentTooLarge(StoreError):
         super().__init__(f"content of {size} bytes is above the cap of {limit} bytes")
 
 
+class ContentPinned(StoreError):
+    """A pin keeps the content: it is not deleted.
+
+    Attributes:
+        cid: the pinned CID.
+    """
+
+    def __init__(self, cid: str) -> None:
+        self.cid = cid
+        super().__init__(f"{cid} is pinned: unpin it before it is deleted")
+
+
+class StoreUnsupported(StoreError):
+    """The store cannot do this at all.
+
+    Attributes:
+        operation: what was asked ("pin", "delete", …).
+        url: the store's URL.
+    """
+
+    def __init__(self, operation: str, url: str) -> None:
+        self.operation = operation
+        self.url = url
+        super().__init__(f"{url} cannot {operation}: its backend does not offer it")
+
+
 class StoreUnavailable(StoreError):
     """The store cannot be reached, read or written."""
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The store was opened to read only: it takes and changes nothing (clause S12).
+
+    Attributes:
+        url: the store's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"{url} was opened to read only: it takes and changes nothing")
+
+
+class StoreTimedOut(StoreUnavailable):
+    """The store did not answer by the deadline; what it was asked to change may still happen.
+
+    Attributes:
+        operation: what was asked ("get", "put", …).
+        what: the CID, or in words what it was about.
+        seconds: the time it had.
+    """
+
+    def __init__(self, operation: str, what: str, seconds: float) -> None:
+        self.operation = operation
+        self.what = what
+        self.seconds = seconds
+        super().__init__(f"{operation} {what}: no answer of the store within {seconds:g} s")
+
+
+class StoreInconsistent(StoreUnavailable):
+    """A store contradicts itself, so nothing it says of this content can be believed.
+
+    Attributes:
+        cid: the CID it was asked about.
+    """
+
+    def __init__(self, cid: str, detail: str) -> None:
+        self.cid = cid
+        super().__init__(f"the store contradicts itself about {cid}: {detail}")
 
 
 class ModelError(FedledgerError, ValueError):

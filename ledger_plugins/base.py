@@ -1,7 +1,7 @@
 """The interface every ledger implements, and the value objects that cross it.
 
 A ledger executes signed calls of contracts in one order and remembers them. Backends keep the
-clauses L1 to L15 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
+clauses L1 to L17 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
 
 Conventions: an address is an EIP-55 checksummed "0x…" string, a hash a lower-case "0x…" string of
 32 bytes, time is in whole seconds of the ledger's own clock, and a contract is named by its name in

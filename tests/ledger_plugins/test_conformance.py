@@ -1,4 +1,4 @@
-"""The conformance suite (clauses L1 to L15) on every ledger that is here."""
+"""The conformance suite (clauses L1 to L17) on every ledger that is here."""
 
 import secrets
 from pathlib import Path

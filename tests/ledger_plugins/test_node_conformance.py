@@ -1,4 +1,4 @@
-"""The conformance suite (clauses L1 to L15) on a ledger that a node serves over HTTP."""
+"""The conformance suite (clauses L1 to L17) on a ledger that a node serves over HTTP."""
 
 from pathlib import Path
 

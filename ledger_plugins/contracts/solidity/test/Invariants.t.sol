@@ -52,7 +52,7 @@ contract Handler {
     function submit(uint256 sender, uint256 task, uint256 round) external {
         (task, round) = open(task, round);
         vm.prank(actor(sender));
-        TASKS.submitUpdate(task, uint32(round), CID, 1, 1, SEEN);
+        TASKS.submitUpdate(task, uint32(round), CID, 1, 1, keccak256("a block"));
     }
 
     /// @dev By the aggregator three times in four; with everybody who submitted, or with anybody.

@@ -160,7 +160,7 @@ contract TrainingTaskTest is Fixture {
     }
 
     function test_confirmHistory_refuses() public {
-        expect(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.confirmHistory(1, SEEN);
     }
 
