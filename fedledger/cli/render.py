@@ -147,9 +147,10 @@ def show_contracts(
 
 def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
     """Print the contracts that a ledger has."""
-    plain = [
+    digests = form is Format.json
+    plain: list[dict[str, Any]] = [
         {"name": name, "version": one.version, "address": one.address, "since": one.since}
-        | ({"abi": one.abi.hex()} if form is Format.json else {})
+        | ({"abi": one.abi.hex()} if digests else {})
         for name, one in contracts.items()
     ]
     _show_table(plain, ("name", "version", "address", "since"), form, "no contracts")
