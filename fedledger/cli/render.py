@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,13 +148,12 @@ def show_contracts(
 
 def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
     """Print the contracts that a ledger has."""
-    digests = form is Format.json
-    plain: list[dict[str, Any]] = [
-        {"name": name, "version": one.version, "address": one.address, "since": one.since}
-        | ({"abi": one.abi.hex()} if digests else {})
-        for name, one in contracts.items()
-    ]
-    _show_table(plain, ("name", "version", "address", "since"), form, "no contracts")
+    if form is Format.json:
+        _print_json([asdict(one) | {"abi": one.abi.hex()} for one in contracts.values()])
+        return
+    for name, one in contracts.items():
+        since = f"version {one.version} since block {one.since}"
+        _line(Console(), f"{name}  {one.address}  {since}")
 
 
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:

@@ -111,6 +111,9 @@ def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
     assert [(one["name"], one["version"], one["since"]) for one in listed] == [
         (name, 1, 0) for name in names
     ]
+    shown = CliRunner().invoke(app, ["show", "contracts", *place[:2]]).stdout.splitlines()
+    assert [line.split()[0] for line in shown] == names
+    assert all(line.endswith("version 1 since block 0") for line in shown)
 
 
 def test_transfers_by_the_console(node, console, monkeypatch):
