@@ -100,7 +100,8 @@ def journal_of(message: Message, context: Context, request: SigningRequest) -> J
     for each.
 
     A device may pin what it signs for in its node config, `ledger-chain-id`, `ledger-contract` and
-    `ledger-task`, and say in `max-fee` how many wei a call may cost at most.
+    `ledger-task`, say in `max-fee` how many wei a call may cost at most, and with
+    `ledger-headers="unchecked"` that it believes the server where headers cannot be checked.
 
     Raises:
         ConfigError: a value is none, or the client has no account.
@@ -118,16 +119,19 @@ def journal_of(message: Message, context: Context, request: SigningRequest) -> J
             if (value := config.get(f"ledger-{name}")) is not None
         }
         max_fee = int(config.get("max-fee", MAX_FEE))
+        unchecked = config.get("ledger-headers", "checked") == "unchecked"
     except (TypeError, ValueError) as error:
         raise ConfigError(f"node config: ledger pins and max-fee: {error}") from error
     keystore = config.get("account")
     if keystore is not None:
         path = keystore_path(str(keystore))  # by its name it is the same one from everywhere
-        return Journal(path.with_name(f"{path.name}.journal"), max_fee=max_fee, pins=pins)
+        return Journal(
+            path.with_name(f"{path.name}.journal"), max_fee=max_fee, pins=pins, unchecked=unchecked
+        )
     secret, partition = _simulated(message, context)
     place = f"{request.chain_id}-{request.contract}"
     path = Path(secret).parent / "journals" / place / f"{partition}.json"
-    return Journal(path, durable=False, max_fee=max_fee, pins=pins)
+    return Journal(path, durable=False, max_fee=max_fee, pins=pins, unchecked=unchecked)
 
 
 def _simulated(message: Message, context: Context) -> tuple[str, int]:

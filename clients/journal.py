@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedledger.errors import AccountError
+from fedledger.errors import AccountError, CallError
 from fedledger.records import CallRequest, SigningRequest
+
+from ..ledger_plugins.ancestry import linked
 
 __all__ = ["MAX_FEE", "MAX_GAS", "MAX_TIMES", "Journal"]
 
@@ -49,6 +51,7 @@ class _Known(_Strict):
     contracts: dict[str, str]
     tasks: dict[str, _Task]
     once: dict[str, str]
+    seen: str = ""
 
 
 class Journal:
@@ -56,7 +59,8 @@ class Journal:
 
     It pins the chain and the contract of the first request it sees, and signs for no other; a call
     goes to that contract, or to the address that the first call of another contract went to. Of
-    each task it keeps the newest round, and signs for no earlier one.
+    each task it keeps the newest round, and signs for no earlier one. And it keeps the block that
+    it named last, and names no block that does not stand on it.
 
     Args:
         path: the file; made when something is first remembered.
@@ -64,6 +68,7 @@ class Journal:
             their server, so theirs are not.
         max_fee: wei that a call may cost at most.
         pins: names to values that are pinned from the start: "chain-id", "contract", "task".
+        unchecked: whether the server is believed where headers cannot be checked from outside.
     """
 
     def __init__(
@@ -73,18 +78,21 @@ class Journal:
         durable: bool = True,
         max_fee: int = MAX_FEE,
         pins: Mapping[str, Any] | None = None,
+        unchecked: bool = False,
     ) -> None:
         self.path = path
         self._durable = durable
         self._max_fee = max_fee
         self._pins = dict(pins or {})
+        self._unchecked = unchecked
 
     def check(self, request: SigningRequest) -> None:
         """Make sure that a request is one that this client may sign; remembers nothing.
 
         Raises:
             AccountError: another chain, contract or task than pinned, an earlier round than signed
-                for already, a call that could cost too much, or a journal that cannot be read.
+                for already, another history, a call that could cost too much, or a journal that
+                cannot be read.
         """
         self._check(request, self._read())
 
@@ -113,6 +121,7 @@ class Journal:
                 task |= {"round": request.round, "times": 0, "answers": {}}
             task["times"] += 1
             task["answers"][request.phase] = dict(signed)
+            known["seen"] = request.seen or known["seen"]
             self._write(known)
 
     def once(self, request: SigningRequest, name: str, digest: str) -> None:
@@ -140,6 +149,8 @@ class Journal:
     # Inside --------------------------------------------------------------------------------
 
     def _check(self, request: SigningRequest, known: Mapping[str, Any]) -> None:
+        if request.seen:
+            self._check_history(request, known["seen"])
         given = {
             "chain-id": request.chain_id,
             "contract": request.contract,
@@ -177,11 +188,35 @@ class Journal:
                     f"most {self._max_fee}: set max-fee in its node config if that is right"
                 )
 
+    def _check_history(self, request: SigningRequest, seen: str) -> None:
+        """The chain that the server speaks of contains the block that was signed for last."""
+        if not seen or seen == request.seen:
+            return
+        if not request.header_form:
+            if self._unchecked:
+                return
+            raise AccountError(
+                "the chain's headers cannot be checked from outside, so this client cannot tell "
+                f"whether it contains block {seen}, for which it has signed: set "
+                'ledger-headers="unchecked" in its node config to believe the server'
+            )
+        try:
+            chain = linked(request.header_form, request.headers)
+        except CallError as error:
+            raise AccountError(f"the server's headers prove nothing: {error}") from error
+        if not chain or chain[-1] != request.seen or seen not in chain:
+            raise AccountError(
+                f"this client has signed for block {seen}, and the {len(request.headers)} headers "
+                f"of the server do not lead from it to {request.seen}: it signs for no other "
+                f"history; if another one is right, remove {self.path}"
+            )
+
     def _read(self) -> dict[str, Any]:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return {"version": _VERSION, "pins": {}, "contracts": {}, "tasks": {}, "once": {}}
+            empty: dict[str, Any] = {name: {} for name in ("pins", "contracts", "tasks", "once")}
+            return {"version": _VERSION, **empty, "seen": ""}
         except (OSError, UnicodeDecodeError) as error:
             raise AccountError(f"journal {self.path} cannot be read: {error}") from error
         try:

@@ -22,6 +22,7 @@ __all__ = ["PHASES", "Answered", "Asked", "PhaseHandler"]
 PHASES = Registry(
     "phase",
     {
+        "closing": "fedledger.clients.closing:ClosingHandler",
         "update": "fedledger.clients.training_phase:UpdateHandler",
         "votes": "fedledger.clients.voting:VotesHandler",
         "weights": "fedledger.clients.training_phase:WeightsHandler",

@@ -7,12 +7,13 @@ client's journal before the reply leaves. The server can relay what was signed b
 
 import json
 from functools import partial
+from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
 from fedledger.errors import AccountError, CallError, ConfigError
-from fedledger.records import LEDGER, Signatures, SigningRequest
+from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest
 
 from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.addresses import checksum_address
@@ -77,6 +78,7 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
     calls = [one.name for one in handler.signs if isinstance(one, Call)]
     types = [one.type for one in handler.signs if isinstance(one, Statement)]
     asked = [one.name for one in request.calls], [one.type for one in request.statements]
+    pinned = any(one.pins for one in handler.signs if isinstance(one, Call))
     if asked != (calls, types):
         raise ConfigError(
             f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
@@ -87,6 +89,8 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
             checksum_address(address)
     except CallError as error:
         raise ConfigError(f"signing request: {error}") from error
+    if pinned and not request.seen:
+        raise ConfigError(f"phase {request.phase!r} names a block, and the server names none")
 
 
 def _sign(
@@ -121,9 +125,9 @@ def _sign(
     return Signatures(request.phase, transactions, statements), hashes
 
 
-def _place(call: Call, request: SigningRequest) -> dict[str, int]:
-    return {
-        name: value
-        for name, value in (("task", request.task), ("round", request.round))
-        if name in call.inputs
-    }
+def _place(call: Call, request: SigningRequest) -> dict[str, Any]:
+    """Return what the library itself puts into a call: where it belongs, and what it stands on."""
+    known: dict[str, Any] = {"task": request.task, "round": request.round}
+    if call.pins:
+        known[SEEN] = bytes.fromhex(request.seen[2:])
+    return {name: value for name, value in known.items() if name in call.inputs}

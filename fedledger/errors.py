@@ -15,13 +15,19 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── Reorganised             a cursor's block is not on the chain any more: says where to go on
 │   ├── UnknownBlock            the ledger has no block with this index
 │   └── LedgerUnavailable       cannot be reached, opened or locked
+│       ├── ContractMissing     a contract of the chain is not installed here, or is another one
 │       └── OpenedReadOnly      opened to read: it takes no transactions
 ├── StoreError
 │   ├── InvalidCid              not a CID this store computes
 │   ├── ContentNotFound         nothing stored under the CID
 │   ├── ContentCorrupted        what is stored does not hash to its CID
 │   ├── ContentTooLarge         above the size cap
+│   ├── ContentPinned           a pin keeps it: it is not deleted
+│   ├── StoreUnsupported        this store has no pins, or cannot delete
 │   └── StoreUnavailable        cannot be reached, read or written
+│       ├── StoreReadOnly       opened to read: it takes and changes nothing
+│       ├── StoreTimedOut       it did not answer by the deadline
+│       └── StoreInconsistent   it contradicts itself: other sizes, a pin it does not list
 ├── TransportError              a party cannot be asked, with its URL
 │   ├── NoAnswer                there was none; the party may have got the question
 │   ├── AnswerTooLarge          above the asker's cap
@@ -53,8 +59,10 @@ __all__ = [
     "ConfigError",
     "ContentCorrupted",
     "ContentNotFound",
+    "ContentPinned",
     "ContentTooLarge",
     "ContractError",
+    "ContractMissing",
     "DataError",
     "FedledgerError",
     "InvalidCid",
@@ -71,7 +79,11 @@ __all__ = [
     "Reorganised",
     "RunError",
     "StoreError",
+    "StoreInconsistent",
+    "StoreReadOnly",
+    "StoreTimedOut",
     "StoreUnavailable",
+    "StoreUnsupported",
     "TooFewUpdates",
     "TransactionRefused",
     "TransactionsLost",
@@ -154,11 +166,7 @@ class TransactionRefused(LedgerError):
 
 
 class MalformedTransaction(LedgerError, ValueError):
-    """Bytes that are no transaction.
-
-    Attributes:
-        field: the field that is wrong.
-    """
+    """Bytes that are no transaction; `field` is the one that is wrong."""
 
     def __init__(self, field: str, detail: str) -> None:
         self.field = field
@@ -166,11 +174,7 @@ class MalformedTransaction(LedgerError, ValueError):
 
 
 class MalformedBlock(LedgerError, ValueError):
-    """Bytes that are no block.
-
-    Attributes:
-        field: the field that is wrong.
-    """
+    """Bytes that are no block; `field` is the one that is wrong."""
 
     def __init__(self, field: str, detail: str) -> None:
         self.field = field
@@ -178,11 +182,7 @@ class MalformedBlock(LedgerError, ValueError):
 
 
 class ChainCorrupted(LedgerError):
-    """The chain on disk does not verify.
-
-    Attributes:
-        block: index of the first block that cannot be trusted.
-    """
+    """The chain on disk does not verify; `block` is the first that cannot be trusted."""
 
     def __init__(self, block: int, detail: str) -> None:
         self.block = block
@@ -245,12 +245,22 @@ class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, opened or locked."""
 
 
-class OpenedReadOnly(LedgerUnavailable):
-    """The ledger was opened to read only and takes no transactions (clause L15).
+class ContractMissing(LedgerUnavailable):
+    """A contract of the chain is not installed here, or is another one: nothing is guessed.
 
     Attributes:
-        url: the ledger's URL.
+        contract: its name.
+        version: its version on the chain.
     """
+
+    def __init__(self, contract: str, version: int, why: str) -> None:
+        self.contract = contract
+        self.version = version
+        super().__init__(why)
+
+
+class OpenedReadOnly(LedgerUnavailable):
+    """The ledger at `url` was opened to read only and takes no transactions (clause L15)."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -274,11 +284,7 @@ class InvalidCid(StoreError, ValueError):
 
 
 class ContentNotFound(StoreError):
-    """Nothing is stored under the CID.
-
-    Attributes:
-        cid: the CID looked for.
-    """
+    """Nothing is stored under `cid`."""
 
     def __init__(self, cid: str) -> None:
         self.cid = cid
@@ -313,16 +319,66 @@ class ContentTooLarge(StoreError):
         super().__init__(f"content of {size} bytes is above the cap of {limit} bytes")
 
 
+class ContentPinned(StoreError):
+    """A pin keeps the content of `cid`: it is not deleted."""
+
+    def __init__(self, cid: str) -> None:
+        self.cid = cid
+        super().__init__(f"{cid} is pinned: unpin it before it is deleted")
+
+
+class StoreUnsupported(StoreError):
+    """The store cannot do this at all.
+
+    Attributes:
+        operation: what was asked ("pin", "delete", …).
+        url: the store's URL.
+    """
+
+    def __init__(self, operation: str, url: str) -> None:
+        self.operation = operation
+        self.url = url
+        super().__init__(f"{url} cannot {operation}: its backend does not offer it")
+
+
 class StoreUnavailable(StoreError):
     """The store cannot be reached, read or written."""
 
 
-class TransportError(FedledgerError):
-    """A party cannot be asked.
+class StoreReadOnly(StoreUnavailable):
+    """The store at `url` was opened to read only: it takes and changes nothing (S12)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"{url} was opened to read only: it takes and changes nothing")
+
+
+class StoreTimedOut(StoreUnavailable):
+    """The store did not answer by the deadline; what it was asked to change may still happen.
 
     Attributes:
-        party: its URL.
+        operation: what was asked ("get", "put", …).
+        what: the CID, or in words what it was about.
+        seconds: the time it had.
     """
+
+    def __init__(self, operation: str, what: str, seconds: float) -> None:
+        self.operation = operation
+        self.what = what
+        self.seconds = seconds
+        super().__init__(f"{operation} {what}: no answer of the store within {seconds:g} s")
+
+
+class StoreInconsistent(StoreUnavailable):
+    """A store contradicts itself about `cid`: nothing it says of it can be believed."""
+
+    def __init__(self, cid: str, detail: str) -> None:
+        self.cid = cid
+        super().__init__(f"the store contradicts itself about {cid}: {detail}")
+
+
+class TransportError(FedledgerError):
+    """The party at the URL `party` cannot be asked."""
 
     def __init__(self, party: str, why: str) -> None:
         self.party = party
@@ -334,11 +390,7 @@ class NoAnswer(TransportError):
 
 
 class AnswerTooLarge(TransportError):
-    """A party answers more than the asker takes.
-
-    Attributes:
-        most: the cap in bytes.
-    """
+    """A party answers more than `most` bytes, which is what the asker takes."""
 
     def __init__(self, party: str, most: int) -> None:
         self.most = most
@@ -346,11 +398,7 @@ class AnswerTooLarge(TransportError):
 
 
 class AnswerTooSlow(TransportError):
-    """A party's answer does not come in time.
-
-    Attributes:
-        seconds: the deadline.
-    """
+    """A party's answer does not come within `seconds`."""
 
     def __init__(self, party: str, seconds: float) -> None:
         self.seconds = seconds

@@ -6,6 +6,7 @@ under the same key. The app between sees neither.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ __all__ = [
     "CONFIG",
     "LEDGER",
     "LOSS",
+    "SEEN",
     "VERSION",
     "CallRequest",
     "Signatures",
@@ -34,8 +36,11 @@ ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 2
+VERSION = 3
+SEEN = "seen"
+"""Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
+_BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}")
 _MOST = 64  # calls or statements of one answer
 
 T = TypeVar("T")
@@ -59,6 +64,9 @@ _FIELDS = frozenset(
         "clients",
         "nonces",
         "details",
+        "seen",
+        "header-form",
+        "headers",
     )
 )
 
@@ -112,6 +120,9 @@ class SigningRequest:
             account is known, then only that one.
         nonces: the ledger's next nonce of each of `clients`.
         details: what the phase itself says to its clients (JSON values).
+        seen: hash of the block that calls with an argument `SEEN` name; "" where none has it.
+        header_form: how the chain's headers are hashed; "": nobody can check that from outside.
+        headers: the headers up to that block, oldest first, from one on that the client knows.
     """
 
     protocol: str
@@ -125,6 +136,9 @@ class SigningRequest:
     clients: Sequence[str] = ()
     nonces: Sequence[int] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    seen: str = ""
+    header_form: str = ""
+    headers: Sequence[bytes] = ()
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -147,6 +161,9 @@ class SigningRequest:
                 "clients": list(self.clients),
                 "nonces": list(self.nonces),
                 "details": json.dumps(dict(self.details), sort_keys=True),
+                "seen": self.seen,
+                "header-form": self.header_form,
+                "headers": list(self.headers),
             }
         )
 
@@ -185,6 +202,9 @@ class SigningRequest:
             clients=tuple(clients),
             nonces=tuple(nonces),
             details=_details(record),
+            seen=_hash(record, "seen"),
+            header_form=_one(record, "header-form", str),
+            headers=tuple(_all(record, "headers", bytes)),
         )
 
 
@@ -264,6 +284,13 @@ def _is(value: Any, kind: type) -> bool:
 
 
 _WORDS: dict[type, str] = {int: "whole number", str: "text", bytes: "bytes"}
+
+
+def _hash(record: ConfigRecord, key: str) -> str:
+    found = _one(record, key, str)
+    if found and not _BLOCK_HASH.fullmatch(found):
+        raise ConfigError(f"signing record, field {key!r}: no hash of a block")
+    return found
 
 
 def _details(record: ConfigRecord) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
 
     Args:
         url: for example "file:///var/lib/store"; schemes as in `open_ledger`.
-        read_only: look at a store that is there; nothing is created, and `put` is refused.
+        read_only: look at a store that is there; nothing is created, and what would change it is
+            refused (clause S12).
         **options: the backend's own settings.
 
     Raises:

@@ -1,7 +1,7 @@
 """The interface every ledger implements, and the value objects that cross it.
 
 A ledger executes signed calls of contracts in one order and remembers them. Backends keep the
-clauses L1 to L15 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
+clauses L1 to L17 (docs/architecture.md); `fedledger.ledger_plugins.testing` proves them.
 
 Conventions: an address is an EIP-55 checksummed "0x…" string, a hash a lower-case "0x…" string of
 32 bytes, time is in whole seconds of the ledger's own clock, and a contract is named by its name in
@@ -34,6 +34,7 @@ __all__ = [
     "Head",
     "Inclusion",
     "Ledger",
+    "OnLedger",
     "Placed",
     "Receipt",
     "SignedTransaction",
@@ -210,6 +211,25 @@ class Head:
     timestamp: int
 
 
+@dataclass(frozen=True, slots=True)
+class OnLedger:
+    """A contract as a ledger has it (clause L16).
+
+    Attributes:
+        name: its name.
+        version: the version that the next call meets, from 1.
+        address: where calls are sent.
+        abi: digest of that version's ABI, 32 bytes (`contracts.registry.abi_digest`).
+        since: index of the first block with this version.
+    """
+
+    name: str
+    version: int
+    address: str
+    abi: bytes
+    since: int
+
+
 class Ledger(ABC):
     """One ledger, opened by `open_ledger(url)`; a context manager that closes it."""
 
@@ -218,6 +238,9 @@ class Ledger(ABC):
 
     shared: ClassVar[bool] = False
     """Whether others write it too: it may have tasks and newer blocks that are not ours."""
+
+    settled_depth: ClassVar[int] = 0
+    """Blocks on top of one that an ordinary reorganisation does not touch; 0: it has one writer."""
 
     read_only: bool = False
     """Whether it was opened to read: it refuses transactions, and changes nothing (clause L15)."""
@@ -261,6 +284,39 @@ class Ledger(ABC):
                 raise LedgerUnavailable(f"block {before.index} was replaced meanwhile: begin again")
             yield block
             before = block
+
+    def settled(self) -> Block:
+        """Return the block that signers name: an ordinary reorganisation does not touch it.
+
+        On a ledger with one writer it is the newest one (clause L17).
+        """
+        return self.block(max(0, self.head().block - self.settled_depth))
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17).
+
+        A backend that keeps no index looks at every block, as this default does.
+        """
+        indices = range(self.head().block, -1, -1)
+        return next((one for one in indices if self.block(one).hash == block_hash), None)
+
+    @property
+    def header_form(self) -> str:
+        """How its headers are hashed (`ancestry.FORMS`); "": nobody can check that from outside."""
+        return ""
+
+    def headers(self, since: int, until: int) -> list[bytes]:  # noqa: ARG002 - see subclasses
+        """Return the headers of blocks `since` to `until`, as `header_form` hashes them.
+
+        Raises:
+            UnknownBlock: one of them is not there.
+            LedgerUnavailable: this ledger's hashes cannot be recomputed.
+        """
+        raise LedgerUnavailable(f"{self.url} has no headers that can be checked")
+
+    @abstractmethod
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has, by name (clause L16)."""
 
     @abstractmethod
     def nonce(self, address: str) -> int:
@@ -404,11 +460,13 @@ class Ledger(ABC):
 
     def holds(self, block_hash: str) -> bool:
         """Tell whether a block noted earlier is still the newest one; where shared, still there."""
-        head = self.head()
-        if head.hash == block_hash or not self.shared:
-            return head.hash == block_hash
-        indices = range(head.block - 1, -1, -1)
-        return any(self.block(index).hash == block_hash for index in indices)
+        if self.shared:
+            return self.index_of(block_hash) is not None
+        return self.head().hash == block_hash
+
+    def interface(self, contract: str) -> str:
+        """Return how the ABI that a call has to fit is asked for: "Counter@2"."""
+        return contract
 
     def check_writable(self) -> None:
         """Do nothing, or refuse a transaction: the first line of every `transact` and its kin.
@@ -427,7 +485,7 @@ class Ledger(ABC):
         """
         from .contracts.abi import encode_call  # noqa: PLC0415
 
-        data = encode_call(contract, function, *args)
+        data = encode_call(self.interface(contract), function, *args)
         return UnsignedTransaction(self.terms(contract, function), self.nonce(sender), data)
 
     def __enter__(self) -> Self:

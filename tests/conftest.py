@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("support")
+pytest.register_assert_rewrite("support", "fedledger.ledger_plugins.testing")
 
 from support.examples import LONGER  # noqa: E402 - after it was registered
 

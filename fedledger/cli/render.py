@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fedledger.experiments.report.results import RunResult
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
-    from fedledger.ledger_plugins.ethereum import Deployment
+    from fedledger.ledger_plugins.base import OnLedger
     from fedledger.strategies import RoundVerdict
     from fedledger.strategies.rounds.evidence.record import RoundRecord
 
@@ -27,7 +28,7 @@ __all__ = [
     "show_balances",
     "show_blocks",
     "show_catalogue",
-    "show_deployment",
+    "show_contracts",
     "show_error",
     "show_line",
     "show_miner",
@@ -112,18 +113,47 @@ def show_accounts(accounts: Sequence["AccountFile"], form: Format) -> None:
     _show_table(plain, ("name", "address", "path"), form, "no accounts yet")
 
 
-def show_deployment(path: Path, deployment: "Deployment", form: Format, *, created: bool) -> None:
-    """Print where contracts are, the file that says so, and whether they are new."""
+def show_contracts(
+    chain_id: int,
+    contracts: "Mapping[str, OnLedger]",
+    granted: Mapping[str, Sequence[str]],
+    form: Format,
+    *,
+    path: Path | None = None,
+) -> None:
+    """Print a ledger's contracts, which of them are new and with which roles, and the file."""
+    rows = {
+        name: {
+            "address": one.address,
+            "version": one.version,
+            "since": one.since,
+            "abi": one.abi.hex(),
+            "created": name in granted,
+            "granted": list(granted.get(name, ())),
+        }
+        for name, one in contracts.items()
+    }
     if form is Format.json:
-        said = {"path": str(path), "created": created, **deployment.model_dump(mode="json")}
-        _print_json(said)
+        file = None if path is None else str(path)
+        _print_json({"chain_id": chain_id, "deployment": file, "contracts": rows})
         return
     console = Console()
-    done = "deployed" if created else "already deployed"
-    _line(console, f"chain {deployment.chain_id}: {done}")
-    for name, contract in deployment.contracts.items():
-        _line(console, f"{name}  {contract.address}")
-    _line(console, f"deployment: {path}")
+    _line(console, f"chain {chain_id}")
+    for name, row in rows.items():
+        what = ", ".join(["created", *granted[name]]) if name in granted else "already there"
+        _line(console, f"{name}  {row['address']}  version {row['version']}: {what}")
+    if path is not None:
+        _line(console, f"deployment: {path}")
+
+
+def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
+    """Print the contracts that a ledger has."""
+    if form is Format.json:
+        _print_json([asdict(one) | {"abi": one.abi.hex()} for one in contracts.values()])
+        return
+    for name, one in contracts.items():
+        since = f"version {one.version} since block {one.since}"
+        _line(Console(), f"{name}  {one.address}  {since}")
 
 
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:

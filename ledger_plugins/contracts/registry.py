@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
+    "CHAIN_ONLY",
     "CONTRACTS",
     "Contract",
     "Version",
@@ -36,9 +37,13 @@ __all__ = [
 BUILT_IN = ("StakeToken", "TrainingTask")
 """The contracts that every new chain and deployment has."""
 
+CHAIN_ONLY = ("ContractRegistry",)
+"""Contracts that every new embedded chain has besides; they have no bytecode."""
+
 CONTRACTS = Registry(
     "contract",
     {
+        "ContractRegistry": "fedledger.ledger_plugins.contracts.contract_registry:CONTRACT",
         "StakeToken": "fedledger.ledger_plugins.contracts.stake_token:CONTRACT",
         "TrainingTask": "fedledger.ledger_plugins.contracts.training_task:CONTRACT",
     },

@@ -1,7 +1,9 @@
 """The ledger of this backend: a node, the contracts on its chain, and the calls under way."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -16,24 +18,27 @@ from ..base import (
     Head,
     Inclusion,
     Ledger,
+    OnLedger,
     Receipt,
     SignedTransaction,
     UnsignedTransaction,
 )
 from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
-from .deployment.creating import tip_of
 from .deployment.document import Deployment
 from .reading import Times, calls_between, read_block, read_blocks
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
 from .rpc.node import Node, NodeRefusal
-from .sending.fees import call_terms, check_contract, fee_caps, gas_limit
+from .sending.fees import call_terms, check_contract, fee_caps, gas_limit, tip_of
 from .sending.outbox import Outbox
 from .sending.sender import Chain, Result, Sender, as_receipt
 from .sending.tracking import Tracker
 from .url import Settings
-from .verifying.chain import logs_between, verify_chain
+from .verifying.chain import headers_between, logs_between, verify_chain
+from .verifying.headers import check_header
 
 __all__ = ["EthereumLedger"]
+
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 class EthereumLedger(Ledger):
@@ -46,6 +51,7 @@ class EthereumLedger(Ledger):
     """
 
     shared = True
+    settled_depth = 12
 
     def __init__(
         self,
@@ -78,6 +84,10 @@ class EthereumLedger(Ledger):
     def chain_id(self) -> int:
         """EIP-155 chain id that every transaction on this ledger signs."""
         return self.deployment.chain_id
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that this ledger has, by name, as it was opened."""
+        return self.deployment.on_ledger
 
     def head(self) -> Head:
         """Return the newest block."""
@@ -124,14 +134,30 @@ class EthereumLedger(Ledger):
             first = max(since, self.deployment.block)
             return calls_between(node, sender, self._names, first, last)
 
-    def holds(self, block_hash: str) -> bool:
-        """Tell whether the chain has a block, by its hash."""
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        if not _HASH.fullmatch(block_hash):
+            return None
         with self._open() as node:
             found = node.ask("eth_getBlockByHash", block_hash, False)
             if found is None:
-                return False
+                return None
             block = node.ask("eth_getBlockByNumber", found["number"], False)
-        return block is not None and bool(block["hash"] == block_hash)
+        if block is None or block["hash"] != block_hash:
+            return None  # on another branch
+        return as_int(block["number"])
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until`, recomputed (clause L17)."""
+        with self._open() as node:
+            return headers_between(node, since, until)
+
+    @cached_property
+    def header_form(self) -> str:
+        """How its headers are hashed: "ethereum", or "" where this chain does it in its own way."""
+        with self._open() as node:
+            newest = node.ask("eth_getBlockByNumber", "latest", False)
+        return "" if check_header(as_int(newest["number"]), newest) else "ethereum"
 
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry, after what waits."""
@@ -193,7 +219,7 @@ class EthereumLedger(Ledger):
             except NodeRefusal as error:
                 if error.data is None:
                     raise
-                raise error_of(contract, error.data) from error
+                raise error_of(contract, error.data, self._addresses) from error
         return decode_result(contract, function, answer)
 
     def events(

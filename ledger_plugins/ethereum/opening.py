@@ -5,10 +5,11 @@ from pathlib import Path
 
 from fedledger.errors import ConfigError, LedgerUnavailable
 
-from ..accounts import Account
 from ..addresses import checksum_address
-from .deployment.creating import create_contracts
-from .deployment.document import Deployment, check_deployment, deployment_path
+from .clock import Clock, SystemClock
+from .deployment.checking import check_deployment
+from .deployment.deploying import Deployer, place_of
+from .deployment.document import Deployment, deployment_path
 from .ledger import EthereumLedger
 from .rpc.codec import as_int
 from .rpc.node import Node, connect
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def open_ethereum_ledger(
-    url: str, *, admin: str | None = None, read_only: bool = False
+    url: str, *, admin: str | None = None, read_only: bool = False, clock: Clock | None = None
 ) -> EthereumLedger:
     """Open the contracts on a chain.
 
@@ -31,25 +32,26 @@ def open_ethereum_ledger(
             created when its chain is first opened, all others by `fedledger deploy`.
         read_only: refuse transactions, create and write nothing (clause L15), and leave the calls
             under way to others.
+        clock: for waiting; this machine's by default.
 
     Raises:
         ConfigError: the URL or a setting is wrong, no deployment is there, or it is about another
-            chain or admin.
-        LedgerUnavailable: the node cannot be reached, or a contract is not where it should be; to
-            read only: no deployment is there.
+            chain, other contracts or another admin.
+        LedgerUnavailable: the node cannot be reached, a contract is not where it should be, or
+            deploying was not finished; to read only: no deployment is there.
         TransactionsLost: calls that an earlier process had acknowledged are gone for good.
     """
     settings = parse_url(url)
     wanted = checksum_address(admin) if admin else None
     if read_only and settings.kind == "tester":
         _check_tester(settings)
-    node = connect(settings)
+    node = connect(settings, clock or SystemClock())
     try:
         if settings.kind == "tester":
-            deployment, path = _tester(node, settings, wanted), None
+            deployment, path = _tester(url, settings, node, wanted), None
         else:
             deployment, path = _deployed(node, settings, read_only=read_only)
-        _compare(deployment, wanted)
+        _check(deployment, wanted, settings)
         outbox = None if read_only or path is None else path.with_suffix(".outbox")
         ledger = EthereumLedger(url, settings, node, deployment, outbox, read_only=read_only)
     except BaseException:
@@ -76,7 +78,12 @@ def _deployed(node: Node, settings: Settings, *, read_only: bool) -> tuple[Deplo
     return deployment, path
 
 
-def _compare(deployment: Deployment, admin: str | None) -> None:
+def _check(deployment: Deployment, admin: str | None, settings: Settings) -> None:
+    if not deployment.contracts:
+        raise LedgerUnavailable(
+            f"deploying the contracts at {settings.where} was not finished: run `fedledger deploy` "
+            "again, which goes on with it"
+        )
     if admin is not None and admin != deployment.admin:
         raise ConfigError(
             f"admin {admin}: the contracts have {deployment.admin or 'none'} as theirs"
@@ -90,11 +97,9 @@ def _check_tester(settings: Settings) -> None:
         raise LedgerUnavailable(f"there is no chain at {settings.where}: it would be a new one")
 
 
-def _tester(node: Node, settings: Settings, admin: str | None) -> Deployment:
-    from .rpc.tester import local_node  # noqa: PLC0415 - py-evm is another package
-
-    chain = local_node(settings.address)
-    if chain.deployment is None:
-        chain.deployment = create_contracts(node, settings, Account.create(), admin)
-    deployment: Deployment = chain.deployment
+def _tester(url: str, settings: Settings, node: Node, admin: str | None) -> Deployment:
+    place = place_of(settings, node)
+    deployment = place.load()
+    if deployment is None:
+        deployment = Deployer(url, settings, node, place, None).bring(admin=admin).deployment
     return deployment

@@ -11,7 +11,6 @@ from ..contracts.abi import decode_call
 from ..storage.cid import cid_from_bytes
 from ..transactions import decode_transaction
 from .chain.block import Block, ModelInfo
-from .chain.genesis import contract_address
 
 __all__ = ["all_balances", "newest_blocks", "one_block"]
 
@@ -44,7 +43,7 @@ def one_block(ledger: Ledger, index: int) -> dict[str, Any]:
         block = chain.full_block(index)
     except UnknownBlock as error:
         raise ConfigError(str(error)) from error
-    names = {contract_address(name): name for name in ("StakeToken", "TrainingTask")}
+    names = {one.address: one.name for one in ledger.contracts().values()}
     called = [] if index == 0 else [_transaction(raw, names) for raw in block.transactions]
     return _header(block) | {
         "previous_hash": block.header.previous_hash.hex(),

@@ -1,7 +1,7 @@
 """The embedded ledger: a chain in memory, its file, and the lock that keeps writers apart."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -21,8 +21,7 @@ from fedledger.errors import (
 
 from ..addresses import checksum_address
 from ..base import Block as PlainBlock
-from ..base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
-from ..contracts.abi import event_inputs
+from ..base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
 from ..following import Cursor, Followed
 from ..transactions import checked, decode_transaction
 from .chain.block import Block
@@ -48,6 +47,8 @@ class LocalLedger(Ledger):
         read_only: whether it refuses transactions; it then shows the chain as it was when opened or
             when `refresh` or `follow` was last called.
     """
+
+    header_form = "fedledger"
 
     def __init__(
         self,
@@ -89,6 +90,25 @@ class LocalLedger(Ledger):
             header = chain.head
         return Head(header.index, _hex(header.hash), header.timestamp // 1000)
 
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        with self._open() as chain:
+            return chain.index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        return [self.full_block(index).preimage() for index in range(since, until + 1)]
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has (clause L16)."""
+        with self._open() as chain:
+            return chain.contracts()
+
+    def interface(self, contract: str) -> str:
+        """Return how the ABI of the version that the next block executes is asked for."""
+        with self._open() as chain:
+            return chain.execution.named(contract, chain.head.index + 1)
+
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry."""
         with self._open() as chain:
@@ -97,7 +117,8 @@ class LocalLedger(Ledger):
     def terms(self, contract: str, function: str) -> CallTerms:
         """Return what signing a call of `function` needs; gas and fees are 0."""
         with self._open() as chain:
-            return CallTerms(self.chain_id, chain.execution.address_of(contract, function))
+            place = chain.execution.address_of(contract, function, chain.head.index + 1)
+            return CallTerms(self.chain_id, place)
 
     def transact(self, transaction: SignedTransaction) -> Receipt:
         """Execute a signed call in a block of its own; when this returns, it is on the disk."""
@@ -135,9 +156,7 @@ class LocalLedger(Ledger):
             CallError: unknown contract or event.
         """
         with self._open() as chain:
-            chain.execution.check_contract(contract)
-            if event is not None:
-                event_inputs(contract, event)
+            chain.execution.check_events(contract, event)
             last = chain.head.index if until is None else until
             return chain.records.events(contract, event, since, last)
 

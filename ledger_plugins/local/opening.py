@@ -9,7 +9,6 @@ from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 
 from ..addresses import checksum_address
-from ..contracts.twins import TWINS
 from .chain.chain import replay
 from .chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from .disk.database import BlockFile
@@ -109,11 +108,10 @@ def _create(
     difficulty: int | None,
     clock: Callable[[], float],
 ) -> None:
-    genesis = Genesis(
+    genesis = Genesis.new(
         chain_id=chain_id,
         difficulty=DEFAULT_DIFFICULTY if difficulty is None else difficulty,
         admin=admin,
-        contracts=tuple(sorted(TWINS)),
     )
     BlockFile.create(path, genesis.block(int(clock() * 1000)).encode())
 

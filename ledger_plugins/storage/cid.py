@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_PROFILE",
     "PROFILES",
     "Profile",
+    "Tree",
     "cid_from_bytes",
     "cid_of",
     "cid_to_bytes",
@@ -85,19 +86,61 @@ def profile_named(name: str) -> Profile:
         raise UnknownNameError("CID profile", name, PROFILES) from None
 
 
+class Tree:
+    """The tree of a content that comes in pieces; the bytes are hashed where they lie.
+
+    It keeps 32 bytes and an object's overhead a chunk, and none of the content.
+
+    Args:
+        profile: how the content is cut.
+    """
+
+    def __init__(self, profile: Profile = DEFAULT_PROFILE) -> None:
+        self.profile = profile
+        self.size = 0
+        """Bytes so far."""
+        self._chunk = hashlib.sha256()  # of the chunk that is not full yet
+        self._digests: list[bytes] = []  # of those that are
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Take the next piece, of any length."""
+        view = memoryview(piece).cast("B")
+        step = self.profile.chunk_bytes
+        while view:
+            if self.size and self.size % step == 0:
+                self._digests.append(self._chunk.digest())
+                self._chunk = hashlib.sha256()
+            part = view[: step - self.size % step]
+            self._chunk.update(part)
+            self.size += len(part)
+            view = view[len(part) :]
+
+    def digests(self) -> list[bytes]:
+        """Return the SHA-256 of each chunk so far, of no content that of no bytes."""
+        return [*self._digests, self._chunk.digest()]
+
+    def cid(self) -> str:
+        """Return the CID of the content so far."""
+        step, links = self.profile.chunk_bytes, self.profile.links
+        digests = self.digests()
+        last = self.size - step * (len(digests) - 1)
+        level = [
+            _leaf(digest, step if at < len(digests) - 1 else last)
+            for at, digest in enumerate(digests)
+        ]
+        while len(level) > 1:
+            level = [_parent(level[at : at + links]) for at in range(0, len(level), links)]
+        return _text(level[0].cid)
+
+
 def cid_of(data: bytes | bytearray | memoryview, profile: Profile = DEFAULT_PROFILE) -> str:
     """Return the CID of `data`, as `ipfs add --cid-version=1` computes it under `profile`.
 
     The bytes are hashed where they lie; nothing is copied.
     """
-    view = memoryview(data).cast("B")
-    step = profile.chunk_bytes
-    level = [_leaf(view[at : at + step]) for at in range(0, len(view), step)] or [_leaf(view)]
-    while len(level) > 1:
-        level = [
-            _parent(level[at : at + profile.links]) for at in range(0, len(level), profile.links)
-        ]
-    return _text(level[0].cid)
+    tree = Tree(profile)
+    tree.update(data)
+    return tree.cid()
 
 
 def cid_to_bytes(cid: str) -> bytes:
@@ -152,12 +195,12 @@ def _text(raw: bytes) -> str:
     return "b" + base64.b32encode(raw).decode("ascii").rstrip("=").lower()
 
 
-def _binary(codec: int, block: bytes | memoryview) -> bytes:
-    return bytes((_VERSION, codec)) + _MULTIHASH + hashlib.sha256(block).digest()
+def _binary(codec: int, digest: bytes) -> bytes:
+    return bytes((_VERSION, codec)) + _MULTIHASH + digest
 
 
-def _leaf(chunk: memoryview) -> _Node:
-    return _Node(_binary(_RAW, chunk), len(chunk), len(chunk))
+def _leaf(digest: bytes, size: int) -> _Node:
+    return _Node(_binary(_RAW, digest), size, size)
 
 
 def _parent(children: list[_Node]) -> _Node:
@@ -171,7 +214,9 @@ def _parent(children: list[_Node]) -> _Node:
     unixfs = b"\x08\x02\x18" + _uint(content) + sizes  # type File, file size, sizes of the parts
     block = links + b"\x0a" + _framed(unixfs)
     return _Node(
-        _binary(_DAG_PB, block), content, len(block) + sum(child.cumulative for child in children)
+        _binary(_DAG_PB, hashlib.sha256(block).digest()),
+        content,
+        len(block) + sum(child.cumulative for child in children),
     )
 
 

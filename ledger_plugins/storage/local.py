@@ -1,47 +1,45 @@
-"""A content-addressed store in a folder: one file for each CID.
+"""A content-addressed store in a folder: one file for each CID, and one for each pin.
 
     <folder>/<profile name>/<CID>
+    <folder>/pins/<CID>
 
 The profile's name is the name of the folder the content lies in, so a CID is always computed again
 under the profile that made it. A file appears under its CID only when all of it is on disk; what a
-killed writer leaves behind starts with a dot and is never read.
+killed writer leaves behind starts with a dot and is never read. A pin is an empty file.
 """
 
-import logging
-import os
-import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from fedledger.errors import (
     ConfigError,
     ContentCorrupted,
     ContentNotFound,
-    ContentTooLarge,
+    ContentPinned,
     InvalidCid,
     StoreUnavailable,
 )
 
-from .base import Store
-from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_of, cid_to_bytes, profile_named
+from . import folder as disk
+from .base import DEFAULT_MAX_BYTES, Store
+from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profile_named
+from .pieces import PIECE_BYTES, Incoming
 
 __all__ = ["DEFAULT_MAX_BYTES", "FileStore", "open_file_store"]
 
-DEFAULT_MAX_BYTES = 256 * 1024 * 1024
-
-_COMPARED_AT_ONCE = 1024 * 1024
 _WRITTEN_AT_ONCE = 8  # files: a disk flushes several in hardly more time than one
-
-logger = logging.getLogger(__name__)
+_PINS = "pins"
 
 
 def open_file_store(
     url: str,
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    timeout: float | None = None,
     profile: str | Profile = DEFAULT_PROFILE,
     read_only: bool = False,
 ) -> "FileStore":
@@ -50,8 +48,9 @@ def open_file_store(
     Args:
         url: the folder, percent-encoded where needed.
         max_bytes: size cap of one content.
+        timeout: seconds that a call may take; None: a disk of this machine answers by itself.
         profile: import profile for new content, or its name.
-        read_only: open what is there, and refuse `put`.
+        read_only: open what is there, and refuse what would change it.
 
     Raises:
         ConfigError: not such a URL, or the cap is not positive.
@@ -68,7 +67,9 @@ def open_file_store(
         raise ConfigError(f"store URL {url!r}: the folder must be absolute and without '..'")
     if isinstance(profile, str):
         profile = profile_named(profile)
-    return FileStore(Path(path), max_bytes=max_bytes, profile=profile, read_only=read_only)
+    return FileStore(
+        Path(path), max_bytes=max_bytes, timeout=timeout, profile=profile, read_only=read_only
+    )
 
 
 class FileStore(Store):
@@ -79,8 +80,9 @@ class FileStore(Store):
     Args:
         folder: absolute path; made by the first `put`.
         max_bytes: size cap of one content.
+        timeout: seconds that a call may take; None: as long as the disk takes.
         profile: import profile for new content; content of the other profiles is found as well.
-        read_only: the folder has to be there, and `put` is refused.
+        read_only: the folder has to be there, and what would change it is refused.
 
     Raises:
         ConfigError: the folder is not absolute, or the cap is not positive.
@@ -92,6 +94,7 @@ class FileStore(Store):
         folder: Path,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        timeout: float | None = None,
         profile: Profile = DEFAULT_PROFILE,
         read_only: bool = False,
     ) -> None:
@@ -106,89 +109,9 @@ class FileStore(Store):
         self.read_only = read_only
         self.folder = folder
         self.max_bytes = max_bytes
+        self.timeout = timeout
         self.url = folder.as_uri()
         self.profile = profile.name
-        self._profile = profile
-
-    def put(self, data: bytes) -> str:
-        """Store `data` durably and return its CID; a damaged copy on disk is replaced.
-
-        Raises:
-            ContentTooLarge: above the store's size cap.
-            StoreUnavailable: the disk refuses.
-        """
-        return self.put_all([data])[0]
-
-    def put_all(self, contents: Iterable[bytes]) -> list[str]:
-        """Store contents durably and return their CIDs in order; the disk flushes them together.
-
-        When one cannot be stored, others may have been; none is there in part.
-
-        Raises:
-            ContentTooLarge: one is above the store's size cap; nothing was stored.
-            StoreUnavailable: the disk refuses, or it was opened to read only.
-        """
-        if self.read_only:
-            raise StoreUnavailable(f"{self.url} was opened to read only: it takes no contents")
-        listed = list(contents)
-        for data in listed:
-            if len(data) > self.max_bytes:
-                raise ContentTooLarge(len(data), self.max_bytes)
-        cids = [cid_of(data, self._profile) for data in listed]
-        wanted = dict(zip(cids, listed, strict=True))
-        if not wanted:
-            return cids
-        folder = self.folder / self.profile
-        with _disk("write", cids[0] if len(wanted) == 1 else f"{len(wanted)} contents"):
-            _make_folder(folder)
-            if len(wanted) == 1:
-                _keep(folder / cids[0], listed[0])
-            else:
-                with ThreadPoolExecutor(min(len(wanted), _WRITTEN_AT_ONCE)) as pool:
-                    list(pool.map(_keep, map(folder.joinpath, wanted), wanted.values()))
-            # Also for content found in place: its writer may not have come to this yet.
-            _sync_folder(folder)
-        return cids
-
-    def get(self, cid: str, *, max_bytes: int | None = None) -> bytes:
-        """Return the content of `cid`, hashed again under the profile of the folder it lies in.
-
-        Args:
-            cid: the CID.
-            max_bytes: refuse more than this, before reading it (default: the store's size cap).
-
-        Raises:
-            InvalidCid: not a CID this store computes.
-            ContentNotFound: nothing is stored under it.
-            ContentCorrupted: what is stored hashes to something else.
-            ContentTooLarge: above `max_bytes`.
-            StoreUnavailable: the disk refuses.
-        """
-        limit = self.max_bytes if max_bytes is None else max_bytes
-        actual: str | None = None
-        found = False
-        for profile, path in self._places(cid):
-            with _disk("read", cid):
-                try:
-                    data = _read(path, limit)
-                except FileNotFoundError:
-                    continue
-            found = True
-            actual = cid_of(data, profile)
-            if actual == cid:
-                return data
-            logger.warning("%s is damaged: its content hashes to %s", path, actual)
-        if found:
-            raise ContentCorrupted(cid, actual)
-        raise ContentNotFound(cid)
-
-    def has(self, cid: str) -> bool:
-        """Tell whether something is stored under `cid`, without reading it.
-
-        Raises:
-            InvalidCid: not a CID this store computes.
-        """
-        return any(path.is_file() for _, path in self._places(cid))
 
     def close(self) -> None:
         """Do nothing: no file stays open between calls."""
@@ -200,29 +123,117 @@ class FileStore(Store):
             return False
 
     def __iter__(self) -> Iterator[str]:
-        names: set[str] = set()
-        for name in PROFILES:
-            with _disk("list", name), suppress(FileNotFoundError):
-                names.update(path.name for path in (self.folder / name).iterdir())
-        return iter(sorted(name for name in names if _is_cid(name)))
+        with self._boundary("list", self.url):
+            names = {name for profile in PROFILES for name in disk.names(self.folder / profile)}
+        return iter(sorted(filter(_is_cid, names)))
 
     def __repr__(self) -> str:
         return f"FileStore({self.url!r}, profile={self.profile!r})"
 
-    def _places(self, cid: str) -> list[tuple[Profile, Path]]:
-        """Return where `cid` may lie, our own profile first; a CID that parses holds no path."""
-        cid_to_bytes(cid)
-        others = [profile for profile in PROFILES.values() if profile.name != self.profile]
-        return [(profile, self.folder / profile.name / cid) for profile in (self._profile, *others)]
+    def _write(self, content: Incoming) -> None:
+        self._write_all([content])
+
+    def _write_all(self, contents: Sequence[Incoming]) -> None:
+        """Write what is not there or is damaged; the disk flushes all of it together."""
+        folder = self.folder / self.profile
+        disk.make(folder)
+
+        def keep(content: Incoming) -> None:
+            path = folder / content.cid
+            if not _holds(path, content):
+                disk.write(path, content)
+
+        if len(contents) == 1:
+            keep(contents[0])
+        else:
+            with ThreadPoolExecutor(min(len(contents), _WRITTEN_AT_ONCE)) as pool:
+                list(pool.map(keep, contents))
+        # Also for content found in place: its writer may not have come to this yet.
+        disk.flush(folder)
+
+    def _draft(self) -> AbstractContextManager[BinaryIO]:
+        disk.make(self.folder / self.profile)
+        return disk.draft(self.folder / self.profile)
+
+    def _keep(self, draft: BinaryIO, cid: str, size: int) -> None:
+        """Give the draft its name, unless the content is there: it is written once."""
+        path = self.folder / self.profile / cid
+        if not _holds(path, Incoming(cid, draft, size)):
+            disk.name_draft(draft, path)
+        disk.flush(path.parent)
+
+    def _read(self, cid: str, profile: str) -> Iterator[bytes]:
+        with _found(cid), disk.opened(self.folder / profile / cid) as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    def _size(self, cid: str, profile: str) -> int:
+        with _found(cid):
+            return disk.size(self.folder / profile / cid)
+
+    def _pin(self, cid: str) -> None:
+        self._copies(cid)
+        with self._judging() as pins:
+            self._copies(cid)
+            disk.create(pins / cid)
+
+    def _unpin(self, cid: str) -> None:
+        disk.remove(self.folder / _PINS / cid)
+
+    def _pins(self) -> list[str]:
+        return list(filter(_is_cid, disk.names(self.folder / _PINS)))
+
+    def _pinned(self, cid: str) -> bool:
+        return disk.exists(self.folder / _PINS / cid)
+
+    def _delete(self, cid: str) -> None:
+        self._copies(cid)
+        with self._judging() as pins:
+            if disk.exists(pins / cid):
+                raise ContentPinned(cid)
+            for path in self._copies(cid):
+                disk.remove(path)
+
+    @contextmanager
+    def _judging(self) -> Iterator[Path]:
+        """Have the folder of the pins to oneself: no pin comes between its check and a removal."""
+        pins = self.folder / _PINS
+        disk.make(pins)
+        with disk.locked(pins):
+            yield pins
+
+    def _copies(self, cid: str) -> list[Path]:
+        """Return the files of a content, under whatever profile; there is one at least."""
+        paths = (self.folder / profile / cid for profile in PROFILES)
+        if found := [path for path in paths if disk.exists(path)]:
+            return found
+        raise ContentNotFound(cid)
+
+    def _profiles(self) -> Sequence[Profile]:
+        ours = profile_named(self.profile)
+        return (ours, *(one for one in PROFILES.values() if one is not ours))
 
 
 @contextmanager
-def _disk(action: str, what: str) -> Iterator[None]:
-    """Map what the operating system refuses to the store's own error."""
+def _found(cid: str) -> Iterator[None]:
+    """Say of a CID what the folder says of its file."""
     try:
         yield
-    except OSError as error:
-        raise StoreUnavailable(f"cannot {action} {what}: {error}") from error
+    except FileNotFoundError:
+        raise ContentNotFound(cid) from None
+    except disk.NotRegular as error:
+        raise ContentCorrupted(cid, None) from error
+
+
+def _holds(path: Path, content: Incoming) -> bool:
+    """Tell whether the file is there and holds exactly this content."""
+    try:
+        if disk.size(path) != content.size:
+            return False
+        with disk.opened(path) as file:
+            return all(file.read(len(piece)) == piece for piece in content)
+    except (FileNotFoundError, disk.NotRegular):
+        return False
 
 
 def _is_cid(name: str) -> bool:
@@ -231,64 +242,3 @@ def _is_cid(name: str) -> bool:
     except InvalidCid:
         return False
     return True
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise ContentTooLarge(size, limit)
-        return file.read(size + 1)  # one byte more: a file that grows meanwhile will not verify
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    """Tell whether the file is there and holds exactly `data`."""
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != len(data):
-                return False
-            view = memoryview(data)
-            step = _COMPARED_AT_ONCE
-            return all(file.read(step) == view[at : at + step] for at in range(0, len(view), step))
-    except FileNotFoundError:
-        return False
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Write the file unless it holds exactly `data` already."""
-    if not _holds(path, data):
-        _write(path, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside `path`, flush to disk, then rename: readers see nothing or all of it."""
-    partial = path.parent / f".{path.name}.{secrets.token_hex(8)}.part"
-    try:
-        with partial.open("xb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, each durably."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be flushed there, and renames are journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -67,9 +67,9 @@ def update(
     round: int = 1,
 ) -> SignedTransaction:
     """Sign an update, by default to the first round."""
-    return signed(
-        ledger, client, "TrainingTask", "submitUpdate", task, round, cid_to_bytes(CID), 10, 900_000
-    )
+    seen = bytes.fromhex(ledger.settled().hash[2:])
+    update = (task, round, cid_to_bytes(CID), 10, 900_000, seen)
+    return signed(ledger, client, "TrainingTask", "submitUpdate", *update)
 
 
 def submit(

@@ -13,12 +13,14 @@ from fedledger.errors import AuditError, FedledgerError, NotChecked
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
+from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
 from ..rounds.evidence import documents
 from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
 from ..rounds.evidence.documents import Evidence
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
+from ..rounds.history import History, others
 from ..rounds.protocol import Protocol, run_round
 from ..rounds.recorded import RecordedRound
 from ..rounds.round import KEPT
@@ -79,6 +81,8 @@ class TaskAudit:
                         f"{type(error).__name__}: {error}"
                     ) from error
                 self._check_payments(number, ended.contributors, checks)
+            if number == self._task.rounds:
+                self._check_confirmations(checks)
         except FedledgerError as error:
             self._states.setdefault(number, self._stated(number))
             failed = error.check if isinstance(error, CheckFailed) else None
@@ -198,6 +202,27 @@ class TaskAudit:
             said = f"reward: {client} {verb} {amount} for this round"
             checks.fail("rewards", said, Witness(answer=client, step="payment"))
         checks.equal("number of rewards", len(paid), len(due))
+
+    def _check_confirmations(self, checks: Checks) -> None:
+        """Clients that confirmed the ledger's history at the end mean this one.
+
+        Who confirmed nothing proves nothing: it may have been away.
+        """
+        clients = self._terms.parties["clients"]
+        said = [
+            event
+            for event in self._ledger.events(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event)
+            if event.arguments["task"] == self._task.id
+        ]
+        strange = others(History(self._ledger), said, CONFIRM_HISTORY.party, clients)
+        most = self._protocol.tolerated(len(clients))
+        checks.true(
+            "history confirmed",
+            len(strange) <= most,
+            f"{len(strange)} of {len(clients)} clients confirmed another history of this ledger "
+            f"at the end, at most {most} may be wrong",
+            Witness(step="history"),
+        )
 
     def _model(self, cid: str) -> Arrays:
         """Return a model; the last one is kept, since most rounds begin with it."""

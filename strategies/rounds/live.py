@@ -10,12 +10,20 @@ from flwr.serverapp import Grid
 
 from fedledger.arrays import Arrays
 from fedledger.errors import ConfigError, UpdateRejected
-from fedledger.records import CONFIG, LEDGER, CallRequest, SigningRequest, StatementRequest
+from fedledger.records import (
+    CONFIG,
+    LEDGER,
+    SEEN,
+    CallRequest,
+    SigningRequest,
+    StatementRequest,
+)
 
-from ...ledger_plugins.base import Ledger, Receipt
+from ...ledger_plugins.base import Block, Ledger, Receipt
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, exchange
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from .history import History, Pins
 from .phase import Answer, Answers, Phase, record_forms
 from .protocol import Protocol
 from .replies import Checked, check_reply, most_common_form
@@ -39,6 +47,8 @@ class Way:
         store: the store.
         clock: says when a reply arrived.
         timeout: seconds after which no phase waits.
+        pins: what clients are told about the ledger's history.
+        first: a block before anything was signed for the task.
         nodes: node id to the account it signs with, once it has answered.
     """
 
@@ -47,6 +57,8 @@ class Way:
     store: Store
     clock: Clock
     timeout: float
+    pins: Pins
+    first: int
     nodes: dict[int, str] = field(default_factory=dict)
 
 
@@ -87,6 +99,8 @@ class LiveRound(Round):
         self._asked = [message.metadata.dst_node_id for message in messages]
         self._config = config
         self._since = since
+        self._history = History(way.ledger)
+        self._settled: Block | None = None
 
     def ask(
         self,
@@ -110,7 +124,9 @@ class LiveRound(Round):
         def accept(message: Message, asked: Message, stamp: int) -> bool:
             node = asked.metadata.dst_node_id
             try:
-                checked = check_reply(message, asked.content, phase, subject, self, request)
+                checked = check_reply(
+                    message, asked.content, phase, subject, self, request, self._history
+                )
                 self._bind(node, checked.answer.party, good)
                 del message.content[LEDGER]  # Flower's strategies see their own records alone
             except UpdateRejected as error:
@@ -121,6 +137,8 @@ class LiveRound(Round):
                 dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
                 return False
             answer = checked.answer
+            for values in answer.signed.values():
+                self._way.pins.note(answer.party, values)
             arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
             good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
             return True
@@ -196,6 +214,7 @@ class LiveRound(Round):
             terms = ledger.terms(call.contract, call.function)
             fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
             calls.append(CallRequest(call.name, terms.to, *fees))
+        self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
         return SigningRequest(
             protocol=self._protocol.name,
             phase=phase.name,
@@ -208,6 +227,7 @@ class LiveRound(Round):
             clients=clients,
             nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
             details=phase.details(self, subject),
+            seen=self._settled.hash if self._settled else "",
         )
 
     def _addressed(self, message: Message, request: SigningRequest) -> Message:
@@ -216,6 +236,10 @@ class LiveRound(Round):
         if known is not None and known in request.clients:
             nonce = request.nonces[list(request.clients).index(known)]
             request = replace(request, clients=[known], nonces=[nonce])
+        if self._settled is not None:
+            way = self._way
+            form, headers = way.pins.headers(self._settled.index, request.clients, way.first)
+            request = replace(request, header_form=form, headers=headers)
         # Flower lets messages share one RecordDict: give each its own.
         message.content = RecordDict({**message.content, LEDGER: request.to_record()})
         return message
@@ -299,7 +323,9 @@ def _known(
     for call in phase.calls:
         arguments, transaction = there.get((call.name, one.answer.party), ({}, ""))
         signed = one.answer.signed[call.name]
-        if not arguments or any(arguments.get(n, v) != v for n, v in signed.items()):
+        # Who signs again after the aggregator was killed names a newer block.
+        same = all(arguments.get(n, v) == v for n, v in signed.items() if n != SEEN)
+        if not arguments or not same:
             return None
         found.append(transaction)
     return found or None

@@ -19,6 +19,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
+from .history import History
 from .phase import Answer, Answers, Content, Given, Phase, read_answer
 from .round import Attested, Round, TaskTerms
 from .task import called
@@ -77,6 +78,7 @@ class MinedRound(Round):
         self._opened = opened
         self._over = over
         self._lost = lost
+        self._history = History(ledger)
 
     def ask(
         self,
@@ -116,6 +118,7 @@ class MinedRound(Round):
             anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
             try:
                 _, values = open_anchor(anchor, call, self._ledger, self.domain)
+                self._history.check(values, event.block)
                 signed = {call.name: values}
                 content, cid = self._content(phase, signed)
                 value = read_answer(phase, Given(party, content, signed), self, subject)

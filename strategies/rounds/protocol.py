@@ -122,6 +122,13 @@ class Protocol(ABC, Generic[SettingsT, StateT]):
             secret: 32 secret bytes of the aggregator's account, by purpose.
         """
 
+    def tolerated(self, parties: int) -> int:
+        """Return how many of a party's accounts may be wrong about the ledger's history.
+
+        A protocol that is made for f malicious ones says f; of others it is a minority.
+        """
+        return (parties - 1) // 2
+
     def prepare(self, round: Round) -> StateT:  # noqa: ARG002 - the paper's word
         """Do what is done once a run, in its first round; return the state to begin with."""
         state: Any = self.State()

@@ -15,6 +15,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Counted, Evidence, PhaseEvidence
+from .history import History, others
 from .phase import Answer, Answers, Content, Given, Phase, read_answer
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms
@@ -64,6 +65,7 @@ class RecordedRound(Round):
         self._evidence = evidence
         self._opened = opened
         self.checks = checks
+        self._history = History(ledger)
 
     def ask(
         self,
@@ -111,6 +113,7 @@ class RecordedRound(Round):
         }
         answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]
         self._check_coverage(phase, recorded, events)
+        self._check_histories(phase, events)
         if self.terms.ledger_clock:
             self._check_ledger_clock(phase, recorded, events, tolerate)
         elif window is not None:
@@ -189,6 +192,7 @@ class RecordedRound(Round):
                 signer, values = open_anchor(anchor, one, self._ledger, self.domain)
                 self.checks.equal(f"signer of {one.name}", signer, entry.party, where)
                 for event in there:
+                    self._history.check(event.arguments, event.block)
                     repeated = {name: event.arguments.get(name) for name in values}
                     self.checks.equal(f"{one.name} on the ledger", repeated, values, where)
                 signed[one.name] = values
@@ -239,6 +243,20 @@ class RecordedRound(Round):
                     )
                     self.checks.fail("coverage", said, Witness(phase.name, party))
         self.checks.passed["coverage"] += 1
+
+    def _check_histories(self, phase: Phase[Any], events: dict[str, list[Event]]) -> None:
+        """Few registered accounts name another history than this ledger's."""
+        known = self.positions(phase.by)
+        most = self._protocol.tolerated(len(known))
+        for call in phase.calls:
+            strange = others(self._history, events[call.name], call.party, known)
+            self.checks.true(
+                "history",
+                len(strange) <= most,
+                f"{len(strange)} of {len(known)} {phase.by} signed for another history of "
+                f"this ledger, at most {most} may be wrong",
+                Witness(phase=phase.name, step="history"),
+            )
 
     def _check_window(
         self, phase: Phase[Any], recorded: PhaseEvidence, window: ArrivalWindow

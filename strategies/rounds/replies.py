@@ -21,6 +21,7 @@ from ...ledger_plugins.base import SignedTransaction
 from ...ledger_plugins.signing import plain_values
 from .evidence.carriers import read_call, read_statement, statement_values
 from .evidence.documents import Anchor
+from .history import History
 from .phase import Answer, Given, Phase, read_answer, record_forms
 from .round import Round
 
@@ -53,6 +54,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     subject: Any,
     round: Round,
     request: SigningRequest,
+    history: History,
 ) -> Checked[T]:
     """Return what a reply says, once everything about it is right.
 
@@ -63,6 +65,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         subject: what was asked about.
         round: the round.
         request: what the client was asked to sign, for all accounts that it may have.
+        history: the ledger's blocks.
 
     Raises:
         UpdateRejected: with the reason.
@@ -104,6 +107,8 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
     _check_terms(transactions, request, party)
+    for call in phase.calls:
+        history.check(signed[call.name])
     content = phase.read(message.content, asked, signed, round)
     cap = phase.max_bytes(round)
     if len(content.data) > cap:

@@ -6,6 +6,7 @@ the strategy inside made; the whole round, all of its phases, runs in the second
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from logging import INFO
 from typing import Any
 
@@ -26,7 +27,10 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
+from .closing import SECONDS as CLOSING_SECONDS
+from .closing import closing_messages, confirm_history
 from .evidence.documents import Measured
+from .history import Pins
 from .live import LiveRound, Way
 from .observers import Observer, Observers
 from .phase import record_forms
@@ -144,7 +148,9 @@ class LedgerStrategy(Strategy):
         arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
         self._state = task.state(self.protocol)
         self._done = done = task.opened.current_round
-        self._way = Way(grid, task.ledger, task.store, self.clock, timeout)
+        pins = Pins(task.ledger, task.clients)
+        first = task.contract.opened_in(task.opened.id, ())
+        self._way = Way(grid, task.ledger, task.store, self.clock, timeout, pins, first)
         shifted = None
         if evaluate_fn is not None:
             evaluate = evaluate_fn
@@ -165,6 +171,8 @@ class LedgerStrategy(Strategy):
             )
         if done == num_rounds:
             result.arrays = record
+        elif task.opened.finished:
+            self._close(self._way)
         for name in (
             "train_metrics_clientapp",
             "evaluate_metrics_clientapp",
@@ -282,6 +290,25 @@ class LedgerStrategy(Strategy):
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)
         return result, metrics
+
+    def _close(self, way: Way) -> None:
+        """Let the clients that took part confirm the ledger's history, now that it is complete."""
+        messages = closing_messages(way.nodes, self._config)
+        if not messages:
+            return
+        task = self.task
+        last = LiveRound(
+            task.terms,
+            task.opened.rounds,
+            lambda: self._current,
+            task.opened.current_cid,
+            self.protocol,
+            replace(way, timeout=min(way.timeout, CLOSING_SECONDS)),
+            messages,
+            self._config,
+            task.since,
+        )
+        confirm_history(last)
 
     def _go_on(self, server_round: int) -> ArrayRecord:
         """Return the model after a rollback; several rounds may have ended by rollbacks at once."""

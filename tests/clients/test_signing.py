@@ -36,6 +36,7 @@ def request_for(federation, phase_, **changes):
         "clients": federation.clients,
         "nonces": [0, 5, 0],
         "details": {"samples-key": "num-examples"},
+        "seen": federation.ledger.settled().hash,
     }
     return SigningRequest(**(fields | changes))
 

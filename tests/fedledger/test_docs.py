@@ -74,15 +74,18 @@ def room(name, _path):
     return "cli" if name[1:2] == ("cli",) else "anchor"
 
 
-def within(room, root=None):
-    """Return what tells a room's folders apart; its own files stand under `root` or their names."""
+def within(room, root=None, *, deep=True):
+    """Return what tells a room's folders apart; its own files stand under `root` or their names.
+
+    Folders inside folders are told apart as well, unless it is not `deep`.
+    """
 
     def box(name, path):
         if name[0] != room:
             return None
         folder = name if path.name == "__init__.py" else name[:-1]
         if len(folder) > 1:
-            return folder[-1]
+            return folder[-1 if deep else 1]
         return root or (name[-1] if len(name) > 1 else None)
 
     return box
@@ -102,7 +105,7 @@ def drawn(text):
 
 @pytest.mark.parametrize(
     ("number", "box"),
-    [(0, room), (1, within("strategies")), (2, within("ledger_plugins", "interface"))],
+    [(0, room), (1, within("strategies")), (2, within("ledger_plugins", "interface", deep=False))],
     ids=["rooms", "strategies", "ledger_plugins"],
 )
 def test_the_drawing_shows_the_imports(number, box):

@@ -24,9 +24,14 @@ def section(heading):
     return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
+def snippets(heading):
+    """Return the pieces of Python of a section."""
+    return re.findall(r"```python\n(.*?)```", section(heading), re.DOTALL)
+
+
 def snippet(heading):
-    """Return the Python of a section."""
-    [code] = re.findall(r"```python\n(.*?)```", section(heading), re.DOTALL)
+    """Return the only Python of a section."""
+    [code] = snippets(heading)
     return code
 
 
@@ -46,12 +51,13 @@ def fedledger(words, folder, path):
 
 @pytest.fixture(scope="module")
 def my_package(tmp_path_factory):
-    """The page's rule, attack and data set in one module, with the page's entry points."""
+    """The page's rule, attack, data set and store in one module, with the page's entry points."""
     folder = tmp_path_factory.mktemp("site")
     parts = [snippet(name) for name in ("A rule", "An attack", "A data set")]
+    parts.append(snippets("A store")[0])
     (folder / "my_package.py").write_text("\n\n".join(parts), encoding="utf-8")
     entries = re.findall(r'`(\w+) = "(my_package:\w+)"` in the group `([\w.]+)`', PAGE)
-    assert len(entries) == 3
+    assert len(entries) == 4
     info = folder / "my_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
@@ -80,6 +86,7 @@ def test_every_group_of_the_table_is_one():
         ("strategies", r"half_range +The middle between"),
         ("attacks", r"inflate +Upload the global model again"),
         ("datasets", r"stripes +Images with horizontal or vertical stripes"),
+        ("stores", r"dict +Contents in a dictionary of this process"),
         ("stores", r"broken +not available: .*is broken.*\n(.*\n)*file "),
     ],
 )
@@ -88,6 +95,21 @@ def test_what_is_added_is_listed(my_package, tmp_path, kind, said):
     status, output = fedledger(["list", kind], tmp_path, my_package)
     assert status == 0
     assert re.search(said, output), output
+
+
+def test_the_store_keeps_its_clauses(my_package, tmp_path):
+    """The page's store passes the suite as the page calls it."""
+    (tmp_path / "test_dict.py").write_text(snippets("A store")[1], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_dict.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": my_package},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_rule_attack_and_data_set_in_one_run(my_package, tmp_path):

@@ -296,12 +296,16 @@ def test_blocks_by_hand():
         assert merkle([bytes.fromhex(e) for e in tree["entries"]]).hex() == tree["root"]
     chain = case["genesis"]
     difficulty = int(chain["difficulty"])
-    parameters = [frame(b"fedledger genesis v2"), u64(int(chain["chain_id"]))]
+    parameters = [frame(b"fedledger genesis v3"), u64(int(chain["chain_id"]))]
     parameters += [(difficulty - 1).to_bytes(32, "big"), frame(bytes.fromhex(chain["admin"][2:]))]
-    parameters += [u32(2), frame(b"StakeToken"), frame(b"TrainingTask")]
+    parameters.append(u32(len(chain["contracts"])))
+    for entry in chain["contracts"]:
+        parameters += [frame(entry["name"].encode()), u32(entry["version"])]
+        parameters += [bytes.fromhex(entry["abi"]), bytes.fromhex(entry["twin"])]
+        parameters += [u32(len(entry["holds"])), *(frame(r.encode()) for r in entry["holds"])]
+        place = keccak(b"fedledger contract " + entry["name"].encode())[12:]
+        assert place.hex() == entry["address"][2:].lower()
     assert case["blocks"][0]["transactions"] == [b"".join(parameters).hex()]
-    for name, address in chain["contracts"].items():
-        assert keccak(f"fedledger contract {name}".encode())[12:].hex() == address[2:].lower()
     previous = bytes(32)
     for number, block in enumerate(case["blocks"]):
         envelopes = [bytes.fromhex(raw) for raw in block["transactions"]]

@@ -25,7 +25,7 @@ CASES = [
 ]
 CALLS = [(contract, name) for contract, kind, name in CASES if kind == "function"]
 ANN = address_from_bytes(b"\x01" * 20)
-UPDATE = (1, 2, b"\x01\x55", 100, 900_000)
+UPDATE = (1, 2, b"\x01\x55", 100, 900_000, b"\7" * 32)
 
 
 def values_of(kind):

@@ -15,6 +15,7 @@ from fedledger.ledger_plugins.storage.cid import (
     DEFAULT_PROFILE,
     PROFILES,
     Profile,
+    Tree,
     cid_from_bytes,
     cid_of,
     cid_to_bytes,
@@ -136,6 +137,24 @@ def test_views_are_hashed_where_they_lie():
     data = pattern(CHUNK + 8)
     assert cid_of(bytearray(data)) == cid_of(memoryview(data)) == cid_of(data)
     assert cid_of(memoryview(data).cast("Q")) == cid_of(data)
+
+
+@examples(150)
+@given(
+    pieces=st.lists(st.binary(max_size=40), max_size=20),
+    chunk=st.integers(min_value=1, max_value=9),
+    links=st.integers(min_value=2, max_value=5),
+)
+def test_a_content_in_pieces_has_the_tree_of_the_whole(pieces, chunk, links):
+    """However it is cut, size, CID and the chunks' hashes are those of the content at once."""
+    profile, data = Profile("test", chunk, links), b"".join(pieces)
+    tree = Tree(profile)
+    for piece in pieces:
+        tree.update(piece)
+        tree.cid()  # asking changes nothing
+    assert (tree.size, tree.cid()) == (len(data), cid_of(data, profile))
+    leaves = [data[at : at + chunk] for at in range(0, len(data), chunk)] or [b""]
+    assert tree.digests() == [hashlib.sha256(leaf).digest() for leaf in leaves]
 
 
 def test_hashing_is_fast_enough_for_models():

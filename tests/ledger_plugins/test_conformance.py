@@ -1,4 +1,4 @@
-"""The conformance suite (clauses L1 to L15) on every ledger that is here."""
+"""The conformance suite (clauses L1 to L17) on every ledger that is here."""
 
 import secrets
 from pathlib import Path
@@ -10,10 +10,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 from fedledger.ledger_plugins.local import open_local_ledger
-
-pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
-
-from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registration
+from fedledger.ledger_plugins.testing import (
     LedgerConformance,
     LedgerFactory,
 )

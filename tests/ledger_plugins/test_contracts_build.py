@@ -15,17 +15,19 @@ import pytest
 
 from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import abi, build
+from fedledger.ledger_plugins.contracts.registry import CHAIN_ONLY, artifact_of
 
 CONTRACTS = Path(build.__file__).parent
 SOLIDITY = CONTRACTS / "solidity"
 PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
-NAMES = ("StakeToken", "TrainingTask")
+FOLDERS = {"StakeToken": CONTRACTS / "stake_token", "TrainingTask": CONTRACTS / "training_task"}
+NAMES = tuple(FOLDERS)
 LIMITS = {"submitUpdate": 80_000, "publishAggregate 30": 300_000}
 TABLE = re.compile(r"(?<=<!-- gas -->\n).*(?=<!-- /gas -->)", re.DOTALL)
 
 
 def artifact(contract):
-    return json.loads((CONTRACTS / "artifacts" / f"{contract}.json").read_text())
+    return json.loads((FOLDERS[contract] / build.ARTIFACT).read_text())
 
 
 @pytest.mark.parametrize("contract", NAMES)
@@ -36,21 +38,26 @@ def test_artifacts_fit_their_sources(contract):
     assert built["compiler"].startswith(f"solc {build.SOLC}+")
     assert built["settings"] == build.SETTINGS
     assert re.fullmatch(r"0x([0-9a-f]{2})+", built["bytecode"])
-    own = {path.name: path.read_bytes() for path in SOLIDITY.glob("*.sol")}
-    assert {f"{contract}.sol", f"I{contract}.sol"} <= set(built["sources"])
+    own = {f"fedledger/{path.relative_to(CONTRACTS)}": path for path in CONTRACTS.glob("*/*.sol")}
+    folder = f"fedledger/{FOLDERS[contract].name}"
+    assert {f"{folder}/{contract}.sol", f"{folder}/I{contract}.sol"} <= set(built["sources"])
     for name, digest in built["sources"].items():
         if name in own:
-            assert digest == hashlib.sha256(own[name]).hexdigest(), name
+            assert digest == hashlib.sha256(own[name].read_bytes()).hexdigest(), name
         else:
             assert name.startswith("@openzeppelin/contracts/")
 
 
 def test_every_contract_has_an_artifact():
-    """There is an interface, an implementation and an artifact of each contract."""
-    assert abi.contract_names() == NAMES
-    for contract in NAMES:
-        assert (SOLIDITY / f"{contract}.sol").exists()
-    assert sorted(path.stem for path in SOLIDITY.glob("I*.sol")) == [f"I{name}" for name in NAMES]
+    """There is an interface, an implementation and an artifact of each contract in its folder."""
+    assert set(abi.contract_names()) == {*NAMES, *CHAIN_ONLY}
+    for contract, folder in FOLDERS.items():
+        assert (folder / f"{contract}.sol").exists()
+        assert artifact_of(contract) == artifact(contract)
+    interfaces = {path.stem: path.parent for path in CONTRACTS.glob("*/I*.sol")}
+    assert interfaces.keys() == {f"I{name}" for name in (*NAMES, *CHAIN_ONLY)}
+    for contract in CHAIN_ONLY:
+        assert artifact_of(contract)["bytecode"] == "0x"
 
 
 def test_names_of_errors_are_unique():
@@ -63,7 +70,7 @@ def test_names_of_errors_are_unique():
 @pytest.mark.parametrize("contract", NAMES)
 def test_interfaces_are_in_the_abi(contract):
     """What an interface declares, the artifact's ABI has."""
-    source = (SOLIDITY / f"I{contract}.sol").read_text()
+    source = (FOLDERS[contract] / f"I{contract}.sol").read_text()
     declared = re.findall(r"^    (function|event|error) (\w+)\(", source, re.MULTILINE)
     assert declared
     for kind, name in declared:
@@ -80,7 +87,7 @@ def test_versions_are_pinned_and_settings_agree():
     for name, version in wanted.items():
         assert lock[f"node_modules/{name}"]["version"] == version
     assert all(entry["integrity"] for name, entry in lock.items() if name)
-    profile = tomllib.loads((SOLIDITY / "foundry.toml").read_text())["profile"]["default"]
+    profile = tomllib.loads((CONTRACTS / "foundry.toml").read_text())["profile"]["default"]
     assert {
         "evmVersion": profile["evm_version"],
         "metadata": {
@@ -95,6 +102,66 @@ def test_versions_are_pinned_and_settings_agree():
 def test_artifacts_are_what_their_sources_compile_to(contracts_workspace):
     """The pinned compiler makes the committed artifacts, byte for byte."""
     assert build.main([str(contracts_workspace.node_modules), "--check"]) == 0
+
+
+COUNTER = {
+    "ICounter.sol": """// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+interface ICounter {
+    event Counted(address indexed by, uint256 count);
+
+    function count(uint256 task) external returns (uint256);
+}
+""",
+    "Counter.sol": """// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {ITrainingTask} from "fedledger/training_task/ITrainingTask.sol";
+import {ICounter} from "./ICounter.sol";
+
+contract Counter is ICounter {
+    ITrainingTask private immutable TASKS;
+    uint256 private _count;
+
+    constructor(ITrainingTask tasks) {
+        TASKS = tasks;
+    }
+
+    function count(uint256 task) external returns (uint256) {
+        TASKS.getTask(task);
+        _count = Math.max(_count, task) + 1;
+        emit Counted(msg.sender, _count);
+        return _count;
+    }
+}
+""",
+}
+
+
+def test_a_contract_from_outside_is_built_in_its_folder(contracts_workspace, tmp_path):
+    """A folder of somebody else's, with OpenZeppelin and our interface, gets its artifact."""
+    for name, text in COUNTER.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "IOther.sol").write_text("// an interface that the contract has no code for")
+    command = [str(contracts_workspace.node_modules), str(tmp_path)]
+    assert build.main([*command, "--check"]) == 1
+    assert not (tmp_path / build.ARTIFACT).exists()
+    assert build.main(command) == build.main([*command, "--check"]) == 0
+    built = json.loads((tmp_path / build.ARTIFACT).read_text())
+    assert built["contract"] == "Counter"
+    assert {one.get("name") for one in built["abi"]} == {None, "Counted", "count"}
+    assert len(built["bytecode"]) > 100
+    sources = built["sources"]
+    interface = FOLDERS["TrainingTask"] / "ITrainingTask.sol"
+    assert sources["Counter.sol"] == hashlib.sha256(COUNTER["Counter.sol"].encode()).hexdigest()
+    assert {"ICounter.sol", "@openzeppelin/contracts/utils/math/Math.sol"} <= set(sources)
+    assert (
+        sources["fedledger/training_task/ITrainingTask.sol"]
+        == artifact("TrainingTask")["sources"]["fedledger/training_task/ITrainingTask.sol"]
+        == hashlib.sha256(interface.read_bytes()).hexdigest()
+    )
 
 
 def fake_modules(folder, script):
@@ -126,9 +193,10 @@ def test_sources_are_formatted(contracts_workspace):
 def test_forge_tests_pass_and_gas_is_what_the_table_says(contracts_workspace):
     """Unit, fuzz and invariant tests of the artifacts' bytecode; no call's gas has changed."""
     if os.environ.get("FEDLEDGER_UPDATE_GAS"):
-        shutil.rmtree(contracts_workspace.folder / "gas", ignore_errors=True)
+        measured = contracts_workspace.folder / "solidity" / "gas"
+        shutil.rmtree(measured, ignore_errors=True)
         said = contracts_workspace.forge("test", "--gas-snapshot-check=false", profile="test")
-        for path in sorted(contracts_workspace.folder.glob("gas/*.json")):
+        for path in sorted(measured.glob("*.json")):
             (SOLIDITY / "gas").mkdir(exist_ok=True)
             (SOLIDITY / "gas" / path.name).write_text(path.read_text().rstrip() + "\n")
         PAGE.write_text(TABLE.sub(lambda _: gas_table(), PAGE.read_text()))

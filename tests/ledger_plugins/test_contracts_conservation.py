@@ -14,11 +14,11 @@ from hypothesis.stateful import (
     rule,
 )
 from support.examples import examples
+from support.twins import TWINS, Environment, genesis_states
 
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts.stake_token.twin import DEFAULT_ADMIN_ROLE, MINTER_ROLE
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 ADMIN, OWNER, ANN, BOB, EVE = (address_from_bytes(bytes([n]) * 20) for n in range(1, 6))
@@ -87,7 +87,7 @@ class Conservation(RuleBasedStateMachine):
     @rule(task=tasks, number=ROUNDS, clients=st.lists(SENDERS, max_size=5))
     def submit(self, task, number, clients):
         for client in clients:
-            self.attempt(client, "TrainingTask", "submitUpdate", task, number, CID, 1, 1)
+            self.attempt(client, "TrainingTask", "submitUpdate", task, number, CID, 1, 1, bytes(32))
 
     @rule(
         task=tasks,

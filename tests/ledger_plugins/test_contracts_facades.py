@@ -5,21 +5,30 @@ from dataclasses import FrozenInstanceError
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.twins import TWINS, Environment, genesis_states
 
 from fedledger.errors import CallError, ContractError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
-from fedledger.ledger_plugins.base import CallTerms, Event, Ledger, Receipt, UnsignedTransaction
+from fedledger.ledger_plugins.base import (
+    Block,
+    CallTerms,
+    Event,
+    Head,
+    Ledger,
+    Receipt,
+    UnsignedTransaction,
+)
 from fedledger.ledger_plugins.contracts import (
     StakeToken,
     Task,
     TrainingTask,
     abi,
+    cid_text,
 )
+from fedledger.ledger_plugins.contracts.meanings import fraction_to_ppm
 from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from fedledger.ledger_plugins.contracts.training_task.records import accuracy_to_ppm, cid_text
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 ADDRESSES = {name: address_from_bytes(bytes([9 + i]) * 20) for i, name in enumerate(sorted(TWINS))}
@@ -40,6 +49,12 @@ class MemoryLedger(Ledger):
     def terms(self, contract, function):
         abi.function_inputs(contract, function)
         return CallTerms(self.chain_id, ADDRESSES[contract])
+
+    def contracts(self):
+        return {}
+
+    def index_of(self, block_hash):
+        raise NotImplementedError
 
     def nonce(self, address):
         return sum(signed.sender == address for signed in self.transactions.values())
@@ -81,10 +96,11 @@ class MemoryLedger(Ledger):
         return self.transactions[transaction]
 
     def head(self):
-        raise NotImplementedError
+        block = self.block(len(self.transactions))
+        return Head(block.index, block.hash, block.timestamp)
 
     def block(self, index):
-        raise NotImplementedError
+        return Block(index, f"0x{index:064x}", f"0x{max(0, index - 1):064x}", self.now, ())
 
     def verify(self):
         raise NotImplementedError
@@ -231,7 +247,7 @@ def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
 def test_a_hostile_cid_hides_nothing(ledger, tasks):
     """Bytes that pass the contract but are no CID are shown in hexadecimal, not raised."""
     raw = b"\x01\xff\xff\xff"
-    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1)
+    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1, bytes(32))
     ledger.transact(ANN.sign(call))
     submit(tasks, BOB)
     found = tasks.submissions(1, 1)
@@ -282,8 +298,8 @@ def test_the_token_through_its_facade(ledger):
 
 
 def offline(terms, *, accuracy=0.25, **changes):
-    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10}
-    data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": accuracy_to_ppm(accuracy)})
+    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10, "seen": bytes(32)}
+    data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": fraction_to_ppm(accuracy)})
     return ANN.sign(UnsignedTransaction(terms, 0, data))
 
 
@@ -317,7 +333,7 @@ def test_accuracies_keep_six_digits(accuracy, samples, task):
 )
 def test_bad_accuracies_are_refused(accuracy):
     """An accuracy is a number from 0 to 1."""
-    with pytest.raises(CallError, match="accuracy"):
+    with pytest.raises(CallError, match="a fraction from 0 to 1 wanted"):
         offline(CallTerms(1, ADDRESSES["TrainingTask"]), accuracy=accuracy)
 
 

@@ -62,6 +62,16 @@ def test_building_needs_a_compiler(tmp_path):
         build.build(tmp_path)
 
 
+def test_a_folder_holds_one_contract(tmp_path):
+    """No interface, or two contracts, is an error that names the folder and what it has."""
+    with pytest.raises(ConfigError, match=rf"{tmp_path}: one I<Name>.sol .* wanted, found \[\]"):
+        build.build(tmp_path, [tmp_path])
+    for name in ("IFirst.sol", "First.sol", "ISecond.sol", "Second.sol"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match="found \\['First', 'Second'\\]"):
+        build.build(tmp_path, [tmp_path])
+
+
 @pytest.mark.parametrize(
     ("abi", "message"),
     [
@@ -87,9 +97,9 @@ def test_what_cannot_be_called_or_read_is_not_built(abi, message):
 def test_check_compares_and_writes_nothing(tmp_path, monkeypatch):
     """`--check` fails on a difference and writes nothing; without it the artifact is written."""
     root = Path(build.__file__).parent
-    built = {path: path.read_text() for path in (root / "artifacts").glob("*.json")}
-    monkeypatch.setattr(build, "build", lambda _: built)
-    assert built
+    built = {path: path.read_text() for path in root.glob(f"*/{build.ARTIFACT}")}
+    monkeypatch.setattr(build, "build", lambda *_: built)
+    assert len(built) == 3
     assert build.main([str(tmp_path), "--check"]) == 0
     built[path := tmp_path / "New.json"] = "new"
     assert build.main([str(tmp_path), "--check"]) == 1

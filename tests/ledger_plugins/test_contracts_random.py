@@ -137,7 +137,14 @@ class SameContracts(RuleBasedStateMachine):
         for sender in dice.choices(self.both.people[:5], k=3):
             number = current + dice.choice([0, 0, 0, 0, 1, -1])
             accuracy = dice.choice([0, 900_000, 1_000_000, 1_000_001])
-            call = (task, number, dice.choice(CIDS), dice.getrandbits(64), accuracy)
+            call = (
+                task,
+                number,
+                dice.choice(CIDS),
+                dice.getrandbits(64),
+                accuracy,
+                dice.randbytes(32),
+            )
             later = dice.choice([1, 1, 15, 29, 30])
             self.both.send(sender, TASKS, "submitUpdate", *call, later=later)
 
@@ -149,7 +156,8 @@ class SameContracts(RuleBasedStateMachine):
         size = dice.choice([0, 1, 7, 32, 33])
         scores = [dice.choice([0, -1, dice.getrandbits(64) - (1 << 63)]) for _ in range(size)]
         sender = dice.choice(self.both.people[:5])
-        self.both.send(sender, TASKS, "submitVotes", task, number, ballot, scores)
+        self.both.send(sender, TASKS, "submitVotes", task, number, ballot, scores, bytes(32))
+        self.both.send(sender, TASKS, "confirmHistory", task, dice.randbytes(32))
 
     @rule(dice=DICE)
     def change_roles(self, dice):
@@ -221,7 +229,7 @@ class SameContracts(RuleBasedStateMachine):
         task, owner, current = self.task(dice)
         clients = dice.sample(self.both.people[:5], dice.randint(1, 3))
         for client in clients:
-            self.both.send(client, TASKS, "submitUpdate", task, current, CID2, 1, 1)
+            self.both.send(client, TASKS, "submitUpdate", task, current, CID2, 1, 1, bytes(32))
         call = (task, current, CID2, "krum", self.and_others(dice, clients), CID, [])
         self.both.send(owner, TASKS, "publishAggregate", *call)
         self.pay(task, current, dice)

@@ -48,11 +48,11 @@ def pair(name):
 
 
 def update(task, number, cid=CID, samples=0, accuracy=0):
-    return "submitUpdate", task, number, cid, samples, accuracy
+    return "submitUpdate", task, number, cid, samples, accuracy, bytes(32)
 
 
 def votes(task, number):
-    return "submitVotes", task, number, bytes(32), (1,) * 33
+    return "submitVotes", task, number, bytes(32), (1,) * 33, bytes(32)
 
 
 def publish(task, number, cid=CID, *, rule="r", clients=(), evidence=CID, commitments=()):

@@ -58,9 +58,8 @@ def test_rollbacks_through_the_facade_and_after_reopening(tasks, tmp_path):
     end_round(tasks, 1, NEXT)
     tasks.record_checkpoint(SERVER, task=1, round=1, accuracy=1)
     first, second = tasks.checkpoints(1)
-    expected = Checkpoint(
-        1, 0, START, 0.123456, SERVER.address, receipt.transaction, receipt.block, 0
-    )
+    place = {"transaction": receipt.transaction, "block": receipt.block, "position": 0}
+    expected = Checkpoint(1, 0, START, 0.123456, SERVER.address, **place)
     assert first == expected
     assert (second.cid, second.accuracy) == tasks.checkpoint(1, 1) == (NEXT, 1.0)
     assert tasks.checkpoints(1, until=receipt.block) == [first]

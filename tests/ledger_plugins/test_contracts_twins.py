@@ -13,6 +13,7 @@ import pytest
 from eth_hash.auto import keccak
 from support.both_contracts import ADMIN, ANN, BOB, CID, CID2, EVE, MANY, OWNER, TASKS, TOKEN
 from support.evm import TwinBench
+from support.twins import TWINS
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
@@ -22,7 +23,7 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
-from fedledger.ledger_plugins.contracts.twins import TWINS, Twin
+from fedledger.ledger_plugins.contracts.twin import Twin
 
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 
@@ -59,8 +60,9 @@ def test_votes_are_said_and_not_stored(bench):
     """Anyone votes, and again; each vote is an event and changes no state."""
     states = copy.deepcopy(bench.states)
     for scores in ((-(1 << 63), (1 << 63) - 1), (), (1,) * 32):
-        _, events = task(bench, EVE, "submitVotes", 1, 1, bytes(32), scores)
+        _, events = task(bench, EVE, "submitVotes", 1, 1, bytes(32), scores, bytes(32))
         said = {"task": 1, "round": 1, "voter": EVE, "ballot": bytes(32), "scores": scores}
+        said["seen"] = bytes(32)
         assert events == [(TASKS, "VotesSubmitted", said)]
     assert bench.states == states
 
@@ -78,13 +80,13 @@ def test_commitments_are_said_and_not_stored(bench):
 
 def test_a_huge_window_never_closes(bench):
     """The deadline of the longest window does not overflow."""
-    task(bench, ANN, "submitUpdate", 1, 1, CID, 1, 1, now=(1 << 64) - 1)
+    task(bench, ANN, "submitUpdate", 1, 1, CID, 1, 1, bytes(32), now=(1 << 64) - 1)
 
 
 def test_full_batches_fit(bench):
     """256 contributors are published and paid in one call each (clause L9)."""
     for client in MANY[:256]:
-        task(bench, client, "submitUpdate", 1, 1, CID, 1, 1)
+        task(bench, client, "submitUpdate", 1, 1, CID, 1, 1, bytes(32))
     task(bench, OWNER, "publishAggregate", 1, 1, CID2, "krum", MANY[:256], CID, [])
     task(bench, ANN, "payRewards", 1, 1, MANY[:256])
     assert bench.view(TOKEN, "balanceOf", MANY[255]) == 20

@@ -26,7 +26,7 @@ def tasks(tmp_path):
 
 def test_a_vote_is_signed_offline_and_relayed(tasks):
     """What the voter signed is what the server reads and what the ledger says."""
-    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": (-5, 0, 7)}
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": (-5, 0, 7), "seen": BALLOT}
     terms = tasks.ledger.terms("TrainingTask", "submitVotes")
     transaction = ANN.sign(UnsignedTransaction(terms, 0, SUBMIT_VOTES.encode(values)))
     assert SUBMIT_VOTES.decode(transaction.unsigned.data) == values
@@ -62,14 +62,14 @@ def test_votes_come_in_ledger_order_and_by_round(tasks):
 @pytest.mark.parametrize("wrong", [{"scores": [2**63]}, {"ballot": b"short"}, {"round": -1}])
 def test_values_out_of_range_are_refused_before_signing(wrong):
     """Nothing is signed that the contract could not take."""
-    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1]}
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1], "seen": BALLOT}
     with pytest.raises(CallError):
         SUBMIT_VOTES.encode(values | wrong)
 
 
 def test_bytes_that_are_no_vote(tasks):
     """Another function, or more or fewer bytes, are not taken for votes."""
-    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1]}
+    values = {"task": 1, "round": 1, "ballot": BALLOT, "scores": [1], "seen": BALLOT}
     data = SUBMIT_VOTES.encode(values)
     for wrong in (b"\1\2\3\4", data[:-1], data + b"\0"):
         with pytest.raises(CallError):

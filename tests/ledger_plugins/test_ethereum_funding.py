@@ -1,19 +1,26 @@
 """Ether for new accounts on a development chain, when several senders ask at once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from support.anvil import Anvil
+from support.clock import Clock
 
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.ethereum.clock import SystemClock
 from fedledger.ledger_plugins.ethereum.rpc.node import Node, NodeRefusal, connect
 from fedledger.ledger_plugins.ethereum.sending import funding
 from fedledger.ledger_plugins.ethereum.sending.funding import fund
 from fedledger.ledger_plugins.ethereum.url import parse_url
 
 _CHAIN, _NEED = 31337, 10**15
+
+
+def connected(anvil, clock=None):
+    return connect(parse_url(f"ethereum+{anvil.url}"), clock or SystemClock())
 
 
 @pytest.mark.parametrize("said", ["nonce too low", "transaction already imported"])
@@ -28,7 +35,7 @@ def test_a_gift_that_came_second_is_asked_for_again(monkeypatch, anvil, said):
         return ask(self, method, *params, **options)
 
     monkeypatch.setattr(Node, "ask", contested)
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         assert fund(node, _CHAIN, {Account.create().address: _NEED}, 10) == {}
     assert refused
 
@@ -45,19 +52,23 @@ def test_a_gift_that_is_lost_is_asked_for_again(monkeypatch, anvil):
 
     monkeypatch.setattr(Node, "ask", forgetful)
     monkeypatch.setattr(funding, "_PATIENCE", 0.2)
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         assert fund(node, _CHAIN, {Account.create().address: _NEED}, 20) == {}
     assert lost
 
 
 def test_a_node_that_does_not_mine_is_named(tmp_path):
-    """Ether that no block has after the time to wait is an error, and not waited for longer."""
+    """Ether that no block has after the time to wait is an error; the clock handed in says when."""
+    clock, began = Clock(), time.monotonic()
     with (
         Anvil(tmp_path, "--no-mining") as idle,
-        closing(connect(parse_url(f"ethereum+{idle.url}"))) as node,
-        pytest.raises(LedgerUnavailable, match="is the node mining"),
+        closing(connected(idle, clock)) as node,
+        pytest.raises(LedgerUnavailable, match="in no block after 120 seconds; is the node mining"),
     ):
-        fund(node, _CHAIN, {Account.create().address: _NEED}, 0.3)
+        fund(node, _CHAIN, {Account.create().address: _NEED}, 120)
+    assert 120 < clock.now < 125
+    assert time.monotonic() - began < 60
+    assert (min(clock.slept), max(clock.slept)) == (0.0016, 0.5)
 
 
 def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
@@ -72,7 +83,7 @@ def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
 
     monkeypatch.setattr(Node, "ask", empty)
     poor = Account.create().address
-    with closing(connect(parse_url(f"ethereum+{anvil.url}"))) as node:
+    with closing(connected(anvil)) as node:
         wrong = fund(node, _CHAIN, {poor: _NEED}, 10)
     assert set(wrong) == {poor}
     assert f"has 0 wei on chain {_CHAIN}" in wrong[poor]
@@ -82,7 +93,7 @@ def test_a_gift_that_is_refused_for_another_reason_is_not(monkeypatch, anvil):
 @pytest.mark.parametrize("accounts", [8, pytest.param(400, marks=pytest.mark.soak)])
 def test_many_senders_fund_new_accounts_at_once(anvil, accounts, record_property):
     """Whoever asks gets ether, however many ask for the same account at the same moment."""
-    nodes = [connect(parse_url(f"ethereum+{anvil.url}")) for _ in range(8)]
+    nodes = [connected(anvil) for _ in range(8)]
     with ThreadPoolExecutor(len(nodes)) as pool:
         for _ in range(accounts):
             needs = {Account.create().address: _NEED}

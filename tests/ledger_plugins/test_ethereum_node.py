@@ -68,7 +68,7 @@ def test_thirty_new_clients_need_nothing_by_hand(ledger, admin):
     tasks = TrainingTask(ledger)
     task, _ = tasks.propose(admin, model_id="cell", model_cid=CID, rounds=1, spec=CID)
     clients = [Account.create() for _ in range(30)]
-    update = (task, 1, cid_to_bytes(CID), 10, 900_000)
+    update = (task, 1, cid_to_bytes(CID), 10, 900_000, bytes(32))
     results = ledger.transact_all(
         [signed(ledger, one, "submitUpdate", *update, contract="TrainingTask") for one in clients]
     )
@@ -139,8 +139,11 @@ def test_a_restarted_empty_node_is_another_chain(tmp_path, admin):
     with Anvil(tmp_path, "--timestamp", "1700000000", port=node.port):
         with pytest.raises(ConfigError, match="fedledger deploy"):
             open_ledger(url)
-        _, _, created = deploy(url, admin=admin.address)
-        assert created
+        with pytest.raises(ConfigError, match="fedledger deploy --anew"):
+            deploy(url, admin=admin.address)
+        done = deploy(url, admin=admin.address, anew=True)
+        assert list(done.granted) == ["StakeToken", "TrainingTask"]
+        assert (tmp_path / "deployment.json.old").exists()
         with open_ledger(url) as ledger:
             assert StakeToken(ledger).total_supply() == 0
 
@@ -228,7 +231,7 @@ def test_no_deployment_another_chain_and_no_contract_are_told_apart(
     good.model_copy(update={"contracts": older}).save(path)
     with pytest.raises(ConfigError, match="other sources"):
         open_ledger(url)
-    path.write_text('{"version": 1}')
+    path.write_text('{"version": 2}')
     with pytest.raises(ConfigError, match="is no deployment"):
         open_ledger(url)
 
@@ -237,8 +240,7 @@ def test_immutable_values_count(ledger, url, tmp_path, admin):
     """TrainingTask's code carries its token's address: one of another token is another code."""
     path = tmp_path / "deployment.json"
     first = Deployment.load(path)
-    deploy(url, admin=admin.address, anew=True)
-    second = Deployment.load(path)
+    second = deploy(url.replace("deployment.json", "other.json"), admin=admin.address).deployment
     task = first.contracts["TrainingTask"].model_copy(
         update={"arguments": second.contracts["TrainingTask"].arguments}
     )
@@ -250,11 +252,11 @@ def test_immutable_values_count(ledger, url, tmp_path, admin):
 
 def test_deploying_twice_changes_nothing(url, tmp_path, admin):
     """`deploy` checks what is there and creates nothing; another admin is an error."""
-    path, first, created = deploy(url, admin=admin.address)
+    first = deploy(url, admin=admin.address)
+    path = first.path
     before = path.read_bytes()
-    assert created
-    again, second, created = deploy(url, admin=admin.address)
-    assert (again, second, created) == (path, first, False)
+    assert first.granted == {"StakeToken": (), "TrainingTask": ("MINTER_ROLE",)}
+    assert deploy(url, admin=admin.address) == replace(first, granted={})
     assert path.read_bytes() == before
     with pytest.raises(ConfigError, match="have the admin"):
         deploy(url, admin=Account.create().address)

@@ -17,6 +17,7 @@ from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
+from fedledger.ledger_plugins.ethereum.clock import SystemClock
 from fedledger.ledger_plugins.ethereum.rpc.node import Node
 from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 from fedledger.ledger_plugins.ethereum.verifying.chain import verify_chain
@@ -76,7 +77,9 @@ class Chain:
         self.deployment = deployment_of()
 
     def verify(self, alter):
-        return verify_chain(Node(Liar(self.provider, alter), "a liar", 10), self.deployment)
+        return verify_chain(
+            Node(Liar(self.provider, alter), "a liar", 10, SystemClock()), self.deployment
+        )
 
     def block(self, change):
         """Verify with block `index` changed."""
@@ -117,7 +120,7 @@ def chain(request, tmp_path_factory):
     """A chain on py-evm and on anvil."""
     if request.param == "tester":
         name = secrets.token_hex(8)
-        node = local_node(name)
+        node = local_node(name, SystemClock())
         yield Chain(f"ethereum+tester://{name}", node, lambda: node.deployment)
         return
     folder = tmp_path_factory.mktemp("anvil")

@@ -10,6 +10,7 @@ from support.examples import examples
 
 from fedledger.errors import ConfigError, MalformedBlock
 from fedledger.ledger_plugins.addresses import address_from_bytes
+from fedledger.ledger_plugins.contracts.twin import Entry
 from fedledger.ledger_plugins.local.chain.block import (
     MAX_BLOCK_TRANSACTIONS,
     Block,
@@ -19,12 +20,15 @@ from fedledger.ledger_plugins.local.chain.block import (
     mine,
     seal,
 )
-from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.directory import contract_address
+from fedledger.ledger_plugins.local.chain.genesis import Genesis
 from fedledger.ledger_plugins.local.chain.merkle import merkle_root
 from fedledger.ledger_plugins.transactions import MAX_TRANSACTION_BYTES
 
 DIFFICULTY = 2**252
-GENESIS = Genesis(1337, DIFFICULTY, "0x" + "00" * 19 + "01", ("StakeToken", "TrainingTask"))
+TOKEN = Entry("StakeToken", 1, b"\1" * 32, b"\2" * 32)
+TASKS = Entry("TrainingTask", 3, b"\3" * 32, b"\4" * 32, ("MINTER_ROLE", "OTHER_ROLE"))
+GENESIS = Genesis(1337, DIFFICULTY, "0x" + "00" * 19 + "01", (TOKEN, TASKS))
 
 infos = st.builds(
     ModelInfo,
@@ -227,10 +231,10 @@ def test_the_format_is_frozen():
     first = GENESIS.block(1_700_000_000_000)
     second = _next(first)
     assert first.header.hash.hex() == (
-        "f53bb89663c3102cf4e89394de49f718140f7fdad1c9ecbca47f9c663c7d820b"
+        "4f76d419fa7bd34e87ba769196577613b788c9908c976a89a0e50dc0d8fa9812"
     )
     assert hashlib.sha256(first.encode() + second.encode()).hexdigest() == (
-        "38edc37f182bb48f1511bf6c866975a87e6dd658dedd06c63b435473b7d0a8b4"
+        "74ddbca6314ce260166f4e1df8ed2641e72f812e13d36316d630ce5c0327e971"
     )
 
 
@@ -282,8 +286,8 @@ def test_genesis_parameters_have_ranges():
         {"chain_id": 2**63},
         {"difficulty": 2**232 - 1},
         {"difficulty": 2**256 + 1},
-        {"contracts": ("TrainingTask", "StakeToken")},
-        {"contracts": ("StakeToken", "StakeToken")},
+        {"contracts": (TASKS, TOKEN)},
+        {"contracts": (TOKEN, TOKEN)},
     ):
         with pytest.raises(ConfigError):
             replace(GENESIS, **change)

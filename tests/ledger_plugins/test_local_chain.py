@@ -14,17 +14,19 @@ from fedledger.errors import (
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.abi import encode_call
-from fedledger.ledger_plugins.contracts.twins import StakeToken
+from fedledger.ledger_plugins.contracts.stake_token.twin import StakeToken
+from fedledger.ledger_plugins.contracts.twin import Entry, ModelInfo
 from fedledger.ledger_plugins.local.chain import chain as chain_module
-from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
+from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.chain.chain import Chain, replay
-from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.directory import contract_address
+from fedledger.ledger_plugins.local.chain.genesis import Genesis
 from fedledger.ledger_plugins.local.chain.undo import UndoableState, UndoLog
 
 ADMIN = Account.from_key(b"\1" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (2, 3, 4)]
 CID = b"\x01\x55\x12\x20" + bytes(32)
-GENESIS = Genesis(7, 2**254, ADMIN.address, ("StakeToken", "TrainingTask"))
+GENESIS = Genesis.new(7, 2**254, ADMIN.address)
 
 
 class Bench:
@@ -88,9 +90,11 @@ def test_model_info_follows_proposals_and_rounds(bench):
     assert first.header.model_flag == 1
     claims = [(10, 900_000), (30, 500_001), (60, 1)]
     updates = bench.block(
-        bench.sign(CLIENTS[0], "TrainingTask", "submitUpdate", 1, 1, CID, 1, 2),
+        bench.sign(CLIENTS[0], "TrainingTask", "submitUpdate", 1, 1, CID, 1, 2, bytes(32)),
         *(
-            bench.sign(client, "TrainingTask", "submitUpdate", 1, 1, CID, samples, accuracy)
+            bench.sign(
+                client, "TrainingTask", "submitUpdate", 1, 1, CID, samples, accuracy, bytes(32)
+            )
             for client, (samples, accuracy) in zip(CLIENTS, claims, strict=True)
         ),
     )
@@ -114,7 +118,7 @@ def test_claims_without_samples_count_alike(bench):
     bench.block(bench.sign(ADMIN, "TrainingTask", "propose", "cell", CID, 2, 0, 20, CID))
     bench.block(
         *(
-            bench.sign(client, "TrainingTask", "submitUpdate", 1, 1, CID, 0, accuracy)
+            bench.sign(client, "TrainingTask", "submitUpdate", 1, 1, CID, 0, accuracy, bytes(32))
             for client, accuracy in zip(CLIENTS, (1, 2, 6), strict=True)
         )
     )
@@ -299,15 +303,17 @@ def test_transactions_for_elsewhere_are_refused(bench):
 
 def test_a_chain_with_unknown_contracts_is_not_guessed_at():
     """A chain of a later version, with a contract unknown here, is refused by name."""
-    genesis = replace(GENESIS, contracts=(*GENESIS.contracts, "Zeppelin"))
+    genesis = replace(
+        GENESIS, contracts=(*GENESIS.contracts, Entry("Zeppelin", 1, bytes(32), bytes(32)))
+    )
     with pytest.raises(LedgerUnavailable, match="Zeppelin"):
         Chain(genesis.block(0))
 
 
 def test_a_chain_may_have_fewer_contracts():
     """A chain made before a contract existed keeps working without it."""
-    chain = Chain(replace(GENESIS, contracts=("TrainingTask",)).block(0))
-    assert chain.execution.addresses.keys() == {"TrainingTask"}
+    chain = Chain(Genesis.new(7, 2**254, None, ["TrainingTask"]).block(0))
+    assert chain.contracts().keys() == {"TrainingTask"}
 
 
 def test_state_takes_only_what_cannot_change_behind_its_back():

@@ -22,7 +22,7 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Receipt, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.contracts.abi import encode_call
-from fedledger.ledger_plugins.contracts.twins import StakeToken as StakeTokenTwin
+from fedledger.ledger_plugins.contracts.stake_token.twin import StakeToken as StakeTokenTwin
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.local.chain import chain as chain_module
 from fedledger.ledger_plugins.local.chain.block import check_link, check_seal

@@ -1,4 +1,4 @@
-"""The conformance suite (clauses L1 to L15) on a ledger that a node serves over HTTP."""
+"""The conformance suite (clauses L1 to L17) on a ledger that a node serves over HTTP."""
 
 from pathlib import Path
 
@@ -9,10 +9,7 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import Ledger, open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.local.node.chain import core
-
-pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
-
-from fedledger.ledger_plugins.testing import (  # noqa: E402 - after its registration
+from fedledger.ledger_plugins.testing import (
     LedgerConformance,
 )
 

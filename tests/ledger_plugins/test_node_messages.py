@@ -19,7 +19,8 @@ from fedledger.errors import (
 )
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
-from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
+from fedledger.ledger_plugins.contracts.twin import ModelInfo
+from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.node.chain.envelope import MAX_ENVELOPE_BYTES, Envelope
 from fedledger.ledger_plugins.local.node.http.client import peer_url
 from fedledger.ledger_plugins.local.node.http.limits import RateLimit, Strikes

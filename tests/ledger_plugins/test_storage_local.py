@@ -3,9 +3,11 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from fedledger.errors import (
     ConfigError,
     ContentCorrupted,
     ContentNotFound,
+    ContentPinned,
     ContentTooLarge,
     InvalidCid,
     StoreUnavailable,
@@ -233,6 +236,112 @@ def test_several_on_a_full_disk_leave_no_part(store, monkeypatch):
     names = {path.name for path in (store.folder / store.profile).iterdir()}
     assert names <= {cid_of(data) for data in [b"first", *(b"%d" % n for n in range(20))]}
     assert len(names) == 6
+
+
+SPECIAL = {
+    "a FIFO": os.mkfifo,
+    "a folder": os.mkdir,
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_no_content_and_never_waited_for(tmp_path, monkeypatch, kind):
+    """In place of a content it is damage by name; a put heals it, unless a folder is in the way."""
+    monkeypatch.chdir(tmp_path)
+    store = FileStore(tmp_path)
+    cid = store.put(b"content")
+    path_of(store, cid).unlink()
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        SPECIAL[kind](path_of(store, cid))
+    for ask in (store.get, store.get_stream, store.size, store.has):
+        with pytest.raises(ContentCorrupted) as caught:
+            ask(cid)
+        assert (caught.value.cid, caught.value.actual) == (cid, None)
+    if kind == "a folder":
+        with pytest.raises(StoreUnavailable, match="directory"):
+            store.put(b"content")
+        assert [path.name for path in (tmp_path / store.profile).iterdir()] == [cid]
+    else:
+        assert store.put_stream([b"con", b"tent"]) == cid
+        assert store.get(cid) == b"content"
+
+
+def test_links_in_a_circle_are_not_followed_for_ever(store):
+    """A name that leads to itself is the disk's error, by name."""
+    cid = store.put(b"content")
+    path_of(store, cid).unlink()
+    path_of(store, cid).symlink_to(path_of(store, cid))
+    for ask in (store.get, store.size, store.has):
+        with pytest.raises(StoreUnavailable, match=cid):
+            ask(cid)
+
+
+def test_a_pin_holds_for_every_profile_and_deletion_removes_every_copy(tmp_path):
+    """One pin keeps a CID, whatever folders it lies in; unpinned, all of it goes."""
+    old, new = FileStore(tmp_path), FileStore(tmp_path, profile=NEWER)
+    cid = old.put(b"one chunk has the same CID in both")
+    new.put(b"one chunk has the same CID in both")
+    new.pin(cid)
+    with pytest.raises(ContentPinned):
+        old.delete(cid)
+    assert old.pins() == [cid]
+    assert (tmp_path / "pins" / cid).read_bytes() == b""
+    old.unpin(cid)
+    new.delete(cid)
+    assert not old.has(cid)
+    assert list(old) == []
+
+
+def test_pins_and_deletions_are_durable(store, monkeypatch):
+    """The folder whose names changed is flushed before anything is acknowledged."""
+    cid = store.put(b"content")
+    store.pin(cid)
+    flushed = []
+    sync = os.fsync
+
+    def spy(handle):
+        flushed.append(Path(f"/proc/self/fd/{handle}").readlink())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    pins = store.folder / "pins"
+    for change, folder in (
+        (store.pin, pins),
+        (store.unpin, pins),
+        (store.delete, store.folder / store.profile),
+    ):
+        flushed.clear()
+        change(cid)
+        assert flushed == [folder]
+
+
+def test_nothing_is_made_for_what_is_not_there(store):
+    """Pinning or deleting in a store that nobody wrote to leaves no folder."""
+    for ask in (store.pin, store.delete):
+        with pytest.raises(ContentNotFound):
+            ask(ABSENT)
+    store.unpin(ABSENT)
+    assert store.pins() == []
+    assert not store.folder.exists()
+
+
+def test_a_stream_is_written_once_and_flushed_before_it_has_its_name(store, monkeypatch):
+    """Its draft lies in the store's own folder and is renamed: no second copy is written."""
+    store.put(b"first")
+    order = []
+    sync = os.fsync
+
+    def spy(handle):
+        order.append((Path(f"/proc/self/fd/{handle}").readlink().name[-5:], cid in store))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    cid = cid_of(b"second")
+    assert store.put_stream([b"sec", b"ond"]) == cid
+    assert order == [(".part", False), (store.profile[-5:], True)]
+    assert len(list((store.folder / store.profile).iterdir())) == 2
 
 
 def test_content_is_flushed_before_it_has_its_name(store, monkeypatch):

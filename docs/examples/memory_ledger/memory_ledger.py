@@ -8,10 +8,8 @@ from copy import copy
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, LedgerUnavailable, TransactionRefused, UnknownBlock
+from fedledger.errors import LedgerUnavailable, TransactionRefused, UnknownBlock
 from fedledger.ledger_plugins.base import Block, CallTerms, Head, Ledger, Receipt
-from fedledger.ledger_plugins.contracts.abi import event_inputs
-from fedledger.ledger_plugins.contracts.twins import TWINS
 from fedledger.ledger_plugins.local.chain.execution import Execution
 from fedledger.ledger_plugins.local.chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from fedledger.ledger_plugins.transactions import checked
@@ -23,7 +21,7 @@ def open_memory_ledger(url, *, admin=None, read_only=False):
     if read_only and url not in KEPT:
         raise LedgerUnavailable(f"there is no chain at {url}")  # L15: nothing is created
     if url not in KEPT:
-        genesis = Genesis(777, DEFAULT_DIFFICULTY, admin, tuple(sorted(TWINS)))
+        genesis = Genesis.new(777, DEFAULT_DIFFICULTY, admin)
         KEPT[url] = MemoryLedger(url, Execution(genesis))
     ledger = copy(KEPT[url])  # another object on the same chain
     ledger.read_only = read_only
@@ -49,11 +47,15 @@ class MemoryLedger(Ledger):
             raise UnknownBlock(index, self.head().block)
         return self._blocks[index]
 
+    def contracts(self):
+        return self._execution.directory.contracts(self.head().block + 1)
+
     def nonce(self, address):
         return self._execution.nonce(address)
 
     def terms(self, contract, function):
-        return CallTerms(self.chain_id, self._execution.address_of(contract, function))
+        following = self.head().block + 1
+        return CallTerms(self.chain_id, self._execution.address_of(contract, function, following))
 
     def transact(self, transaction):
         self.check_writable()
@@ -62,6 +64,7 @@ class MemoryLedger(Ledger):
             raise TransactionRefused("replay", transaction.hash)
         head = self.head()
         index, now = head.block + 1, max(head.timestamp, int(time.time()))
+        self._execution.enter(index)
         done = self._execution.execute(transaction, seconds=now, block=index, position=0)
         self._execution.keep()
         block_hash = "0x" + keccak(bytes.fromhex(head.hash[2:]) + transaction.raw).hex()
@@ -78,10 +81,7 @@ class MemoryLedger(Ledger):
         )
 
     def events(self, contract, event=None, *, since=0, until=None):
-        if contract not in TWINS:
-            raise CallError(f"unknown contract {contract!r}")
-        if event is not None:
-            event_inputs(contract, event)  # CallError when the contract has no such event: L10
+        self._execution.check_events(contract, event)  # CallError when there is none: L10
         last = self.head().block if until is None else until
         return [
             one

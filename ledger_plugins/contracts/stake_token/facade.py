@@ -1,34 +1,38 @@
 """StakeToken: the token that rewards training."""
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 from ...accounts import Account
-from ...base import Receipt
-from ..facade import Facade
+from ..facade import Facade, sends
+from ..meanings import Address, Hash32, Named
+from ..records import EventRecord
 from .twin import DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE
 
 __all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken", "Transfer"]
 
 
+# ERC-20 and OpenZeppelin call these otherwise.
+_From = Annotated[Address, Named("from")]
+_To = Annotated[Address, Named("to")]
+_Value = Annotated[int, Named("value")]
+_Holder = Annotated[Address, Named("account")]
+
+
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(EventRecord):
     """Tokens that moved.
 
     Attributes:
         sender: who had them; the zero address when they were minted.
         recipient: who has them now.
         amount: how many.
-        transaction: hash of the transaction.
-        block: index of its block.
-        position: position among all events of the block.
     """
 
-    sender: str
-    recipient: str
-    amount: int
-    transaction: str
-    block: int
-    position: int
+    event: ClassVar = "Transfer"
+    sender: _From
+    recipient: _To
+    amount: _Value
 
 
 class StakeToken(Facade):
@@ -41,57 +45,57 @@ class StakeToken(Facade):
 
     contract = "StakeToken"
 
-    def mint(self, account: Account, recipient: str, amount: int) -> Receipt:
+    @sends
+    def mint(self, account: Account, recipient: _To, amount: int) -> None:
         """Create `amount` tokens for `recipient`; `account` has MINTER_ROLE."""
-        return self._send(account, "mint", recipient, amount)
 
-    def transfer(self, account: Account, recipient: str, amount: int) -> Receipt:
+    @sends
+    def transfer(self, account: Account, recipient: _To, amount: _Value) -> None:
         """Move `amount` tokens of `account` to `recipient`."""
-        return self._send(account, "transfer", recipient, amount)
 
-    def approve(self, account: Account, spender: str, amount: int) -> Receipt:
+    @sends
+    def approve(self, account: Account, spender: Address, amount: _Value) -> None:
         """Let `spender` move `amount` tokens of `account`; 2^256 - 1 never runs out."""
-        return self._send(account, "approve", spender, amount)
 
-    def transfer_from(self, account: Account, owner: str, recipient: str, amount: int) -> Receipt:
+    @sends
+    def transfer_from(self, account: Account, owner: _From, recipient: _To, amount: _Value) -> None:
         """Move `amount` tokens of `owner` to `recipient` out of the allowance of `account`."""
-        return self._send(account, "transferFrom", owner, recipient, amount)
 
-    def grant_role(self, account: Account, role: bytes, holder: str) -> Receipt:
+    @sends
+    def grant_role(self, account: Account, role: Hash32, holder: _Holder) -> None:
         """Give `role` to `holder`; `account` has DEFAULT_ADMIN_ROLE."""
-        return self._send(account, "grantRole", role, holder)
 
-    def revoke_role(self, account: Account, role: bytes, holder: str) -> Receipt:
+    @sends
+    def revoke_role(self, account: Account, role: Hash32, holder: _Holder) -> None:
         """Take `role` from `holder`; `account` has DEFAULT_ADMIN_ROLE."""
-        return self._send(account, "revokeRole", role, holder)
 
     def balance(self, address: str) -> int:
         """Return the tokens that `address` holds."""
-        return int(self._call("balanceOf", address))
+        return self._call(int, "balanceOf", address)
 
     def total_supply(self) -> int:
         """Return the tokens minted so far, which is the sum of all balances (clause L7)."""
-        return int(self._call("totalSupply"))
+        return self._call(int, "totalSupply")
 
     def allowance(self, owner: str, spender: str) -> int:
         """Return the tokens of `owner` that `spender` may still move."""
-        return int(self._call("allowance", owner, spender))
+        return self._call(int, "allowance", owner, spender)
 
     def has_role(self, role: bytes, holder: str) -> bool:
         """Tell whether `holder` has `role`."""
-        return bool(self._call("hasRole", role, holder))
+        return self._call(bool, "hasRole", role, holder)
 
     def name(self) -> str:
         """Return the token's name."""
-        return str(self._call("name"))
+        return self._call(str, "name")
 
     def symbol(self) -> str:
         """Return the token's symbol."""
-        return str(self._call("symbol"))
+        return self._call(str, "symbol")
 
     def decimals(self) -> int:
         """Return the number of decimals: 0."""
-        return int(self._call("decimals"))
+        return self._call(int, "decimals")
 
     def transfers(self, *, since: int = 0, until: int | None = None) -> list[Transfer]:
         """Return what moved or was minted, in ledger order.
@@ -100,14 +104,4 @@ class StakeToken(Facade):
             since: first block to look at.
             until: last block to look at (default: the head).
         """
-        return [
-            Transfer(
-                sender=event.arguments["from"],
-                recipient=event.arguments["to"],
-                amount=event.arguments["value"],
-                transaction=event.transaction,
-                block=event.block,
-                position=event.position,
-            )
-            for event in self.ledger.events(self.contract, "Transfer", since=since, until=until)
-        ]
+        return self._events(Transfer, since=since, until=until)

@@ -5,13 +5,12 @@ Storage: ("supply",), ("balance", account), ("allowance", owner, spender), ("rol
 
 # ruff: noqa: N802 - the names are the ABI's
 
-from collections.abc import Mapping
 from typing import Any
 
 from eth_hash.auto import keccak
 
 from ...addresses import ZERO_ADDRESS
-from ..twin import Key, Twin
+from ..twin import Birth, Key, Twin
 
 __all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken"]
 
@@ -35,15 +34,14 @@ class StakeToken(Twin):
     contract = "StakeToken"
 
     @classmethod
-    def genesis(cls, admin: str | None, addresses: Mapping[str, str]) -> dict[Key, Any]:
-        """Let TrainingTask mint and everybody propose; give `admin`, if any, all roles."""
-        state: dict[Key, Any] = {
-            ("role", MINTER_ROLE, addresses["TrainingTask"]): 1,
-            ("role", PROPOSER_ROLE, ZERO_ADDRESS): 1,
-        }
-        if admin is not None:
+    def genesis(cls, birth: Birth) -> dict[Key, Any]:
+        """Give the contracts their roles, everybody PROPOSER_ROLE, and the administrator all."""
+        state: dict[Key, Any] = {("role", PROPOSER_ROLE, ZERO_ADDRESS): 1}
+        for name, holders in birth.holders.items():
+            state |= {("role", keccak(name.encode()), holder): 1 for holder in holders}
+        if birth.admin is not None:
             for role in (DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE):
-                state["role", role, admin] = 1
+                state["role", role, birth.admin] = 1
         return state
 
     def name(self) -> str:

@@ -2,7 +2,8 @@
 
 from ...signing import Call
 
-__all__ = ["SUBMIT_UPDATE", "SUBMIT_VOTES"]
+__all__ = ["CONFIRM_HISTORY", "SUBMIT_UPDATE", "SUBMIT_VOTES"]
 
 SUBMIT_UPDATE = Call("TrainingTask", "submitUpdate", event="UpdateSubmitted", party="client")
+CONFIRM_HISTORY = Call("TrainingTask", "confirmHistory", event="HistoryConfirmed", party="client")
 SUBMIT_VOTES = Call("TrainingTask", "submitVotes", event="VotesSubmitted", party="voter")

@@ -5,10 +5,13 @@ A new kind of commitment is a new name: the contract, its ABI and this module st
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Annotated
 
 from fedledger.errors import CallError
 
-__all__ = ["NO_COMMITMENTS", "commitment_pairs", "read_commitments"]
+from ..meanings import Meaning
+
+__all__ = ["NO_COMMITMENTS", "Commitments", "commitment_pairs", "read_commitments"]
 
 NO_COMMITMENTS: Mapping[str, bytes] = MappingProxyType({})
 """What most publications have."""
@@ -41,6 +44,12 @@ def read_commitments(pairs: Sequence[Sequence[bytes]]) -> Mapping[str, bytes]:
     reader.
     """
     return MappingProxyType({_text(name): value for name, value in pairs})
+
+
+Commitments = Annotated[
+    Mapping[str, bytes], Meaning(r"bytes32\[2\]\[\]", read_commitments, commitment_pairs)
+]
+"""Values of 32 bytes by name: what records and calls have."""
 
 
 def _is_name(name: str) -> bool:

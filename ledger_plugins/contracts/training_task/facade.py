@@ -4,33 +4,42 @@ A façade speaks in Python's terms: CIDs are text, accuracies fractions from 0 t
 binary CIDs and parts per million. Tasks are numbered from 1, and so are the rounds of a task.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ...accounts import Account
 from ...base import Receipt
-from ...storage.cid import cid_to_bytes
-from .commitments import NO_COMMITMENTS, commitment_pairs
-from .records import Aggregate, Payment, Submission, Task, Votes, accuracy_to_ppm
-from .rollback_records import Rollback
+from ..facade import OfLedger, sends, sends_then
+from ..meanings import Address, BlockHash, Cid, Hash32, Ppm, Seconds
+from .commitments import NO_COMMITMENTS, Commitments
+from .records import Aggregate, Payment, Proposal, Rollback, Status, Submission, Task, Votes
 from .rollbacks import TaskRollbacks
 
-__all__ = ["TrainingTask"]
+__all__ = ["SETTLED", "TrainingTask"]
+
+SETTLED: Any = OfLedger(lambda ledger: ledger.settled().hash)
+"""The block that a signer names by default."""
+
+
+def _proposed(receipt: Receipt) -> tuple[int, Receipt]:
+    return Proposal.read(receipt.event(Proposal.event)).task, receipt
 
 
 class TrainingTask(TaskRollbacks):
     """The tasks on a ledger."""
 
+    @sends_then(_proposed)
     def propose(
         self,
         account: Account,
         *,
         model_id: str,
-        model_cid: str,
+        model_cid: Cid,
         rounds: int,
-        spec: str,
-        window: int = 0,
+        spec: Cid,
+        window: Seconds = 0,
         reward: int = 20,
-    ) -> tuple[int, Receipt]:
+    ) -> None:
         """Open a task; `account` becomes its owner and aggregator.
 
         Args:
@@ -50,28 +59,19 @@ class TrainingTask(TaskRollbacks):
         Raises:
             InvalidCid: `model_cid` or `spec` is no CID.
         """
-        receipt = self._send(
-            account,
-            "propose",
-            model_id,
-            cid_to_bytes(model_cid),
-            rounds,
-            window,
-            reward,
-            cid_to_bytes(spec),
-        )
-        return int(receipt.event("TaskProposed").arguments["task"]), receipt
 
+    @sends
     def submit_update(
         self,
         account: Account,
         *,
         task: int,
         round: int,
-        cid: str,
+        cid: Cid,
         samples: int,
-        accuracy: float,
-    ) -> Receipt:
+        accuracy: Ppm,
+        seen: BlockHash = SETTLED,
+    ) -> None:
         """Submit the update of `account` to the open round; its last one counts.
 
         Args:
@@ -81,32 +81,25 @@ class TrainingTask(TaskRollbacks):
             cid: CID of the update.
             samples: training examples behind it.
             accuracy: a fraction from 0 to 1, kept in steps of a millionth.
+            seen: hash of a block that the client knows (default: the ledger's settled one).
 
         Raises:
             InvalidCid: `cid` is no CID.
         """
-        return self._send(
-            account,
-            "submitUpdate",
-            task,
-            round,
-            cid_to_bytes(cid),
-            samples,
-            accuracy_to_ppm(accuracy),
-        )
 
+    @sends
     def publish_aggregate(
         self,
         account: Account,
         *,
         task: int,
         round: int,
-        cid: str,
+        cid: Cid,
         rule: str,
-        contributors: Sequence[str],
-        evidence: str,
-        commitments: Mapping[str, bytes] = NO_COMMITMENTS,
-    ) -> Receipt:
+        contributors: Sequence[Address],
+        evidence: Cid,
+        commitments: Commitments = NO_COMMITMENTS,
+    ) -> None:
         """End the open round; the contributors' rewards go into escrow until `pay_rewards`.
 
         Args:
@@ -124,60 +117,41 @@ class TrainingTask(TaskRollbacks):
             CallError: a commitment's name or value that does not fit.
             InvalidCid: `cid` or `evidence` is no CID.
         """
-        return self._send(
-            account,
-            "publishAggregate",
-            task,
-            round,
-            cid_to_bytes(cid),
-            rule,
-            list(contributors),
-            cid_to_bytes(evidence),
-            commitment_pairs(commitments),
-        )
 
+    @sends
     def pay_rewards(
         self,
         account: Account,
         *,
         task: int,
         round: int,
-        clients: Sequence[str],
-    ) -> Receipt:
+        clients: Sequence[Address],
+    ) -> None:
         """Pay contributors of a published round, at most 256 a call; any account may do it."""
-        return self._send(account, "payRewards", task, round, list(clients))
 
     def count(self) -> int:
         """Return the number of tasks, which is the newest task's number."""
-        return int(self._call("taskCount"))
+        return self._call(int, "taskCount")
 
     def task(self, task: int) -> Task:
         """Return a task; ContractError `UnknownTask` when there is none."""
-        return Task.from_call(task, self._call("getTask", task))
+        return self._call(Task, "getTask", task)
 
     def status(self, task: int, round: int, client: str) -> int:
         """Return what became of a submission: 0 none, 1 submitted, 2 contributed, 3 paid."""
-        return int(self._call("getSubmission", task, round, client)[1])
+        return self._call(Status, "getSubmission", task, round, client).status
 
     def token(self) -> str:
         """Return the address of the token that pays the rewards."""
-        return str(self._call("token"))
+        return self._call(str, "token")
 
     def find(self, owner: str, model_id: str) -> list[int]:
         """Return the numbers of the tasks that `owner` proposed under `model_id`, oldest first."""
-        return [
-            event.arguments["task"]
-            for event in self.ledger.events(self.contract, "TaskProposed")
-            if (event.arguments["owner"], event.arguments["modelId"]) == (owner, model_id)
-        ]
+        return [one.task for one in self._events(Proposal, owner=owner, model_id=model_id)]
 
     def of(self, owner: str) -> list[int]:
         """Return the numbers of all tasks that `owner` proposed, oldest first."""
-        return [
-            event.arguments["task"]
-            for event in self.ledger.events(self.contract, "TaskProposed")
-            if event.arguments["owner"] == owner
-        ]
+        return [one.task for one in self._events(Proposal, owner=owner)]
 
     def submissions(
         self,
@@ -207,7 +181,7 @@ class TrainingTask(TaskRollbacks):
         """Return the index of the block that opened the round after the ones that `ended`."""
         if ended:
             return ended[-1].block
-        return self._events("TaskProposed", task, 0, None)[0].block
+        return self._events(Proposal, task=task)[0].block
 
     def submitted(
         self,
@@ -221,21 +195,19 @@ class TrainingTask(TaskRollbacks):
 
         Args: as of `submissions`.
         """
-        return [
-            Submission.from_event(event)
-            for event in self._events("UpdateSubmitted", task, since, until)
-            if event.arguments["round"] == round
-        ]
+        return self._events(Submission, since=since, until=until, task=task, round=round)
 
+    @sends
     def submit_votes(
         self,
         account: Account,
         *,
         task: int,
         round: int,
-        ballot: bytes,
+        ballot: Hash32,
         scores: Sequence[int],
-    ) -> Receipt:
+        seen: BlockHash = SETTLED,
+    ) -> None:
         """Score candidates of the open round; an account's last scores for a ballot count.
 
         Args:
@@ -244,8 +216,18 @@ class TrainingTask(TaskRollbacks):
             round: the open round.
             ballot: 32 bytes that name what was scored.
             scores: change of the loss for each candidate, in millionths; at most 32.
+            seen: hash of a block that the voter knows (default: the ledger's settled one).
         """
-        return self._send(account, "submitVotes", task, round, ballot, list(scores))
+
+    @sends
+    def confirm_history(self, account: Account, *, task: int, seen: BlockHash = SETTLED) -> None:
+        """Say that `account` knows a block of this ledger: what an update says, without one.
+
+        Args:
+            account: a client.
+            task: the task's number.
+            seen: hash of the block (default: the ledger's settled one).
+        """
 
     def votes(
         self,
@@ -256,18 +238,12 @@ class TrainingTask(TaskRollbacks):
         until: int | None = None,
     ) -> list[Votes]:
         """Return all votes of a round in ledger order; who may vote is for the reader to know."""
-        return [
-            Votes.from_event(event)
-            for event in self._events("VotesSubmitted", task, since, until)
-            if event.arguments["round"] == round
-        ]
+        return self._events(Votes, since=since, until=until, task=task, round=round)
 
     def aggregates(self, task: int, *, since: int = 0, until: int | None = None) -> list[Aggregate]:
         """Return the published rounds of a task, in order."""
-        events = self._events("AggregatePublished", task, since, until)
-        return [Aggregate.from_event(event) for event in events]
+        return self._events(Aggregate, since=since, until=until, task=task)
 
     def payments(self, task: int, *, since: int = 0, until: int | None = None) -> list[Payment]:
         """Return the rewards paid for a task, in ledger order."""
-        events = self._events("RewardPaid", task, since, until)
-        return [Payment.from_event(event) for event in events]
+        return self._events(Payment, since=since, until=until, task=task)

@@ -1,56 +1,29 @@
-"""What TrainingTask's views and events say, as frozen records."""
+"""What TrainingTask's views and events say."""
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Annotated, ClassVar, NamedTuple
 
-from fedledger.errors import CallError, InvalidCid
-
-from ...base import Event, Placed
-from ...storage.cid import cid_from_bytes
-from .commitments import read_commitments
+from ..meanings import Address, BlockHash, Cid, Hash32, Named, Ppm, Seconds
+from ..records import EventRecord
+from .commitments import Commitments
 
 __all__ = [
-    "MILLION",
     "Aggregate",
+    "Checkpoint",
+    "MembersAppointed",
+    "MembersChange",
+    "MembersRevoked",
+    "Model",
     "Payment",
+    "Proposal",
+    "Roles",
+    "Rollback",
+    "RollbackVote",
+    "Status",
     "Submission",
     "Task",
     "Votes",
-    "accuracy_to_ppm",
-    "cid_text",
 ]
-
-MILLION = 1_000_000
-
-
-def cid_text(raw: bytes) -> str:
-    """Return a CID from the ledger as text.
-
-    The contract checks only a CID's length and first byte. Bytes that are no CID of this library
-    become "f" and hexadecimal digits (multibase base16): no store finds them, and one hostile
-    client cannot make everybody else's submissions unreadable.
-    """
-    try:
-        return cid_from_bytes(raw)
-    except InvalidCid:
-        return "f" + raw.hex()
-
-
-def accuracy_to_ppm(accuracy: float) -> int:
-    """Return a fraction from 0 to 1 in parts per million, rounded to the nearest.
-
-    Raises:
-        CallError: no number from 0 to 1.
-    """
-    try:
-        value = float(accuracy)
-    except (TypeError, ValueError):
-        value = math.nan
-    if isinstance(accuracy, bool | str) or not 0 <= value <= 1:
-        raise CallError(f"accuracy {accuracy!r}: a fraction from 0 to 1 wanted")
-    return round(value * MILLION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +46,66 @@ class Task:
         finished: whether all rounds ended.
     """
 
-    id: int
-    owner: str
+    id: Annotated[int, Named("task")]
+    owner: Address
     model_id: str
-    model_cid: str
+    model_cid: Cid
     rounds: int
     current_round: int
-    window: int
+    window: Seconds
     reward: int
-    spec: str
-    current_cid: str
-    opened_at: int
+    spec: Cid
+    current_cid: Cid
+    opened_at: Seconds
     finished: bool
-
-    @classmethod
-    def from_call(cls, task: int, values: Sequence[Any]) -> Self:
-        """Return what `getTask` says about a task."""
-        (owner, model_id, model_cid, rounds, current, window, reward, spec, cid, opened, end) = (
-            values
-        )
-        return cls(
-            id=task,
-            owner=owner,
-            model_id=model_id,
-            model_cid=cid_text(model_cid),
-            rounds=rounds,
-            current_round=current,
-            window=window,
-            reward=reward,
-            spec=cid_text(spec),
-            current_cid=cid_text(cid),
-            opened_at=opened,
-            finished=end,
-        )
 
 
 @dataclass(frozen=True, slots=True)
-class Submission(Placed):
+class Roles:
+    """Who may do what in a task.
+
+    Attributes:
+        owner: who proposed it, appoints the others, and may roll it back.
+        aggregator: who publishes its rounds.
+        members: number of members; more than half of them may roll it back.
+    """
+
+    owner: Address
+    aggregator: Address
+    members: int
+
+
+class Status(NamedTuple):
+    """What became of a submission: 0 none, 1 submitted, 2 contributed, 3 paid."""
+
+    status: int
+
+
+class Model(NamedTuple):
+    """A checkpoint's model: its CID, and its accuracy, a fraction from 0 to 1."""
+
+    cid: Cid
+    accuracy: Ppm
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal(EventRecord):
+    """A new task.
+
+    Attributes:
+        task: the task's number.
+        owner: who proposed it.
+        model_id: its name for people.
+    """
+
+    event: ClassVar = "TaskProposed"
+    task: int
+    owner: Address
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission(EventRecord):
     """A client's update in a round.
 
     Attributes:
@@ -117,36 +113,19 @@ class Submission(Placed):
         cid: CID of the update.
         samples: training examples behind it, as the client says.
         accuracy: fraction from 0 to 1, as the client says.
-        transaction: hash of the transaction.
-        block: index of its block.
-        position: position among all events of the block.
+        seen: hash of a block that it knew.
     """
 
-    client: str
-    cid: str
+    event: ClassVar = "UpdateSubmitted"
+    client: Address
+    cid: Cid
     samples: int
-    accuracy: float
-    transaction: str
-    block: int
-    position: int
-
-    @classmethod
-    def from_event(cls, event: Event) -> Self:
-        """Return what an UpdateSubmitted event says."""
-        said = event.arguments
-        return cls(
-            client=said["client"],
-            cid=cid_text(said["cid"]),
-            samples=said["samples"],
-            accuracy=said["accuracy"] / MILLION,
-            transaction=event.transaction,
-            block=event.block,
-            position=event.position,
-        )
+    accuracy: Ppm
+    seen: BlockHash
 
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
+class Aggregate(EventRecord):
     """A published round.
 
     Attributes:
@@ -157,73 +136,38 @@ class Aggregate:
         contributors: clients whose updates went into it.
         evidence: CID of the evidence.
         commitments: what the aggregator committed itself to besides, 32 bytes by name.
-        transaction: hash of the transaction.
-        block: index of its block.
     """
 
+    event: ClassVar = "AggregatePublished"
     task: int
     round: int
-    cid: str
+    cid: Cid
     rule: str
-    contributors: tuple[str, ...]
-    evidence: str
-    commitments: Mapping[str, bytes] = field(hash=False)
-    transaction: str
-    block: int
-
-    @classmethod
-    def from_event(cls, event: Event) -> Self:
-        """Return what an AggregatePublished event says."""
-        said = event.arguments
-        return cls(
-            task=said["task"],
-            round=said["round"],
-            cid=cid_text(said["cid"]),
-            rule=said["rule"],
-            contributors=tuple(said["contributors"]),
-            evidence=cid_text(said["evidence"]),
-            commitments=read_commitments(said["commitments"]),
-            transaction=event.transaction,
-            block=event.block,
-        )
+    contributors: tuple[Address, ...]
+    evidence: Cid
+    commitments: Commitments = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Votes:
+class Votes(EventRecord):
     """A voter's scores of a round's candidates.
 
     Attributes:
         voter: who signed them.
         ballot: 32 bytes that name what was scored.
         scores: change of the loss for each candidate, in millionths.
-        transaction: hash of the transaction.
-        block: index of its block.
-        position: position among all events of the block.
+        seen: hash of a block that it knew.
     """
 
-    voter: str
-    ballot: bytes
+    event: ClassVar = "VotesSubmitted"
+    voter: Address
+    ballot: Hash32
     scores: tuple[int, ...]
-    transaction: str
-    block: int
-    position: int
-
-    @classmethod
-    def from_event(cls, event: Event) -> Self:
-        """Return what a VotesSubmitted event says."""
-        said = event.arguments
-        return cls(
-            voter=said["voter"],
-            ballot=said["ballot"],
-            scores=tuple(said["scores"]),
-            transaction=event.transaction,
-            block=event.block,
-            position=event.position,
-        )
+    seen: BlockHash
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(EventRecord):
     """A reward paid.
 
     Attributes:
@@ -231,26 +175,102 @@ class Payment:
         round: the round, from 1.
         client: who was paid.
         amount: tokens.
-        transaction: hash of the transaction.
-        block: index of its block.
     """
 
+    event: ClassVar = "RewardPaid"
     task: int
     round: int
-    client: str
+    client: Address
     amount: int
-    transaction: str
-    block: int
 
-    @classmethod
-    def from_event(cls, event: Event) -> Self:
-        """Return what a RewardPaid event says."""
-        said = event.arguments
-        return cls(
-            task=said["task"],
-            round=said["round"],
-            client=said["client"],
-            amount=said["amount"],
-            transaction=event.transaction,
-            block=event.block,
-        )
+
+@dataclass(frozen=True, slots=True)
+class MembersChange(EventRecord):
+    """Accounts that became members, or are no longer.
+
+    Attributes:
+        members: the accounts.
+    """
+
+    appointed: ClassVar[bool]
+    """Whether they became members; else they were revoked, and all votes became void."""
+
+    members: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembersAppointed(MembersChange):
+    """Accounts that became members."""
+
+    event: ClassVar = "MembersAppointed"
+    appointed: ClassVar = True
+
+
+@dataclass(frozen=True, slots=True)
+class MembersRevoked(MembersChange):
+    """Accounts that are members no longer."""
+
+    event: ClassVar = "MembersRevoked"
+    appointed: ClassVar = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(EventRecord):
+    """A model to come back to.
+
+    Attributes:
+        task: the task's number.
+        round: the round that ended with this model; 0 for the initial one.
+        cid: CID of the model.
+        accuracy: fraction from 0 to 1, as `by` says.
+        by: who recorded it: the owner or the aggregator.
+    """
+
+    event: ClassVar = "CheckpointRecorded"
+    task: int
+    round: int
+    cid: Cid
+    accuracy: Ppm
+    by: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackVote(EventRecord):
+    """A member's wish to go back to a checkpoint.
+
+    Attributes:
+        member: who signed it.
+        round: the round that should end.
+        to_round: the checkpoint's round.
+        votes: how many members wanted the same then.
+        members: how many members there were then.
+    """
+
+    event: ClassVar = "RollbackVoted"
+    member: Address
+    round: int
+    to_round: int
+    votes: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback(EventRecord):
+    """A round that ended with a checkpoint's model.
+
+    Attributes:
+        task: the task's number.
+        round: the round that ended; what was submitted to it is void.
+        to_round: the checkpoint's round.
+        cid: CID of the model that the next round begins with.
+        accuracy: fraction from 0 to 1, as the checkpoint says.
+        votes: how many members decided it; 0: the owner did.
+    """
+
+    event: ClassVar = "RolledBack"
+    task: int
+    round: int
+    to_round: int
+    cid: Cid
+    accuracy: Ppm
+    votes: int

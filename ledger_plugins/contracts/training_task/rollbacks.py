@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from ...accounts import Account
-from ...base import Event, Receipt
-from ..facade import Facade
-from .records import MILLION, accuracy_to_ppm, cid_text
-from .rollback_records import Checkpoint, MembersChange, Roles, Rollback, RollbackVote
+from ..facade import Facade, sends
+from ..meanings import Address, Ppm
+from .records import (
+    Checkpoint,
+    MembersAppointed,
+    MembersChange,
+    MembersRevoked,
+    Model,
+    Roles,
+    Rollback,
+    RollbackVote,
+)
 
 __all__ = ["TaskRollbacks"]
 
@@ -17,26 +25,27 @@ class TaskRollbacks(Facade):
 
     contract = "TrainingTask"
 
-    def appoint_aggregator(self, account: Account, *, task: int, aggregator: str) -> Receipt:
+    @sends
+    def appoint_aggregator(self, account: Account, *, task: int, aggregator: Address) -> None:
         """Let `aggregator` publish the task's rounds, and nobody else; `account` is the owner."""
-        return self._send(account, "appointAggregator", task, aggregator)
 
-    def appoint_members(self, account: Account, *, task: int, members: Sequence[str]) -> Receipt:
+    @sends
+    def appoint_members(self, account: Account, *, task: int, members: Sequence[Address]) -> None:
         """Make accounts members, at most 256 a call; `account` is the owner."""
-        return self._send(account, "appointMembers", task, list(members))
 
-    def revoke_members(self, account: Account, *, task: int, members: Sequence[str]) -> Receipt:
+    @sends
+    def revoke_members(self, account: Account, *, task: int, members: Sequence[Address]) -> None:
         """Take accounts off the members, at most 256 a call, and make all votes void."""
-        return self._send(account, "revokeMembers", task, list(members))
 
+    @sends
     def record_checkpoint(
         self,
         account: Account,
         *,
         task: int,
         round: int,
-        accuracy: float,
-    ) -> Receipt:
+        accuracy: Ppm,
+    ) -> None:
         """Make the task's newest model a checkpoint.
 
         Args:
@@ -45,8 +54,8 @@ class TaskRollbacks(Facade):
             round: the newest round that ended; 0 for the initial model.
             accuracy: of that model, a fraction from 0 to 1, kept in steps of a millionth.
         """
-        return self._send(account, "recordCheckpoint", task, round, accuracy_to_ppm(accuracy))
 
+    @sends
     def rollback(
         self,
         account: Account,
@@ -54,7 +63,7 @@ class TaskRollbacks(Facade):
         task: int,
         round: int,
         to_round: int,
-    ) -> Receipt:
+    ) -> None:
         """End the open round with a checkpoint's model; what was submitted to it is void.
 
         Args:
@@ -63,8 +72,8 @@ class TaskRollbacks(Facade):
             round: the open round.
             to_round: the checkpoint's round.
         """
-        return self._send(account, "rollback", task, round, to_round)
 
+    @sends
     def vote_rollback(
         self,
         account: Account,
@@ -72,7 +81,7 @@ class TaskRollbacks(Facade):
         task: int,
         round: int,
         to_round: int,
-    ) -> Receipt:
+    ) -> None:
         """Vote for a rollback, in place of an earlier vote; it happens with the vote that decides.
 
         Args:
@@ -81,56 +90,44 @@ class TaskRollbacks(Facade):
             round: the open round.
             to_round: the checkpoint's round.
         """
-        return self._send(account, "voteRollback", task, round, to_round)
 
     def roles(self, task: int) -> Roles:
         """Return a task's roles; ContractError `UnknownTask` when there is no such task."""
-        return Roles(*self._call("getRoles", task))
+        return self._call(Roles, "getRoles", task)
 
     def is_member(self, task: int, account: str) -> bool:
         """Tell whether an account is a member of a task now."""
-        return bool(self._call("isMember", task, account))
+        return self._call(bool, "isMember", task, account)
 
-    def checkpoint(self, task: int, round: int) -> tuple[str, float]:
+    def checkpoint(self, task: int, round: int) -> Model:
         """Return a checkpoint's CID and accuracy; ContractError when there is none."""
-        cid, accuracy = self._call("getCheckpoint", task, round)
-        return cid_text(cid), accuracy / MILLION
+        return self._call(Model, "getCheckpoint", task, round)
 
     def rollback_votes(self, task: int, to_round: int) -> int:
         """Return how many members want the open round to end with this checkpoint."""
-        return int(self._call("getRollbackVotes", task, to_round))
+        return self._call(int, "getRollbackVotes", task, to_round)
 
     def member_changes(
         self, task: int, *, since: int = 0, until: int | None = None
     ) -> list[MembersChange]:
         """Return who became a member, or ceased to be one, in ledger order."""
-        events = [
-            event
-            for name in ("MembersAppointed", "MembersRevoked")
-            for event in self._events(name, task, since, until)
-        ]
-        events.sort(key=attrgetter("place"))
-        return [MembersChange.from_event(event) for event in events]
+        changes: list[MembersChange] = []
+        for record in (MembersAppointed, MembersRevoked):
+            changes += self._events(record, since=since, until=until, task=task)
+        return sorted(changes, key=attrgetter("place"))
 
     def checkpoints(
         self, task: int, *, since: int = 0, until: int | None = None
     ) -> list[Checkpoint]:
         """Return a task's checkpoints, oldest first."""
-        events = self._events("CheckpointRecorded", task, since, until)
-        return [Checkpoint.from_event(event) for event in events]
+        return self._events(Checkpoint, since=since, until=until, task=task)
 
     def rollback_ballots(
         self, task: int, *, since: int = 0, until: int | None = None
     ) -> list[RollbackVote]:
         """Return all votes on rollbacks in ledger order, void ones as well."""
-        events = self._events("RollbackVoted", task, since, until)
-        return [RollbackVote.from_event(event) for event in events]
+        return self._events(RollbackVote, since=since, until=until, task=task)
 
     def rollbacks(self, task: int, *, since: int = 0, until: int | None = None) -> list[Rollback]:
         """Return the rounds that were rolled back, in order."""
-        events = self._events("RolledBack", task, since, until)
-        return [Rollback.from_event(event) for event in events]
-
-    def _events(self, name: str, task: int, since: int, until: int | None) -> list[Event]:
-        found = self.ledger.events(self.contract, name, since=since, until=until)
-        return [event for event in found if event.arguments["task"] == task]
+        return self._events(Rollback, since=since, until=until, task=task)

@@ -1,21 +1,24 @@
 """TrainingTask's twin: tasks, their rounds, and the rewards in escrow.
 
 Storage besides that of `task_base`, `task_roles` and `task_checkpoints`: ("count",);
-("submission", id, round, client): commitment, status.
+("submission", id, round, client): commitment, status; ("claim", id, client): samples and
+accuracy of the client's newest update: an EVM has them in its logs, here model info needs them.
 
 The errors of a function are checked in the order that the Solidity interface gives.
 """
 
 # ruff: noqa: N802, PLR0917 - the names and arguments are the ABI's
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from ...addresses import ZERO_ADDRESS
 from ..stake_token.twin import PROPOSER_ROLE
+from ..twin import ModelInfo
 from .twin_base import MAX_CONTRIBUTORS, MILLION, Roles, Round, Task
 from .twin_checkpoints import TaskCheckpoints
 
@@ -50,6 +53,12 @@ class TrainingTask(TaskCheckpoints):
     """Federated training, one round after the other."""
 
     contract = "TrainingTask"
+    contributions: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"AggregatePublished": "contributors"}
+    )
+    rounds: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType(
+        {"AggregatePublished": ("task", "round")}
+    )
 
     def propose(
         self, model_id: str, model_cid: bytes, rounds: int, window: int, reward: int, spec: bytes
@@ -82,9 +91,12 @@ class TrainingTask(TaskCheckpoints):
             reward=reward,
             spec=spec,
         )
+        self.environment.note(ModelInfo(model_id, model_cid, rounds, 0, self.sender, None))
         return task
 
-    def submitUpdate(self, task: int, number: int, cid: bytes, samples: int, accuracy: int) -> None:
+    def submitUpdate(
+        self, task: int, number: int, cid: bytes, samples: int, accuracy: int, seen: bytes
+    ) -> None:
         """Record the sender's update to the open round, in place of an earlier one."""
         about = self._task(task)
         current = self._open_round(task, about, number)
@@ -96,6 +108,7 @@ class TrainingTask(TaskCheckpoints):
             self.revert("InvalidAccuracy", accuracy=accuracy)
         commitment = keccak(encode(("bytes", "uint64", "uint32"), (cid, samples, accuracy)))[:31]
         self.state["submission", task, number, self.sender] = (commitment, SUBMITTED)
+        self.state["claim", task, self.sender] = (samples, accuracy)
         self.emit(
             "UpdateSubmitted",
             task=task,
@@ -104,9 +117,12 @@ class TrainingTask(TaskCheckpoints):
             cid=cid,
             samples=samples,
             accuracy=accuracy,
+            seen=seen,
         )
 
-    def submitVotes(self, task: int, number: int, ballot: bytes, scores: Sequence[int]) -> None:
+    def submitVotes(
+        self, task: int, number: int, ballot: bytes, scores: Sequence[int], seen: bytes
+    ) -> None:
         """Record the sender's scores of the candidates that `ballot` names."""
         self._open_round(task, self._task(task), number)
         if len(scores) > MAX_SCORES:
@@ -118,7 +134,13 @@ class TrainingTask(TaskCheckpoints):
             voter=self.sender,
             ballot=ballot,
             scores=tuple(scores),
+            seen=seen,
         )
+
+    def confirmHistory(self, task: int, seen: bytes) -> None:
+        """Say that the sender knows a block."""
+        self._task(task)
+        self.emit("HistoryConfirmed", task=task, client=self.sender, seen=seen)
 
     def publishAggregate(
         self,
@@ -151,7 +173,7 @@ class TrainingTask(TaskCheckpoints):
         for client in contributors:
             commitment, _ = self._submission(task, number, client)
             self.state["submission", task, number, client] = (commitment, CONTRIBUTED)
-        self.state["round", task] = tuple(Round(number, self.now, cid))
+        self._end_round(task, number, cid, self._mean_accuracy(task, contributors))
         self.emit(
             "AggregatePublished",
             task=task,
@@ -237,6 +259,16 @@ class TrainingTask(TaskCheckpoints):
             ("submission", task, number, client), _NO_SUBMISSION
         )
         return found
+
+    def _mean_accuracy(self, task: int, contributors: Sequence[str]) -> int | None:
+        """Return the contributors' claims, weighted by their samples; None where there are none."""
+        claims = [self.state["claim", task, client] for client in contributors]
+        if not claims:
+            return None
+        samples = sum(claim[0] for claim in claims)
+        if not samples:
+            return int(sum(claim[1] for claim in claims) // len(claims))
+        return int(sum(claim[0] * claim[1] for claim in claims) // samples)
 
     def _check_cid(self, cid: bytes) -> None:
         if not 4 <= len(cid) <= 64 or cid[0] != 1:

@@ -9,7 +9,7 @@ number of revocations.
 
 from typing import NamedTuple
 
-from ..twin import Twin
+from ..twin import ModelInfo, Twin
 
 __all__ = ["MAX_CONTRIBUTORS", "MILLION", "Roles", "Round", "Task", "TaskBase"]
 
@@ -71,6 +71,14 @@ class TaskBase(Twin):
 
     def _roles(self, task: int) -> Roles:
         return Roles(*self.state["roles", task])
+
+    def _end_round(self, task: int, number: int, cid: bytes, accuracy: int | None) -> None:
+        """Let the next round begin with a model; the block lists it."""
+        about = self._task(task)
+        self.state["round", task] = tuple(Round(number, self.now, cid))
+        self.environment.note(
+            ModelInfo(about.model_id, cid, about.rounds, number, self.sender, accuracy)
+        )
 
     def _open_round(self, task: int, about: Task, given: int) -> Round:
         current = self._round(task)

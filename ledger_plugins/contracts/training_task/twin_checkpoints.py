@@ -96,7 +96,7 @@ class TaskCheckpoints(TaskRoles):
 
     def _roll_back(self, task: int, number: int, target: int, votes: int) -> None:
         cid, accuracy = self._checkpoint(task, target)
-        self.state["round", task] = tuple(Round(number, self.now, cid))
+        self._end_round(task, number, cid, accuracy)
         self.emit(
             "RolledBack",
             task=task,

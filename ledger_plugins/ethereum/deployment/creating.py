@@ -1,186 +1,181 @@
-"""Creating the contracts on a chain."""
+"""Creating contracts: signed and noted first, then sent, then waited for."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import encode
+from eth_abi.exceptions import EncodingError
 from eth_hash.auto import keccak
 
-from fedledger.errors import ConfigError, LedgerError, LedgerUnavailable
+from fedledger.errors import ConfigError, LedgerUnavailable
 
 from ...accounts import Account
 from ...addresses import ZERO_ADDRESS, address_from_bytes, checksum_address
 from ...base import CallTerms, UnsignedTransaction
-from ...contracts.abi import contract_names
-from ...contracts.registry import artifact_of
-from ..rpc.codec import as_bytes, as_hex, as_int
-from ..rpc.node import Node, connect
-from ..sending.developers import DEVELOPMENT_CHAINS, refuse_public_account
-from ..sending.fees import fee_caps
+from ...contracts.registry import abi_digest, artifact_of, contract_of
+from ..rpc.codec import as_hex, as_int
+from ..rpc.node import Node, NodeRefusal
+from ..sending.developers import refuse_public_account
+from ..sending.fees import fee_caps, tip_of
 from ..sending.funding import fund
 from ..sending.waiting import await_receipts
-from ..url import Settings, parse_url
-from .document import Deployed, Deployment, check_deployment, code_digest, deployment_path
+from ..url import Settings
+from .checking import code_digest, creation_code
+from .document import Deployed, UnderWay
+from .roles import holders
 
-__all__ = ["create_contracts", "deploy", "tip_of"]
+__all__ = ["CreationFailed", "deployed", "send_creations", "sign_creations"]
 
-_log = logging.getLogger(__name__)
 _CREATION_GAS = (
     6_000_000  # EIP-170 caps code at 24 KiB of 200 gas each; the rest is the constructor
 )
-_MINTERS = ("TrainingTask",)  # as in the twins' genesis
 
 
-def deploy(
-    url: str,
-    *,
-    account: Account | None = None,
-    admin: str | None = None,
-    proposers: Sequence[str] = (),
-    anew: bool = False,
-) -> tuple[Path, Deployment, bool]:
-    """Create the contracts and write where they are; once for each chain.
-
-    Args:
-        url: the node, as `open_ledger` takes it; `?deployment=` chooses the file.
-        account: who creates them and pays; on a development chain a new account by default.
-        admin: who may mint and appoint; None: nobody, ever.
-        proposers: who besides the admin may propose tasks; none given: everybody.
-        anew: create new contracts even when those of the file are all right.
-
-    Returns:
-        The file, what it says, and whether something was created.
-
-    Raises:
-        ConfigError: no account, another admin, or a file that cannot be written.
-        AccountError: the account's key is public.
-        LedgerError: the node cannot be reached, or a contract could not be created.
-    """
-    settings = parse_url(url)
-    wanted = checksum_address(admin) if admin else None
-    node = connect(settings)
-    try:
-        chain_id = as_int(node.ask("eth_chainId"))
-        path = deployment_path(settings.deployment, chain_id)
-        if path.exists() and not anew:
-            try:
-                found = Deployment.load(path)
-                check_deployment(node, found, str(path))
-            except (ConfigError, LedgerError) as error:
-                _log.info("%s does not fit the chain: %s", path, error)
-            else:
-                if wanted is not None and found.admin != wanted:
-                    raise ConfigError(
-                        f"the contracts in {path} have the admin {found.admin or 'nobody'}: "
-                        "deploy anew, or to another file"
-                    )
-                return path, found, False
-        if account is None and chain_id not in DEVELOPMENT_CHAINS:
-            raise ConfigError(
-                f"chain {chain_id} is no development chain: an account has to pay for the "
-                "contracts, give one with --account"
-            )
-        deployment = create_contracts(
-            node, settings, account or Account.create(), wanted, proposers
-        )
-    finally:
-        node.close()
-    deployment.save(path)
-    return path, deployment, True
+class CreationFailed(LedgerUnavailable):
+    """A contract will never be where its signed creation would have put it."""
 
 
-def create_contracts(
+def sign_creations(
     node: Node,
     settings: Settings,
     account: Account,
+    names: Sequence[str],
+    *,
+    there: Mapping[str, str],
     admin: str | None,
-    proposers: Sequence[str] = (),
-) -> Deployment:
-    """Create every contract, one transaction each, and return where they are.
+    proposers: Sequence[str],
+) -> dict[str, UnderWay]:
+    """Sign the creation of contracts, one transaction each; nothing is sent.
+
+    Their constructors may name contracts that are there and each other: where a contract will be
+    follows from the account and its nonce.
+
+    Args:
+        node: the node.
+        settings: what the URL says.
+        account: who creates them and pays.
+        names: the contracts, in the order in which they are created.
+        there: name to address of the contracts that are there.
+        admin: the token's administrator, or None.
+        proposers: who besides the admin may propose tasks; none given: everybody.
 
     Raises:
         AccountError: the account's key is public.
-        LedgerError: the account cannot pay, or a contract could not be created.
+        ConfigError: a constructor has an argument that nobody knows.
+        LedgerError: the account cannot pay, or there is no answer.
     """
-    chain_id, genesis, head, nonce = node.results(
+    chain_id, head, nonce = node.results(
         [
             ("eth_chainId", ()),
-            ("eth_getBlockByNumber", ("0x0", False)),
             ("eth_getBlockByNumber", ("latest", False)),
             ("eth_getTransactionCount", (account.address, "pending")),
         ]
     )
     chain, first = as_int(chain_id), as_int(nonce)
     refuse_public_account(account.address, chain)
+    places = {name: _address(account.address, first + at) for at, name in enumerate(names)}
+    addresses = {**there, **places}
+    known = {"admin": admin or ZERO_ADDRESS, **holders(addresses)}
+    known["proposers"] = [
+        *([checksum_address(one) for one in proposers] or [ZERO_ADDRESS]),
+        *known["proposers"],
+    ]
+    arguments = {name: _arguments(name, addresses, known) for name in names}
     caps = fee_caps(as_int(head["baseFeePerGas"]), tip_of(node), settings.max_fee, node.where)
     gas = min(_CREATION_GAS, as_int(head["gasLimit"]))
-    names = contract_names()
     problem = fund(node, chain, {account.address: len(names) * gas * caps[0]}, settings.wait)
     if problem:
         raise LedgerUnavailable(problem[account.address])
-    addresses = {name: _address(account.address, first + at) for at, name in enumerate(names)}
-    known = {
-        "admin": admin or ZERO_ADDRESS,
-        "minters": [addresses[minter] for minter in _MINTERS],
-        "proposers": [checksum_address(one) for one in proposers] or [ZERO_ADDRESS],
-    }
-    signed, created = [], {}
+    signed = {}
     for at, name in enumerate(names):
-        arguments = _arguments(name, addresses, known)
-        code = as_bytes(artifact_of(name)["bytecode"]) + arguments
+        data = creation_code(name) + arguments[name]
         terms = CallTerms(chain, "", gas, *caps)
-        raw, hash_ = account.sign_creation(UnsignedTransaction(terms, first + at, code))
-        signed.append(raw)
-        created[name] = Deployed(
-            address=addresses[name],
-            transaction=hash_,
-            arguments=as_hex(arguments),
+        raw, hash_ = account.sign_creation(UnsignedTransaction(terms, first + at, data))
+        signed[name] = UnderWay(
+            version=contract_of(name)[1],
+            abi=abi_digest(name).hex(),
             code=code_digest(name),
-            sources=artifact_of(name)["sources"],
+            address=places[name],
+            deployer=account.address,
+            transaction=hash_,
+            arguments=as_hex(arguments[name]),
+            nonce=first + at,
+            raw=as_hex(raw),
         )
-    blocks = _create(node, settings, signed, created)
-    return Deployment(
-        chain_id=chain,
-        genesis=genesis["hash"],
-        block=min(blocks),
-        deployer=account.address,
-        admin=admin,
-        contracts=created,
-    )
+    return signed
 
 
-def tip_of(node: Node) -> int:
-    """Return the tip that the node suggests, in wei for a unit of gas; none where it costs nothing.
+def send_creations(
+    node: Node, settings: Settings, under_way: Mapping[str, UnderWay], *, again: bool
+) -> dict[str, int]:
+    """Send signed creations, and wait for them.
 
-    A node without the request takes none.
+    Args:
+        node: the node.
+        settings: what the URL says.
+        under_way: the creations by name, of one account, in the order of their nonces.
+        again: whether they may have been sent before.
+
+    Returns:
+        Name to index of the block.
+
+    Raises:
+        CreationFailed: one of them will never be executed, or failed in its block.
+        LedgerUnavailable: no answer, or no block has them in time; they may still be executed.
     """
-    (answer,) = node.ask_all([("eth_maxPriorityFeePerGas", ())])
-    return as_int(answer) if isinstance(answer, str) else 0
-
-
-def _create(
-    node: Node, settings: Settings, signed: Sequence[bytes], created: Mapping[str, Deployed]
-) -> list[int]:
-    for raw in signed:
-        node.ask("eth_sendRawTransaction", as_hex(raw))
-    hashes = [contract.transaction for contract in created.values()]
-    receipts = await_receipts(node, hashes, settings.wait, confirmations=settings.confirmations)
-    for name, contract in created.items():
-        receipt = receipts.get(contract.transaction)
+    deployer = next(iter(under_way.values())).deployer
+    # Nonces first: what is put into a block after this question has a receipt at the next one.
+    next_nonce = as_int(node.ask("eth_getTransactionCount", deployer, "latest"))
+    hashes = [one.transaction for one in under_way.values()]
+    receipts = node.results([("eth_getTransactionReceipt", (one,)) for one in hashes])
+    for (name, one), receipt in zip(under_way.items(), receipts, strict=True):
+        if receipt is None and one.nonce < next_nonce:
+            raise CreationFailed(
+                f"{name} cannot be created any more: another transaction of {deployer} used the "
+                f"nonce {one.nonce}. Run `fedledger deploy` again, which creates it elsewhere"
+            )
+        if receipt is None:
+            _send(node, name, one, again=again)
+    found = await_receipts(node, hashes, settings.wait, confirmations=settings.confirmations)
+    blocks = {}
+    for name, one in under_way.items():
+        receipt = found.get(one.transaction)
         if receipt is None:
             raise LedgerUnavailable(
                 f"{name} is in no block with {settings.confirmations} confirmations after "
-                f"{settings.wait:g} seconds: transaction {contract.transaction}"
+                f"{settings.wait:g} seconds: transaction {one.transaction}. Run `fedledger deploy` "
+                "again, which goes on with it"
             )
         if not as_int(receipt["status"]):
-            raise LedgerUnavailable(
-                f"{name} could not be created: transaction {contract.transaction} failed with "
+            raise CreationFailed(
+                f"{name} could not be created: transaction {one.transaction} failed with "
                 f"{as_int(receipt['gasUsed'])} gas used"
             )
-    return [as_int(receipt["blockNumber"]) for receipt in receipts.values()]
+        blocks[name] = as_int(receipt["blockNumber"])
+    return blocks
+
+
+def deployed(under_way: Mapping[str, UnderWay], blocks: Mapping[str, int]) -> dict[str, Deployed]:
+    """Return what is noted of contracts that are in these blocks."""
+    return {
+        name: Deployed(block=blocks[name], **one.model_dump(exclude={"nonce", "raw"}))
+        for name, one in under_way.items()
+    }
+
+
+def _send(node: Node, name: str, one: UnderWay, *, again: bool) -> None:
+    try:
+        node.ask("eth_sendRawTransaction", one.raw)
+    except NodeRefusal as error:
+        if node.ask("eth_getTransactionByHash", one.transaction) is not None:
+            return  # it was sent twice, for the first answer was lost
+        if again:  # fees rise and fall, and other nodes may have it
+            raise LedgerUnavailable(
+                f"{name} was signed earlier and is not taken now: {error}. Try again; to give it "
+                f"up, send any other transaction of {one.deployer} with the nonce {one.nonce}"
+            ) from error
+        raise CreationFailed(f"{name} cannot be created: {error}") from error
 
 
 def _arguments(contract: str, addresses: Mapping[str, str], known: Mapping[str, Any]) -> bytes:
@@ -195,7 +190,10 @@ def _arguments(contract: str, addresses: Mapping[str, str], known: Mapping[str, 
         for parameter in entry["inputs"] if entry["type"] == "constructor" else ():
             kinds.append(parameter["type"])
             values.append(_argument(contract, parameter, addresses, known))
-    return encode(kinds, values)
+    try:
+        return encode(kinds, values)
+    except EncodingError as error:
+        raise ConfigError(f"{contract} cannot be created: its constructor: {error}") from error
 
 
 def _argument(

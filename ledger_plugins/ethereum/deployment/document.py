@@ -1,4 +1,4 @@
-"""Where the contracts of a chain are: a file, and its comparison with what is on the chain."""
+"""Where the contracts of a chain are: a file, written whole and durably before it matters."""
 
 import contextlib
 import json
@@ -7,27 +7,33 @@ import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.errors import CallError, ConfigError
 
-from ...contracts.registry import artifact_of
-from ..rpc.codec import as_bytes, as_int
-from ..rpc.node import Node, NodeRefusal, Request
+from ...addresses import checksum_address
+from ...base import OnLedger
 
-__all__ = [
-    "Deployed",
-    "Deployment",
-    "check_code",
-    "check_deployment",
-    "code_digest",
-    "deployment_path",
-]
+__all__ = ["TOKEN", "Deployed", "Deployment", "UnderWay", "deployment_path"]
+
+TOKEN = "StakeToken"  # noqa: S105 - a contract's name
+"""The contract that a deployment is told by: it is there from the start and never replaced."""
+
+_VERSION = 2
+
+
+def _checksummed(text: str) -> str:
+    try:
+        return checksum_address(text)
+    except CallError as error:
+        raise ValueError(str(error)) from error
+
 
 _Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
-_Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Address = Annotated[str, AfterValidator(_checksummed)]
 _Bytes = Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})*$")]
 
 
@@ -35,22 +41,48 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Deployed(_Record):
-    """One contract on a chain.
+class _Creation(_Record):
+    """What is known of a contract before it is on the chain.
 
     Attributes:
-        address: where it is.
-        transaction: hash of the transaction that created it.
+        version: its version in the registry of contracts.
+        abi: SHA-256 of that version's ABI, as `registry.abi_digest` has it.
+        code: SHA-256 of its artifact's creation code.
+        address: where it is; follows from the deployer and its nonce.
+        deployer: who creates it.
+        transaction: hash of the transaction that creates it.
         arguments: its constructor's arguments, ABI-encoded.
-        code: SHA-256 of the artifact's creation code.
-        sources: SHA-256 of each source it was compiled from, as the artifact has them.
     """
 
+    version: int = Field(ge=1)
+    abi: _Digest
+    code: _Digest
     address: _Address
+    deployer: _Address
     transaction: _Hash
     arguments: _Bytes
-    code: str
-    sources: Mapping[str, str]
+
+
+class Deployed(_Creation):
+    """A contract that is on the chain and has its roles.
+
+    Attributes:
+        block: index of the block that created it.
+    """
+
+    block: int = Field(ge=0)
+
+
+class UnderWay(_Creation):
+    """A contract whose creation was signed; noted before it is sent.
+
+    Attributes:
+        nonce: the deployer's nonce that it uses.
+        raw: the signed creation: sent again, it is the same transaction.
+    """
+
+    nonce: int = Field(ge=0)
+    raw: _Bytes
 
 
 class Deployment(_Record):
@@ -60,19 +92,25 @@ class Deployment(_Record):
         version: version of this form.
         chain_id: EIP-155 id of the chain.
         genesis: hash of block 0: two development chains may have one id.
-        block: the first block with a contract in it; nothing before it concerns us.
-        deployer: who created the contracts.
-        admin: who may mint and appoint, or None.
-        contracts: by name.
+        admin: who may mint and appoint from the start, or None.
+        contracts: by name; what is on the chain and has its roles.
+        under_way: by name; what was signed together and is not known to be done.
     """
 
-    version: int = 1
+    version: Literal[2] = 2
     chain_id: int
     genesis: _Hash
-    block: int
-    deployer: _Address
     admin: _Address | None
     contracts: Mapping[str, Deployed]
+    under_way: Mapping[str, UnderWay] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_token(self) -> Self:
+        if TOKEN not in (self.contracts or self.under_way):
+            raise ValueError(f"there is no {TOKEN} among its contracts")
+        if twice := sorted(self.contracts.keys() & self.under_way.keys()):
+            raise ValueError(f"{twice[0]} is there and under way at once")
+        return self
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -80,10 +118,23 @@ class Deployment(_Record):
         return {name: contract.address for name, contract in self.contracts.items()}
 
     @property
+    def block(self) -> int:
+        """The first block with a contract in it; nothing before it concerns us."""
+        return min(contract.block for contract in self.contracts.values())
+
+    @property
     def identity(self) -> str:
-        """What tells this deployment from all others."""
-        places = "".join(sorted(self.addresses.values()))
-        return sha256(f"{self.chain_id}{self.genesis}{places}".encode()).hexdigest()
+        """What tells this deployment from all others, and stays when it gains contracts."""
+        token = self.contracts[TOKEN].address
+        return sha256(f"{self.chain_id}{self.genesis}{token}".encode()).hexdigest()
+
+    @property
+    def on_ledger(self) -> dict[str, OnLedger]:
+        """The contracts as every ledger says them."""
+        return {
+            name: OnLedger(name, one.version, one.address, bytes.fromhex(one.abi), one.block)
+            for name, one in self.contracts.items()
+        }
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all, and durably.
@@ -104,6 +155,7 @@ class Deployment(_Record):
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
+            _sync_folder(path.parent)
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -112,12 +164,15 @@ class Deployment(_Record):
         """Read a file.
 
         Raises:
-            ConfigError: it cannot be read, or is no such file.
+            ConfigError: it cannot be read, is of another version, or is no such file.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        _check_version(path, content)
+        try:
+            return cls.model_validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
@@ -129,76 +184,26 @@ def deployment_path(chosen: Path | None, chain_id: int) -> Path:
     return (chosen or Path("deployments") / f"chain-{chain_id}.json").absolute()
 
 
-def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
-    """Compare a deployment with the chain.
-
-    What the code at an address has to be is asked of the artifact: its creation code, run with the
-    recorded arguments, returns it, the immutable values filled in.
-
-    Args:
-        node: the node.
-        deployment: what should be there.
-        where: the file, for messages.
-
-    Raises:
-        ConfigError: another chain, or other contracts than this version of the library has.
-        LedgerUnavailable: the chain lacks a contract, or there is no answer.
-    """
-    chain_id, genesis = node.results(
-        [("eth_chainId", ()), ("eth_getBlockByNumber", ("0x0", False))]
-    )
-    if as_int(chain_id) != deployment.chain_id:
+def _check_version(path: Path, content: bytes) -> None:
+    try:
+        said = json.loads(content)
+    except ValueError as error:
+        raise ConfigError(f"{path} is no deployment: it is no JSON: {error}") from error
+    version = said.get("version") if isinstance(said, dict) else None
+    if version != _VERSION:
         raise ConfigError(
-            f"{where} is about chain {deployment.chain_id}, "
-            f"but the node at {node.where} is on chain {as_int(chain_id)}"
+            f"{path} is a deployment of form {version!r}, and this version of fedledger reads form "
+            f"{_VERSION}: use the version that wrote it, or name another file with --deployment "
+            "and deploy there"
         )
-    if genesis is not None and genesis["hash"] != deployment.genesis:
-        raise ConfigError(
-            f"{where} is about another chain {deployment.chain_id}: its first block is "
-            f"{deployment.genesis}, at {node.where} it is {genesis['hash']}. A development node "
-            "that was started anew has an empty chain: run `fedledger deploy` again"
-        )
-    for name, contract in deployment.contracts.items():
-        if code_digest(name) != contract.code:
-            raise ConfigError(
-                f"{where}: {name} was compiled from other sources than this version of fedledger "
-                "has: use the version that deployed it, or deploy again"
-            )
-    check_code(node, deployment)
 
 
-def check_code(node: Node, deployment: Deployment) -> None:
-    """Check that every contract's code is what its artifact creates.
-
-    Raises:
-        LedgerUnavailable: a contract is missing or is another one.
-    """
-    requests: list[Request] = []
-    for name, contract in deployment.contracts.items():
-        creation = artifact_of(name)["bytecode"] + contract.arguments.removeprefix("0x")
-        requests.append(("eth_getCode", (contract.address, "latest")))
-        call = {"from": deployment.deployer, "data": creation}
-        requests.append(("eth_call", (call, "latest")))
-    results = node.ask_all(requests)
-    for place, (name, contract) in enumerate(deployment.contracts.items()):
-        found, wanted = results[2 * place : 2 * place + 2]
-        for result in (found, wanted):
-            if isinstance(result, NodeRefusal):
-                raise result
-        if not as_bytes(found):
-            raise LedgerUnavailable(
-                f"no contract at {contract.address}, where {name} should be on chain "
-                f"{deployment.chain_id} at {node.where}: run `fedledger deploy`"
-            )
-        if as_bytes(found) != as_bytes(wanted):
-            digests = (sha256(as_bytes(code)).hexdigest()[:16] for code in (found, wanted))
-            raise LedgerUnavailable(
-                "the code at {} is not that of {}: SHA-256 {}… instead of {}…".format(
-                    contract.address, name, *digests
-                )
-            )
-
-
-def code_digest(contract: str) -> str:
-    """Return the SHA-256 of an artifact's creation code."""
-    return sha256(as_bytes(artifact_of(contract)["bytecode"])).hexdigest()
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut, where folders can be opened."""
+    if os.name != "posix":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,6 +1,6 @@
 """A node's JSON to the interface's value objects."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedledger.errors import CallError, ContractError, LedgerUnavailable, MalformedTransaction
@@ -15,7 +15,7 @@ from ...base import (
     SignedTransaction,
     UnsignedTransaction,
 )
-from ...contracts.abi import contract_names, decode_error, decode_event
+from ...contracts.abi import decode_error, decode_event
 from ...transactions import decode_transaction, encode_signed
 
 __all__ = [
@@ -150,12 +150,17 @@ def transaction_of(found: Mapping[str, Any]) -> SignedTransaction:
     )
 
 
-def error_of(called: str, data: bytes) -> ContractError:
+def error_of(called: str, data: bytes, among: Iterable[str]) -> ContractError:
     """Return the error in a call's revert data: of the contract called, else of another one.
 
-    The names of our contracts' errors are unique; Error and Panic are the called contract's.
+    Error and Panic are the called contract's, and so is an error that several contracts have.
+
+    Args:
+        called: the contract called.
+        data: the revert data.
+        among: names of the contracts that the ledger has.
     """
-    for contract in sorted(contract_names(), key=lambda name: name != called):
+    for contract in sorted(among, key=lambda name: (name != called, name)):
         try:
             return ContractError(contract, *decode_error(contract, data))
         except CallError:

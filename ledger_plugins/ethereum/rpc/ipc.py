@@ -2,12 +2,13 @@
 
 import json
 import socket
-import time
 from typing import Any
 
 from requests.exceptions import Timeout
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
+
+from ..clock import Clock
 
 __all__ = ["SocketProvider"]
 
@@ -23,12 +24,14 @@ class SocketProvider(JSONBaseProvider):
     Args:
         path: the socket.
         timeout: seconds an answer may take.
+        clock: measures them.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, clock: Clock) -> None:
         super().__init__()
         self._path = path
         self._timeout = timeout
+        self._clock = clock
         self._socket: socket.socket | None = None
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
@@ -71,9 +74,9 @@ class SocketProvider(JSONBaseProvider):
 
     def _answer(self, opened: socket.socket) -> Any:
         pieces: list[bytes] = []
-        deadline = time.monotonic() + self._timeout
+        deadline = self._clock.monotonic() + self._timeout
         while True:
-            opened.settimeout(max(0.001, deadline - time.monotonic()))
+            opened.settimeout(max(0.001, deadline - self._clock.monotonic()))
             try:
                 piece = opened.recv(_PIECE)
             except TimeoutError as error:

@@ -12,6 +12,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from fedledger.errors import ConfigError, LedgerUnavailable
 
+from ..clock import Clock
 from ..url import Settings
 from .ipc import SocketProvider
 
@@ -73,6 +74,7 @@ class Node:
         provider: carries the requests.
         where: the node's name in messages.
         timeout: seconds an answer may take; the provider keeps it.
+        clock: for whoever waits for something to happen on the chain.
         session: the HTTP session to close at the end.
     """
 
@@ -81,11 +83,13 @@ class Node:
         provider: Provider,
         where: str,
         timeout: float,
+        clock: Clock,
         session: Session | SocketProvider | None = None,
     ) -> None:
         self.where = where
         self._provider = provider
         self.timeout = timeout
+        self.clock = clock
         self._session = session
 
     def ask(self, method: str, *params: Any, again: bool = True) -> Any:
@@ -184,7 +188,7 @@ class Node:
             raise LedgerUnavailable(f"{self.where} speaks no Ethereum JSON-RPC") from error
 
 
-def connect(settings: Settings) -> Node:
+def connect(settings: Settings, clock: Clock) -> Node:
     """Return a connection to the node that settings name; nothing is asked yet.
 
     Raises:
@@ -198,10 +202,10 @@ def connect(settings: Settings) -> Node:
                 f"ethereum+tester:// needs {error.name!r}: pip install 'web3[tester]'"
             ) from error
 
-        return Node(local_node(settings.address), settings.where, settings.timeout)
+        return Node(local_node(settings.address, clock), settings.where, settings.timeout, clock)
     if settings.kind == "ipc":
-        pipe = SocketProvider(settings.address, settings.timeout)
-        return Node(pipe, settings.where, settings.timeout, pipe)
+        pipe = SocketProvider(settings.address, settings.timeout, clock)
+        return Node(pipe, settings.where, settings.timeout, clock, pipe)
     session = Session()
     provider = HTTPProvider(
         settings.address,
@@ -209,7 +213,7 @@ def connect(settings: Settings) -> Node:
         session=session,
         exception_retry_configuration=None,
     )
-    return Node(provider, settings.where, settings.timeout, session)
+    return Node(provider, settings.where, settings.timeout, clock, session)
 
 
 def _revert_data(data: Any) -> bytes | None:

@@ -1,7 +1,7 @@
 """Why a node does not take a transaction, and why one in a block has failed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedledger.errors import ContractError, TransactionRefused
@@ -46,12 +46,16 @@ def refusal_of(answer: NodeRefusal, transaction: SignedTransaction) -> Transacti
 
 
 def why_reverted(
-    node: Node, transaction: SignedTransaction, contract: str, receipt: Mapping[str, Any]
+    node: Node,
+    transaction: SignedTransaction,
+    contract: str,
+    receipt: Mapping[str, Any],
+    among: Iterable[str],
 ) -> ContractError | TransactionRefused:
     """Return why a transaction failed in its block.
 
     The node is asked for a trace; where it keeps none, the call is repeated on the states after the
-    block and before it.
+    block and before it. `among` names the contracts that the ledger has.
     """
     unsigned = transaction.unsigned
     where = as_int(receipt["blockNumber"])
@@ -76,9 +80,9 @@ def why_reverted(
         ]
     )
     if isinstance(trace, dict) and trace.get("output") is not None:
-        return error_of(contract, as_bytes(trace["output"]))
+        return error_of(contract, as_bytes(trace["output"]), among)
     for answer in (after, before):
         if isinstance(answer, NodeRefusal) and answer.data is not None:
-            return error_of(contract, answer.data)
+            return error_of(contract, answer.data, among)
     message = f"reverted in block {where}, and the node does not say why"
     return ContractError(contract, "Error", {"message": message})

@@ -5,7 +5,6 @@ and one block for each transaction; this one keeps an index and mines what is se
 block. Chains live as long as the process, by name. Their base fee is 0, so accounts need no ether.
 """
 
-import time
 from threading import Lock
 from typing import Any
 
@@ -14,7 +13,10 @@ from eth_tester.backends.pyevm.main import get_default_genesis_params, setup_tes
 from eth_utils.exceptions import ValidationError as InvalidTransaction
 from web3.types import RPCEndpoint, RPCResponse
 
+from fedledger.errors import LedgerUnavailable
+
 from ...addresses import address_from_bytes
+from ..clock import Clock
 
 __all__ = ["LocalNode", "has_contracts", "local_node"]
 
@@ -24,10 +26,20 @@ _INTRINSIC, _ZERO_BYTE, _BYTE = 21_000, 4, 16
 _DYNAMIC_FEE = 2
 
 
-def local_node(name: str) -> "LocalNode":
-    """Return this process's chain of a name; a new one the first time."""
+def local_node(name: str, clock: Clock | None = None) -> "LocalNode":
+    """Return this process's chain of a name; a new one the first time.
+
+    Args:
+        name: the chain's name.
+        clock: tells a new chain the time; None: there is one already.
+
+    Raises:
+        LedgerUnavailable: there is none, and no clock for one.
+    """
     if name not in _CHAINS:
-        _CHAINS[name] = LocalNode()
+        if clock is None:
+            raise LedgerUnavailable(f"there is no chain {name!r} in this process")
+        _CHAINS[name] = LocalNode(clock)
     return _CHAINS[name]
 
 
@@ -39,13 +51,17 @@ def has_contracts(name: str) -> bool:
 class LocalNode:
     """A node's requests, answered by a chain in memory; threads may share it.
 
+    Args:
+        clock: says when blocks are made.
+
     Attributes:
         deployment: what was deployed on it, kept here because no file outlives the chain.
     """
 
-    def __init__(self) -> None:
-        genesis = get_default_genesis_params({"timestamp": int(time.time()) - 1})
+    def __init__(self, clock: Clock) -> None:
+        genesis = get_default_genesis_params({"timestamp": int(clock.wall()) - 1})
         keys, chain = setup_tester_chain(genesis_params={**genesis, "base_fee_per_gas": 0})
+        self._clock = clock
         self._chain: Any = chain
         self._keys = {key.public_key.to_canonical_address(): key for key in keys}
         self._places: dict[bytes, tuple[int, int]] = {}
@@ -261,7 +277,7 @@ class LocalNode:
         return logs
 
     def _evm_increaseTime(self, seconds: int) -> str:  # noqa: N802
-        ahead = self._chain.get_canonical_head().timestamp - int(time.time())
+        ahead = self._chain.get_canonical_head().timestamp - int(self._clock.wall())
         self._ahead = max(self._ahead, ahead) + seconds
         return hex(self._ahead)
 
@@ -286,7 +302,7 @@ class LocalNode:
     def _begin(self) -> "_Block":
         """Begin a block; its time is later than its parent's."""
         parent = self._chain.get_canonical_head()
-        now = max(parent.timestamp + 1, int(time.time()) + self._ahead)
+        now = max(parent.timestamp + 1, int(self._clock.wall()) + self._ahead)
         header = self._chain.create_header_from_parent(parent).copy(timestamp=now)
         return _Block(self._chain.get_vm(header), header)
 

@@ -8,8 +8,9 @@ from fedledger.errors import CallError, LedgerUnavailable
 from ...base import CallTerms
 from ...contracts.abi import contract_names, function_inputs, is_view
 from ..rpc.codec import as_int
+from ..rpc.node import Node
 
-__all__ = ["call_terms", "check_contract", "fee_caps", "gas_limit"]
+__all__ = ["call_terms", "check_contract", "fee_caps", "gas_limit", "tip_of"]
 
 MOST_ENTRIES = 256
 """A list in a call has at most so many entries (clause L9)."""
@@ -29,8 +30,12 @@ def check_contract(contract: str, function: str | None, addresses: Mapping[str, 
     """
     if contract not in addresses:
         known = ", ".join(sorted(addresses))
-        hint = " (deploy again for it)" if contract in contract_names() else ""
-        raise CallError(f"unknown contract {contract!r}{hint}: deployed are {known}")
+        if contract not in contract_names():
+            raise CallError(f"unknown contract {contract!r}: deployed are {known}")
+        raise CallError(
+            f"{contract} is not deployed here, deployed are {known}: `fedledger deploy --contract "
+            f"{contract}` adds it, then open the ledger again"
+        )
     if function is not None and is_view(contract, function):
         raise CallError(f"{contract}.{function} is a view: call it, nobody has to sign it")
 
@@ -82,3 +87,12 @@ def call_terms(
 ) -> CallTerms:
     """Return the terms of a call; its gas fits the block's."""
     return CallTerms(chain_id, to, min(gas, as_int(block["gasLimit"])), *fees)
+
+
+def tip_of(node: Node) -> int:
+    """Return the tip that the node suggests, in wei for a unit of gas; none where it costs nothing.
+
+    A node without the request takes none.
+    """
+    (answer,) = node.ask_all([("eth_maxPriorityFeePerGas", ())])
+    return as_int(answer) if isinstance(answer, str) else 0

@@ -1,7 +1,6 @@
 """Ether for senders: checked everywhere, given away on development chains."""
 
 import logging
-import time
 from collections.abc import Mapping
 
 from fedledger.errors import LedgerUnavailable
@@ -45,14 +44,14 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
     Returns:
         Address to what is wrong, for accounts that have less than they need.
     """
-    again, deadline = chain_id in DEVELOPMENT_CHAINS, time.monotonic() + wait
+    again, deadline = chain_id in DEVELOPMENT_CHAINS, node.clock.monotonic() + wait
     poor = missing(node, needs)
     while poor and again:
-        left = max(deadline - time.monotonic(), 0)
+        left = max(deadline - node.clock.monotonic(), 0)
         wanted = {address: needs[address] for address in poor}
         again = _give(node, wanted, min(left, _PATIENCE))
         poor = missing(node, wanted)
-        if poor and again and time.monotonic() > deadline:
+        if poor and again and node.clock.monotonic() > deadline:
             raise LedgerUnavailable(
                 f"{node.where}: ether for {len(poor)} accounts was asked for but is in no block "
                 f"after {wait:g} seconds; is the node mining?"
@@ -92,5 +91,5 @@ def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
             _log.info("the node gives %s no ether: %s", address, error.text)
             contested |= reason_of(error) in ("known", "nonce")
     if not gifts:
-        time.sleep(_PAUSE)
+        node.clock.sleep(_PAUSE)
     return len(await_receipts(node, gifts, wait)) < len(gifts) or contested

@@ -122,7 +122,7 @@ class Sender:
     ) -> ContractError | TransactionRefused:
         """Return why a call failed in its block."""
         contract = self.chain.names[transaction.unsigned.terms.to]
-        return why_reverted(self.node, transaction, contract, receipt)
+        return why_reverted(self.node, transaction, contract, receipt, self.chain.names.values())
 
     def _admit(self, place: int, transaction: SignedTransaction) -> _Call:
         """Check what needs no node; what an object says beside its envelope is not believed."""
@@ -206,7 +206,7 @@ class Sender:
 
     def _refusal(self, call: _Call, answer: NodeRefusal) -> Result:
         if answer.reverted and answer.data is not None:
-            return error_of(call.contract, answer.data)
+            return error_of(call.contract, answer.data, self.chain.names.values())
         refused = refusal_of(answer, call.transaction)
         if refused is None:
             raise answer

@@ -1,6 +1,5 @@
 """Waiting for transactions to be in blocks, without waiting longer than that."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +37,7 @@ def await_receipts(
     """
     found: dict[str, Any] = {}
     open_ = list(hashes)
-    deadline, pause = time.monotonic() + wait, _FIRST
+    deadline, pause = node.clock.monotonic() + wait, _FIRST
     while open_:
         progress = False
         requests: list[Request] = [("eth_getTransactionReceipt", (one,)) for one in open_]
@@ -53,11 +52,11 @@ def await_receipts(
                 found[one] = receipt
                 open_.remove(one)
                 progress = True
-        if not open_ or time.monotonic() > deadline:
+        if not open_ or node.clock.monotonic() > deadline:
             break
         pause = _FIRST if progress else min(_LONGEST, pause * _GROWTH)
         if pause == _LONGEST and idle is not None:
             gone = set(idle(open_))
             open_ = [one for one in open_ if one not in gone]
-        time.sleep(pause)
+        node.clock.sleep(pause)
     return found

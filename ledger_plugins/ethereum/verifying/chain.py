@@ -7,12 +7,13 @@ from eth_hash.auto import keccak
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-from ..deployment.document import Deployment, check_code
+from ..deployment.checking import check_code
+from ..deployment.document import Deployment
 from ..rpc.codec import as_bytes, as_int
 from ..rpc.node import Node, NodeRefusal
-from .headers import check_header, check_receipts
+from .headers import check_header, check_receipts, header_bytes
 
-__all__ = ["logs_between", "verify_chain"]
+__all__ = ["headers_between", "logs_between", "verify_chain"]
 
 _BLOCKS = 100
 _RANGE = 10_000  # blocks that public nodes look through for logs in one request
@@ -47,6 +48,23 @@ def logs_between(
             middle = (start + end) // 2
             ranges += [(middle + 1, end), (start, middle)]
     return sorted(logs, key=lambda log: (as_int(log["blockNumber"]), as_int(log["logIndex"])))
+
+
+def headers_between(node: Node, first: int, last: int) -> list[bytes]:
+    """Return the headers of blocks, each with the hash that the node says (clause L17).
+
+    Raises:
+        UnknownBlock: the chain ends before the last one.
+        LedgerUnavailable: this chain's hashes cannot be recomputed.
+    """
+    found = []
+    for index in range(first, last + 1, _BLOCKS):
+        for number, block in _blocks(node, index, min(last, index + _BLOCKS - 1)):
+            why = check_header(number, block)
+            if why is not None:
+                raise LedgerUnavailable(f"header {number} cannot be recomputed: {why}")
+            found.append(header_bytes(block))
+    return found
 
 
 def verify_chain(node: Node, deployment: Deployment) -> str | None:

@@ -10,7 +10,7 @@ from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
 from ..rpc.codec import as_bytes, as_hex, as_int
 
-__all__ = ["check_header", "check_receipts", "trie_root"]
+__all__ = ["check_header", "check_receipts", "header_bytes", "trie_root"]
 
 # In the order of the header's RLP (yellow paper, section 4.4.1); what forks added follows.
 _FIELDS = (
@@ -53,8 +53,7 @@ def check_header(index: int, block: Mapping[str, Any]) -> str | None:
     missing = [name for name in _FIELDS if block.get(name) is None]
     if missing:
         return f"the node leaves out {', '.join(missing)}"
-    names = [*_FIELDS, *(name for name in _ADDED if block.get(name) is not None)]
-    found = as_hex(keccak(rlp.encode([_field(name, block[name]) for name in names])))
+    found = as_hex(keccak(header_bytes(block)))
     if as_hex(as_bytes(block["hash"])) == found:
         return None
     unknown = sorted(set(block) - set(_FIELDS) - set(_ADDED) - _BESIDE)
@@ -63,6 +62,16 @@ def check_header(index: int, block: Mapping[str, Any]) -> str | None:
     if block["mixHash"] == _SEALED_APART:
         return "IBFT and QBFT leave the validators' seals out of the hash"
     raise ChainCorrupted(index, f"its hash is {found}, but the node says {block['hash']}")
+
+
+def header_bytes(block: Mapping[str, Any]) -> bytes:
+    """Return a header's RLP, whose hash is the block's, from what a node says is in it.
+
+    Raises:
+        LedgerUnavailable: a field is neither a number nor bytes.
+    """
+    names = [*_FIELDS, *(name for name in _ADDED if block.get(name) is not None)]
+    return bytes(rlp.encode([_field(name, block[name]) for name in names]))
 
 
 def check_receipts(

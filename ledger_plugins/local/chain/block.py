@@ -16,12 +16,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 from fedledger.errors import MalformedBlock
 
 from ...addresses import address_from_bytes
 from ...base import Block as PlainBlock
+from ...contracts.twin import ModelInfo
 from ...transactions import MAX_TRANSACTION_BYTES, transaction_hash
 from .codec import Reader, frame, framed, text_of, uint
 from .merkle import merkle_root
@@ -51,59 +52,29 @@ _MIN_CID, _MAX_CID = 4, 64
 _MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """The model that a proposal or a round put on the chain: Table II.
-
-    Attributes:
-        model_id: identity of the federated learning task.
-        init_ipfs_hash: binary CID of the model: the initial one of a proposal, and after a round
-            the one that the round produced, from which the next round starts.
-        total_iter: rounds the task needs.
-        current_iter: rounds it has finished.
-        from_addr: who put the model there: the proposer, or the aggregator.
-        accuracy: parts per million: mean of the accuracies that the round's contributors claimed
-            for it, weighted by their samples, rounded down. None where nobody claimed one (a
-            proposal, a round without contributors).
-    """
-
-    model_id: str
-    init_ipfs_hash: bytes
-    total_iter: int
-    current_iter: int
-    from_addr: str
-    accuracy: int | None
-
-    def encode(self) -> bytes:
-        """Return the entry's bytes inside a block."""
-        return b"".join(
-            (
-                frame(self.model_id.encode()),
-                frame(self.init_ipfs_hash),
-                uint(self.total_iter, 4),
-                uint(self.current_iter, 4),
-                bytes.fromhex(self.from_addr[2:]),
-                b"\x00" if self.accuracy is None else b"\x01" + uint(self.accuracy, 4),
-            )
+def _info_bytes(info: ModelInfo) -> bytes:
+    """Return model info's bytes inside a block."""
+    return b"".join(
+        (
+            frame(info.model_id.encode()),
+            frame(info.init_ipfs_hash),
+            uint(info.total_iter, 4),
+            uint(info.current_iter, 4),
+            bytes.fromhex(info.from_addr[2:]),
+            b"\x00" if info.accuracy is None else b"\x01" + uint(info.accuracy, 4),
         )
+    )
 
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read one entry.
 
-        Raises:
-            MalformedBlock: with the field.
-        """
-        return cls(
-            model_id=text_of(
-                "model_id", reader.framed("model_id", at_least=1, at_most=_MAX_MODEL_ID)
-            ),
-            init_ipfs_hash=reader.framed("init_ipfs_hash", at_least=_MIN_CID, at_most=_MAX_CID),
-            total_iter=reader.uint("total_iter", 4),
-            current_iter=reader.uint("current_iter", 4),
-            from_addr=address_from_bytes(reader.take("from_addr", 20)),
-            accuracy=_read_accuracy(reader),
-        )
+def _read_info(reader: Reader) -> ModelInfo:
+    return ModelInfo(
+        model_id=text_of("model_id", reader.framed("model_id", at_least=1, at_most=_MAX_MODEL_ID)),
+        init_ipfs_hash=reader.framed("init_ipfs_hash", at_least=_MIN_CID, at_most=_MAX_CID),
+        total_iter=reader.uint("total_iter", 4),
+        current_iter=reader.uint("current_iter", 4),
+        from_addr=address_from_bytes(reader.take("from_addr", 20)),
+        accuracy=_read_accuracy(reader),
+    )
 
 
 def _read_accuracy(reader: Reader) -> int | None:
@@ -169,6 +140,17 @@ class Block:
             ),
         )
 
+    def preimage(self) -> bytes:
+        """Return the bytes whose SHA-256 is the block's hash: its header as others check it."""
+        header = self.header
+        return _preimage(
+            header.index,
+            header.previous_hash,
+            header.timestamp,
+            header.transactions_root,
+            self.model_info,
+        )
+
     def encode(self) -> bytes:
         """Return the block's only encoding."""
         header = self.header
@@ -187,7 +169,7 @@ class Block:
                 uint(len(self.transactions), 4),
                 framed(*self.transactions),
                 uint(len(self.model_info), 4),
-                *(info.encode() for info in self.model_info),
+                *map(_info_bytes, self.model_info),
             )
         )
 
@@ -208,7 +190,7 @@ class Block:
         entries = reader.uint("model_info", 4)
         if entries > MAX_BLOCK_TRANSACTIONS:
             raise MalformedBlock("model_info", f"{entries} entries")
-        model_info = tuple(ModelInfo.read(reader) for _ in range(entries))
+        model_info = tuple(_read_info(reader) for _ in range(entries))
         reader.end()
         if header.model_flag != bool(model_info):
             raise MalformedBlock(
@@ -258,25 +240,27 @@ def seal(
     return Block(header, transactions, model_info)
 
 
-def _hash_of(
+def _hash_of(*fields: Any) -> bytes:
+    return hashlib.sha256(_preimage(*fields)).digest()
+
+
+def _preimage(
     index: int,
     previous_hash: bytes,
     timestamp: int,
     root: bytes,
     model_info: tuple[ModelInfo, ...],
 ) -> bytes:
-    entries = framed(_DOMAIN_MODEL_INFO, *(info.encode() for info in model_info))
-    return hashlib.sha256(
-        framed(
-            _DOMAIN,
-            uint(index, 8),
-            previous_hash,
-            uint(timestamp, 8),
-            uint(bool(model_info), 1),
-            root,
-            hashlib.sha256(entries).digest(),
-        )
-    ).digest()
+    entries = framed(_DOMAIN_MODEL_INFO, *map(_info_bytes, model_info))
+    return framed(
+        _DOMAIN,
+        uint(index, 8),
+        previous_hash,
+        uint(timestamp, 8),
+        uint(bool(model_info), 1),
+        root,
+        hashlib.sha256(entries).digest(),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ code. Nothing here touches a disk.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from fedledger.errors import (
@@ -17,14 +17,14 @@ from fedledger.errors import (
     TransactionRefused,
 )
 
-from ...base import SignedTransaction
+from ...base import Event, OnLedger, SignedTransaction
+from ...contracts.twin import ModelInfo
 from ...transactions import decode_transaction
 from .block import (
     MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
     Block,
     Header,
-    ModelInfo,
     check_link,
     check_seal,
     seal,
@@ -51,7 +51,7 @@ class Chain:
 
     Raises:
         MalformedBlock: `first` is no valid block 0, with the field.
-        LedgerUnavailable: it has a contract that this version does not know.
+        ContractMissing: one of its contracts is not installed here, or is another one.
     """
 
     def __init__(self, first: Block, *, undo: int = 0) -> None:
@@ -60,6 +60,7 @@ class Chain:
         self.head: Header = first.header
         self.execution = Execution(self.genesis)
         self.records = Records()
+        self.records.add(0, first.header.hash, ())
         self._draft: Draft | None = None
         self._undo = undo
         self._parents: deque[tuple[Header, int]] = deque()
@@ -118,6 +119,34 @@ class Chain:
                 raise MalformedBlock("model_info", "not what the transactions give rise to")
             draft.keep(block)
 
+    def contracts(self) -> dict[str, OnLedger]:
+        """Return the contracts that the next block has, by name."""
+        return self.execution.directory.contracts(self.head.index + 1)
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none."""
+        try:
+            return self.records.blocks.get(bytes.fromhex(block_hash.removeprefix("0x")))
+        except ValueError:
+            return None
+
+    def contributions(self) -> Iterator[str]:
+        """Yield the accounts whose work the contracts accepted so far, once for each time."""
+        for name, twin in self.execution.directory.at(self.head.index).twins.items():
+            for event, argument in twin.contributions.items():
+                for one in self.records.events(name, event, 0, self.head.index):
+                    yield from one.arguments[argument]
+
+    def rounds(self, events: Iterable[Event]) -> list[tuple[int, int]]:
+        """Return the rounds (task, round) that events publish: what nodes verify."""
+        found = []
+        for event in events:
+            twin = self.execution.directory.at(event.block).twins[event.contract]
+            if event.name in twin.rounds:
+                task, number = twin.rounds[event.name]
+                found.append((event.arguments[task], event.arguments[number]))
+        return found
+
     def state(self) -> tuple[Any, ...]:
         """Return all that a snapshot can claim, to be compared: a copy, as it is now."""
         return (
@@ -125,6 +154,7 @@ class Chain:
             dict(self.records.places),
             list(self.records.senders),
             list(self.records.all_events()),
+            list(self.records.blocks),
         )
 
     def _close(self) -> None:
@@ -136,7 +166,7 @@ class Chain:
         if len(self._parents) > self._undo:
             self._parents.popleft()
         self.execution.keep(self._parents[0][1] if self._parents else None)
-        self.records.add(header.index, executed)
+        self.records.add(header.index, header.hash, executed)
         self.head = header
 
 
@@ -150,6 +180,11 @@ class Draft:
         self._chain = chain
         self._timestamp = timestamp
         self._start = chain.execution.mark()
+        try:
+            chain.execution.enter(chain.head.index + 1)
+        except BaseException:
+            chain.execution.undo(self._start)
+            raise
         self._executed: list[Executed] = []
         self._hashes: set[str] = set()
         self._bytes = 0
@@ -197,6 +232,7 @@ class Draft:
         Raises:
             TransactionRefused: not for this chain, or not now, or it is on the chain.
             ContractError: the contract refused.
+            ContractMissing: it adds a contract that is not installed here, or is another one.
         """
         chain = self._chain
         if transaction.hash in chain.records.places or transaction.hash in self._hashes:
@@ -258,7 +294,7 @@ def replay(encoded: Iterable[bytes], *, onto: Chain | None = None) -> Chain:
 
     Raises:
         ChainCorrupted: with the first block that is not valid.
-        LedgerUnavailable: the chain has a contract that this version does not know.
+        ContractMissing: one of the chain's contracts is not installed here, or is another one.
     """
     chain = onto
     known = onto.head.index if onto else -1

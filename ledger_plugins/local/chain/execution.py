@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from fedledger.errors import CallError, LedgerUnavailable, TransactionRefused
+from fedledger.errors import CallError, TransactionRefused
 
 from ...addresses import ZERO_ADDRESS
 from ...base import Event, SignedTransaction
 from ...contracts.abi import decode_call, encode_call, is_view
-from ...contracts.twin import Environment, State
-from ...contracts.twins import TWINS
-from .block import ModelInfo
+from ...contracts.interface import find, names
+from ...contracts.registry import versioned
+from ...contracts.twin import Birth, Environment, ModelInfo, State
+from .directory import ChainDirectory, InForce
 from .genesis import Genesis
-from .model_info import ModelWatch
 from .undo import UndoableState, UndoLog
 
 __all__ = ["Executed", "Execution"]
@@ -43,32 +43,43 @@ class Executed:
         return replace(self, events=events)
 
 
+class _Storages(dict[str, State]):
+    """Each contract's storage by its name; one that was never written is empty."""
+
+    def __init__(self, undo: UndoLog, known: Mapping[str, Mapping[Any, Any]]) -> None:
+        self._undo = undo
+        super().__init__(
+            {name: UndoableState(undo, dict(content)) for name, content in known.items()}
+        )
+
+    def __missing__(self, name: str) -> State:
+        self[name] = storage = UndoableState(self._undo)
+        return storage
+
+
 class Execution:
     """The state after a sequence of transactions.
 
     Args:
         genesis: the chain's parameters.
 
+    Attributes:
+        directory: the chain's contracts.
+
     Raises:
-        LedgerUnavailable: the chain has a contract that this version does not know.
+        ContractMissing: one of the chain's contracts is not installed here, or is another one.
     """
 
     def __init__(self, genesis: Genesis) -> None:
-        if unknown := set(genesis.contracts) - set(TWINS):
-            raise LedgerUnavailable(
-                f"the chain has contracts {sorted(unknown)} that this version does not know"
-            )
         self._chain_id = genesis.chain_id
-        self.addresses: Mapping[str, str] = genesis.addresses
-        self._contracts = {address: name for name, address in self.addresses.items()}
-        self._twins = {name: TWINS[name] for name in genesis.contracts}
         self._undo = UndoLog()
         self._nonces = UndoableState(self._undo)
-        self._states: dict[str, State] = {
-            name: UndoableState(self._undo, twin.genesis(genesis.admin, self.addresses))
-            for name, twin in self._twins.items()
-        }
-        self._models = ModelWatch(UndoableState(self._undo))
+        self.directory = ChainDirectory(UndoableState(self._undo), genesis.admin, genesis.contracts)
+        birth, force = genesis.birth, self.directory.at(0)
+        self._states = _Storages(
+            self._undo, {name: twin.genesis(birth) for name, twin in force.twins.items()}
+        )
+        self._undo.forget()
 
     def nonce(self, address: str) -> int:
         """Return the number of transactions `address` (checksummed) has made."""
@@ -91,17 +102,31 @@ class Execution:
         """Return the whole state as plain dictionaries, for `restore`."""
         return {
             "nonces": dict(self._nonces),
-            "contracts": {name: dict(state) for name, state in self._states.items()},
-            "models": dict(self._models.state),
+            "directory": self.directory.dump(),
+            "contracts": {name: dict(state) for name, state in self._states.items() if state},
         }
 
     def restore(self, dumped: Mapping[str, Any]) -> None:
-        """Take the state that `dump` gave, in place of the present one."""
+        """Take the state that `dump` gave, in place of the present one.
+
+        Raises:
+            ContractMissing: one of its contracts is not installed here, or is another one.
+        """
         self._nonces = UndoableState(self._undo, dumped["nonces"])
-        self._states = {
-            name: UndoableState(self._undo, dumped["contracts"][name]) for name in self._twins
-        }
-        self._models = ModelWatch(UndoableState(self._undo, dumped["models"]))
+        self.directory.restore(UndoableState(self._undo, dumped["directory"]))
+        self._states = _Storages(self._undo, dumped["contracts"])
+
+    def enter(self, block: int) -> None:
+        """Begin a block: contracts and versions that begin with it prepare their storage."""
+        for entry in self.directory.begin_in(block):
+            force = self.directory.at(block)
+            twin, storage = force.twins[entry.name], self._states[entry.name]
+            if entry.version == 1:
+                born = twin.genesis(Birth(self.directory.admin, force.addresses))
+                for key, value in born.items():
+                    storage[key] = value
+            else:
+                twin.upgrade(storage)
 
     def execute(
         self, transaction: SignedTransaction, *, seconds: int, block: int, position: int
@@ -113,16 +138,19 @@ class Execution:
         Args:
             transaction: as `accounts.decode_transaction` returns it.
             seconds: the block's time in whole seconds.
-            block: the block's index.
+            block: the block's index; it was entered.
             position: the number of events that the block's earlier transactions made.
 
         Raises:
             TransactionRefused: chain, fees, contract, function or nonce are not right.
             ContractError: the contract refused.
+            ContractMissing: it adds a contract that is not installed here, or is another one.
         """
-        contract = self._admit(transaction)
-        function, arguments = self._function(contract, transaction.unsigned.data)
+        force = self.directory.at(block)
+        contract = self._admit(transaction, force)
+        function, arguments = _function(force.named[contract], transaction.unsigned.data)
         events: list[Event] = []
+        models: list[ModelInfo] = []
 
         def emit(contract: str, name: str, arguments: dict[str, Any]) -> None:
             place = position + len(events)
@@ -134,15 +162,21 @@ class Execution:
         try:
             self._nonces[transaction.sender] = transaction.unsigned.nonce + 1
             environment = Environment(
-                seconds, block, self.addresses, self._states, emit, self._twins
+                timestamp=seconds,
+                block=block,
+                addresses=force.addresses,
+                states=self._states,
+                emit=emit,
+                twins=force.twins,
+                note=models.append,
+                directory=self.directory,
             )
-            twin = self._twins[contract](environment, transaction.sender)
+            twin = force.twins[contract](environment, transaction.sender)
             getattr(twin, function)(*arguments)
-            model_info = self._models.watch(events, transaction.sender)
         except BaseException:
             self.undo(mark)
             raise
-        return Executed(transaction, tuple(events), model_info)
+        return Executed(transaction, tuple(events), tuple(models))
 
     def view(
         self, contract: str, function: str, args: tuple[Any, ...], *, seconds: int, block: int
@@ -153,42 +187,64 @@ class Execution:
             CallError: unknown contract or function, one that is no view, or wrong arguments.
             ContractError: the view refused.
         """
-        self.check_contract(contract)
-        if not is_view(contract, function):
+        force = self.directory.at(block)
+        force.check(contract)
+        named = force.named[contract]
+        if not is_view(named, function):
             raise CallError(f"{contract}.{function} is no view: send it as a transaction")
-        _, arguments = decode_call(contract, encode_call(contract, function, *args))
+        _, arguments = decode_call(named, encode_call(named, function, *args))
         mark = self.mark()
         environment = Environment(
-            seconds, block, self.addresses, self._states, _nobody_listens, self._twins
+            timestamp=seconds,
+            block=block,
+            addresses=force.addresses,
+            states=self._states,
+            emit=_nobody_listens,
+            twins=force.twins,
+            directory=self.directory,
         )
         try:
-            return getattr(self._twins[contract](environment, ZERO_ADDRESS), function)(*arguments)
+            return getattr(force.twins[contract](environment, ZERO_ADDRESS), function)(*arguments)
         finally:
             self.undo(mark)
 
-    def address_of(self, contract: str, function: str) -> str:
-        """Return where to send a call of `function`.
+    def named(self, contract: str, block: int) -> str:
+        """Return how the ABI of the version that executes a block is asked for.
+
+        Raises:
+            CallError: there is no such contract then.
+        """
+        force = self.directory.at(block)
+        force.check(contract)
+        return force.named[contract]
+
+    def address_of(self, contract: str, function: str, block: int) -> str:
+        """Return where to send a call of `function` that a block shall execute.
 
         Raises:
             CallError: unknown contract or function, or a view, which is never sent.
         """
-        self.check_contract(contract)
-        if is_view(contract, function):
+        if is_view(self.named(contract, block), function):
             raise CallError(f"{contract}.{function} is a view: call it, nobody has to sign it")
-        return self.addresses[contract]
+        return self.directory.address(contract)
 
-    def check_contract(self, contract: str) -> None:
-        """Check that the chain has this contract.
+    def check_events(self, contract: str, event: str | None) -> None:
+        """Check that the chain has a contract, and an event in one of its versions.
 
         Raises:
             CallError: it does not.
         """
-        if contract not in self._twins:
-            raise CallError(
-                f"unknown contract {contract!r}: this chain has {', '.join(sorted(self._twins))}"
-            )
+        versions = [entry.version for entry in self.directory.entries if entry.name == contract]
+        if not versions:
+            self.directory.at(0).check(contract)
+        if event is None:
+            return
+        for version in versions[:-1]:
+            if event in names(versioned(contract, version), "event"):
+                return
+        find(versioned(contract, versions[-1]), "event", event)
 
-    def _admit(self, transaction: SignedTransaction) -> str:
+    def _admit(self, transaction: SignedTransaction, force: InForce) -> str:
         terms = transaction.unsigned.terms
         if terms.chain_id != self._chain_id:
             raise TransactionRefused(
@@ -196,7 +252,7 @@ class Execution:
             )
         if terms.gas or terms.max_fee_per_gas or terms.max_priority_fee_per_gas:
             raise TransactionRefused("value", "gas and fees are 0 on this ledger")
-        contract = self._contracts.get(terms.to)
+        contract = force.names.get(terms.to)
         if contract is None:
             raise TransactionRefused("contract", f"no contract at {terms.to}")
         expected = self.nonce(transaction.sender)
@@ -207,14 +263,15 @@ class Execution:
             )
         return contract
 
-    def _function(self, contract: str, data: bytes) -> tuple[str, tuple[Any, ...]]:
-        try:
-            function, arguments = decode_call(contract, data)
-        except CallError as error:
-            raise TransactionRefused("contract", str(error)) from error
-        if is_view(contract, function):
-            raise TransactionRefused("contract", f"{contract}.{function} is a view, nothing to do")
-        return function, arguments
+
+def _function(contract: str, data: bytes) -> tuple[str, tuple[Any, ...]]:
+    try:
+        function, arguments = decode_call(contract, data)
+    except CallError as error:
+        raise TransactionRefused("contract", str(error)) from error
+    if is_view(contract, function):
+        raise TransactionRefused("contract", f"{contract}.{function} is a view, nothing to do")
+    return function, arguments
 
 
 def _nobody_listens(_contract: str, _event: str, _arguments: dict[str, Any]) -> None:

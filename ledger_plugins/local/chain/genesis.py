@@ -1,33 +1,30 @@
 """The parameters a chain is born with, kept as the only entry of block 0's transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
-
-from eth_hash.auto import keccak
 
 from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 
 from ...addresses import address_from_bytes
+from ...contracts.registry import BUILT_IN, CHAIN_ONLY
+from ...contracts.twin import Birth, Entry
 from .block import Block, seal
 from .codec import Reader, frame, framed, text_of, uint
+from .directory import contract_address, installed
 
-__all__ = ["DEFAULT_DIFFICULTY", "Genesis", "contract_address"]
+__all__ = ["DEFAULT_DIFFICULTY", "Genesis"]
 
 DEFAULT_DIFFICULTY = 2**250
 """64 hashes a block on average: the paper wants work so small that it costs clients nothing."""
 
-_DOMAIN = b"fedledger genesis v2"
-_EARLIER = (b"fedledger genesis v1",)
+_DOMAIN = b"fedledger genesis v3"
+_EARLIER = (b"fedledger genesis v1", b"fedledger genesis v2")
 _HARDEST, _EASIEST = 2**232, 2**256
 _MAX_CHAIN_ID = 2**63 - 1
 _MAX_CONTRACTS = 64
+_MAX_ROLES = 16
 _ROOT = bytes(32)
-
-
-def contract_address(contract: str) -> str:
-    """Return where a contract lives on every embedded chain: its name, hashed."""
-    return address_from_bytes(keccak(b"fedledger contract " + contract.encode())[12:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +35,8 @@ class Genesis:
         chain_id: EIP-155 id that every transaction signs, 1 to 2⁶³ less 1.
         difficulty: the bound of equation (5), 2²³² to 2²⁵⁶; a block takes 2²⁵⁶ / difficulty
             hashes on average.
-        admin: who may mint and appoint, or None.
-        contracts: names of the chain's contracts, sorted.
+        admin: who may mint, appoint and add contracts, or None.
+        contracts: the chain's first contracts, sorted by name: version, digests, roles.
 
     Raises:
         ConfigError: a parameter out of its range.
@@ -48,7 +45,7 @@ class Genesis:
     chain_id: int
     difficulty: int
     admin: str | None
-    contracts: tuple[str, ...]
+    contracts: tuple[Entry, ...]
 
     def __post_init__(self) -> None:
         if not 1 <= self.chain_id <= _MAX_CHAIN_ID:
@@ -58,13 +55,36 @@ class Genesis:
                 f"difficulty {self.difficulty}: it is the bound of equation (5), "
                 "from 2**232 (2**24 hashes a block) to 2**256 (one hash)"
             )
-        if list(self.contracts) != sorted(set(self.contracts)):
-            raise ConfigError(f"contracts {self.contracts}: they have to be sorted, each once")
+        names = [entry.name for entry in self.contracts]
+        if names != sorted(set(names)):
+            raise ConfigError(f"contracts {names}: they have to be sorted, each once")
+
+    @classmethod
+    def new(
+        cls,
+        chain_id: int,
+        difficulty: int,
+        admin: str | None,
+        contracts: Iterable[str] = (*BUILT_IN, *CHAIN_ONLY),
+    ) -> Self:
+        """Return the parameters of a new chain with contracts as they are installed here.
+
+        Raises:
+            ConfigError: a parameter out of its range, or a contract that cannot be loaded.
+            CallError: an unknown contract.
+        """
+        entries = tuple(installed(name, given=True) for name in sorted(set(contracts)))
+        return cls(chain_id, difficulty, admin, entries)
 
     @property
-    def addresses(self) -> Mapping[str, str]:
-        """Contract name to address."""
-        return {name: contract_address(name) for name in self.contracts}
+    def birth(self) -> Birth:
+        """What the contracts' storages start from."""
+        holders: dict[str, list[str]] = {}
+        for entry in self.contracts:
+            for role in entry.holds:
+                holders.setdefault(role, []).append(contract_address(entry.name))
+        addresses = {entry.name: contract_address(entry.name) for entry in self.contracts}
+        return Birth(self.admin, addresses, holders)
 
     def block(self, timestamp: int) -> Block:
         """Return block 0 of a chain born at `timestamp` (milliseconds)."""
@@ -105,7 +125,7 @@ class Genesis:
                 uint(self.difficulty - 1, 32),
                 frame(bytes.fromhex(self.admin[2:]) if self.admin else b""),
                 uint(len(self.contracts), 4),
-                framed(*(name.encode() for name in self.contracts)),
+                *map(_encoded, self.contracts),
             )
         )
 
@@ -134,10 +154,7 @@ class Genesis:
         count = reader.uint("contracts", 4)
         if count > _MAX_CONTRACTS:
             raise MalformedBlock("contracts", f"{count}, allowed are {_MAX_CONTRACTS}")
-        contracts = tuple(
-            text_of("contracts", reader.framed("contracts", at_least=1, at_most=64))
-            for _ in range(count)
-        )
+        contracts = tuple(_decoded(reader) for _ in range(count))
         reader.end()
         try:
             return cls(
@@ -145,3 +162,30 @@ class Genesis:
             )
         except ConfigError as error:
             raise MalformedBlock("genesis", str(error)) from error
+
+
+def _encoded(entry: Entry) -> bytes:
+    return b"".join(
+        (
+            frame(entry.name.encode()),
+            uint(entry.version, 4),
+            entry.abi,
+            entry.twin,
+            uint(len(entry.holds), 4),
+            framed(*(role.encode() for role in entry.holds)),
+        )
+    )
+
+
+def _decoded(reader: Reader) -> Entry:
+    name = text_of("contracts", reader.framed("contracts", at_least=1, at_most=64))
+    version = reader.uint("contracts", 4)
+    abi, twin = reader.take("contracts", 32), reader.take("contracts", 32)
+    count = reader.uint("contracts", 4)
+    if count > _MAX_ROLES:
+        raise MalformedBlock("contracts", f"{count} roles of {name}, allowed are {_MAX_ROLES}")
+    roles = (reader.framed("contracts", at_least=1, at_most=64) for _ in range(count))
+    holds = tuple(text_of("contracts", role) for role in roles)
+    if list(holds) != sorted(set(holds)):
+        raise MalformedBlock("contracts", f"roles of {name} have to be sorted, each once")
+    return Entry(name, version, abi, twin, holds)

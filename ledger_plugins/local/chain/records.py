@@ -19,11 +19,14 @@ class Records:
         """Transaction hash to the index of its block and its position there."""
         self.senders: list[str] = []
         """Who sent each of them, in the same order."""
+        self.blocks: dict[bytes, int] = {}
+        """Hash of each block to its index, in order."""
         self._calls: dict[str, list[str]] = {}
         self._events: dict[str, list[Event]] = {}
 
-    def add(self, block: int, executed: Sequence[Executed]) -> None:
+    def add(self, block: int, block_hash: bytes, executed: Sequence[Executed]) -> None:
         """Take in what the newest block executed."""
+        self.blocks[block_hash] = block
         for position, one in enumerate(executed):
             self._place(one.transaction.hash, one.transaction.sender, (block, position))
             for event in one.events:
@@ -38,8 +41,10 @@ class Records:
         places: Mapping[str, tuple[int, int]],
         senders: Iterable[str],
         events: Iterable[Event],
+        blocks: Iterable[bytes],
     ) -> None:
-        """Take in what `places`, `senders` and `all_events` gave."""
+        """Take in what `places`, `senders`, `all_events` and `blocks` gave."""
+        self.blocks = {block_hash: index for index, block_hash in enumerate(blocks)}
         for (transaction, place), sender in zip(places.items(), senders, strict=True):
             self._place(transaction, sender, place)
         for event in events:
@@ -47,6 +52,8 @@ class Records:
 
     def rewind(self, block: int) -> None:
         """Forget what blocks after `block` said."""
+        while len(self.blocks) > block + 1:
+            self.blocks.popitem()
         while self.places and self.places[last := next(reversed(self.places))][0] > block:
             del self.places[last]
             self._calls[self.senders.pop()].pop()
@@ -60,6 +67,11 @@ class Records:
         first = bisect_left(found, since, key=_block_of)
         last = bisect_right(found, until, key=_block_of)
         return [event for event in found[first:last] if name is None or event.name == name]
+
+    def events_in(self, block: int) -> Iterator[Event]:
+        """Yield every contract's events of a block; those of one contract in ledger order."""
+        for contract in self._events:
+            yield from self.events(contract, None, block, block)
 
     def calls(self, sender: str, since: int, until: int) -> list[tuple[str, int, int]]:
         """Return hash, block and position of a sender's calls in blocks `since` to `until`."""

@@ -26,7 +26,7 @@ __all__ = ["SNAPSHOT_AFTER", "load_snapshot", "save_snapshot", "snapshot_path"]
 SNAPSHOT_AFTER = 10_000
 """Transactions since the last snapshot from which another one is worth writing."""
 
-_MAGIC = b"fedledger snapshot v2\n"
+_MAGIC = b"fedledger snapshot v3\n"
 _DIGEST = 32
 _WIDE = 0
 
@@ -56,6 +56,7 @@ def save_snapshot(path: Path, chain: Chain, disk: Disk) -> None:
         "places": chain.records.places,
         "senders": chain.records.senders,
         "events": events,
+        "hashes": list(chain.records.blocks),
         "blocks": blocks,
     }
     packed: bytes = msgpack.packb(content, default=_pack_wide)
@@ -95,7 +96,7 @@ def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
     chain.execution.restore(content["state"])
     blocks = content["blocks"]
     events = [Event(*event, *blocks[event[3]]) for event in content["events"]]
-    chain.records.restore(content["places"], content["senders"], events)
+    chain.records.restore(content["places"], content["senders"], events, content["hashes"])
     chain.head = head
     return chain
 

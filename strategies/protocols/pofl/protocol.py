@@ -185,6 +185,10 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         self._seed = beacon_seed
         self._beacon: Beacon | None = None
 
+    def tolerated(self, parties: int) -> int:  # noqa: ARG002 - f is a setting
+        """Return the number of malicious clients that the settings are made for."""
+        return self.settings.byzantine
+
     def fix(self, rounds: int, secret: Callable[[str], bytes]) -> None:
         """Make the beacon, so that its commitment can go into the specification."""
         if self.settings.selection != "beacon":

@@ -48,6 +48,11 @@ _TABLE = (
     ("cid", "what was signed is not the content's CID", "sign what is sent"),
     ("content", "the content does not say what was signed", "sign what is sent"),
     ("ballot", "the votes are on something else", "answer the message that was sent"),
+    (
+        "history",
+        "the call names a block that is not on the ledger before it",
+        "ask whoever runs the ledger which history is right before signing again",
+    ),
     ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),
     ("abandoned", "on the ledger, but this aggregator got no usable reply", "train again"),
     ("unavailable", "nobody has the content", "keep the store reachable until the round ends"),

@@ -41,7 +41,7 @@ def test_two_runs_share_a_node_and_are_audited_apart(tmp_path, embedded, monkeyp
     monkeypatch.chdir(tmp_path)
     with Anvil(tmp_path) as node:
         url = f"ethereum+{node.url}"
-        path, _, _ = deploy(url)
+        path = deploy(url).path
         assert path == tmp_path / "deployments" / "chain-31337.json"
         config = small(tmp_path, *NO_ATTACK, f"ledger={url}")
         first = run_experiment(config, out=tmp_path, progress=False)

@@ -10,13 +10,14 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, SignedTransaction, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.local.chain.block import Block, seal
-from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.local.chain.directory import contract_address
+from fedledger.ledger_plugins.local.chain.genesis import Genesis
 from fedledger.ledger_plugins.local.node.chain.core import Core
 from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
 from fedledger.ledger_plugins.local.node.chain.leader import LeaderRule, Work
 
 ADMIN = Account.from_key(b"\1" * 32)
-GENESIS = Genesis(7, 2**254, ADMIN.address, ("StakeToken", "TrainingTask"))
+GENESIS = Genesis.new(7, 2**254, ADMIN.address)
 BORN = int(time.time() * 1000) - 1_000_000
 
 

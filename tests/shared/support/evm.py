@@ -5,8 +5,6 @@ arguments), and refusals as ContractError.
 """
 
 import copy
-import json
-from importlib.resources import files
 
 import eth_abi
 import rlp
@@ -16,12 +14,13 @@ from eth_tester import EthereumTester, PyEVMBackend
 from fedledger.errors import CallError, ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
-from fedledger.ledger_plugins.contracts.twins import TWINS, Environment, genesis_states
+from fedledger.ledger_plugins.contracts.registry import artifact_of
+
+from .twins import TWINS, Environment, genesis_states
 
 __all__ = ["EvmBench", "TwinBench"]
 
 _MOST_GAS = 1 << 24  # EIP-7825 takes no transaction above this
-_ARTIFACTS = files("fedledger.ledger_plugins.contracts").joinpath("artifacts")
 
 
 def _raw(address):
@@ -39,7 +38,7 @@ def _refusal(called, data):
 
 
 class EvmBench:
-    """The bytecode of `artifacts/*.json` on py-evm; every call is a transaction and a block.
+    """The bytecode of the contracts' artifacts on py-evm; every call is a transaction and a block.
 
     Attributes:
         people: funded accounts; the first one is the tokens' admin.
@@ -117,7 +116,7 @@ class EvmBench:
         return self.ask(ZERO_ADDRESS, contract, function, *args)
 
     def _deploy(self, deployer, contract, *args):
-        artifact = json.loads(_ARTIFACTS.joinpath(f"{contract}.json").read_text("utf-8"))
+        artifact = artifact_of(contract)
         (constructor,) = (one for one in artifact["abi"] if one["type"] == "constructor")
         kinds = [one["type"] for one in constructor["inputs"]]
         code = _raw(artifact["bytecode"]) + eth_abi.encode(kinds, args)

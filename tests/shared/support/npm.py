@@ -81,19 +81,20 @@ class ContractsWorkspace:
     """
 
     def __init__(self, folder: Path = CACHE / "contracts") -> None:
-        self.folder = folder / "solidity"
-        self.node_modules = npm_install(CONTRACTS / "solidity", self.folder)
-        with _locked(self.folder):
-            self._copy(folder)
+        self.folder = folder
+        self.node_modules = npm_install(CONTRACTS / "solidity", folder / "solidity")
+        with _locked(folder / "solidity"):
+            self._copy()
 
-    def _copy(self, folder: Path) -> None:
-        copied = ("*.sol", "*.toml", "solc.js", "test/*.sol", "gas/*.json")
-        sources = [path for pattern in copied for path in CONTRACTS.glob(f"solidity/{pattern}")]
+    def _copy(self) -> None:
+        tools = ("solidity/solc.js", "solidity/test/*.sol", "solidity/gas/*.json")
+        copied = ("*.toml", "*/*.sol", "*/artifact.json", *tools)
+        sources = [path for pattern in copied for path in CONTRACTS.glob(pattern)]
         for stale in (path for pattern in copied for path in self.folder.glob(pattern)):
-            if CONTRACTS / stale.relative_to(folder) not in sources:
+            if CONTRACTS / stale.relative_to(self.folder) not in sources:
                 stale.unlink()
-        for path in (*sources, *CONTRACTS.glob("artifacts/*.json")):
-            target = folder / path.relative_to(CONTRACTS)
+        for path in sources:
+            target = self.folder / path.relative_to(CONTRACTS)
             if not target.exists() or target.read_bytes() != path.read_bytes():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)

@@ -20,7 +20,7 @@ from fedledger import errors
 from fedledger.errors import ContentNotFound, MalformedBlock, StoreUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Ledger, SignedTransaction
-from fedledger.ledger_plugins.local.chain.block import ModelInfo
+from fedledger.ledger_plugins.contracts.twin import ModelInfo
 from fedledger.ledger_plugins.local.node.chain import branch, core, pool, waiting
 from fedledger.ledger_plugins.local.node.chain.core import Core
 from fedledger.ledger_plugins.local.node.chain.envelope import Envelope
@@ -348,6 +348,8 @@ class Play:
     def _value(self, argument: Any) -> Any:
         if isinstance(argument, str) and argument.startswith("@"):
             return self.account(argument[1:]).address
+        if isinstance(argument, str) and argument.startswith("="):
+            return argument[1:].encode().ljust(32, b"\0")
         if isinstance(argument, str) and argument.startswith("#"):
             return cid_to_bytes(cid_of(argument[1:].encode()))
         return argument

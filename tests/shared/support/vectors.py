@@ -18,8 +18,10 @@ from fedledger.arrays import Layout, to_safetensors
 from fedledger.formats import canonical_json
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
-from fedledger.ledger_plugins.local.chain.block import Block, ModelInfo, seal
-from fedledger.ledger_plugins.local.chain.genesis import Genesis, contract_address
+from fedledger.ledger_plugins.contracts.twin import Entry, ModelInfo
+from fedledger.ledger_plugins.local.chain.block import Block, seal
+from fedledger.ledger_plugins.local.chain.directory import contract_address
+from fedledger.ledger_plugins.local.chain.genesis import Genesis
 from fedledger.ledger_plugins.local.chain.merkle import merkle_root
 from fedledger.ledger_plugins.signing import Domain, Statement, plain_values
 from fedledger.ledger_plugins.storage.cid import PROFILES, cid_of, cid_to_bytes
@@ -150,7 +152,9 @@ def blocks() -> Any:
         {"entries": [e.hex() for e in entries[:size]], "root": merkle_root(entries[:size]).hex()}
         for size in range(8)
     ]
-    genesis = Genesis(1337, 2**250, ADDRESS, ("StakeToken", "TrainingTask"))
+    token = Entry("StakeToken", 1, b"\1" * 32, b"\2" * 32)
+    tasks = Entry("TrainingTask", 2, b"\3" * 32, b"\4" * 32, ("MINTER_ROLE",))
+    genesis = Genesis(1337, 2**250, ADDRESS, (token, tasks))
     first = genesis.block(1_700_000_000_000)
     infos = (
         ModelInfo("task-1", bytes.fromhex("01551220") + bytes(32), 5, 0, ADDRESS, None),
@@ -170,7 +174,17 @@ def blocks() -> Any:
             "chain_id": "1337",
             "difficulty": str(2**250),
             "admin": ADDRESS,
-            "contracts": {name: contract_address(name) for name in genesis.contracts},
+            "contracts": [
+                {
+                    "name": entry.name,
+                    "address": contract_address(entry.name),
+                    "version": entry.version,
+                    "abi": entry.abi.hex(),
+                    "twin": entry.twin.hex(),
+                    "holds": list(entry.holds),
+                }
+                for entry in genesis.contracts
+            ],
         },
         "blocks": [_block(first), _block(second)],
     }

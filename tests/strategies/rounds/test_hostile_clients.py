@@ -52,6 +52,7 @@ def _resign(federation_key, **terms):
             "cid": cid_to_bytes(cid_of(content)),
             "samples": _metrics(reply)["num-examples"],
             "accuracy": 500_000,
+            "seen": bytes.fromhex(request.seen[2:]),
         }
         given = {"chain_id": request.chain_id, "to": request.contract, "nonce": 0} | terms
         nonce = given.pop("nonce")
@@ -84,6 +85,7 @@ def _votes(reply, message, context):
     path = message.content.config_records["config"]["simulation-keys"]
     account = SimulationKeys(Path(path)).account(BAD)
     values = {"task": request.task, "round": request.round, "ballot": bytes(32), "scores": [1]}
+    values["seen"] = bytes(32)
     terms = CallTerms(request.chain_id, request.contract)
     unsigned = UnsignedTransaction(terms, 0, SUBMIT_VOTES.encode(values))
     reply.content[LEDGER]["transactions"] = [account.sign(unsigned).raw]

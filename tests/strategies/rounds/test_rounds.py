@@ -299,9 +299,12 @@ def test_what_a_rollback_voids_is_void():
 
 
 def _ended(kind):
+    def place(number):
+        return {"transaction": "0x", "block": number, "position": 0}
+
     if kind == "aggregate":
-        return lambda number: Aggregate(1, number, "c", "mean", (), "e", {}, "0x", number)
-    return lambda number, to: Rollback(1, number, to, "c", 0.5, 0, "0x", number, 0)
+        return lambda number: Aggregate(1, number, "c", "mean", (), "e", {}, **place(number))
+    return lambda number, to: Rollback(1, number, to, "c", 0.5, 0, **place(number))
 
 
 def test_a_state_that_is_none_is_named(federation, monkeypatch):

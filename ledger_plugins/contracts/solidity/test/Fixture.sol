@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "../IStakeToken.sol";
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {IStakeToken} from "../../stake_token/IStakeToken.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 
 /// @notice The few cheat codes of forge that these tests use.
 interface Vm {
@@ -66,6 +66,8 @@ abstract contract Fixture {
         hex"01551220ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
     bytes internal constant BAD_CID = hex"02551220";
 
+    bytes32 internal constant SEEN = keccak256("a block");
+
     uint256 internal constant START = 1_000_000;
 
     IStakeToken internal token;
@@ -75,17 +77,17 @@ abstract contract Fixture {
         vm.warp(START);
         address[] memory minters = new address[](1);
         minters[0] = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        token = IStakeToken(deploy("StakeToken", abi.encode(ADMIN, minters, new address[](1))));
-        tasks = ITrainingTask(deploy("TrainingTask", abi.encode(token)));
+        token = IStakeToken(deploy("stake_token", abi.encode(ADMIN, minters, new address[](1))));
+        tasks = ITrainingTask(deploy("training_task", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");
     }
 
     /// @dev What is tested is what is shipped: the bytecode of the artifact.
-    function deploy(string memory name, bytes memory arguments)
+    function deploy(string memory folder, bytes memory arguments)
         internal
         returns (address deployed)
     {
-        string memory artifact = vm.readFile(string.concat("../artifacts/", name, ".json"));
+        string memory artifact = vm.readFile(string.concat(folder, "/artifact.json"));
         bytes memory code = bytes.concat(vm.parseJsonBytes(artifact, ".bytecode"), arguments);
         assembly ("memory-safe") {
             deployed := create(0, add(code, 32), mload(code))
@@ -100,7 +102,7 @@ abstract contract Fixture {
 
     function submit(address client, uint256 task, uint32 round) internal {
         vm.prank(client);
-        tasks.submitUpdate(task, round, CID2, 100, 912_345);
+        tasks.submitUpdate(task, round, CID2, 100, 912_345, SEEN);
     }
 
     function publish(uint256 task, uint32 round, address[] memory contributors) internal {

@@ -32,10 +32,10 @@ contract GasTest is Fixture {
         submit(ANN, 1, 1);
         vm.assertLe(measured("TrainingTask", "submitUpdate"), SUBMIT_LIMIT, "submitUpdate");
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, CID, 100, 912_345);
+        tasks.submitUpdate(1, 1, CID, 100, 912_345, SEEN);
         vm.assertLe(measured("TrainingTask", "submitUpdate again"), SUBMIT_LIMIT, "again");
         vm.prank(BOB);
-        tasks.submitUpdate(1, 1, longestCid(), type(uint64).max, 1_000_000);
+        tasks.submitUpdate(1, 1, longestCid(), type(uint64).max, 1_000_000, SEEN);
         uint256 most = measured("TrainingTask", "submitUpdate longest CID");
         vm.assertLe(most, SUBMIT_LIMIT, "longest CID");
     }
@@ -48,14 +48,14 @@ contract GasTest is Fixture {
             scores[i] = -12_345 * int64(int256(i));
         }
         vm.prank(ANN);
-        tasks.submitVotes(1, 1, keccak256("ballot"), scores);
+        tasks.submitVotes(1, 1, keccak256("ballot"), scores, SEEN);
         vm.assertLe(measured("TrainingTask", "submitVotes 7"), SUBMIT_LIMIT, "submitVotes 7");
         scores = new int64[](32);
         for (uint256 i = 0; i < scores.length; ++i) {
             scores[i] = -1;
         }
         vm.prank(ANN);
-        tasks.submitVotes(1, 1, keccak256("ballot"), scores);
+        tasks.submitVotes(1, 1, keccak256("ballot"), scores, SEEN);
         vm.assertLe(measured("TrainingTask", "submitVotes 32"), SUBMIT_LIMIT, "submitVotes 32");
     }
 

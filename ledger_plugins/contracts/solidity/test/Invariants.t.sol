@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "../IStakeToken.sol";
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {IStakeToken} from "../../stake_token/IStakeToken.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 import {Fixture, Vm, bound} from "./Fixture.sol";
 
 /// @notice Calls the contracts as anybody might; remembers what was allowed.
@@ -52,7 +52,7 @@ contract Handler {
     function submit(uint256 sender, uint256 task, uint256 round) external {
         (task, round) = open(task, round);
         vm.prank(actor(sender));
-        TASKS.submitUpdate(task, uint32(round), CID, 1, 1);
+        TASKS.submitUpdate(task, uint32(round), CID, 1, 1, keccak256("a block"));
     }
 
     /// @dev By the aggregator three times in four; with everybody who submitted, or with anybody.

@@ -5,7 +5,7 @@ import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol"
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import {IStakeToken} from "../IStakeToken.sol";
+import {IStakeToken} from "../../stake_token/IStakeToken.sol";
 import {Fixture} from "./Fixture.sol";
 
 contract StakeTokenTest is Fixture {
@@ -42,7 +42,7 @@ contract StakeTokenTest is Fixture {
         vm.assertEq(token.hasRole(ROOT, address(this)), false, "the deployer has nothing");
         vm.assertEq(token.hasRole(MINTER, address(this)), false, "the deployer mints nothing");
         bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE));
-        IStakeToken ownerless = IStakeToken(deploy("StakeToken", nobody));
+        IStakeToken ownerless = IStakeToken(deploy("stake_token", nobody));
         vm.assertEq(ownerless.hasRole(ROOT, address(0)), false, "nobody");
         vm.assertEq(ownerless.hasRole(MINTER, address(0)), false, "nobody mints");
         vm.assertEq(ownerless.hasRole(MINTER, BOB), true, "a minter");

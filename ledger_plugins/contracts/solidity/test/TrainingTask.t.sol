@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 import {Fixture, bound} from "./Fixture.sol";
 
 contract TrainingTaskTest is Fixture {
@@ -93,9 +93,9 @@ contract TrainingTaskTest is Fixture {
     function test_the_last_submission_counts() public {
         propose(1, 0, 20);
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, CID, 1, 1);
+        tasks.submitUpdate(1, 1, CID, 1, 1, SEEN);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.UpdateSubmitted(1, 1, ANN, CID2, 100, 912_345);
+        emit ITrainingTask.UpdateSubmitted(1, 1, ANN, CID2, 100, 912_345, SEEN);
         submit(ANN, 1, 1);
         (bytes31 commitment, uint8 found) = tasks.getSubmission(1, 1, ANN);
         bytes31 expected = bytes31(keccak256(abi.encode(CID2, uint64(100), uint32(912_345))));
@@ -135,34 +135,47 @@ contract TrainingTaskTest is Fixture {
 
     function test_submitUpdate_refuses() public {
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 0));
-        tasks.submitUpdate(0, 9, BAD_CID, 1, 1_000_001);
+        tasks.submitUpdate(0, 9, BAD_CID, 1, 1_000_001, SEEN);
         propose(1, 60, 20);
         refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 1, 0));
-        tasks.submitUpdate(1, 0, BAD_CID, 1, 1_000_001);
+        tasks.submitUpdate(1, 0, BAD_CID, 1, 1_000_001, SEEN);
         refused(abi.encodeWithSelector(ITrainingTask.InvalidCid.selector, BAD_CID));
-        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001);
+        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEEN);
         refused(abi.encodeWithSelector(ITrainingTask.InvalidAccuracy.selector, 1_000_001));
-        tasks.submitUpdate(1, 1, CID, 1, 1_000_001);
+        tasks.submitUpdate(1, 1, CID, 1, 1_000_001, SEEN);
         vm.warp(START + 61);
         refused(abi.encodeWithSelector(ITrainingTask.WindowClosed.selector, START + 60, START + 61));
-        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001);
+        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEEN);
         publish(1, 1, list());
         refused(abi.encodeWithSelector(ITrainingTask.TaskFinished.selector, 1));
-        tasks.submitUpdate(1, 1, CID, 1, 1);
+        tasks.submitUpdate(1, 1, CID, 1, 1, SEEN);
+    }
+
+    function test_confirmHistory_says_who_and_what() public {
+        propose(1, 0, 0);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.HistoryConfirmed(1, ANN, SEEN);
+        vm.prank(ANN);
+        tasks.confirmHistory(1, SEEN);
+    }
+
+    function test_confirmHistory_refuses() public {
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.confirmHistory(1, SEEN);
     }
 
     function test_submitVotes_refuses() public {
         int64[] memory many = new int64[](33);
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 0));
-        tasks.submitVotes(0, 9, bytes32(0), many);
+        tasks.submitVotes(0, 9, bytes32(0), many, SEEN);
         propose(1, 0, 20);
         refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 1, 2));
-        tasks.submitVotes(1, 2, bytes32(0), many);
+        tasks.submitVotes(1, 2, bytes32(0), many, SEEN);
         refused(abi.encodeWithSelector(ITrainingTask.TooManyScores.selector, 33, 32));
-        tasks.submitVotes(1, 1, bytes32(0), many);
+        tasks.submitVotes(1, 1, bytes32(0), many, SEEN);
         publish(1, 1, list());
         refused(abi.encodeWithSelector(ITrainingTask.TaskFinished.selector, 1));
-        tasks.submitVotes(1, 1, bytes32(0), new int64[](0));
+        tasks.submitVotes(1, 1, bytes32(0), new int64[](0), SEEN);
     }
 
     function test_anyone_votes_again_and_after_the_window() public {
@@ -172,9 +185,9 @@ contract TrainingTaskTest is Fixture {
         (scores[0], scores[1]) = (type(int64).min, type(int64).max);
         for (uint256 i = 0; i < 2; ++i) {
             vm.expectEmit(address(tasks));
-            emit ITrainingTask.VotesSubmitted(1, 1, EVE, "ballot", scores);
+            emit ITrainingTask.VotesSubmitted(1, 1, EVE, "ballot", scores, SEEN);
             vm.prank(EVE);
-            tasks.submitVotes(1, 1, "ballot", scores);
+            tasks.submitVotes(1, 1, "ballot", scores, SEEN);
         }
         vm.assertEq(status(1, 1, EVE), 0, "a vote is no submission");
     }
@@ -344,7 +357,7 @@ contract TrainingTaskTest is Fixture {
         bool good = cid.length >= 4 && cid.length <= 64 && cid[0] == 0x01;
         if (!good) refused(abi.encodeWithSelector(ITrainingTask.InvalidCid.selector, cid));
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, cid, 1, 1);
+        tasks.submitUpdate(1, 1, cid, 1, 1, SEEN);
         vm.assertEq(status(1, 1, ANN), good ? 1 : 0, "status");
     }
 
@@ -364,10 +377,10 @@ contract TrainingTaskTest is Fixture {
             refused(abi.encodeWithSelector(ITrainingTask.TooManyScores.selector, scores.length, 32));
         } else {
             vm.expectEmit(address(tasks));
-            emit ITrainingTask.VotesSubmitted(1, 1, voter, ballot, scores);
+            emit ITrainingTask.VotesSubmitted(1, 1, voter, ballot, scores, SEEN);
         }
         vm.prank(voter);
-        tasks.submitVotes(1, 1, ballot, scores);
+        tasks.submitVotes(1, 1, ballot, scores, SEEN);
     }
 
     function testFuzz_only_the_owner_publishes(address sender) public {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ITrainingTask} from "../ITrainingTask.sol";
+import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 import {Utf8} from "../Utf8.sol";
 import {Fixture, bound} from "./Fixture.sol";
 

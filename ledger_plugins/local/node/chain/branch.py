@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fedledger.errors import (
     ContentCorrupted,
     ContentNotFound,
+    ContractMissing,
     FedledgerError,
     LedgerError,
     LedgerUnavailable,
@@ -232,6 +233,10 @@ class Branch:
         except MalformedBlock as error:
             self._refuse(node, error, moved, remember=True)
             return False
+        except ContractMissing as error:
+            # It adds a contract that this node lacks: the block may be right.
+            self._refuse(node, error, moved, remember=False)
+            return False
         self.hashes.append(node.header.hash)
         node.valid = node.valid or self._is_verified(node, block, moved)
         if not node.valid:
@@ -273,8 +278,7 @@ class Branch:
         if not block.model_info:
             return []
         index = block.header.index
-        events = self.chain.records.events("TrainingTask", "AggregatePublished", index, index)
-        return [(event.arguments["task"], event.arguments["round"]) for event in events]
+        return self.chain.rounds(self.chain.records.events_in(index))
 
 
 def is_passing(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from fedledger.effects import Clock, Disk
 from fedledger.errors import (
     ContentNotFound,
     ContractError,
+    ContractMissing,
     FedledgerError,
     LedgerUnavailable,
     MalformedBlock,
@@ -280,26 +281,13 @@ class Core:
         newest transaction is buried.
         """
         with self._guard:
-            node = self._branch.head
-            if self._tree.rivals(node):
-                return True
-            for _ in range(BURIED):
-                if not node.empty:
-                    return node.parent is not None
-                assert node.parent is not None  # noqa: S101 - block 0 is not empty
-                node = node.parent
-        return False
+            return self._tree.restless(self._branch.head, BURIED)
 
     def _wrong_rounds(self, draft: Draft) -> set[str]:
         """Return the transactions of a draft that publish what cannot be verified."""
         for one in draft.executed:
-            published = [
-                (event.arguments["task"], event.arguments["round"])
-                for event in one.events
-                if event.name == "AggregatePublished"
-            ]
             try:
-                self._branch.verify(published, draft)
+                self._branch.verify(self._branch.chain.rounds(one.events), draft)
             except ContentNotFound as error:
                 self._want(error.cid)
             except FedledgerError as error:
@@ -353,14 +341,7 @@ class Core:
         for block_hash, data in self._file.blocks():
             if block_hash != self._tree.root.header.hash and not self._load_block(block_hash, data):
                 step.gone.add(block_hash)
-        stood = self._file.head()
-        node = self._tree.get(stood[0]) if stood else None
-        if stood and node is not None and node is not self._tree.root:
-            way: Node | None = node
-            while way is not None and (stood[1] or not self._defended):
-                way.valid = True
-                way = way.parent
-            step.gone |= set(self._branch.choose(node).refused)
+        step.gone |= self._stand()
         chain = self._branch.chain
         waiting = []
         for transaction, raw, error in self._file.kept():
@@ -378,6 +359,26 @@ class Core:
                     step.settled.add(transaction)
         self._waiting.take_back(waiting, step)
         self._settle(step)
+
+    def _stand(self) -> set[bytes]:
+        """Move to the head of the last time; return the blocks that were refused on the way.
+
+        Raises:
+            ContractMissing: this node cannot follow its own blocks, which may be right.
+        """
+        stood = self._file.head()
+        node = self._tree.get(stood[0]) if stood else None
+        if stood is None or node is None or node is self._tree.root:
+            return set()
+        way: Node | None = node
+        while way is not None and (stood[1] or not self._defended):
+            way.valid = True
+            way = way.parent
+        refused = self._branch.choose(node).refused
+        for error in refused.values():
+            if isinstance(error, ContractMissing):
+                raise error
+        return set(refused)
 
     def _load_block(self, block: bytes, data: bytes) -> bool:
         """Put a stored block into the tree, unless it is damaged or does not link to it."""

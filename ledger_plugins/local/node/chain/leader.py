@@ -72,10 +72,11 @@ class Work(LeaderRule):
 class Reliability(LeaderRule):
     """A leader drawn among the most reliable accounts: FLChain, sections III-B and III-C.
 
-    An account's reliability is the number of published rounds of the branch that name it as a
-    contributor: its accepted contributions. The `candidates` accounts with the highest reliability
-    (at least 1; the smaller address first on ties) are lined up in that order, and the leader is
-    the one at SHA-256("fedledger leader v1" ‖ hash of the block before) mod their number. Everybody
+    An account's reliability is the number of its contributions that the branch's contracts
+    accepted: the published rounds that name it as a contributor. The `candidates` accounts with the
+    highest reliability (at least 1; the smaller address first on ties) are lined up in that order,
+    and the leader is the one at SHA-256("fedledger leader v1" ‖ hash of the block before) mod their
+    number. Everybody
     else's block is invalid unless its timestamp is `timeout` after the block before, so a leader
     that is away stops nothing. While nobody has contributed, everybody may make blocks.
 
@@ -103,10 +104,7 @@ class Reliability(LeaderRule):
 
     def leader(self, chain: Chain) -> str | None:
         """Return the leader of the block after the newest one; None when everybody may make it."""
-        published = chain.records.events("TrainingTask", "AggregatePublished", 0, chain.head.index)
-        reliability: Counter[str] = Counter(
-            client for event in published for client in event.arguments["contributors"]
-        )
+        reliability = Counter(chain.contributions())
         ranked = sorted(reliability, key=lambda client: (-reliability[client], client))
         best = ranked[: self.candidates]
         if not best:

@@ -1,14 +1,13 @@
 """A chain as a ledger one can read: of a node's main branch, or of a block while it is made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fedledger.errors import OpenedReadOnly, UnknownBlock
 
 from ....addresses import checksum_address
 from ....base import Block as PlainBlock
-from ....base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
-from ....contracts.abi import event_inputs
+from ....base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
 from ....following import Cursor, Followed, follow
 from ....transactions import decode_transaction
 from ...chain.block import Block
@@ -16,7 +15,10 @@ from ...chain.chain import Chain, Draft
 from ...chain.execution import Executed
 from ...chain.records import placed
 
-__all__ = ["ChainView"]
+__all__ = ["SETTLED", "ChainView"]
+
+SETTLED = 6
+"""Blocks on top of one that a network's ordinary reorganisations do not touch."""
 
 
 class ChainView(Ledger):
@@ -33,6 +35,8 @@ class ChainView(Ledger):
     """
 
     shared = True
+    settled_depth = SETTLED
+    header_form = "fedledger"
     read_only = True
 
     def __init__(
@@ -95,13 +99,31 @@ class ChainView(Ledger):
         made = self if self._draft is None else ChainView(self._chain, self._block_at, url=self.url)
         return follow(made, contract, event, after=after, limit=limit)
 
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        return self._chain.index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        return [self._block_at(index).preimage() for index in range(since, until + 1)]
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has (clause L16)."""
+        return self._chain.contracts()
+
+    def interface(self, contract: str) -> str:
+        """Return how the ABI of the version that the next block executes is asked for."""
+        return self._chain.execution.named(contract, self._chain.head.index + 1)
+
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry."""
         return self._chain.execution.nonce(checksum_address(address))
 
     def terms(self, contract: str, function: str) -> CallTerms:
         """Return what signing a call of `function` needs; gas and fees are 0."""
-        return CallTerms(self.chain_id, self._chain.execution.address_of(contract, function))
+        following = self._chain.head.index + 1
+        place = self._chain.execution.address_of(contract, function, following)
+        return CallTerms(self.chain_id, place)
 
     def transact(self, transaction: SignedTransaction) -> Receipt:  # noqa: ARG002 - none is taken
         """Refuse: blocks are made elsewhere."""
@@ -122,9 +144,7 @@ class ChainView(Ledger):
         Raises:
             CallError: unknown contract or event.
         """
-        self._chain.execution.check_contract(contract)
-        if event is not None:
-            event_inputs(contract, event)
+        self._chain.execution.check_events(contract, event)
         last = self.head().block if until is None else until
         found = self._chain.records.events(contract, event, since, last)
         fresh = [

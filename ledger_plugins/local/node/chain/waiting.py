@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fedledger.effects import Clock
-from fedledger.errors import ContractError, LedgerUnavailable, TransactionRefused
+from fedledger.errors import (
+    ContractError,
+    ContractMissing,
+    LedgerUnavailable,
+    TransactionRefused,
+)
 
 from ....base import SignedTransaction
 from ...chain.chain import Chain, Draft
@@ -168,7 +173,7 @@ class Waiting:
                     draft.add(pending.transaction)
                     pending.failing, pending.error = None, None
                     progress = True
-                except (TransactionRefused, ContractError) as error:
+                except (TransactionRefused, ContractError, ContractMissing) as error:
                     if pending.failing is None:
                         pending.failing = self._clock.monotonic()
                     pending.error = error

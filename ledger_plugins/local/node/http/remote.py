@@ -5,7 +5,7 @@ every one of them, and answers reads itself; so a node can hide blocks from its 
 branch that others do not, but it cannot make it believe a signature, a balance or an event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any
 
@@ -26,7 +26,7 @@ from fedledger.formats import parse_json
 
 from ....addresses import checksum_address
 from ....base import Block as PlainBlock
-from ....base import CallTerms, Event, Head, Inclusion, Ledger, Receipt, SignedTransaction
+from ....base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
 from ....following import Cursor, Followed
 from ....transactions import checked
 from ...chain.block import Block
@@ -34,7 +34,7 @@ from ...chain.chain import Chain, replay
 from ...chain.genesis import Genesis
 from ..chain.core import MAX_DRIFT
 from ..chain.envelope import MAX_ENVELOPE_BYTES, Envelope
-from ..chain.view import ChainView
+from ..chain.view import SETTLED, ChainView
 from .asking import Asking, Unreachable
 from .client import Status, peer_url
 from .service import MAX_ANSWER, MAX_LIST
@@ -104,6 +104,8 @@ class NodeLedger(Ledger):
     """
 
     shared = True
+    settled_depth = SETTLED
+    header_form = "fedledger"
 
     def __init__(
         self,
@@ -143,6 +145,26 @@ class NodeLedger(Ledger):
         """Return the newest block."""
         with self._guard:
             return self._synced().head()
+
+    def index_of(self, block_hash: str) -> int | None:
+        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        with self._guard:
+            return self._synced().index_of(block_hash)
+
+    def headers(self, since: int, until: int) -> list[bytes]:
+        """Return the headers of blocks `since` to `until` (clause L17)."""
+        with self._guard:
+            return self._view().headers(since, until)
+
+    def contracts(self) -> Mapping[str, OnLedger]:
+        """Return the contracts that the next block has (clause L16)."""
+        with self._guard:
+            return self._synced().contracts()
+
+    def interface(self, contract: str) -> str:
+        """Return how the ABI of the version that the next block executes is asked for."""
+        with self._guard:
+            return self._synced().interface(contract)
 
     def nonce(self, address: str) -> int:
         """Return the nonce the next transaction of `address` must carry."""
@@ -309,10 +331,7 @@ class NodeLedger(Ledger):
             return None
         index, position = place
         events = tuple(
-            event
-            for contract in chain.genesis.contracts
-            for event in chain.records.events(contract, None, index, index)
-            if event.transaction == transaction
+            event for event in chain.records.events_in(index) if event.transaction == transaction
         )
         ordered = tuple(sorted(events, key=lambda event: event.position))
         return Receipt(transaction, index, self._hashes[index], position, ordered)

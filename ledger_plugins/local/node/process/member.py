@@ -13,7 +13,6 @@ from fedledger.errors import ConfigError, LedgerUnavailable, MalformedBlock
 
 from ....accounts import Account
 from ....addresses import checksum_address
-from ....contracts.twins import TWINS
 from ....storage.base import Store
 from ...chain.genesis import DEFAULT_DIFFICULTY, Genesis
 from ...disk.lock import WriteLock
@@ -298,9 +297,8 @@ class Member:
 def _new_chain(config: NodeConfig, entropy: Entropy) -> Genesis:
     # 48 bits with the highest one set: above every public chain's id, and rarely drawn twice.
     drawn = 1 << 47 | entropy.below(1 << 47)
-    return Genesis(
+    return Genesis.new(
         chain_id=drawn if config.chain_id is None else config.chain_id,
         difficulty=DEFAULT_DIFFICULTY if config.difficulty is None else config.difficulty,
         admin=checksum_address(config.admin) if config.admin else None,
-        contracts=tuple(sorted(TWINS)),
     )

@@ -30,13 +30,15 @@ interface ITrainingTask {
     );
 
     /// @notice `client` submitted the update stored under `cid`; its last one in a round counts.
+    /// `seen` is the hash of a block that it knew: on a chain without it the update is not meant.
     event UpdateSubmitted(
         uint256 indexed task,
         uint32 indexed round,
         address indexed client,
         bytes cid,
         uint64 samples,
-        uint32 accuracy
+        uint32 accuracy,
+        bytes32 seen
     );
 
     /// @notice The round ended with the model stored under `cid`, made by `rule` from the updates of
@@ -59,8 +61,12 @@ interface ITrainingTask {
         uint32 indexed round,
         address indexed voter,
         bytes32 ballot,
-        int64[] scores
+        int64[] scores,
+        bytes32 seen
     );
+
+    /// @notice `client` knew a block with the hash `seen`, and says so apart from any update.
+    event HistoryConfirmed(uint256 indexed task, address indexed client, bytes32 seen);
 
     /// @notice `client` received `amount` tokens for its contribution to the round.
     event RewardPaid(
@@ -228,12 +234,15 @@ interface ITrainingTask {
     /// deadline is computed in 256 bits and cannot overflow.
     /// @param samples Training examples behind the update, as the client says.
     /// @param accuracy Accuracy in parts per million, as the client says.
+    /// @param seen Hash of a block that the client knows. Whether this chain has it is for whoever
+    /// counts updates: a contract sees the newest 256 blocks at most.
     function submitUpdate(
         uint256 task,
         uint32 round,
         bytes calldata cid,
         uint64 samples,
-        uint32 accuracy
+        uint32 accuracy,
+        bytes32 seen
     ) external;
 
     /// @notice Says how the sender scores candidate models of the open round; anyone may vote, also
@@ -243,8 +252,20 @@ interface ITrainingTask {
     /// @param ballot A hash that names what was scored.
     /// @param scores The change of the loss that each candidate brings, in millionths; at most
     /// MAX_SCORES.
-    function submitVotes(uint256 task, uint32 round, bytes32 ballot, int64[] calldata scores)
-        external;
+    /// @param seen Hash of a block that the voter knows, as of submitUpdate.
+    function submitVotes(
+        uint256 task,
+        uint32 round,
+        bytes32 ballot,
+        int64[] calldata scores,
+        bytes32 seen
+    ) external;
+
+    /// @notice Says that the sender knows a block, also after the last round: what it signed before
+    /// holds only what came before.
+    /// @dev UnknownTask. Stores nothing; anyone may say it, and readers know whose word matters.
+    /// @param seen Hash of the block, as of submitUpdate.
+    function confirmHistory(uint256 task, bytes32 seen) external;
 
     /// @notice Ends the open round and opens the next one; the rewards of the contributors are
     /// minted to this contract, which holds them until payRewards.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IStakeToken} from "./IStakeToken.sol";
+import {IStakeToken} from "../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "./ITrainingTask.sol";
 import {TaskCheckpoints} from "./TaskCheckpoints.sol";
-import {Utf8} from "./Utf8.sol";
+import {Utf8} from "../solidity/Utf8.sol";
 
 /// @title Federated training, one round after the other
 /// @notice What it does, says and refuses is written in ITrainingTask.
@@ -78,7 +78,8 @@ contract TrainingTask is TaskCheckpoints {
         uint32 round,
         bytes calldata cid,
         uint64 samples,
-        uint32 accuracy
+        uint32 accuracy,
+        bytes32 seen
     ) external {
         Task storage about = _task(task);
         _checkOpen(about, task, round);
@@ -95,17 +96,28 @@ contract TrainingTask is TaskCheckpoints {
         bytes32 commitment = keccak256(abi.encode(cid, samples, accuracy));
         _submissions[task][round][msg.sender] = _withStatus(commitment, SUBMITTED);
 
-        emit UpdateSubmitted(task, round, msg.sender, cid, samples, accuracy);
+        emit UpdateSubmitted(task, round, msg.sender, cid, samples, accuracy, seen);
     }
 
     /// @inheritdoc ITrainingTask
-    function submitVotes(uint256 task, uint32 round, bytes32 ballot, int64[] calldata scores)
-        external
-    {
+    function submitVotes(
+        uint256 task,
+        uint32 round,
+        bytes32 ballot,
+        int64[] calldata scores,
+        bytes32 seen
+    ) external {
         _checkOpen(_task(task), task, round);
         if (scores.length > MAX_SCORES) revert TooManyScores(scores.length, MAX_SCORES);
 
-        emit VotesSubmitted(task, round, msg.sender, ballot, scores);
+        emit VotesSubmitted(task, round, msg.sender, ballot, scores, seen);
+    }
+
+    /// @inheritdoc ITrainingTask
+    function confirmHistory(uint256 task, bytes32 seen) external {
+        _task(task);
+
+        emit HistoryConfirmed(task, msg.sender, seen);
     }
 
     /// @inheritdoc ITrainingTask
