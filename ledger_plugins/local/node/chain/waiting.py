@@ -30,8 +30,8 @@ times as long when the transaction was promised to be kept, and what waits for a
 """
 
 _STALE = 1.0
-_FEW = 128
-_REST = 0.004
+_FEW = 500
+_REST = 0.001
 """Seconds without executing anew, for each transaction that was tried the last time.
 
 Executing a full pool takes seconds under the node's lock. A slow machine rests as long as a fast
