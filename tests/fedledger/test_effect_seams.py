@@ -52,13 +52,11 @@ def files():
 
 def bare_calls(source):
     """Return the lines of calls that do something to the world past the effects."""
-    return sorted({node.lineno for node in ast.walk(ast.parse(source)) if _is_bare(node)})
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return sorted({call.lineno for call in calls if _is_bare(call.func)})
 
 
-def _is_bare(node):
-    if not isinstance(node, ast.Call):
-        return False
-    function = node.func
+def _is_bare(function):
     if isinstance(function, ast.Name):
         return function.id in {"open", "Thread", "Timer"}
     if not isinstance(function, ast.Attribute):

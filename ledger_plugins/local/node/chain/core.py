@@ -36,6 +36,7 @@ from .leader import LeaderRule
 from .moments import Outcome, Place, Snapshot, Source, Template
 from .tree import Node, Tree
 from .waiting import Waiting
+from .wanted import Wanted
 
 __all__ = ["BURIED", "MAX_DRIFT", "Core"]
 
@@ -45,7 +46,6 @@ BURIED = 6
 MAX_DRIFT = 2_000
 """Milliseconds that a block's timestamp may be ahead of this node's clock."""
 
-MAX_WANTED = 1_024
 MAX_SIDE_BLOCKS = 20_000
 MAX_SIDE_BYTES = 1024**3
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Core:
         self._guard = RLock()
         self._listeners: list[Callable[[], object]] = []
         self._staged: OrderedDict[bytes, Envelope] = OrderedDict()
-        self._wanted: OrderedDict[str, None] = OrderedDict()
+        self._wanted = Wanted(clock)
         self._refusals = 0
         self._reorganisations = 0
         self._broken: str | None = None
@@ -310,8 +310,7 @@ class Core:
         with self._guard:
             self._check()
             before = self.snapshot
-            for cid in [cid for cid in self._wanted if self._has(cid)]:
-                del self._wanted[cid]
+            self._wanted.tend(self._has)
             missing = self._tree.missing()
             found = [cid for cid in missing if self._has(cid)]
             for cid in found:
@@ -427,10 +426,7 @@ class Core:
 
     def _want(self, cid: str) -> None:
         """Ask peers for a content."""
-        if cid not in self._wanted:
-            self._wanted[cid] = None
-            while len(self._wanted) > MAX_WANTED:
-                self._wanted.popitem(last=False)
+        if self._wanted.ask(cid):
             self._publish()
             self._tell()
 
@@ -487,7 +483,7 @@ class Core:
             pending=len(self._waiting.pool),
             blocks=len(self._tree),
             refused=self._refusals,
-            waiting=tuple({**self._tree.missing(), **self._wanted}),
+            waiting=tuple(dict.fromkeys((*self._tree.missing(), *self._wanted))),
             reorganisations=self._reorganisations,
         )
 
