@@ -10,8 +10,9 @@ from support.rewriting import rewritten
 from fedledger.clients.journal import Journal
 from fedledger.errors import AccountError, CallError, UpdateRejected
 from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.ancestry import header_hash, linked
+from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
 from fedledger.records import LEDGER, SEEN, CallRequest, SigningRequest
@@ -162,6 +163,26 @@ def test_f_clients_that_name_another_history_harm_nobody(federation):
     report = audit(federation)
     assert report.passed, report.reason
     assert [verdict.accepted for verdict in report.rounds] == [5, 5]
+
+
+@pytest.mark.parametrize("kind", ["pofl", "anchored"])
+def test_a_client_cannot_have_its_own_call_of_another_history_counted(federation, kind):
+    """It calls by itself what it answers, and names no block there: the run stays honest."""
+    account = federation.keys.account(1)
+
+    def calls(reply, message, context):
+        record = reply.content.config_records[LEDGER]
+        if record["phase"] in {"update", "weights"}:
+            signed = decode_transaction(record["transactions"][0]).unsigned
+            values = SUBMIT_UPDATE.decode(signed.data) | {SEEN: bytes(32)}
+            own = UnsignedTransaction(signed.terms, signed.nonce, SUBMIT_UPDATE.encode(values))
+            federation.ledger.transact(account.sign(own))
+        return reply
+
+    federation.run(getattr(federation, kind)(), make_app(after_signing={1: calls}), rounds=2)
+    report = audit(federation)
+    assert report.passed, report.reason
+    assert [verdict.record.reasons() for verdict in report.rounds] == [{"ledger": 1}] * 2
 
 
 # Replies -----------------------------------------------------------------------------------------
