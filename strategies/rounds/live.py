@@ -138,8 +138,8 @@ class LiveRound(Round):
                 dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
                 return False
             answer = checked.answer
-            for values in answer.signed.values():
-                self._way.pins.note(answer.party, values)
+            if self._settled is not None:  # its journal has it, whichever block it named
+                self._way.pins.note(answer.party, self._settled.index)
             arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
             good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
             return True
@@ -239,7 +239,7 @@ class LiveRound(Round):
             request = replace(request, clients=[known], nonces=[nonce])
         if self._settled is not None:
             way = self._way
-            form, headers = way.pins.headers(self._settled.index, request.clients, way.first)
+            form, headers = way.pins.headers(self._settled, request.clients, way.first)
             request = replace(request, header_form=form, headers=headers)
         # Flower lets messages share one RecordDict: give each its own.
         message.content = RecordDict({**message.content, LEDGER: request.to_record()})

@@ -323,13 +323,33 @@ def test_headers_lead_from_what_a_client_named_last(federation):
     ledger = federation.ledger
     head = ledger.head().block
     pins = Pins(ledger, federation.clients)
-    form, headers = pins.headers(head, federation.clients, 0)
+    form, headers = pins.headers(ledger.settled(), federation.clients, 0)
     named = {
         ledger.index_of("0x" + event.arguments["seen"].hex())
         for event in ledger.events("TrainingTask", CONFIRM_HISTORY.event)
     }
     assert (form, len(headers)) == ("fedledger", head - min(named))
-    assert len(pins.headers(head, [UNKNOWN], 0)[1]) == head
+    assert len(pins.headers(ledger.settled(), [UNKNOWN], 0)[1]) == head
+
+
+def test_nobody_makes_the_server_send_a_whole_chain(federation, monkeypatch):
+    """A client that names an ancient block is asked like the others, and costs a bound at most."""
+    ancient = bytes.fromhex(federation.ledger.block(0).hash[2:])
+    asked = []
+
+    def watched(reply, message, context):
+        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        if request.phase == "update":
+            asked.append((request.round, len(request.headers)))
+        return resigned(federation, ancient)(reply, message, context)
+
+    federation.run(federation.pofl(), make_app(after_signing={1: watched}), rounds=3)
+    per_round = dict(asked)
+    assert per_round[3] <= per_round[2]  # not all blocks again from block 0
+    assert audit(federation).passed
+    ledger = federation.ledger
+    monkeypatch.setattr("fedledger.strategies.rounds.history.MAX_HEADERS", 3)
+    assert len(Pins(ledger, federation.clients).headers(ledger.settled(), [UNKNOWN], 0)[1]) == 3
 
 
 def test_headers_hash_to_their_blocks(federation):
