@@ -103,6 +103,9 @@ class ChainDirectory:
             _check(entry)
         state[_ENTRIES] = tuple(map(_plain, first))
 
+    def __len__(self) -> int:
+        return len(self._state[_ENTRIES])
+
     @property
     def entries(self) -> Sequence[Entry]:
         """Every version of every contract, in the order in which they came."""
