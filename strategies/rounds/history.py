@@ -103,10 +103,11 @@ class Pins:
         self._since: dict[str, int] = {}
         self._last: tuple[int, str, list[bytes]] = (0, "", [])
         for call in (SUBMIT_UPDATE, SUBMIT_VOTES, CONFIRM_HISTORY):
-            for event in ledger.events(call.contract, call.event):
-                account = str(event.arguments[call.party])
-                if account in clients and names_block(event.arguments):
-                    index = ledger.index_of("0x" + bytes(event.arguments[SEEN]).hex())
+            events = ledger.events(call.contract, call.event)
+            newest = {str(event.arguments[call.party]): event.arguments for event in events}
+            for account in clients:
+                if names_block(values := newest.get(account, {})):
+                    index = ledger.index_of("0x" + bytes(values[SEEN]).hex())
                     if index is not None:
                         self.note(account, index)
 

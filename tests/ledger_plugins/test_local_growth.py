@@ -17,6 +17,7 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.contract_registry.facade import ContractRegistry
+from fedledger.ledger_plugins.contracts.digest import twin_digest
 from fedledger.ledger_plugins.contracts.interface import _interface
 from fedledger.ledger_plugins.contracts.registry import (
     CONTRACTS,
@@ -286,3 +287,26 @@ def test_a_faulty_contract_refuses_its_calls_and_nothing_else(ledger, monkeypatc
     assert ledger.head() == head
     assert ledger.call("Counter", "count") == 100
     assert ledger.nonce(EVE.address) == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_package_that_fails_when_it_is_loaded_is_missing(ledger, first, monkeypatch, error):
+    """As one that is not installed: the node stops there, and calls nobody a liar."""
+
+    def broken(_name):
+        raise error("no such device")
+
+    call = signed(
+        ledger,
+        ADMIN,
+        "ContractRegistry",
+        "add",
+        "Counter",
+        1,
+        0,
+        abi_digest("Counter@1"),
+        twin_digest(twin_of("Counter@1")),
+    )
+    monkeypatch.setattr("fedledger.ledger_plugins.contracts.registry.import_module", broken)
+    with pytest.raises(LedgerUnavailable, match=r"Counter version 1, which this .*no such device"):
+        ledger.transact(call)

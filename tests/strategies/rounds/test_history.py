@@ -66,6 +66,23 @@ def test_a_run_that_is_resumed_confirms_once(federation):
     assert federation.ledger.head() == head
 
 
+def test_a_run_that_was_killed_before_the_confirmations_asks_for_them(federation, monkeypatch):
+    """Nothing is left to do but this, and it is done when the run goes on."""
+
+    def killed(_round):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fedledger.strategies.rounds.strategy.confirm_history", killed)
+        with pytest.raises(KeyboardInterrupt):
+            federation.run(federation.pofl(), make_app(), rounds=2)
+    assert not federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
+    federation.run(federation.pofl(), make_app(), rounds=2)
+    said = federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
+    assert {event.arguments["client"] for event in said} == set(federation.clients)
+    assert audit(federation).passed
+
+
 # A rewritten chain -------------------------------------------------------------------------------
 
 
