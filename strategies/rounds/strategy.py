@@ -150,7 +150,8 @@ class LedgerStrategy(Strategy):
         self._done = done = task.opened.current_round
         self._config = train_config or ConfigRecord()
         pins = Pins(task.ledger, task.clients)
-        first = task.contract.opened_in(task.opened.id, ())
+        opened = task.contract.opened_in(task.opened.id, ())
+        first = max(0, opened - task.ledger.settled_depth)  # what was named then
         self._way = Way(grid, task.ledger, task.store, self.clock, timeout, pins, first)
         shifted = None
         if evaluate_fn is not None:

@@ -15,7 +15,7 @@ from fedledger.ledger_plugins.ancestry import header_hash, linked
 from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
-from fedledger.records import LEDGER, SEEN, CallRequest, SigningRequest
+from fedledger.records import CONFIG, LEDGER, SEEN, CallRequest, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.history import History, Pins
 
@@ -347,6 +347,28 @@ def test_headers_lead_from_what_a_client_named_last(federation):
     }
     assert (form, len(headers)) == ("fedledger", head - min(named))
     assert len(pins.headers(ledger.settled(), [UNKNOWN], 0)[1]) == head
+
+
+def test_who_signed_in_vain_before_the_task_is_settled_is_not_locked_out(federation, monkeypatch):
+    """Elsewhere than on one's own chain what is named is older than the task's first block."""
+    ledger = federation.ledger
+    grow(ledger, federation.server, 9)
+    monkeypatch.setattr(type(ledger), "settled_depth", 6)
+
+    def lost(reply, message, context):
+        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        return unsigned(reply, message, context) if request.round == 1 else reply
+
+    def away(reply, message, context):
+        if message.content.config_records[CONFIG]["server-round"] in {2, 3}:
+            raise AccountError("away, before anything is signed")
+        return reply
+
+    app = make_app(after_signing={1: lost}, before_signing={1: away})
+    federation.run(federation.pofl(), app, rounds=4)
+    report = audit(federation)
+    assert report.passed
+    assert [verdict.accepted for verdict in report.rounds] == [6, 6, 6, 7]
 
 
 def test_nobody_makes_the_server_send_a_whole_chain(federation, monkeypatch):
