@@ -3,9 +3,10 @@
 A chain records it for each version of a contract, because a twin that was changed would lead the
 same blocks to other balances. It is taken of the syntax trees of the twin's own modules, without
 comments, docstrings, annotations and places, so that reading, formatting and Python's version do
-not count: the module of the class, those of its bases up to `Twin`, and the modules of their
-package that they import. What the machine around a twin does (`Twin` itself, the chain's
-execution) belongs to the chain's own version, which block 0 names.
+not count: the module of the class, those of its bases up to `Twin`, and what these import of their
+own: modules of the whole package that they belong to, in fedledger those of the contract's folder.
+What the machine around a twin does (`Twin` itself, the chain's execution) belongs to the chain's
+own version, which block 0 names; other packages, to who installs them.
 """
 
 import ast
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec, resolve_name
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -24,6 +26,8 @@ from fedledger.errors import ConfigError
 from .twin import Twin
 
 __all__ = ["twin_digest"]
+
+_MACHINE = "fedledger"
 
 _IRRELEVANT = frozenset(
     ("annotation", "ctx", "kind", "returns", "simple", "type_comment", "type_ignores")
@@ -61,18 +65,44 @@ def _modules(twin: type[Twin]) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _siblings(name: str) -> tuple[str, ...]:
-    """Return the modules of a module's own package that it imports."""
+    """Return the modules that a module imports of its own package.
+
+    Raises:
+        ConfigError: one of them is not there.
+    """
     package = sys.modules[name].__package__ or ""
-    found = []
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            found.append(f"{package}.{node.module}")
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
-    inside = [one for one in found if package and one.startswith(package + ".")]
-    for one in inside:
-        import_module(one)
+    own = package if package.partition(".")[0] == _MACHINE else package.partition(".")[0]
+    inside = []
+    for one in dict.fromkeys(_imported(_tree(name), package)):
+        if own and (one + ".").startswith(own + "."):
+            try:
+                import_module(one)
+            except ImportError as error:
+                raise ConfigError(
+                    f"{name} imports {one}, which cannot be loaded ({error}): the digest of a "
+                    "contract's twin is taken of all its modules"
+                ) from error
+            inside.append(one)
     return tuple(inside)
+
+
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yield the full names of the modules from which a module imports something."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield inner if _is_module(inner) else base
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # what should hold it is no package
+        return False
 
 
 @lru_cache(maxsize=64)
@@ -99,13 +129,21 @@ def _patched(twin: type[Twin]) -> Iterator[Any]:
     """Yield the methods that somebody put into a class from another module."""
     for part in _classes(twin):
         for name, value in sorted(vars(part).items()):
-            function = getattr(value, "__func__", value)
-            if isinstance(function, FunctionType) and function.__module__ != part.__module__:
-                yield [part.__qualname__, name, _plain(ast.parse(_dedented(function)))]
+            parts = [value.fget, value.fset] if isinstance(value, property) else [value]
+            for one in parts:
+                function = getattr(one, "__func__", one)
+                if isinstance(function, FunctionType) and function.__module__ != part.__module__:
+                    yield [part.__qualname__, name, _plain(_parsed(function))]
 
 
-def _dedented(function: FunctionType) -> str:
-    return inspect.cleandoc("\n" + _source(function))
+def _parsed(function: FunctionType) -> ast.Module:
+    try:
+        return ast.parse(inspect.cleandoc("\n" + _source(function)))
+    except SyntaxError as error:
+        raise ConfigError(
+            f"the source of {function.__qualname__} does not stand alone: a contract's twin needs "
+            "it, since a chain names the digest of its code"
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -118,15 +156,18 @@ def _plain(value: Any) -> Any:
             fields.append([name, _plain(child)])
         return [type(value).__name__, sorted(fields)]
     if isinstance(value, list):
-        return [_plain(one) for one in value if not _is_text(one)]
+        return [_plain(one) for one in value if not _says_nothing(one)]
     return value if isinstance(value, str) else [type(value).__name__, repr(value)]
 
 
-def _is_text(value: Any) -> bool:
-    """Tell whether a statement is a docstring, or the list of a module's public names."""
+def _says_nothing(value: Any) -> bool:
+    """Tell whether a statement is a docstring, or is about names or annotations alone."""
+    if isinstance(value, ast.ImportFrom):
+        names = [alias.name for alias in value.names]
+        return (value.module, names) == ("__future__", ["annotations"])
     if isinstance(value, ast.Assign):
-        target = value.targets[0]
-        return isinstance(target, ast.Name) and target.id == "__all__"
+        [target, *more] = value.targets
+        return isinstance(target, ast.Name) and target.id == "__all__" and not more
     return (
         isinstance(value, ast.Expr)
         and isinstance(value.value, ast.Constant)

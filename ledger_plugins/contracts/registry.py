@@ -150,7 +150,7 @@ def twin_of(contract: str) -> "type[Twin]":
     module, _, name = found.versions[number].twin.partition(":")
     try:
         twin = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # what is imported from outside can do anything
         raise ConfigError(f"the twin of {contract} cannot be loaded: {error}") from error
     if not isinstance(twin, type) or not issubclass(twin, Twin) or twin.contract != found.name:
         raise ConfigError(f"the twin of {contract}, {module}:{name}, is no twin of {found.name}")

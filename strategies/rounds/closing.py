@@ -5,7 +5,7 @@ publication holds that, too, against whoever keeps the ledger.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -13,12 +13,14 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from fedledger.errors import FedledgerError
 from fedledger.records import CONFIG
 
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.contracts import TrainingTask
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
 from .live import LiveRound
 from .phase import Given, Phase
 from .round import Round
 
-__all__ = ["ClosingPhase", "confirm_history"]
+__all__ = ["ClosingPhase", "closing_messages", "confirm_history", "confirmed"]
 
 SECONDS = 60.0
 """How long the end of a run waits for confirmations."""
@@ -53,8 +55,17 @@ def confirm_history(round: LiveRound) -> Sequence[str]:
     return answers.parties
 
 
-def closing_messages(nodes: Mapping[int, str], config: ConfigRecord) -> list[Message]:
-    """Return the messages that ask nodes whose accounts are known."""
+def confirmed(ledger: Ledger, task: int, clients: Collection[str]) -> bool:
+    """Tell whether one of the clients has confirmed a task's history since its last round ended."""
+    ended = TrainingTask(ledger).ended(task)[-1].block
+    return any(
+        event.arguments["task"] == task and event.arguments[CONFIRM_HISTORY.party] in clients
+        for event in ledger.events(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event, since=ended)
+    )
+
+
+def closing_messages(nodes: Iterable[int], config: ConfigRecord) -> list[Message]:
+    """Return the messages that ask nodes."""
     return [
         Message(RecordDict({CONFIG: config}), dst_node_id=node, message_type=ClosingPhase.kind)
         for node in sorted(nodes)

@@ -11,7 +11,8 @@ from typing import Any
 from fedledger.errors import LedgerUnavailable, UnknownBlock, UpdateRejected
 from fedledger.records import SEEN
 
-from ...ledger_plugins.base import Event, Ledger
+from ...ledger_plugins.ancestry import MAX_HEADERS
+from ...ledger_plugins.base import Block, Event, Ledger
 from ...ledger_plugins.contracts.training_task.calls import (
     CONFIRM_HISTORY,
     SUBMIT_UPDATE,
@@ -100,36 +101,42 @@ class Pins:
     def __init__(self, ledger: Ledger, clients: Collection[str]) -> None:
         self._ledger = ledger
         self._since: dict[str, int] = {}
+        self._last: tuple[int, str, list[bytes]] = (0, "", [])
         for call in (SUBMIT_UPDATE, SUBMIT_VOTES, CONFIRM_HISTORY):
-            for event in ledger.events(call.contract, call.event):
-                account = str(event.arguments[call.party])
-                if account in clients:
-                    self.note(account, event.arguments)
+            events = ledger.events(call.contract, call.event)
+            newest = {str(event.arguments[call.party]): event.arguments for event in events}
+            for account in clients:
+                if names_block(values := newest.get(account, {})):
+                    index = ledger.index_of("0x" + bytes(values[SEEN]).hex())
+                    if index is not None:
+                        self.note(account, index)
 
-    def note(self, account: str, values: Mapping[str, Any]) -> None:
-        """Remember that a client has signed a call: it knows the block named there."""
-        if not names_block(values):
-            return
-        index = self._ledger.index_of("0x" + bytes(values[SEEN]).hex())
-        if index is not None:
-            self._since[account] = max(index, self._since.get(account, 0))
+    def note(self, account: str, index: int) -> None:
+        """Remember that a client knows a block: it has named it, or was asked to."""
+        self._since[account] = max(index, self._since.get(account, 0))
 
-    def headers(self, until: int, accounts: Collection[str], first: int) -> tuple[str, list[bytes]]:
+    def headers(
+        self, until: Block, accounts: Collection[str], first: int
+    ) -> tuple[str, list[bytes]]:
         """Return the form of the ledger's headers, and those that lead to block `until`.
 
         They begin after the oldest block that one of the accounts named last. An account that named
         none on this ledger may have signed in vain before: then they begin after block `first`.
+        More than a client takes are not sent, whatever block somebody named.
 
         Args:
-            until: index of the block that is going to be named.
+            until: the block that is going to be named.
             accounts: the accounts that one message may reach.
             first: a block before anything was signed for this task.
         """
         form = self._ledger.header_form
         since = min(self._since.get(account, first) for account in accounts)
-        if not form or since >= until:
+        since = max(since, until.index - MAX_HEADERS)
+        if not form or since >= until.index:
             return form, []
-        try:
-            return form, self._ledger.headers(since + 1, until)
-        except UnknownBlock as error:
-            raise LedgerUnavailable(f"the ledger became shorter than {until} blocks") from error
+        if self._last[:2] != (since, until.hash):  # most messages of a round need the same
+            try:
+                self._last = since, until.hash, self._ledger.headers(since + 1, until.index)
+            except UnknownBlock as error:
+                raise LedgerUnavailable(f"the ledger ends before block {until.index}") from error
+        return form, self._last[2]

@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger.arrays import Arrays
-from fedledger.errors import ConfigError, UpdateRejected
+from fedledger.errors import AuditError, ConfigError, MalformedTransaction, UpdateRejected
 from fedledger.records import (
     CONFIG,
     LEDGER,
@@ -19,9 +19,10 @@ from fedledger.records import (
     StatementRequest,
 )
 
-from ...ledger_plugins.base import Block, Ledger, Receipt
+from ...ledger_plugins.base import Block, Event, Ledger, Receipt
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, exchange
+from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
 from .history import History, Pins
 from .phase import Answer, Answers, Phase, record_forms
@@ -137,8 +138,8 @@ class LiveRound(Round):
                 dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
                 return False
             answer = checked.answer
-            for values in answer.signed.values():
-                self._way.pins.note(answer.party, values)
+            if self._settled is not None:  # its journal has it, whichever block it named
+                self._way.pins.note(answer.party, self._settled.index)
             arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
             good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
             return True
@@ -238,7 +239,7 @@ class LiveRound(Round):
             request = replace(request, clients=[known], nonces=[nonce])
         if self._settled is not None:
             way = self._way
-            form, headers = way.pins.headers(self._settled.index, request.clients, way.first)
+            form, headers = way.pins.headers(self._settled, request.clients, way.first)
             request = replace(request, header_form=form, headers=headers)
         # Flower lets messages share one RecordDict: give each its own.
         message.content = RecordDict({**message.content, LEDGER: request.to_record()})
@@ -270,7 +271,8 @@ class LiveRound(Round):
         ledger = self._way.ledger
         self._way.store.put_all(one.answer.content.data for one in checked if _holds(one.answer))
         there = self._on_ledger(phase)
-        fresh = [one for one in checked if _known(phase, one, there) is None]
+        known = {one.answer.party: self._known(phase, one, there) for one in checked}
+        fresh = [one for one in checked if known[one.answer.party] is None]
         calls = [transaction for one in fresh for transaction in one.transactions]
         results = iter(ledger.transact_all(calls))
         dropped: list[Dropped] = []
@@ -288,7 +290,7 @@ class LiveRound(Round):
                 dropped.append(entry)
         gone = {entry.party for entry in dropped}
         counted = [
-            (one.answer, _counted(phase, one, _known(phase, one, there)))
+            (one.answer, _counted(phase, one, known[one.answer.party]))
             for one in checked
             if one.answer.party not in gone
         ]
@@ -304,31 +306,41 @@ class LiveRound(Round):
         ]
         return counted, dropped
 
-    def _on_ledger(self, phase: Phase[Any]) -> dict[tuple[str, str], tuple[Any, str]]:
-        """Return by call and party what the ledger has already: the arguments, the transaction."""
+    def _on_ledger(self, phase: Phase[Any]) -> dict[tuple[str, str], Event]:
+        """Return by call and party the event by which the ledger repeats it already."""
         return {
-            (call.name, str(event.arguments[call.party])): (event.arguments, event.transaction)
+            (call.name, str(event.arguments[call.party])): event
             for call in phase.calls
             for event in called(
                 self._way.ledger, call, self.terms.task, self.number, since=self._since
             )
         }
 
-
-def _known(
-    phase: Phase[Any], one: Checked[Any], there: Mapping[tuple[str, str], tuple[Any, str]]
-) -> list[str] | None:
-    """Return the transactions by which the ledger has an answer already, or None."""
-    found = []
-    for call in phase.calls:
-        arguments, transaction = there.get((call.name, one.answer.party), ({}, ""))
-        signed = one.answer.signed[call.name]
-        # Who signs again after the aggregator was killed names a newer block.
-        same = all(arguments.get(n, v) == v for n, v in signed.items() if n != SEEN)
-        if not arguments or not same:
-            return None
-        found.append(transaction)
-    return found or None
+    def _known(
+        self, phase: Phase[Any], one: Checked[Any], there: Mapping[tuple[str, str], Event]
+    ) -> list[str] | None:
+        """Return the transactions by which the ledger has an answer already, or None."""
+        found = []
+        for call in phase.calls:
+            event = there.get((call.name, one.answer.party))
+            if event is None:
+                return None
+            # Who signs again after the aggregator was killed names a newer block.
+            signed = one.answer.signed[call.name]
+            if any(event.arguments.get(n, v) != v for n, v in signed.items() if n != SEEN):
+                return None
+            # A party may have called by itself, in a way that does not count: see the audit.
+            anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
+            try:
+                signer, _ = open_anchor(anchor, call, self._way.ledger, self.domain)
+                self._history.check(event.arguments, event.block)
+            except (AuditError, MalformedTransaction, UpdateRejected) as error:
+                logger.warning("what %s called by itself: %s", one.answer.party, error)
+                return None
+            if signer != one.answer.party:
+                return None
+            found.append(event.transaction)
+        return found or None
 
 
 def _counted(phase: Phase[Any], one: Checked[Any], known: Sequence[str] | None) -> Counted:

@@ -28,7 +28,7 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
 from .closing import SECONDS as CLOSING_SECONDS
-from .closing import closing_messages, confirm_history
+from .closing import closing_messages, confirm_history, confirmed
 from .evidence.documents import Measured
 from .history import Pins
 from .live import LiveRound, Way
@@ -148,8 +148,10 @@ class LedgerStrategy(Strategy):
         arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
         self._state = task.state(self.protocol)
         self._done = done = task.opened.current_round
+        self._config = train_config or ConfigRecord()
         pins = Pins(task.ledger, task.clients)
-        first = task.contract.opened_in(task.opened.id, ())
+        opened = task.contract.opened_in(task.opened.id, ())
+        first = max(0, opened - task.ledger.settled_depth)  # what was named then
         self._way = Way(grid, task.ledger, task.store, self.clock, timeout, pins, first)
         shifted = None
         if evaluate_fn is not None:
@@ -171,7 +173,7 @@ class LedgerStrategy(Strategy):
             )
         if done == num_rounds:
             result.arrays = record
-        elif task.opened.finished:
+        if task.opened.finished and not confirmed(task.ledger, task.opened.id, task.clients):
             self._close(self._way)
         for name in (
             "train_metrics_clientapp",
@@ -292,8 +294,11 @@ class LedgerStrategy(Strategy):
         return result, metrics
 
     def _close(self, way: Way) -> None:
-        """Let the clients that took part confirm the ledger's history, now that it is complete."""
-        messages = closing_messages(way.nodes, self._config)
+        """Let the clients that took part confirm the ledger's history, now that it is complete.
+
+        A run that was killed before that, and goes on, knows no client yet, and asks all nodes.
+        """
+        messages = closing_messages(way.nodes or way.grid.get_node_ids(), self._config)
         if not messages:
             return
         task = self.task

@@ -5,14 +5,27 @@ import counter.first
 import counter.second
 import pytest
 
-from fedledger.errors import CallError, ConfigError, ContractError, LedgerUnavailable
+from fedledger.errors import (
+    CallError,
+    ConfigError,
+    ContractError,
+    LedgerUnavailable,
+    TransactionRefused,
+)
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.contract_registry.facade import ContractRegistry
+from fedledger.ledger_plugins.contracts.digest import twin_digest
 from fedledger.ledger_plugins.contracts.interface import _interface
-from fedledger.ledger_plugins.contracts.registry import CONTRACTS, abi_digest, twin_of
+from fedledger.ledger_plugins.contracts.registry import (
+    CONTRACTS,
+    Contract,
+    Version,
+    abi_digest,
+    twin_of,
+)
 from fedledger.ledger_plugins.contracts.stake_token.twin import StakeToken as TokenTwin
 from fedledger.ledger_plugins.growing import grow_chain
 from fedledger.ledger_plugins.testing.calls import propose, publish, signed, submit
@@ -222,3 +235,78 @@ def test_growing_twice_adds_once(ledger, both):
     assert {name: ledger.contracts()[name].address for name in before} == before
     assert (token.balance(EVE.address), token.total_supply()) == (7, 7)
     assert twin_of("Counter").__module__ == "counter.second"
+
+
+def faulty(monkeypatch, *twins):
+    """Let "Counter" be made of these twins, one for each version."""
+    versions = {n: Version("counter:first.json", twin) for n, twin in enumerate(twins, start=1)}
+    monkeypatch.setattr(counter, "FAULTY", Contract("Counter", versions), raising=False)
+    install(monkeypatch, "counter:FAULTY")
+
+
+@pytest.mark.parametrize(
+    ("twins", "said"),
+    [
+        (["counter.faulty:Unborn"], "Counter version 1 cannot begin: ValueError: no storage"),
+        (["counter.faulty:Mutable"], "Counter version 1 cannot begin: TypeError: state holds"),
+        (["counter.first:Counter", "counter.faulty:Stuck"], "Counter version 2 cannot begin: Key"),
+    ],
+)
+def test_a_version_that_cannot_begin_is_not_added(url, ledger, monkeypatch, twins, said):
+    """Its first block could never be made: the chain would end there, for everybody."""
+    faulty(monkeypatch, *twins)
+    with pytest.raises(TransactionRefused, match=said):
+        grow_chain(ledger, ADMIN, ["Counter"])
+    StakeToken(ledger).mint(ADMIN, EVE.address, 5)
+    ledger.verify()
+    ledger.close()
+    with open_ledger(url) as again:
+        assert StakeToken(again).balance(EVE.address) == 5
+
+
+def test_a_version_may_be_added_before_the_one_before_it_begins(ledger, both):
+    """There is no storage yet that its upgrade could be tried on."""
+    registry = ContractRegistry(ledger)
+    begins = ledger.head().block + 5
+    registry.add(ADMIN, "Counter", since=begins, version=1)
+    registry.add(ADMIN, "Counter", since=begins + 1, version=2)
+    for amount in range(4):
+        StakeToken(ledger).mint(ADMIN, EVE.address, amount)
+    assert ledger.head().block == begins + 1
+    assert ledger.call("Counter", "count") == 1_000
+
+
+def test_a_faulty_contract_refuses_its_calls_and_nothing_else(ledger, monkeypatch):
+    """Whatever its code raises is a refusal by name; the state is what it was."""
+    faulty(monkeypatch, "counter.faulty:Breaks")
+    grow_chain(ledger, ADMIN, ["Counter"])
+    StakeToken(ledger).mint(ADMIN, EVE.address, 1)  # the block with which it begins
+    head = ledger.head()
+    with pytest.raises(TransactionRefused, match=r"Counter.increase fails: ZeroDivisionError: 3"):
+        increase(ledger, 3)
+    assert ledger.head() == head
+    assert ledger.call("Counter", "count") == 100
+    assert ledger.nonce(EVE.address) == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_package_that_fails_when_it_is_loaded_is_missing(ledger, first, monkeypatch, error):
+    """As one that is not installed: the node stops there, and calls nobody a liar."""
+
+    def broken(_name):
+        raise error("no such device")
+
+    call = signed(
+        ledger,
+        ADMIN,
+        "ContractRegistry",
+        "add",
+        "Counter",
+        1,
+        0,
+        abi_digest("Counter@1"),
+        twin_digest(twin_of("Counter@1")),
+    )
+    monkeypatch.setattr("fedledger.ledger_plugins.contracts.registry.import_module", broken)
+    with pytest.raises(LedgerUnavailable, match=r"Counter version 1, which this .*no such device"):
+        ledger.transact(call)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, ConfigError, ContractMissing
+from fedledger.errors import CallError, ContractMissing
 
 from ...addresses import address_from_bytes
 from ...base import OnLedger
@@ -103,6 +103,9 @@ class ChainDirectory:
             _check(entry)
         state[_ENTRIES] = tuple(map(_plain, first))
 
+    def __len__(self) -> int:
+        return len(self._state[_ENTRIES])
+
     @property
     def entries(self) -> Sequence[Entry]:
         """Every version of every contract, in the order in which they came."""
@@ -184,7 +187,7 @@ def _check(entry: Entry) -> None:
     named = f"{entry.name} version {entry.version}"
     try:
         here = installed(entry.name, entry.version)
-    except (CallError, ConfigError) as error:
+    except (Exception, SystemExit) as error:  # a package from outside can do anything
         raise ContractMissing(
             entry.name,
             entry.version,

@@ -8,19 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from fedledger.errors import CallError, TransactionRefused
+from fedledger.errors import CallError, FedledgerError, TransactionRefused
 
 from ...addresses import ZERO_ADDRESS
 from ...base import Event, SignedTransaction
 from ...contracts.abi import decode_call, encode_call, is_view
 from ...contracts.interface import find, names
 from ...contracts.registry import versioned
-from ...contracts.twin import Birth, Environment, ModelInfo, State
+from ...contracts.twin import Birth, Entry, Environment, ModelInfo, State
 from .directory import ChainDirectory, InForce
 from .genesis import Genesis
 from .undo import UndoableState, UndoLog
 
 __all__ = ["Executed", "Execution"]
+
+_LIMITS = (MemoryError, RecursionError)
+"""What this machine cannot do, and another one may: no contract's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +122,7 @@ class Execution:
     def enter(self, block: int) -> None:
         """Begin a block: contracts and versions that begin with it prepare their storage."""
         for entry in self.directory.begin_in(block):
-            force = self.directory.at(block)
-            twin, storage = force.twins[entry.name], self._states[entry.name]
-            if entry.version == 1:
-                born = twin.genesis(Birth(self.directory.admin, force.addresses))
-                for key, value in born.items():
-                    storage[key] = value
-            else:
-                twin.upgrade(storage)
+            self._begin(entry)
 
     def execute(
         self, transaction: SignedTransaction, *, seconds: int, block: int, position: int
@@ -142,7 +138,8 @@ class Execution:
             position: the number of events that the block's earlier transactions made.
 
         Raises:
-            TransactionRefused: chain, fees, contract, function or nonce are not right.
+            TransactionRefused: chain, fees, contract, function or nonce are not right, the contract
+                is faulty, or it adds one that cannot begin.
             ContractError: the contract refused.
             ContractMissing: it adds a contract that is not installed here, or is another one.
         """
@@ -158,7 +155,7 @@ class Execution:
                 Event(contract, name, arguments, block, transaction.hash, place, seconds, "0x")
             )
 
-        mark = self.mark()
+        mark, known = self.mark(), len(self.directory)
         try:
             self._nonces[transaction.sender] = transaction.unsigned.nonce + 1
             environment = Environment(
@@ -173,8 +170,13 @@ class Execution:
             )
             twin = force.twins[contract](environment, transaction.sender)
             getattr(twin, function)(*arguments)
-        except BaseException:
+            for entry in self.directory.entries[known:] if len(self.directory) > known else ():
+                self._rehearse(entry, force)
+        except BaseException as error:
             self.undo(mark)
+            if _faulty(error):
+                why = f"{contract}.{function} fails: {type(error).__name__}: {error}"
+                raise TransactionRefused("contract", why) from error
             raise
         return Executed(transaction, tuple(events), tuple(models))
 
@@ -244,6 +246,39 @@ class Execution:
                 return
         find(versioned(contract, versions[-1]), "event", event)
 
+    def _begin(self, entry: Entry) -> None:
+        force = self.directory.at(entry.since)
+        twin, storage = force.twins[entry.name], self._states[entry.name]
+        if entry.version == 1:
+            born = twin.genesis(Birth(self.directory.admin, force.addresses))
+            for key, value in born.items():
+                storage[key] = value
+        else:
+            twin.upgrade(storage)
+
+    def _rehearse(self, entry: Entry, force: InForce) -> None:
+        """Let an added version begin, and take it back: what fails then would end the chain.
+
+        A version whose predecessor has not begun finds no storage to be tried on.
+
+        Raises:
+            TransactionRefused: it fails.
+        """
+        before = versioned(entry.name, entry.version - 1)
+        if entry.version > 1 and force.named.get(entry.name) != before:
+            return
+        mark = self.mark()
+        try:
+            self._begin(entry)
+        except Exception as error:
+            if isinstance(error, _LIMITS):
+                raise
+            why = f"{entry.name} version {entry.version} cannot begin: "
+            why += f"{type(error).__name__}: {error}"
+            raise TransactionRefused("contract", why) from error
+        finally:
+            self.undo(mark)
+
     def _admit(self, transaction: SignedTransaction, force: InForce) -> str:
         terms = transaction.unsigned.terms
         if terms.chain_id != self._chain_id:
@@ -272,6 +307,11 @@ def _function(contract: str, data: bytes) -> tuple[str, tuple[Any, ...]]:
     if is_view(contract, function):
         raise TransactionRefused("contract", f"{contract}.{function} is a view, nothing to do")
     return function, arguments
+
+
+def _faulty(error: BaseException) -> bool:
+    """Tell whether a twin raised what no contract may."""
+    return isinstance(error, Exception) and not isinstance(error, (FedledgerError, *_LIMITS))
 
 
 def _nobody_listens(_contract: str, _event: str, _arguments: dict[str, Any]) -> None:

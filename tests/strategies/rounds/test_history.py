@@ -10,11 +10,12 @@ from support.rewriting import rewritten
 from fedledger.clients.journal import Journal
 from fedledger.errors import AccountError, CallError, UpdateRejected
 from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.ancestry import header_hash, linked
+from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
-from fedledger.records import LEDGER, SEEN, CallRequest, SigningRequest
+from fedledger.records import CONFIG, LEDGER, SEEN, CallRequest, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.history import History, Pins
 
@@ -63,6 +64,23 @@ def test_a_run_that_is_resumed_confirms_once(federation):
     head = federation.ledger.head()
     federation.run(federation.pofl(), make_app(), rounds=2)
     assert federation.ledger.head() == head
+
+
+def test_a_run_that_was_killed_before_the_confirmations_asks_for_them(federation, monkeypatch):
+    """Nothing is left to do but this, and it is done when the run goes on."""
+
+    def killed(_round):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fedledger.strategies.rounds.strategy.confirm_history", killed)
+        with pytest.raises(KeyboardInterrupt):
+            federation.run(federation.pofl(), make_app(), rounds=2)
+    assert not federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
+    federation.run(federation.pofl(), make_app(), rounds=2)
+    said = federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
+    assert {event.arguments["client"] for event in said} == set(federation.clients)
+    assert audit(federation).passed
 
 
 # A rewritten chain -------------------------------------------------------------------------------
@@ -162,6 +180,26 @@ def test_f_clients_that_name_another_history_harm_nobody(federation):
     report = audit(federation)
     assert report.passed, report.reason
     assert [verdict.accepted for verdict in report.rounds] == [5, 5]
+
+
+@pytest.mark.parametrize("kind", ["pofl", "anchored"])
+def test_a_client_cannot_have_its_own_call_of_another_history_counted(federation, kind):
+    """It calls by itself what it answers, and names no block there: the run stays honest."""
+    account = federation.keys.account(1)
+
+    def calls(reply, message, context):
+        record = reply.content.config_records[LEDGER]
+        if record["phase"] in {"update", "weights"}:
+            signed = decode_transaction(record["transactions"][0]).unsigned
+            values = SUBMIT_UPDATE.decode(signed.data) | {SEEN: bytes(32)}
+            own = UnsignedTransaction(signed.terms, signed.nonce, SUBMIT_UPDATE.encode(values))
+            federation.ledger.transact(account.sign(own))
+        return reply
+
+    federation.run(getattr(federation, kind)(), make_app(after_signing={1: calls}), rounds=2)
+    report = audit(federation)
+    assert report.passed, report.reason
+    assert [verdict.record.reasons() for verdict in report.rounds] == [{"ledger": 1}] * 2
 
 
 # Replies -----------------------------------------------------------------------------------------
@@ -302,13 +340,55 @@ def test_headers_lead_from_what_a_client_named_last(federation):
     ledger = federation.ledger
     head = ledger.head().block
     pins = Pins(ledger, federation.clients)
-    form, headers = pins.headers(head, federation.clients, 0)
+    form, headers = pins.headers(ledger.settled(), federation.clients, 0)
     named = {
         ledger.index_of("0x" + event.arguments["seen"].hex())
         for event in ledger.events("TrainingTask", CONFIRM_HISTORY.event)
     }
     assert (form, len(headers)) == ("fedledger", head - min(named))
-    assert len(pins.headers(head, [UNKNOWN], 0)[1]) == head
+    assert len(pins.headers(ledger.settled(), [UNKNOWN], 0)[1]) == head
+
+
+def test_who_signed_in_vain_before_the_task_is_settled_is_not_locked_out(federation, monkeypatch):
+    """Elsewhere than on one's own chain what is named is older than the task's first block."""
+    ledger = federation.ledger
+    grow(ledger, federation.server, 9)
+    monkeypatch.setattr(type(ledger), "settled_depth", 6)
+
+    def lost(reply, message, context):
+        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        return unsigned(reply, message, context) if request.round == 1 else reply
+
+    def away(reply, message, context):
+        if message.content.config_records[CONFIG]["server-round"] in {2, 3}:
+            raise AccountError("away, before anything is signed")
+        return reply
+
+    app = make_app(after_signing={1: lost}, before_signing={1: away})
+    federation.run(federation.pofl(), app, rounds=4)
+    report = audit(federation)
+    assert report.passed
+    assert [verdict.accepted for verdict in report.rounds] == [6, 6, 6, 7]
+
+
+def test_nobody_makes_the_server_send_a_whole_chain(federation, monkeypatch):
+    """A client that names an ancient block is asked like the others, and costs a bound at most."""
+    ancient = bytes.fromhex(federation.ledger.block(0).hash[2:])
+    asked = []
+
+    def watched(reply, message, context):
+        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        if request.phase == "update":
+            asked.append((request.round, len(request.headers)))
+        return resigned(federation, ancient)(reply, message, context)
+
+    federation.run(federation.pofl(), make_app(after_signing={1: watched}), rounds=3)
+    per_round = dict(asked)
+    assert per_round[3] <= per_round[2]  # not all blocks again from block 0
+    assert audit(federation).passed
+    ledger = federation.ledger
+    monkeypatch.setattr("fedledger.strategies.rounds.history.MAX_HEADERS", 3)
+    assert len(Pins(ledger, federation.clients).headers(ledger.settled(), [UNKNOWN], 0)[1]) == 3
 
 
 def test_headers_hash_to_their_blocks(federation):
