@@ -5,14 +5,40 @@ Without shared memory: a database with a write-ahead log has one owner (`locking
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
-if TYPE_CHECKING:
-    from .disk import MemoryDisk, _Content
+__all__ = ["Content", "Files", "MemoryVFS"]
 
-__all__ = ["MemoryVFS"]
+
+class Content(Protocol):
+    """A file of a disk in memory: what it holds."""
+
+    data: bytearray
+
+
+ContentT = TypeVar("ContentT", bound=Content)
+
+
+class Files(Protocol[ContentT]):
+    """What of a disk in memory SQLite needs."""
+
+    def content(self, path: Path | str) -> ContentT:
+        """Return a file; FileNotFoundError when there is none."""
+
+    def made(self, path: Path | str) -> ContentT:
+        """Return a file, which is made when there is none."""
+
+    def change(self, content: ContentT, start: int, data: bytes | None) -> None:
+        """Write into a file, or cut it off."""
+
+    def flush(self, content: ContentT) -> None:
+        """Flush a file."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file."""
+
 
 _numbers = itertools.count()
 
@@ -24,7 +50,7 @@ class MemoryVFS(apsw.VFS):
         disk: where the files are.
     """
 
-    def __init__(self, disk: "MemoryDisk") -> None:
+    def __init__(self, disk: Files[Any]) -> None:
         self.name = f"fedledger-memory-{next(_numbers)}"
         self._disk = disk
         super().__init__(self.name, base="", maxpathname=1024)
@@ -76,7 +102,7 @@ class MemoryVFS(apsw.VFS):
 
 
 class _VFSFile:
-    def __init__(self, disk: "MemoryDisk", content: "_Content") -> None:
+    def __init__(self, disk: Files[Any], content: Content) -> None:
         self._disk = disk
         self._content = content
 

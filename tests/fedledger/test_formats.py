@@ -338,6 +338,21 @@ def test_blocks_by_hand():
         previous = found
 
 
+def test_headers_by_hand():
+    """A header hashes to its block's hash and holds that of the one before, in its place."""
+    for case in vectors("headers"):
+        before = case["hashes"][0]
+        for raw, expected in zip(case["headers"], case["hashes"][1:], strict=True):
+            header = bytes.fromhex(raw)
+            if case["form"] == "fedledger":
+                found, start = digest(header), 4 + len(b"fedledger block v1") + 4 + 8 + 4
+            else:
+                found, start = keccak(header), 3
+            assert header[start : start + 32].hex() == before
+            assert found.hex() == expected
+            before = expected
+
+
 def test_beacons_by_hand():
     """From the seed back to the commitment, and the choices."""
     case = vectors("beacon")

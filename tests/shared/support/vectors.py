@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from eth_hash.auto import keccak
 
 import fedledger
 from fedledger.arrays import Layout, to_safetensors
 from fedledger.formats import canonical_json
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.ancestry import linked
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.twin import Entry, ModelInfo
 from fedledger.ledger_plugins.local.chain.block import Block, seal
@@ -215,6 +217,34 @@ def _block(block: Block) -> dict[str, Any]:
     }
 
 
+def headers() -> Any:
+    """A list of headers of each form, what they hash to, and what the first one stands on."""
+    first = Genesis(1337, 2**250, ADDRESS, ()).block(1_700_000_000_000)
+    second = seal(
+        index=1,
+        previous_hash=first.header.hash,
+        timestamp=1_700_000_000_001,
+        transactions=(b"\x02first",),
+        model_info=(),
+        difficulty=2**250,
+    )
+    parent, ethereum = keccak(b"a block"), []
+    for number in (1, 2):
+        # As RLP the first fields of a header (parent, uncles) and a number: a short one.
+        items = b"".join(b"\xa0" + one for one in (parent, keccak(b"no uncles"))) + bytes([number])
+        ethereum.append(bytes([0xF8, len(items)]) + items)
+        parent = keccak(ethereum[-1])
+    made = {"fedledger": [first.preimage(), second.preimage()], "ethereum": ethereum}
+    return [
+        {
+            "form": form,
+            "headers": [header.hex() for header in listed],
+            "hashes": [one[2:] for one in linked(form, listed)],
+        }
+        for form, listed in made.items()
+    ]
+
+
 def beacon() -> Any:
     """A chain of five rounds from its commitment to its seed, and choices."""
     rounds = 5
@@ -368,6 +398,7 @@ SECTIONS = {
     "cid": cid,
     "transactions": transactions,
     "blocks": blocks,
+    "headers": headers,
     "beacon": beacon,
     "ballots": ballots,
     "statements": statements,
