@@ -1,6 +1,8 @@
 # make demo    clone to result: install, run the quickstart experiment, audit it
 # make test    install what tests need, run all of them
-# make soak    the long campaigns that make test has a short form of
+# make sim     three nodes and a federation in one process, all of it drawn from SEED, twice;
+#              TRACE=1 prints every line
+# make soak    the long campaigns that make test has a short form of; SEEDS of the simulation
 # make check   format, lint, imports and types
 # .ci/run does all of it, and tests the wheel as well.
 
@@ -23,7 +25,10 @@ TEST_TYPES = --explicit-package-bases --allow-untyped-defs --allow-incomplete-de
 	--allow-untyped-calls --allow-untyped-decorators --disable-error-code var-annotated \
 	--disable-error-code arg-type --disable-error-code union-attr --disable-error-code operator
 
-.PHONY: demo test soak check clean
+SEED ?= 7
+SEEDS ?= 300
+
+.PHONY: demo test sim soak check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/fedledger run experiments/configs/quickstart.toml
@@ -31,7 +36,17 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
 
+sim: $(VENV)/.test
+	@set -e; once=$$(mktemp); again=$$(mktemp); trap 'rm -f "$$once" "$$again"' EXIT; \
+	code=0; for hashes in 1 2; do \
+		PYTHONHASHSEED=$$hashes $(BIN)/python -m fedledger.experiments.sim $(SEED) \
+			$(if $(TRACE),--trace) > "$$again" || code=$$?; \
+		cat "$$again"; test $$hashes = 2 || cp "$$again" "$$once"; \
+	done; \
+	cmp "$$once" "$$again" && echo "seed $(SEED) twice: the same trace"; exit $$code
+
 soak: $(VENV)/.test
+	$(BIN)/python -m fedledger.experiments.sim $(SEED) --count $(SEEDS) --jobs 2
 	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile soak
 
 check: $(VENV)/.test

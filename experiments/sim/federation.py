@@ -5,6 +5,7 @@ answer is there.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,20 +61,29 @@ class Federation:
         self._entropy = entropy
         self._folder = folder
         self._note = note
+        self._ledgers: dict[str, NodeLedger] = {}
 
-    def open(self, machine: Machine) -> NodeLedger:
-        """Open the ledger that a node serves, as soon as it answers."""
+    def ledger(self, machine: Machine) -> NodeLedger:
+        """Return the ledger that a node serves; it is opened as soon as the node answers."""
 
         def opened() -> NodeLedger:
             return NodeLedger(machine.url, _PATIENCE, self._effects)
 
-        return self._until(f"opening {machine.name}", opened)
+        if machine.name not in self._ledgers:
+            self._ledgers[machine.name] = self._until(f"opening {machine.name}", opened)
+        return self._ledgers[machine.name]
+
+    def close(self) -> None:
+        """Close the ledgers."""
+        for ledger in self._ledgers.values():
+            ledger.close()
+        self._ledgers.clear()
 
     def mint(self, users: Sequence[Account], amount: int) -> None:
         """Give users tokens."""
-        with self.open(self._machines[0]) as ledger:
-            for user in users:
-                StakeToken(ledger).mint(self.owner, user.address, amount)
+        token = StakeToken(self.ledger(self._machines[0]))
+        for user in users:
+            token.mint(self.owner, user.address, amount)
 
     def propose(self, rounds: int) -> int:
         """Propose a task through the first node."""
@@ -82,18 +92,17 @@ class Federation:
         model.write_bytes(to_safetensors(_MODEL))
 
         def proposed() -> int:
-            with self.open(machine) as ledger:
-                return propose_task(
-                    ledger,
-                    machine.store(),
-                    self.owner,
-                    model,
-                    model_id="lights",
-                    clients=[client.address for client in self.clients],
-                    rounds=rounds,
-                    byzantine=1,
-                    rules=("trimmed_mean", "median"),
-                )
+            return propose_task(
+                self.ledger(machine),
+                machine.store(),
+                self.owner,
+                model,
+                model_id="lights",
+                clients=[client.address for client in self.clients],
+                rounds=rounds,
+                byzantine=1,
+                rules=("trimmed_mean", "median"),
+            )
 
         return self._until("proposing", proposed)
 
@@ -105,31 +114,24 @@ class Federation:
             path = self._folder / "update"
             path.write_bytes(to_safetensors({key: array + shift for key, array in _MODEL.items()}))
             self._note(f"client {index}", f"submits to round {number} through {machine.name}")
-            self._until(
-                f"client {index}, round {number}",
-                lambda one=machine, who=client, model=path: self._submit(
-                    one, who, model, task, number
-                ),
-            )
+            submitting = partial(self._submit, machine, client, path, task, number)
+            self._until(f"client {index}, round {number}", submitting)
 
     def _submit(
         self, machine: Machine, client: Account, model: Path, task: int, number: int
     ) -> None:
-        with self.open(machine) as ledger:
-            contract = TrainingTask(ledger)
-            done = contract.task(task).current_round
-            if done >= number or any(
-                one.client == client.address for one in contract.submitted(task, number)
-            ):
-                return
-            if done < number - 1:
-                raise LedgerUnavailable(f"{machine.name} has not seen round {number - 1} yet")
-            now = contract.task(task)
-            for cid in (now.spec, now.current_cid):
-                self._fetch(cid, machine)
-            submit_update(
-                ledger, machine.store(), client, model, task=task, samples=10, accuracy=0.5
-            )
+        ledger = self.ledger(machine)
+        contract = TrainingTask(ledger)
+        now = contract.task(task)
+        if now.current_round >= number or any(
+            one.client == client.address for one in contract.submitted(task, number)
+        ):
+            return
+        if now.current_round < number - 1:
+            raise LedgerUnavailable(f"{machine.name} has not seen round {number - 1} yet")
+        for cid in (now.spec, now.current_cid):
+            self._fetch(cid, machine)
+        submit_update(ledger, machine.store(), client, model, task=task, samples=10, accuracy=0.5)
 
     def _fetch(self, cid: str, machine: Machine) -> None:
         """Bring a content to a node's store from whatever node has it.
@@ -155,16 +157,15 @@ class Federation:
         """Wait until a round has ended for the first node."""
 
         def ended() -> None:
-            with self.open(self._machines[0]) as ledger:
-                if TrainingTask(ledger).task(task).current_round < number:
-                    raise LedgerUnavailable("the round is still open")
+            contract = TrainingTask(self.ledger(self._machines[0]))
+            if contract.task(task).current_round < number:
+                raise LedgerUnavailable("the round is still open")
 
         self._until(f"the end of round {number}", ended)
 
     def audit(self, machine: Machine) -> str:
         """Audit what a node serves with what it stores; return what the audit says."""
-        with self.open(machine) as ledger:
-            report = audit_ledger(ledger, machine.store())
+        report = audit_ledger(self.ledger(machine), machine.store())
         rounds = ", ".join(verdict.aggregate for verdict in report.rounds)
         return f"{'passed' if report.passed else f'FAILED: {report.reason}'} ({rounds})"
 

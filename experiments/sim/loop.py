@@ -26,7 +26,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._selector = _Clockwork()
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-7  # more than the last bit of a year in seconds
 
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""

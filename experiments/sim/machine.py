@@ -121,14 +121,16 @@ class Machine:
             disk=disk,
             work=InlineWork(SeededEntropy(self._seed, f"{life} work"), alive),
         )
-        config = self._config
         try:
-            member = Member(config, self.url, effects)
-            store = DiskStore(config.data / "store", disk)
-            await member.run(store, self, lambda _url: self._network.note(self.name, "answers"))
+            member = Member(self._config, self.url, effects)
+            store = DiskStore(self._config.data / "store", disk)
+            await member.run(store, self, self._is_up)
         except (FedledgerError, OSError) as error:
-            if not disk.dead:
+            if alive():
                 self._broken(f"{self.name} ends: {type(error).__name__}: {error}")
+
+    def _is_up(self, _url: str) -> None:
+        self._network.note(self.name, "answers")
 
     def _cut(self) -> None:
         """Let the power go while the disk is written."""

@@ -51,6 +51,8 @@ class Network:
         """Machines that reach only each other; the others reach only each other, too."""
         self.acknowledged: dict[str, str] = {}
         """Hash of each transaction that a node's `submit` has returned, to the node's name."""
+        self.on_acknowledged: dict[str, Callable[[], object]] = {}
+        """What happens when a node, by name, has acknowledged a transaction: before it says so."""
         self._entropy = entropy
         self._parties: dict[str, Party] = {}
 
@@ -93,6 +95,7 @@ class Network:
         if question.path == "/transactions" and answer.status == 202:
             transaction = json.loads(answer.body)["transaction"]
             self.acknowledged.setdefault(transaction, party.name)
+            self.on_acknowledged.pop(party.name, lambda: None)()
         await self._travel(source, party.name, url)
         return answer
 

@@ -165,6 +165,7 @@ class _World:
             one.cancel()
         head = self._settle()
         failed = self._check_acknowledged()
+        federation.close()  # the audits begin from nothing
         for machine in self._machines:
             said = federation.audit(machine)
             self._note("audit", f"of {machine.name}: {said}")
@@ -222,8 +223,7 @@ class _World:
         entropy = SeededEntropy(self.seed, "users")
         accounts = [Account.from_key(entropy.draw(32)) for _ in range(_USERS)]
         federation.mint(accounts, _TOKENS)
-        with federation.open(self._machines[0]) as ledger:
-            terms = ledger.terms("StakeToken", "transfer")
+        terms = federation.ledger(self._machines[0]).terms("StakeToken", "transfer")
         return [
             User(
                 account,
@@ -240,33 +240,37 @@ class _World:
         """Let go wrong what the plan says, and then let all be well again."""
         plan, network = self._plan, self._network
         network.delay, network.loss = plan.delay, plan.loss
-        await asyncio.gather(self._partition(), self._kill())
+        await asyncio.gather(self._partitions(), self._kills())
         network.loss = 0.0
         self._note("network", "loses no message any more")
         for machine in self._machines:
             machine.start()
 
-    async def _partition(self) -> None:
-        plan = self._plan
-        await asyncio.sleep(plan.parts_at)
-        self._note("network", f"cuts {plan.apart} off")
-        self._network.apart = frozenset({plan.apart})
-        await asyncio.sleep(plan.heals_at - plan.parts_at)
-        self._network.apart = frozenset()
-        self._note("network", "is whole again")
+    async def _partitions(self) -> None:
+        for one in self._plan.partitions:
+            await asyncio.sleep(one.after)
+            self._note("network", f"cuts {one.apart} off")
+            self._network.apart = frozenset({one.apart})
+            await asyncio.sleep(one.seconds)
+            self._network.apart = frozenset()
+            self._note("network", "is whole again")
 
-    async def _kill(self) -> None:
-        plan = self._plan
-        victim = next(one for one in self._machines if one.name == plan.victim)
-        await asyncio.sleep(plan.dies_at)
-        if plan.changes is None:
-            victim.kill()
-        else:
-            victim.burn(plan.changes)
-            await asyncio.sleep(_BURNING)
-            victim.disarm()
-        await asyncio.sleep(plan.down)
-        victim.start()
+    async def _kills(self) -> None:
+        for one in self._plan.kills:
+            await asyncio.sleep(one.after)
+            victim = next(machine for machine in self._machines if machine.name == one.victim)
+            if one.by == "time":
+                victim.kill()
+            elif one.by == "disk":
+                victim.burn(one.changes)
+                await asyncio.sleep(_BURNING)
+                victim.disarm()
+            else:
+                self._network.on_acknowledged[victim.name] = victim.kill
+                await asyncio.sleep(_BURNING)
+                self._network.on_acknowledged.clear()
+            await asyncio.sleep(one.down)
+            victim.start()
 
     def _settle(self) -> str:
         """Wait until all nodes stand on one head and nothing waits; return it."""

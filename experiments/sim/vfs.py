@@ -17,7 +17,7 @@ __all__ = ["MemoryVFS"]
 _numbers = itertools.count()
 
 
-class MemoryVFS(apsw.VFS):  # type: ignore[misc] # apsw has no types here
+class MemoryVFS(apsw.VFS):
     """A VFS for one disk.
 
     Args:
@@ -29,7 +29,9 @@ class MemoryVFS(apsw.VFS):  # type: ignore[misc] # apsw has no types here
         self._disk = disk
         super().__init__(self.name, base="", maxpathname=1024)
 
-    def xOpen(self, name: Any, flags: list[int]) -> "_VFSFile":  # noqa: N802 - SQLite's names
+    def xOpen(  # type: ignore[override] # noqa: N802 - a file by its methods; SQLite's names
+        self, name: Any, flags: list[int]
+    ) -> "_VFSFile":
         """Open a file."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         flags[1] = flags[0]
@@ -42,7 +44,7 @@ class MemoryVFS(apsw.VFS):  # type: ignore[misc] # apsw has no types here
 
     def xDelete(self, name: str, syncdir: bool) -> None:  # noqa: ARG002, FBT001, N802
         """Remove a file."""
-        _mapped(self._disk.remove, Path(name))
+        self._disk.remove(Path(name))
 
     def xAccess(self, name: str, flags: int) -> bool:  # noqa: ARG002, N802
         """Tell whether there is a file."""
@@ -84,15 +86,15 @@ class _VFSFile:
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         """Write."""
-        _mapped(self._disk.change, self._content, offset, bytes(data))
+        self._disk.change(self._content, offset, bytes(data))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         """Cut off."""
-        _mapped(self._disk.change, self._content, size, None)
+        self._disk.change(self._content, size, None)
 
     def xSync(self, flags: int) -> None:  # noqa: ARG002, N802
         """Flush."""
-        _mapped(self._disk.flush, self._content)
+        self._disk.flush(self._content)
 
     def xFileSize(self) -> int:  # noqa: N802
         """Return the length."""
@@ -122,11 +124,3 @@ class _VFSFile:
 
     def xClose(self) -> None:  # noqa: N802
         """Close: nothing is held."""
-
-
-def _mapped(function: Any, *args: Any) -> None:
-    """Say in SQLite's words that the disk refuses."""
-    try:
-        function(*args)
-    except OSError as error:
-        raise apsw.IOError from error

@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 from urllib.parse import quote
 
+from fedledger.effects import Disk
 from fedledger.errors import (
     ChainCorrupted,
     ContractError,
@@ -55,8 +56,9 @@ class LocalLedger(Ledger):
         file: BlockFile,
         chain: Chain,
         lock: WriteLock | None,
-        clock: Callable[[], float],
         *,
+        clock: Callable[[], float],
+        disk: Disk,
         saved: int = 0,
     ) -> None:
         self.url = "local://" + quote(str(path))
@@ -66,6 +68,7 @@ class LocalLedger(Ledger):
         self._chain = chain
         self._lock = lock
         self._clock = clock
+        self._disk = disk
         self._guard = RLock()
         self._closed: str | None = None
         self._saved = saved  # transactions that the snapshot has
@@ -266,7 +269,7 @@ class LocalLedger(Ledger):
         if self.read_only or len(self._chain.records.places) - self._saved < SNAPSHOT_AFTER:
             return
         try:
-            save_snapshot(snapshot_path(self._path), self._chain)
+            save_snapshot(snapshot_path(self._path), self._chain, self._disk)
         except OSError as error:
             _log.warning("no snapshot of %s could be written: %s", self._path, error)
         else:

@@ -60,14 +60,14 @@ def open_local_ledger(
     lock = None if read_only else WriteLock(guard, effects.disk)
     file = None
     try:
-        if lock and create and not path.exists():
+        if lock and create and not effects.disk.exists(path):
             # 48 bits with the highest one set: above every public chain's, and rarely drawn twice.
             drawn = 1 << 47 | effects.entropy.below(1 << 47)
             _create(path, wanted, drawn if chain_id is None else chain_id, difficulty, clock)
             lock.acknowledge(0)  # a count that is there is that of a deleted chain
         file = BlockFile(path, write=not read_only)
         at_least = acknowledged(guard, effects.disk)
-        known = load_snapshot(snapshot_path(path), file)
+        known = load_snapshot(snapshot_path(path), file, effects.disk)
         encoded = file.read_all(known.head.index + 1 if known else 0, known=at_least)
         chain = replay(encoded, onto=known)
         _compare(chain.genesis, wanted, chain_id, difficulty)
@@ -82,7 +82,7 @@ def open_local_ledger(
         raise
     _log.info("opened %s: chain %d, block %d", path, chain.genesis.chain_id, chain.head.index)
     saved = len(known.records.places) if known else 0
-    ledger = LocalLedger(path, file, chain, lock, clock, saved=saved)
+    ledger = LocalLedger(path, file, chain, lock, clock=clock, disk=effects.disk, saved=saved)
     ledger.save_snapshot()  # after a crash there is much to save
     return ledger
 

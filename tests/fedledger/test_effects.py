@@ -11,7 +11,10 @@ import apsw
 import pytest
 
 from fedledger.effects import Answer, Effects, Question
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import AnswerTooLarge, AnswerTooSlow, NoAnswer
+from fedledger.experiments.sim.disk import MemoryDisk
+from fedledger.experiments.sim.values import SeededEntropy
 
 
 @pytest.fixture
@@ -187,16 +190,35 @@ def test_a_worker_takes_only_so_many(real, caplog):
     assert "a job of watchers failed" in caplog.text
 
 
-def test_files_are_written_whole(real, tmp_path):
-    """A file is replaced as a whole or made once, private on demand, and nothing stays beside."""
-    disk, path = real.disk, tmp_path / "deep" / "folder" / "file"
+@pytest.fixture(params=["system", "memory"])
+def disk(request):
+    """The machine's disk, and a simulation's: what holds for one holds for the other."""
+    if request.param == "system":
+        return SystemDisk()
+    return MemoryDisk(SeededEntropy(1, "disk"), lambda: None)
+
+
+def test_private_files_are_their_owners(tmp_path):
+    """Only its owner may read a private file or look into a private folder."""
+    disk, path = SystemDisk(), tmp_path / "folder" / "file"
     disk.make_folder(path.parent, private=True)
-    disk.make_folder(path.parent)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     disk.write(path, b"one", private=True)
-    disk.write(path, b"two", private=True)
-    disk.write(path, b"three", private=True, durable=False)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    disk.create(path.with_name("new"), b"one", private=True)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for file in (path, path.with_name("new")):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_files_are_written_whole(disk, tmp_path):
+    """A file is replaced as a whole or made once, and nothing stays beside it."""
+    path = tmp_path / "deep" / "folder" / "file"
+    disk.make_folder(path.parent)
+    disk.make_folder(path.parent)
+    assert disk.is_folder(path.parent)
+    assert disk.names(path.parent) == []
+    disk.write(path, b"one")
+    disk.write(path, b"two")
+    disk.write(path, b"three", durable=False)
     assert (disk.read(path), disk.read(path, most=2), disk.size(path)) == (b"three", b"th", 5)
     with pytest.raises(FileExistsError):
         disk.create(path, b"four")
@@ -208,13 +230,15 @@ def test_files_are_written_whole(real, tmp_path):
     assert disk.exists(path)
     assert not disk.is_folder(path)
     disk.remove(path)
-    with pytest.raises(FileNotFoundError):
-        disk.read(path)
+    disk.remove(path)
+    for look in (disk.read, disk.size, disk.names):
+        with pytest.raises(FileNotFoundError):
+            look(path)
 
 
-def test_an_open_file_is_written_in_place(real, tmp_path):
+def test_an_open_file_is_written_in_place(disk, tmp_path):
     """Reads and writes go to their place; what follows can be cut off."""
-    with real.disk.open(tmp_path / "file", private=True) as file:
+    with disk.open(tmp_path / "file", private=True) as file:
         file.write(3, b"abc")
         file.truncate(5)
         file.sync()
@@ -222,24 +246,30 @@ def test_an_open_file_is_written_in_place(real, tmp_path):
     file.close()
 
 
-def test_a_lock_has_one_holder(real, tmp_path):
-    """A second holder is refused at once, or waits for the first."""
+def test_a_lock_has_one_holder(disk, tmp_path):
+    """A second holder is refused until the first has given it back."""
     path = tmp_path / "lock"
-    first = real.disk.lock(path)
-    with pytest.raises(BlockingIOError):
-        real.disk.lock(path)
+    with disk.lock(path), pytest.raises(BlockingIOError):
+        disk.lock(path)
+    disk.lock(path).close()
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    """Who waits gets it when the first holder gives it back."""
+    disk, path = SystemDisk(), tmp_path / "lock"
+    first = disk.lock(path)
     threading.Timer(0.05, first.close).start()
     before = time.monotonic()
-    real.disk.lock(path, wait=True).close()
+    disk.lock(path, wait=True).close()
     assert time.monotonic() - before > 0.02
 
 
-def test_a_database_opens(real, tmp_path):
+def test_a_database_opens(disk, tmp_path):
     """SQLite opens it with the given flags, and says when there is none."""
     flags = apsw.SQLITE_OPEN_READWRITE
     with pytest.raises(apsw.CantOpenError):
-        real.disk.database(tmp_path / "db", flags=flags)
-    connection = real.disk.database(tmp_path / "db", flags=flags | apsw.SQLITE_OPEN_CREATE)
+        disk.database(tmp_path / "db", flags=flags)
+    connection = disk.database(tmp_path / "db", flags=flags | apsw.SQLITE_OPEN_CREATE)
     connection.execute("CREATE TABLE t (x)")
     connection.close()
-    assert real.disk.exists(tmp_path / "db")
+    assert disk.exists(tmp_path / "db")

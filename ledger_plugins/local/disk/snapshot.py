@@ -8,12 +8,12 @@ that is damaged, of another chain, or of a block that the file does not have, is
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import msgpack
 
+from fedledger.effects import Disk
 from fedledger.errors import ChainCorrupted, MalformedBlock
 
 from ...base import Event
@@ -38,7 +38,7 @@ def snapshot_path(chain: Path) -> Path:
     return chain.with_name(chain.name + ".snapshot")
 
 
-def save_snapshot(path: Path, chain: Chain) -> None:
+def save_snapshot(path: Path, chain: Chain, disk: Disk) -> None:
     """Write the chain's state in one step: the old snapshot is there until the new one is whole.
 
     Raises:
@@ -60,26 +60,22 @@ def save_snapshot(path: Path, chain: Chain) -> None:
         "blocks": blocks,
     }
     packed: bytes = msgpack.packb(content, default=_pack_wide)
-    draft = path.with_name(path.name + ".new")
-    with draft.open("wb") as file:
-        file.write(_MAGIC + hashlib.sha256(packed).digest() + packed)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    disk.write(path, _MAGIC + hashlib.sha256(packed).digest() + packed)
 
 
-def load_snapshot(path: Path, file: BlockFile) -> Chain | None:
+def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
     """Return the chain as the snapshot has it, or None when there is none that can be used.
 
     Args:
         path: the snapshot.
         file: the chain's file.
+        disk: where the snapshot is.
 
     Raises:
         LedgerUnavailable: the chain has a contract that this version does not know.
     """
     try:
-        data = path.read_bytes()
+        data = disk.read(path)
     except FileNotFoundError:
         return None
     start = len(_MAGIC) + _DIGEST
