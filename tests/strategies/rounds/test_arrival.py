@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clock import Clock
 
 from fedledger.errors import ConfigError
 from fedledger.strategies.rounds.arrival import (
@@ -113,7 +114,7 @@ def test_one_answer_a_message_and_to_ours_alone():
         taken.append((reply.metadata.reply_to_message_id, asked.metadata.dst_node_id))
         return True
 
-    heard = exchange(_Answering(), messages, window=None, timeout=10, accept=accept)
+    heard = exchange(_Answering(), messages, window=None, timeout=10, accept=accept, time=Clock())
     assert taken == [("0", 5), ("1", 6), ("2", 7)]
     assert heard.asked == [5, 6, 7]
     assert heard.answered == {5, 6, 7}
