@@ -127,13 +127,14 @@ class Account:
         Raises:
             AccountError: the file exists or cannot be written.
         """
+        disk = _disk(disk)
         from eth_account import Account as EthAccount  # noqa: PLC0415 - half a second of imports
 
-        if _disk(disk).exists(Path(path)):
+        if disk.exists(Path(path)):
             raise AccountError(f"{path} exists; a keystore file is never overwritten")
         rounds = _LIGHT_ROUNDS if light else _ROUNDS
         content = EthAccount.encrypt(self._key.secret, password, kdf="scrypt", iterations=rounds)
-        write_new(Path(path), (json.dumps(content, indent=1) + "\n").encode(), _disk(disk))
+        write_new(Path(path), (json.dumps(content, indent=1) + "\n").encode(), disk)
 
     def sign(self, unsigned: UnsignedTransaction) -> SignedTransaction:
         """Sign a call; it needs no ledger.
