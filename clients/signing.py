@@ -135,7 +135,7 @@ def _sign(
 
 def _place(call: Call, request: SigningRequest) -> dict[str, Any]:
     """Return what the library itself puts into a call: where it belongs, and what it stands on."""
-    known = {"task": request.task, "round": request.round}
+    known: dict[str, Any] = {"task": request.task, "round": request.round}
     if SEEN in call.inputs:
         known[SEEN] = bytes.fromhex(request.seen[2:])
     return {name: value for name, value in known.items() if name in call.inputs}
