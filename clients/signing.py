@@ -86,7 +86,7 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
     calls = [one.name for one in handler.signs if isinstance(one, Call)]
     types = [one.type for one in handler.signs if isinstance(one, Statement)]
     asked = [one.name for one in request.calls], [one.type for one in request.statements]
-    pinned = any(SEEN in one.inputs for one in handler.signs if isinstance(one, Call))
+    pinned = any(one.pins for one in handler.signs if isinstance(one, Call))
     if asked != (calls, types):
         raise ConfigError(
             f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
@@ -136,6 +136,6 @@ def _sign(
 def _place(call: Call, request: SigningRequest) -> dict[str, Any]:
     """Return what the library itself puts into a call: where it belongs, and what it stands on."""
     known: dict[str, Any] = {"task": request.task, "round": request.round}
-    if SEEN in call.inputs:
+    if call.pins:
         known[SEEN] = bytes.fromhex(request.seen[2:])
     return {name: value for name, value in known.items() if name in call.inputs}

@@ -336,7 +336,7 @@ def from_safetensors(
 
     Args:
         data: the bytes, trusted in nothing.
-        layout: what they have to hold; the result is in its order then, else sorted by name.
+        layout: what they have to hold; the result is then in its order, else sorted by name.
         max_bytes: refuse more bytes than this.
 
     Returns:

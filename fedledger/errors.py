@@ -15,6 +15,7 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── Reorganised             a cursor's block is not on the chain any more: says where to go on
 │   ├── UnknownBlock            the ledger has no block with this index
 │   └── LedgerUnavailable       cannot be reached, opened or locked
+│       ├── ContractMissing     a contract of the chain is not installed here, or is another one
 │       └── OpenedReadOnly      opened to read: it takes no transactions
 ├── StoreError
 │   ├── InvalidCid              not a CID this store computes
@@ -61,6 +62,7 @@ __all__ = [
     "ContentPinned",
     "ContentTooLarge",
     "ContractError",
+    "ContractMissing",
     "DataError",
     "FedledgerError",
     "InvalidCid",
@@ -164,11 +166,7 @@ class TransactionRefused(LedgerError):
 
 
 class MalformedTransaction(LedgerError, ValueError):
-    """Bytes that are no transaction.
-
-    Attributes:
-        field: the field that is wrong.
-    """
+    """Bytes that are no transaction; `field` is the one that is wrong."""
 
     def __init__(self, field: str, detail: str) -> None:
         self.field = field
@@ -176,11 +174,7 @@ class MalformedTransaction(LedgerError, ValueError):
 
 
 class MalformedBlock(LedgerError, ValueError):
-    """Bytes that are no block.
-
-    Attributes:
-        field: the field that is wrong.
-    """
+    """Bytes that are no block; `field` is the one that is wrong."""
 
     def __init__(self, field: str, detail: str) -> None:
         self.field = field
@@ -188,11 +182,7 @@ class MalformedBlock(LedgerError, ValueError):
 
 
 class ChainCorrupted(LedgerError):
-    """The chain on disk does not verify.
-
-    Attributes:
-        block: index of the first block that cannot be trusted.
-    """
+    """The chain on disk does not verify; `block` is the first that cannot be trusted."""
 
     def __init__(self, block: int, detail: str) -> None:
         self.block = block
@@ -255,12 +245,22 @@ class LedgerUnavailable(LedgerError):
     """The ledger cannot be reached, opened or locked."""
 
 
-class OpenedReadOnly(LedgerUnavailable):
-    """The ledger was opened to read only and takes no transactions (clause L15).
+class ContractMissing(LedgerUnavailable):
+    """A contract of the chain is not installed here, or is another one: nothing is guessed.
 
     Attributes:
-        url: the ledger's URL.
+        contract: its name.
+        version: its version on the chain.
     """
+
+    def __init__(self, contract: str, version: int, why: str) -> None:
+        self.contract = contract
+        self.version = version
+        super().__init__(why)
+
+
+class OpenedReadOnly(LedgerUnavailable):
+    """The ledger at `url` was opened to read only and takes no transactions (clause L15)."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -284,11 +284,7 @@ class InvalidCid(StoreError, ValueError):
 
 
 class ContentNotFound(StoreError):
-    """Nothing is stored under the CID.
-
-    Attributes:
-        cid: the CID looked for.
-    """
+    """Nothing is stored under `cid`."""
 
     def __init__(self, cid: str) -> None:
         self.cid = cid
@@ -324,11 +320,7 @@ class ContentTooLarge(StoreError):
 
 
 class ContentPinned(StoreError):
-    """A pin keeps the content: it is not deleted.
-
-    Attributes:
-        cid: the pinned CID.
-    """
+    """A pin keeps the content of `cid`: it is not deleted."""
 
     def __init__(self, cid: str) -> None:
         self.cid = cid
@@ -354,11 +346,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreReadOnly(StoreUnavailable):
-    """The store was opened to read only: it takes and changes nothing (clause S12).
-
-    Attributes:
-        url: the store's URL.
-    """
+    """The store at `url` was opened to read only: it takes and changes nothing (S12)."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -382,11 +370,7 @@ class StoreTimedOut(StoreUnavailable):
 
 
 class StoreInconsistent(StoreUnavailable):
-    """A store contradicts itself, so nothing it says of this content can be believed.
-
-    Attributes:
-        cid: the CID it was asked about.
-    """
+    """A store contradicts itself about `cid`: nothing it says of it can be believed."""
 
     def __init__(self, cid: str, detail: str) -> None:
         self.cid = cid
@@ -394,11 +378,7 @@ class StoreInconsistent(StoreUnavailable):
 
 
 class TransportError(FedledgerError):
-    """A party cannot be asked.
-
-    Attributes:
-        party: its URL.
-    """
+    """The party at the URL `party` cannot be asked."""
 
     def __init__(self, party: str, why: str) -> None:
         self.party = party
@@ -410,11 +390,7 @@ class NoAnswer(TransportError):
 
 
 class AnswerTooLarge(TransportError):
-    """A party answers more than the asker takes.
-
-    Attributes:
-        most: the cap in bytes.
-    """
+    """A party answers more than `most` bytes, which is what the asker takes."""
 
     def __init__(self, party: str, most: int) -> None:
         self.most = most
@@ -422,11 +398,7 @@ class AnswerTooLarge(TransportError):
 
 
 class AnswerTooSlow(TransportError):
-    """A party's answer does not come in time.
-
-    Attributes:
-        seconds: the deadline.
-    """
+    """A party's answer does not come within `seconds`."""
 
     def __init__(self, party: str, seconds: float) -> None:
         self.seconds = seconds

@@ -242,9 +242,6 @@ class Ledger(ABC):
     settled_depth: ClassVar[int] = 0
     """Blocks on top of one that an ordinary reorganisation does not touch; 0: it has one writer."""
 
-    header_form: str = ""
-    """How its headers are hashed (`ancestry.FORMS`); "": nobody can check that from outside."""
-
     read_only: bool = False
     """Whether it was opened to read: it refuses transactions, and changes nothing (clause L15)."""
 
@@ -295,9 +292,18 @@ class Ledger(ABC):
         """
         return self.block(max(0, self.head().block - self.settled_depth))
 
-    @abstractmethod
     def index_of(self, block_hash: str) -> int | None:
-        """Return the index of the block with this hash; None: the chain has none (clause L17)."""
+        """Return the index of the block with this hash; None: the chain has none (clause L17).
+
+        A backend that keeps no index looks at every block, as this default does.
+        """
+        indices = range(self.head().block, -1, -1)
+        return next((one for one in indices if self.block(one).hash == block_hash), None)
+
+    @property
+    def header_form(self) -> str:
+        """How its headers are hashed (`ancestry.FORMS`); "": nobody can check that from outside."""
+        return ""
 
     def headers(self, since: int, until: int) -> list[bytes]:  # noqa: ARG002 - see subclasses
         """Return the headers of blocks `since` to `until`, as `header_form` hashes them.

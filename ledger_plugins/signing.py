@@ -15,6 +15,7 @@ from eth_abi import encode
 from eth_hash.auto import keccak
 
 from fedledger.errors import CallError
+from fedledger.records import SEEN
 
 from .contracts.abi import decode_call, encode_call, function_inputs
 from .contracts.values import normalise
@@ -95,6 +96,12 @@ class Call:
     def inputs(self) -> list[str]:
         """The names of the function's arguments, in order."""
         return [one.name for one in function_inputs(self.contract, self.function)]
+
+    @property
+    def pins(self) -> bool:
+        """Whether its signer names a block of the ledger: by an argument `SEEN` of 32 bytes."""
+        inputs = function_inputs(self.contract, self.function)
+        return any((one.name, one.kind) == (SEEN, "bytes32") for one in inputs)
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
         """Return the call's data.

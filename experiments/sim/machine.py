@@ -2,20 +2,36 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from fedledger.effects import Effects
-from fedledger.errors import FedledgerError
+from fedledger.errors import FedledgerError, StoreUnavailable
 
 from ...ledger_plugins.local.node.chain.core import Core
 from ...ledger_plugins.local.node.http.service import NodeService
 from ...ledger_plugins.local.node.process.member import Member, NodeConfig
+from ...ledger_plugins.storage.base import Store
+from ...ledger_plugins.storage.pieces import Incoming
 from .disk import MemoryDisk
 from .network import MemoryTransport, Network
 from .store import DiskStore
 from .values import InlineWork, SeededEntropy, VirtualClock
 
 __all__ = ["Machine"]
+
+
+class _StoreFromOutside(DiskStore):
+    """A machine's store for who outlives the machine: what comes too late is not stored."""
+
+    def __init__(self, folder: Path, disk: MemoryDisk) -> None:
+        super().__init__(folder, disk)
+        self._machine = disk
+
+    def _write(self, content: Incoming) -> None:
+        super()._write(content)
+        if self._machine.dead:
+            raise StoreUnavailable(f"the machine went off while {content.cid} was written")
 
 
 class Machine:
@@ -69,9 +85,9 @@ class Machine:
             f"{len(now.waiting)} contents"
         )
 
-    def store(self) -> DiskStore:
+    def store(self) -> Store:
         """Return the node's store, as who stands beside the machine sees it."""
-        return DiskStore(self._config.data / "store", self._disk)
+        return _StoreFromOutside(self._config.data / "store", self._disk)
 
     def burn(self, changes: int) -> None:
         """Let the power go in the middle of the disk's so-many-th change from now on."""

@@ -112,6 +112,32 @@ def update(
     show_receipt(receipt, format_)
 
 
+@models.command("confirm")
+def confirm(
+    *,
+    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Confirm the ledger's history after a task: sign that you know its newest settled block.
+
+    An update holds what came before it. This holds the end as well: whoever rewrites the ledger
+    from before it needs your signature again.
+    """
+    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
+
+    from .render import show_receipt  # noqa: PLC0415 - the same
+
+    client = load_account(account, password_of(password_file))
+    with open_ledger(ledger) as opened:
+        receipt = TrainingTask(opened).confirm_history(client, task=task)
+    show_receipt(receipt, format_)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

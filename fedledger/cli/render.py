@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,16 @@ def show_contracts(
         _line(console, f"{name}  {row['address']}  version {row['version']}: {what}")
     if path is not None:
         _line(console, f"deployment: {path}")
+
+
+def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
+    """Print the contracts that a ledger has."""
+    if form is Format.json:
+        _print_json([asdict(one) | {"abi": one.abi.hex()} for one in contracts.values()])
+        return
+    for name, one in contracts.items():
+        since = f"version {one.version} since block {one.since}"
+        _line(Console(), f"{name}  {one.address}  {since}")
 
 
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:

@@ -79,7 +79,7 @@ class Directory(Protocol):
         """Record one more version.
 
         Raises:
-            LedgerUnavailable: this installation does not have it, or has another one.
+            ContractMissing: this installation does not have it, or has another one.
         """
 
     def address(self, contract: str) -> str:

@@ -151,7 +151,7 @@ class EthereumLedger(Ledger):
             return headers_between(node, since, until)
 
     @cached_property
-    def header_form(self) -> str:  # type: ignore[override] # it takes a look at the chain
+    def header_form(self) -> str:
         """How its headers are hashed: "ethereum", or "" where this chain does it in its own way."""
         with self._open() as node:
             newest = node.ask("eth_getBlockByNumber", "latest", False)

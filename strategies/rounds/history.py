@@ -23,10 +23,13 @@ __all__ = ["REASON", "History", "Pins", "names_block", "others"]
 REASON = "history"
 """Why a call is dropped that names a block of another history."""
 
+_HASH = 32
+
 
 def names_block(values: Mapping[str, Any]) -> bool:
-    """Tell whether a call's arguments name a block."""
-    return SEEN in values
+    """Tell whether a call's arguments name a block (`Call.pins`)."""
+    seen = values.get(SEEN)
+    return isinstance(seen, bytes) and len(seen) == _HASH
 
 
 class History:

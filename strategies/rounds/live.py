@@ -218,7 +218,7 @@ class LiveRound(Round):
             terms = ledger.terms(call.contract, call.function)
             fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
             calls.append(CallRequest(call.name, terms.to, *fees))
-        self._settled = ledger.settled() if any(SEEN in one.inputs for one in phase.calls) else None
+        self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
         return SigningRequest(
             protocol=self._protocol.name,
             phase=phase.name,

@@ -1,21 +1,20 @@
 """`fedledger deploy` against a real node."""
 
 import json
+import os
 import re
-import sys
-from types import ModuleType
 
 import pytest
 from support.anvil import Anvil
-from support.third_party import installed
+from support.third_party import installed, use
 from typer.testing import CliRunner
 
 from fedledger.cli.app import app
 from fedledger.errors import ConfigError
 from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.accounts import Account, create_account
+from fedledger.ledger_plugins.accounts import Account, create_account, load_account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
-from fedledger.ledger_plugins.base import OnLedger
+from fedledger.ledger_plugins.contracts import StakeToken
 
 from .test_cli import PASSWORD, fedledger
 
@@ -121,48 +120,12 @@ def test_deploy_adds_contracts_of_an_installed_package(tmp_path):
             assert "with --ledger or an Ethereum node with --rpc" in unclear.stderr
 
 
-class _Grown:
-    """A ledger that has some contracts."""
-
-    chain_id = 7
-
-    def __init__(self, names):
-        self._names = names
-
-    def contracts(self):
-        return {name: OnLedger(name, 1, "0x" + "11" * 20, bytes(32), 0) for name in self._names}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-
-def test_other_ledgers_grow_by_their_own_way(monkeypatch, tmp_path):
-    """A ledger that is no Ethereum chain is handed to `growing.grow`; what came of it is said."""
-    account, names, asked = Account.create(), ["StakeToken"], []
-
-    def grow(*arguments):
-        asked.append(arguments)
-        names.append("TrainingTask")
-
-    module = ModuleType("growing")
-    vars(module)["grow"] = grow
-    monkeypatch.setitem(sys.modules, "fedledger.ledger_plugins.growing", module)
-    monkeypatch.setattr(
-        "fedledger.ledger_plugins.open_ledger", lambda *_, **__: _Grown(list(names))
-    )
+def test_options_of_ethereum_are_refused_for_other_ledgers(tmp_path):
+    """An embedded chain has neither a file of its deployment nor proposers to name."""
+    account = Account.create()
     account.save(tmp_path / "chief.json", "a password", light=True)
-    environment = {PASSWORD: "a password"}
     words = ["deploy", "--ledger", "local:///chain.db", "--account", str(tmp_path / "chief.json")]
-    runner = CliRunner(env=environment)
-    done = runner.invoke(app, [*words, "--contract", "TrainingTask"], catch_exceptions=False)
-    assert asked == [("local:///chain.db", account, ("TrainingTask",))]
-    lines = done.output.splitlines()
-    assert lines[0] == "chain 7"
-    assert lines[1].endswith("version 1: already there")
-    assert lines[2].endswith("version 1: created, MINTER_ROLE")
+    runner = CliRunner(env={PASSWORD: "a password"})
     for more, says in (
         ([], "name those to add with --contract"),
         (["--contract", "X", "--anew"], "--anew is for Ethereum only"),
@@ -172,4 +135,40 @@ def test_other_ledgers_grow_by_their_own_way(monkeypatch, tmp_path):
     ):
         with pytest.raises(ConfigError, match=says):
             runner.invoke(app, [*words, *more], catch_exceptions=False)
-    assert len(asked) == 1
+
+
+def test_an_embedded_chain_gains_a_contract_from_a_package(tmp_path, monkeypatch):
+    """Its administrator adds it by one command; strangers and typos get one line."""
+    use(monkeypatch, tmp_path / "packages", "faucet")
+    home = {"FEDLEDGER_HOME": str(tmp_path), PASSWORD: "a password"}
+    home["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    admin = create_account("chief", "a password", tmp_path)
+    create_account("eve", "a password", tmp_path)
+    url = f"local://{tmp_path}/chain.db"
+    with open_ledger(url, admin=admin.address) as ledger:
+        StakeToken(ledger).mint(load_account("chief", "a password", tmp_path), FRIEND, 7)
+    arguments = ("deploy", "--ledger", url, "--contract", "Faucet", "--format", "json")
+    stranger = fedledger(*arguments, "--account", "eve", **home)
+    assert stranger.returncode == 2
+    assert f"administrator {admin.address} alone" in stranger.stderr
+    first = fedledger(*arguments, "--account", "chief", **home)
+    assert first.returncode == 0, first.stderr
+    said = json.loads(first.stdout)["contracts"]["Faucet"]
+    assert (said["version"], said["created"], said["granted"]) == (1, True, ["MINTER_ROLE"])
+    second = fedledger(*arguments, "--account", "chief", **home)
+    assert not json.loads(second.stdout)["contracts"]["Faucet"]["created"]
+    with open_ledger(url) as ledger:
+        assert StakeToken(ledger).balance(FRIEND) == 7
+        eve = load_account("eve", "a password", tmp_path)
+        call = ledger.prepare(eve.address, "Faucet", "draw")
+        ledger.transact(eve.sign(call))
+        assert StakeToken(ledger).balance(eve.address) > 0
+        ledger.verify()
+    nowhere = fedledger(*arguments[:2], f"{url}-typo", *arguments[3:], "--account", "chief", **home)
+    assert nowhere.returncode == 2
+    assert not (tmp_path / "chain.db-typo").exists()
+    unknown = fedledger(
+        "deploy", "--ledger", url, "--contract", "Fauced", "--account", "chief", **home
+    )
+    assert unknown.returncode == 2
+    assert "did you mean 'Faucet'" in unknown.stderr

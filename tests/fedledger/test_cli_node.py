@@ -101,6 +101,19 @@ def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
     assert proposed < ended
     assert "lights" in json.dumps(models)
     assert "no block" in console("show", "block", 10**6, *place)
+    confirmed = console("model", "confirm", "--task", "1", "--account", "c1", *place)
+    assert not isinstance(confirmed, str), confirmed
+    assert confirmed["block"] > ended
+    said = console("show", "block", confirmed["block"], *place)
+    assert "TrainingTask.confirmHistory" in json.dumps(said)
+    listed = console("show", "contracts", *place)
+    names = ["ContractRegistry", "StakeToken", "TrainingTask"]
+    assert [(one["name"], one["version"], one["since"]) for one in listed] == [
+        (name, 1, 0) for name in names
+    ]
+    shown = CliRunner().invoke(app, ["show", "contracts", *place[:2]]).stdout.splitlines()
+    assert [line.split()[0] for line in shown] == names
+    assert all(line.endswith("version 1 since block 0") for line in shown)
 
 
 def test_transfers_by_the_console(node, console, monkeypatch):

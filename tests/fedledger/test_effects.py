@@ -179,7 +179,12 @@ def test_a_worker_takes_only_so_many(real, caplog):
     """Jobs are done in order, one that fails is logged, and a full queue takes none."""
     done, began, gate = [], threading.Event(), threading.Event()
     worker = real.work.worker("watchers", waiting=2)
-    assert worker.give(lambda: began.set() or gate.wait(5.0))
+
+    def hold():
+        began.set()
+        gate.wait(5.0)
+
+    assert worker.give(hold)
     assert began.wait(5.0)
     assert worker.give(lambda: done.append(1))
     assert worker.give(lambda: 1 // 0)

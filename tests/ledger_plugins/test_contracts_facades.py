@@ -10,7 +10,15 @@ from support.twins import TWINS, Environment, genesis_states
 from fedledger.errors import CallError, ContractError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
-from fedledger.ledger_plugins.base import CallTerms, Event, Ledger, Receipt, UnsignedTransaction
+from fedledger.ledger_plugins.base import (
+    Block,
+    CallTerms,
+    Event,
+    Head,
+    Ledger,
+    Receipt,
+    UnsignedTransaction,
+)
 from fedledger.ledger_plugins.contracts import (
     StakeToken,
     Task,
@@ -44,6 +52,9 @@ class MemoryLedger(Ledger):
 
     def contracts(self):
         return {}
+
+    def index_of(self, block_hash):
+        raise NotImplementedError
 
     def nonce(self, address):
         return sum(signed.sender == address for signed in self.transactions.values())
@@ -85,10 +96,11 @@ class MemoryLedger(Ledger):
         return self.transactions[transaction]
 
     def head(self):
-        raise NotImplementedError
+        block = self.block(len(self.transactions))
+        return Head(block.index, block.hash, block.timestamp)
 
     def block(self, index):
-        raise NotImplementedError
+        return Block(index, f"0x{index:064x}", f"0x{max(0, index - 1):064x}", self.now, ())
 
     def verify(self):
         raise NotImplementedError
@@ -286,7 +298,7 @@ def test_the_token_through_its_facade(ledger):
 
 
 def offline(terms, *, accuracy=0.25, **changes):
-    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10}
+    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10, "seen": bytes(32)}
     data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": fraction_to_ppm(accuracy)})
     return ANN.sign(UnsignedTransaction(terms, 0, data))
 

@@ -63,11 +63,10 @@ def test_building_needs_a_compiler(tmp_path):
 
 
 def test_a_folder_holds_one_contract(tmp_path):
-    """No interface with its contract, or two, is an error that names the folder and what it has."""
-    (tmp_path / "IFirst.sol").touch()
+    """No interface, or two contracts, is an error that names the folder and what it has."""
     with pytest.raises(ConfigError, match=rf"{tmp_path}: one I<Name>.sol .* wanted, found \[\]"):
         build.build(tmp_path, [tmp_path])
-    for name in ("First.sol", "ISecond.sol", "Second.sol"):
+    for name in ("IFirst.sol", "First.sol", "ISecond.sol", "Second.sol"):
         (tmp_path / name).touch()
     with pytest.raises(ConfigError, match="found \\['First', 'Second'\\]"):
         build.build(tmp_path, [tmp_path])
@@ -100,7 +99,7 @@ def test_check_compares_and_writes_nothing(tmp_path, monkeypatch):
     root = Path(build.__file__).parent
     built = {path: path.read_text() for path in root.glob(f"*/{build.ARTIFACT}")}
     monkeypatch.setattr(build, "build", lambda *_: built)
-    assert len(built) == 2
+    assert len(built) == 3
     assert build.main([str(tmp_path), "--check"]) == 0
     built[path := tmp_path / "New.json"] = "new"
     assert build.main([str(tmp_path), "--check"]) == 1

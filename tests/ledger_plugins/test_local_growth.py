@@ -11,6 +11,7 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.contract_registry.facade import ContractRegistry
+from fedledger.ledger_plugins.contracts.interface import _interface
 from fedledger.ledger_plugins.contracts.registry import CONTRACTS, abi_digest, twin_of
 from fedledger.ledger_plugins.contracts.stake_token.twin import StakeToken as TokenTwin
 from fedledger.ledger_plugins.growing import grow_chain
@@ -24,6 +25,7 @@ def install(monkeypatch, target):
     entries = {**CONTRACTS._entries, "Counter": target}
     monkeypatch.setattr(CONTRACTS, "_entries", entries)
     abi_digest.cache_clear()
+    _interface.cache_clear()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import ChainCorrupted
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
@@ -64,7 +65,7 @@ def test_a_crashed_writer_loses_nothing(folder, read_only):
     assert opened(folder, read_only=read_only) == BLOCKS
     assert opened(folder) == BLOCKS
     assert {path.name for path in folder.iterdir()} == {"chain.db", LOCK}
-    assert acknowledged(folder / LOCK) == 0
+    assert acknowledged(folder / LOCK, SystemDisk()) == 0
     assert opened(folder, read_only=True) == BLOCKS
 
 

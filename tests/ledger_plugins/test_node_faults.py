@@ -27,6 +27,7 @@ from fedledger.ledger_plugins.local.node.process import node as process
 from fedledger.ledger_plugins.local.node.process.gossip import Gossip
 from fedledger.ledger_plugins.local.node.process.miner import Miner
 from fedledger.ledger_plugins.local.node.process.node import Node, NodeConfig
+from fedledger.ledger_plugins.storage.cid import cid_of
 
 
 @pytest.fixture
@@ -280,6 +281,27 @@ def test_odd_arguments_from_a_node_are_an_error_of_the_library(plain):
         answer = {"error": "ContractError", "message": "", "contract": "a", "name": "b"}
         error = error_from_json(answer | {"arguments": {"x": value}})
         assert isinstance(error, LedgerUnavailable)
+
+
+def test_what_nobody_has_is_not_sought_for_ever(bench, monkeypatch):
+    """A lost content is asked for as long as a miner still asks, and a minute more (seed 5095)."""
+    clock = Clock(100.0)
+    monkeypatch.setattr(bench.clock, "monotonic", clock)
+    node = bench.core("node")
+    cid = cid_of(b"lost")
+
+    def source(_ledger, want):
+        want(cid)
+        return ()
+
+    for _ in range(3):
+        node.template(None, source)
+        clock.now += 50.0
+        node.tend()
+        assert node.snapshot.waiting == (cid,)
+    clock.now += 20.0
+    node.tend()
+    assert node.snapshot.waiting == ()
 
 
 def test_more_blocks_than_milliseconds_are_a_lie(bench):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,8 @@ def asking(answers):
         return httpx.Response(found, stream=httpx.ByteStream(b"{}"))
 
     asked = Asking("http://node", transport=HttpTransport(), clock=clock)
-    asked._line._http = httpx.Client(base_url="http://node", transport=httpx.MockTransport(answer))
+    line: Any = asked._line
+    line._http = httpx.Client(base_url="http://node", transport=httpx.MockTransport(answer))
     return asked, clock
 
 

@@ -116,7 +116,14 @@ def test_a_statement_that_eip_712_does_not_know(name, fields):
 
 def test_a_call_goes_there_and_back_by_name():
     """What is encoded by name is decoded by name; another function's data is refused."""
-    values = {"task": 1, "round": 2, "cid": b"\1\2\3\4", "samples": 5, "accuracy": 6}
+    values = {
+        "task": 1,
+        "round": 2,
+        "cid": b"\1\2\3\4",
+        "samples": 5,
+        "accuracy": 6,
+        "seen": bytes(32),
+    }
     data = SUBMIT_UPDATE.encode(values)
     assert SUBMIT_UPDATE.decode(data) == values
     with pytest.raises(CallError, match="submitUpdate, not"):

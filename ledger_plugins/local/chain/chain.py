@@ -51,7 +51,7 @@ class Chain:
 
     Raises:
         MalformedBlock: `first` is no valid block 0, with the field.
-        LedgerUnavailable: one of its contracts is not installed here, or is another one.
+        ContractMissing: one of its contracts is not installed here, or is another one.
     """
 
     def __init__(self, first: Block, *, undo: int = 0) -> None:
@@ -232,7 +232,7 @@ class Draft:
         Raises:
             TransactionRefused: not for this chain, or not now, or it is on the chain.
             ContractError: the contract refused.
-            LedgerUnavailable: it adds a contract that is not installed here, or is another one.
+            ContractMissing: it adds a contract that is not installed here, or is another one.
         """
         chain = self._chain
         if transaction.hash in chain.records.places or transaction.hash in self._hashes:
@@ -294,7 +294,7 @@ def replay(encoded: Iterable[bytes], *, onto: Chain | None = None) -> Chain:
 
     Raises:
         ChainCorrupted: with the first block that is not valid.
-        LedgerUnavailable: one of the chain's contracts is not installed here, or is another one.
+        ContractMissing: one of the chain's contracts is not installed here, or is another one.
     """
     chain = onto
     known = onto.head.index if onto else -1

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from eth_hash.auto import keccak
 
-from fedledger.errors import CallError, ConfigError, LedgerUnavailable
+from fedledger.errors import CallError, ConfigError, ContractMissing
 
 from ...addresses import address_from_bytes
 from ...base import OnLedger
@@ -91,7 +91,7 @@ class ChainDirectory:
         entries: the contracts of block 0.
 
     Raises:
-        LedgerUnavailable: one of them is not installed here, or is another one.
+        ContractMissing: one of them is not installed here, or is another one.
     """
 
     def __init__(self, state: UndoableState, admin: str | None, entries: Iterable[Entry]) -> None:
@@ -112,7 +112,7 @@ class ChainDirectory:
         """Record one more version.
 
         Raises:
-            LedgerUnavailable: it is not installed here, or is another one.
+            ContractMissing: it is not installed here, or is another one.
         """
         _check(entry)
         self._state[_ENTRIES] += (_plain(entry),)
@@ -121,7 +121,7 @@ class ChainDirectory:
         """Take the entries of a snapshot, in place of the present ones.
 
         Raises:
-            LedgerUnavailable: one of them is not installed here, or is another one.
+            ContractMissing: one of them is not installed here, or is another one.
         """
         self._state = state
         for entry in self.entries:
@@ -185,14 +185,18 @@ def _check(entry: Entry) -> None:
     try:
         here = installed(entry.name, entry.version)
     except (CallError, ConfigError) as error:
-        raise LedgerUnavailable(
+        raise ContractMissing(
+            entry.name,
+            entry.version,
             f"the chain has the contract {named}, which this installation does not know "
-            f"({error}): install the package that adds it, in the chain's version"
+            f"({error}): install the package that adds it, in the chain's version",
         ) from error
     for what, theirs, ours in (("ABI", entry.abi, here.abi), ("twin", entry.twin, here.twin)):
         if theirs != ours:
-            raise LedgerUnavailable(
+            raise ContractMissing(
+                entry.name,
+                entry.version,
                 f"the chain was made with another {what} of {named}: its digest is "
                 f"{theirs.hex()}, here it is {ours.hex()}; use the version of the package that "
-                "the chain was made with"
+                "the chain was made with",
             )

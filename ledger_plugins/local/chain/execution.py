@@ -67,7 +67,7 @@ class Execution:
         directory: the chain's contracts.
 
     Raises:
-        LedgerUnavailable: one of the chain's contracts is not installed here, or is another one.
+        ContractMissing: one of the chain's contracts is not installed here, or is another one.
     """
 
     def __init__(self, genesis: Genesis) -> None:
@@ -110,7 +110,7 @@ class Execution:
         """Take the state that `dump` gave, in place of the present one.
 
         Raises:
-            LedgerUnavailable: one of its contracts is not installed here, or is another one.
+            ContractMissing: one of its contracts is not installed here, or is another one.
         """
         self._nonces = UndoableState(self._undo, dumped["nonces"])
         self.directory.restore(UndoableState(self._undo, dumped["directory"]))
@@ -144,7 +144,7 @@ class Execution:
         Raises:
             TransactionRefused: chain, fees, contract, function or nonce are not right.
             ContractError: the contract refused.
-            LedgerUnavailable: it adds a contract that is not installed here, or is another one.
+            ContractMissing: it adds a contract that is not installed here, or is another one.
         """
         force = self.directory.at(block)
         contract = self._admit(transaction, force)

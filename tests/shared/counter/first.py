@@ -1,13 +1,13 @@
 """The first version: it counts by what it is told."""
 
-from fedledger.ledger_plugins.contracts.twin import Birth, Twin
+from fedledger.ledger_plugins.contracts.twin import Birth, Key, Twin
 
 
 class Counter(Twin):
     contract = "Counter"
 
     @classmethod
-    def genesis(cls, _birth: Birth) -> dict:
+    def genesis(cls, _birth: Birth) -> dict[Key, int]:
         return {("count",): 100}
 
     def increase(self, by: int) -> None:

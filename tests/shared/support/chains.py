@@ -1,5 +1,7 @@
 """Chains in memory that gained a contract."""
 
+from typing import Any
+
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.abi import encode_call
@@ -37,6 +39,8 @@ def grown_chain(*, undo=0, blocks=None):
 
 
 def _call(chain, index):
+    contract: str
+    call: tuple[Any, ...]
     if index in (1, 4):
         version = 1 if index == 1 else 2
         named = versioned("Counter", version)

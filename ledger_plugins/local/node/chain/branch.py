@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fedledger.errors import (
     ContentCorrupted,
     ContentNotFound,
+    ContractMissing,
     FedledgerError,
     LedgerError,
     LedgerUnavailable,
@@ -232,7 +233,7 @@ class Branch:
         except MalformedBlock as error:
             self._refuse(node, error, moved, remember=True)
             return False
-        except LedgerUnavailable as error:
+        except ContractMissing as error:
             # It adds a contract that this node lacks: the block may be right.
             self._refuse(node, error, moved, remember=False)
             return False

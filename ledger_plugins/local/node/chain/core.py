@@ -14,6 +14,7 @@ from fedledger.effects import Clock, Disk
 from fedledger.errors import (
     ContentNotFound,
     ContractError,
+    ContractMissing,
     FedledgerError,
     LedgerUnavailable,
     MalformedBlock,
@@ -35,6 +36,7 @@ from .leader import LeaderRule
 from .moments import Outcome, Place, Snapshot, Source, Template
 from .tree import Node, Tree
 from .waiting import Waiting
+from .wanted import Wanted
 
 __all__ = ["BURIED", "MAX_DRIFT", "Core"]
 
@@ -44,7 +46,6 @@ BURIED = 6
 MAX_DRIFT = 2_000
 """Milliseconds that a block's timestamp may be ahead of this node's clock."""
 
-MAX_WANTED = 1_024
 MAX_SIDE_BLOCKS = 20_000
 MAX_SIDE_BYTES = 1024**3
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Core:
         self._guard = RLock()
         self._listeners: list[Callable[[], object]] = []
         self._staged: OrderedDict[bytes, Envelope] = OrderedDict()
-        self._wanted: OrderedDict[str, None] = OrderedDict()
+        self._wanted = Wanted(clock)
         self._refusals = 0
         self._reorganisations = 0
         self._broken: str | None = None
@@ -280,15 +281,7 @@ class Core:
         newest transaction is buried.
         """
         with self._guard:
-            node = self._branch.head
-            if self._tree.rivals(node):
-                return True
-            for _ in range(BURIED):
-                if not node.empty:
-                    return node.parent is not None
-                assert node.parent is not None  # noqa: S101 - block 0 is not empty
-                node = node.parent
-        return False
+            return self._tree.restless(self._branch.head, BURIED)
 
     def _wrong_rounds(self, draft: Draft) -> set[str]:
         """Return the transactions of a draft that publish what cannot be verified."""
@@ -317,8 +310,7 @@ class Core:
         with self._guard:
             self._check()
             before = self.snapshot
-            for cid in [cid for cid in self._wanted if self._has(cid)]:
-                del self._wanted[cid]
+            self._wanted.tend(self._has)
             missing = self._tree.missing()
             found = [cid for cid in missing if self._has(cid)]
             for cid in found:
@@ -348,14 +340,7 @@ class Core:
         for block_hash, data in self._file.blocks():
             if block_hash != self._tree.root.header.hash and not self._load_block(block_hash, data):
                 step.gone.add(block_hash)
-        stood = self._file.head()
-        node = self._tree.get(stood[0]) if stood else None
-        if stood and node is not None and node is not self._tree.root:
-            way: Node | None = node
-            while way is not None and (stood[1] or not self._defended):
-                way.valid = True
-                way = way.parent
-            step.gone |= set(self._branch.choose(node).refused)
+        step.gone |= self._stand()
         chain = self._branch.chain
         waiting = []
         for transaction, raw, error in self._file.kept():
@@ -373,6 +358,26 @@ class Core:
                     step.settled.add(transaction)
         self._waiting.take_back(waiting, step)
         self._settle(step)
+
+    def _stand(self) -> set[bytes]:
+        """Move to the head of the last time; return the blocks that were refused on the way.
+
+        Raises:
+            ContractMissing: this node cannot follow its own blocks, which may be right.
+        """
+        stood = self._file.head()
+        node = self._tree.get(stood[0]) if stood else None
+        if stood is None or node is None or node is self._tree.root:
+            return set()
+        way: Node | None = node
+        while way is not None and (stood[1] or not self._defended):
+            way.valid = True
+            way = way.parent
+        refused = self._branch.choose(node).refused
+        for error in refused.values():
+            if isinstance(error, ContractMissing):
+                raise error
+        return set(refused)
 
     def _load_block(self, block: bytes, data: bytes) -> bool:
         """Put a stored block into the tree, unless it is damaged or does not link to it."""
@@ -421,10 +426,7 @@ class Core:
 
     def _want(self, cid: str) -> None:
         """Ask peers for a content."""
-        if cid not in self._wanted:
-            self._wanted[cid] = None
-            while len(self._wanted) > MAX_WANTED:
-                self._wanted.popitem(last=False)
+        if self._wanted.ask(cid):
             self._publish()
             self._tell()
 
@@ -481,7 +483,7 @@ class Core:
             pending=len(self._waiting.pool),
             blocks=len(self._tree),
             refused=self._refusals,
-            waiting=tuple({**self._tree.missing(), **self._wanted}),
+            waiting=tuple(dict.fromkeys((*self._tree.missing(), *self._wanted))),
             reorganisations=self._reorganisations,
         )
 

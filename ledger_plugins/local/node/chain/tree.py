@@ -127,6 +127,17 @@ class Tree:
         level = self._levels[node.header.index]
         return [other for other in level if other is not node and not other.blocked]
 
+    def restless(self, node: Node, buried: int) -> bool:
+        """Tell whether a head has rivals, or transactions not yet `buried` blocks deep."""
+        if self.rivals(node):
+            return True
+        for _ in range(buried):
+            if not node.empty:
+                return node.parent is not None
+            assert node.parent is not None  # noqa: S101 - block 0 is not empty
+            node = node.parent
+        return False
+
     def wait_for(self, node: Node, cid: str) -> None:
         """Block a block and all after it until a content is there."""
         node.missing = cid

@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fedledger.effects import Clock
-from fedledger.errors import ContractError, LedgerUnavailable, TransactionRefused
+from fedledger.errors import (
+    ContractError,
+    ContractMissing,
+    LedgerUnavailable,
+    TransactionRefused,
+)
 
 from ....base import SignedTransaction
 from ...chain.chain import Chain, Draft
@@ -25,8 +30,8 @@ times as long when the transaction was promised to be kept, and what waits for a
 """
 
 _STALE = 1.0
-_FEW = 128
-_REST = 0.004
+_FEW = 500
+_REST = 0.001
 """Seconds without executing anew, for each transaction that was tried the last time.
 
 Executing a full pool takes seconds under the node's lock. A slow machine rests as long as a fast
@@ -168,7 +173,7 @@ class Waiting:
                     draft.add(pending.transaction)
                     pending.failing, pending.error = None, None
                     progress = True
-                except (TransactionRefused, ContractError, LedgerUnavailable) as error:
+                except (TransactionRefused, ContractError, ContractMissing) as error:
                     if pending.failing is None:
                         pending.failing = self._clock.monotonic()
                     pending.error = error
