@@ -1,7 +1,9 @@
 """Which account a client signs with."""
 
+import dataclasses
 import json
 import stat
+from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -9,9 +11,12 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from fedledger.clients import SimulationKeys
 from fedledger.clients.identity import PASSWORD_VARIABLE, account_of, journal_of
+from fedledger.effects import Effects
 from fedledger.effects.real import SystemDisk
 from fedledger.errors import AccountError, ConfigError
-from fedledger.ledger_plugins.accounts import Account
+from fedledger.experiments.sim.disk import MemoryDisk
+from fedledger.experiments.sim.values import SeededEntropy
+from fedledger.ledger_plugins.accounts import Account, load_account
 from fedledger.ledger_plugins.addresses import checksum_address
 from fedledger.records import SigningRequest
 
@@ -138,3 +143,22 @@ def test_a_named_account_has_one_journal(tmp_path, message, monkeypatch):
     assert paths == [tmp_path / "home" / "keystore" / "truck-7.json.journal"] * 2
     with pytest.raises(ConfigError, match="ledger pins"):
         journal_of(message, context({**config, "ledger-contract": "0x12"}), request, SystemDisk())
+
+
+def test_keys_come_from_the_effects_that_were_given():
+    """Keystore, secret and journal lie on the disk handed in; keys follow from the entropy."""
+
+    def made():
+        disk = MemoryDisk(SeededEntropy(1, "disk"), lambda: None)
+        effects = dataclasses.replace(Effects.real(), disk=disk, entropy=SeededEntropy(1, "keys"))
+        keys = SimulationKeys.create(Path("/run/secret"), effects)
+        account = Account.create(effects.entropy)
+        account.save("/run/keystore.json", "x", light=True, disk=disk)
+        assert load_account("/run/keystore.json", "x", disk=disk) == account
+        with pytest.raises(AccountError, match="never overwritten"):
+            account.save("/run/keystore.json", "x", light=True, disk=disk)
+        assert disk.names(Path("/run")) == ["keystore.json", "secret"]
+        return keys.account(1).address, account.address
+
+    assert made() == made()
+    assert not Path("/run/secret").exists()

@@ -1,5 +1,6 @@
 """The store in a folder: durable, verified on every read, and never outside its folder."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -26,6 +27,8 @@ from fedledger.errors import (
     StoreUnavailable,
     UnknownNameError,
 )
+from fedledger.experiments.sim.disk import MemoryDisk
+from fedledger.experiments.sim.values import SeededEntropy
 from fedledger.ledger_plugins.storage.base import Store
 from fedledger.ledger_plugins.storage.cid import DEFAULT_PROFILE, PROFILES, cid_of
 from fedledger.ledger_plugins.storage.local import FileStore, open_file_store
@@ -427,6 +430,50 @@ def test_other_settings_are_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable):
         FileStore(tmp_path / "file", REAL)
+
+
+def in_memory(on_cut=lambda: None, files=None):
+    """Return effects with a disk in memory, and the disk."""
+    entropy = SeededEntropy(1, "store")
+    disk = MemoryDisk(SeededEntropy(1, "disk"), on_cut, files)
+    return dataclasses.replace(REAL, disk=disk, entropy=entropy), disk
+
+
+def test_it_stores_on_the_disk_that_it_was_given():
+    """All that a store does it does there: contents, streams, pins, and what is gone again."""
+    effects, disk = in_memory()
+    folder = Path("/nowhere/store")
+    with FileStore(folder, effects) as store:
+        data = bytes(3_000_000)
+        cid = store.put(data)
+        assert store.put_stream([b"str", b"eam"]) == cid_of(b"stream")
+        assert store.get(cid) == b"".join(store.get_stream(cid)) == data
+        store.pin(cid)
+        with pytest.raises(ContentPinned):
+            store.delete(cid)
+        store.unpin(cid)
+        store.delete(cid)
+        assert list(store) == disk.names(folder / store.profile) == [cid_of(b"stream")]
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("fuse", range(1, 13))
+def test_a_power_cut_at_any_change_leaves_whole_contents(fuse):
+    """What was acknowledged is there after it; what was not is whole or absent."""
+    left = []
+    effects, disk = in_memory(lambda: left.append(disk.cut()))
+    disk.fuse = fuse
+    store, acknowledged = FileStore(Path("/store"), effects), []
+    contents = [bytes([number]) * 100_000 for number in range(3)]
+    for data in contents:
+        cid = store.put_stream([data[:60_000], data[60_000:]])
+        if left:
+            break
+        acknowledged.append(cid)
+    again = FileStore(Path("/store"), in_memory(files=left[0] if left else disk.cut())[0])
+    assert set(acknowledged) <= set(again) <= {cid_of(data) for data in contents}
+    for cid in again:
+        again.get(cid)
 
 
 def test_closing_twice_is_fine(store):
