@@ -3,14 +3,15 @@
 import hashlib
 import hmac
 import os
-import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from flwr.app import Context, Message
 
+from fedledger.effects import Disk, Effects
 from fedledger.errors import AccountError, ConfigError
 from fedledger.records import CONFIG, SigningRequest
 
@@ -33,14 +34,16 @@ class SimulationKeys:
 
     Args:
         path: file with the secret, as `create` wrote it.
+        disk: where it is; this machine's by default.
 
     Raises:
         AccountError: the file is missing or is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
+        disk = Effects.real().disk if disk is None else disk
         try:
-            secret = path.read_bytes()
+            secret = disk.read(path)
         except OSError as error:
             raise AccountError(f"simulation keys {path}: {error.strerror}") from error
         if len(secret) != _SECRET_BYTES:
@@ -49,18 +52,18 @@ class SimulationKeys:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path) -> "SimulationKeys":
-        """Write a new secret, readable by its owner only, or open the one that is there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls(path)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(path)
+    def create(cls, path: Path, effects: Effects | None = None) -> "SimulationKeys":
+        """Write a new secret, readable by its owner only, or open the one that is there.
+
+        Args:
+            path: the file.
+            effects: draw it, and have the file; this machine's by default.
+        """
+        effects = effects or Effects.real()
+        effects.disk.make_folder(path.parent)
+        with suppress(FileExistsError):
+            effects.disk.create(path, effects.entropy.draw(_SECRET_BYTES), private=True)
+        return cls(path, effects.disk)
 
     def account(self, name: int | str) -> Account:
         """Return the account of a client, by its partition id, or of another role ("server")."""
@@ -74,7 +77,7 @@ class SimulationKeys:
         return f"SimulationKeys({str(self.path)!r})"
 
 
-def account_of(message: Message, context: Context) -> Account:
+def account_of(message: Message, context: Context, disk: Disk) -> Account:
     """Return the account this client signs with.
 
     A device names its keystore in the node config: `account="/path/keystore.json"`, with the
@@ -89,11 +92,11 @@ def account_of(message: Message, context: Context) -> Account:
     """
     keystore = context.node_config.get("account")
     if keystore is not None:
-        return _from_keystore(str(keystore), context.node_config.get("account-password-file"))
-    return _from_secret(*_simulated(message, context))
+        return _from_keystore(str(keystore), context.node_config.get("account-password-file"), disk)
+    return _from_secret(*_simulated(message, context), disk)
 
 
-def journal_of(message: Message, context: Context, request: SigningRequest) -> Journal:
+def journal_of(message: Message, context: Context, request: SigningRequest, disk: Disk) -> Journal:
     """Return this client's journal: beside its keystore, or beside a simulation's secret file.
 
     A simulation's clients take part in as many ledgers as its cells have, so they have a journal
@@ -126,12 +129,16 @@ def journal_of(message: Message, context: Context, request: SigningRequest) -> J
     if keystore is not None:
         path = keystore_path(str(keystore))  # by its name it is the same one from everywhere
         return Journal(
-            path.with_name(f"{path.name}.journal"), max_fee=max_fee, pins=pins, unchecked=unchecked
+            path.with_name(f"{path.name}.journal"),
+            disk,
+            max_fee=max_fee,
+            pins=pins,
+            unchecked=unchecked,
         )
     secret, partition = _simulated(message, context)
     place = f"{request.chain_id}-{request.contract}"
     path = Path(secret).parent / "journals" / place / f"{partition}.json"
-    return Journal(path, durable=False, max_fee=max_fee, pins=pins, unchecked=unchecked)
+    return Journal(path, disk, durable=False, max_fee=max_fee, pins=pins, unchecked=unchecked)
 
 
 def _simulated(message: Message, context: Context) -> tuple[str, int]:
@@ -149,7 +156,7 @@ def _simulated(message: Message, context: Context) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=4)
-def _from_keystore(path: str, password_file: object) -> Account:
+def _from_keystore(path: str, password_file: object, disk: Disk) -> Account:
     if password_file is None:
         password = os.environ.get(PASSWORD_VARIABLE)
         if password is None:
@@ -158,12 +165,12 @@ def _from_keystore(path: str, password_file: object) -> Account:
             )
     else:
         try:
-            password = Path(str(password_file)).read_text(encoding="utf-8").rstrip("\n")
+            password = disk.read(Path(str(password_file))).decode().rstrip("\r\n")
         except OSError as error:
             raise AccountError(f"password file {password_file}: {error.strerror}") from error
-    return load_account(path, password)
+    return load_account(path, password, disk=disk)
 
 
 @lru_cache(maxsize=4096)
-def _from_secret(path: str, partition: int) -> Account:
-    return SimulationKeys(Path(path)).account(partition)
+def _from_secret(path: str, partition: int, disk: Disk) -> Account:
+    return SimulationKeys(Path(path), disk).account(partition)

@@ -6,15 +6,13 @@ is on disk before a reply leaves; where it cannot be written, nothing is signed.
 """
 
 import json
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fedledger.effects import Disk, OpenFile
 from fedledger.errors import AccountError, CallError
 from fedledger.records import CallRequest, SigningRequest
 
@@ -64,6 +62,7 @@ class Journal:
 
     Args:
         path: the file; made when something is first remembered.
+        disk: where it is.
         durable: whether each entry is flushed to disk. A simulation's clients live and die with
             their server, so theirs are not.
         max_fee: wei that a call may cost at most.
@@ -74,6 +73,7 @@ class Journal:
     def __init__(
         self,
         path: Path,
+        disk: Disk,
         *,
         durable: bool = True,
         max_fee: int = MAX_FEE,
@@ -81,6 +81,7 @@ class Journal:
         unchecked: bool = False,
     ) -> None:
         self.path = path
+        self._disk = disk
         self._durable = durable
         self._max_fee = max_fee
         self._pins = dict(pins or {})
@@ -213,7 +214,7 @@ class Journal:
 
     def _read(self) -> dict[str, Any]:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self._disk.read(self.path).decode()
         except FileNotFoundError:
             empty: dict[str, Any] = {name: {} for name in ("pins", "contracts", "tasks", "once")}
             return {"version": _VERSION, **empty, "seen": ""}
@@ -227,56 +228,30 @@ class Journal:
             ) from error
 
     def _write(self, known: Mapping[str, Any]) -> None:
-        if not self._durable and self.path.exists():
-            self._overwrite(json.dumps(known).encode())
-            return
-        new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        content, disk = json.dumps(known).encode(), self._disk
         try:
-            with open(new, "x", encoding="utf-8", opener=_private) as file:
-                json.dump(known, file)
-                if self._durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            new.replace(self.path)
-            if self._durable:
-                _flush_folder(self.path.parent)
+            if self._durable or not disk.exists(self.path):
+                disk.write(self.path, content, private=True, durable=self._durable)
+                return
+            with disk.open(self.path, private=True) as file:
+                # In place, in one piece that nothing but a power failure tears.
+                file.write(0, content.ljust(file.size()))
         except OSError as error:
-            new.unlink(missing_ok=True)
-            raise AccountError(
-                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
-            ) from error
+            raise self._unwritable(error) from error
 
-    def _overwrite(self, content: bytes) -> None:
-        """Write in place, in one piece that nothing but a power failure tears."""
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY)
-            try:
-                os.write(descriptor, content.ljust(os.fstat(descriptor).st_size))
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise AccountError(
-                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
-            ) from error
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> OpenFile:
         """One process at a time: Flower may let two messages of a client run at once."""
-        import fcntl  # noqa: PLC0415 - POSIX alone; reading needs no lock
-
-        lock = self.path.with_name(f".{self.path.name}.lock")
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            self._disk.make_folder(self.path.parent, private=True)
+            lock = self.path.with_name(f".{self.path.name}.lock")
+            return self._disk.lock(lock, wait=True, private=True)
         except OSError as error:
-            raise AccountError(
-                f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> AccountError:
+        return AccountError(
+            f"journal {self.path} cannot be written, so nothing is signed: {error.strerror}"
+        )
 
 
 def _new_task() -> dict[str, Any]:
@@ -285,15 +260,3 @@ def _new_task() -> dict[str, Any]:
 
 def _contract_of(call: CallRequest) -> str:
     return call.name.partition(".")[0]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,12 +6,13 @@ client's journal before the reply leaves. The server can relay what was signed b
 """
 
 import json
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
+from fedledger.effects import Effects
 from fedledger.errors import AccountError, CallError, ConfigError
 from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest
 
@@ -40,13 +41,14 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
     request = SigningRequest.from_record(message.content.config_records[LEDGER])
     handler: PhaseHandler = PHASES.load(request.phase)()
     _check_asked(handler, request)
-    account = account_of(message, context)
+    disk = _real().disk
+    account = account_of(message, context, disk)
     if account.address not in request.clients:
         raise AccountError(
             f"account {account.address} is not registered for task {request.task}: "
             "ask its owner to add it to the task's clients"
         )
-    journal = journal_of(message, context, request)
+    journal = journal_of(message, context, request, disk)
     journal.check(request)
     whole = message.content
     message.content = RecordDict({key: one for key, one in whole.items() if key != LEDGER})
@@ -72,6 +74,12 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
     journal.remember(request, hashes)
     answered.reply.content[LEDGER] = signatures.to_record()
     return answered.reply
+
+
+@cache
+def _real() -> Effects:
+    """Return this machine's effects: Flower starts a client here, once for each message."""
+    return Effects.real()
 
 
 def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:

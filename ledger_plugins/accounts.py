@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_hash.auto import keccak
 
+from fedledger.effects import Disk, Effects, Entropy
 from fedledger.errors import AccountError, MalformedTransaction
 
 from .addresses import address_of_public_key
@@ -54,9 +55,13 @@ class Account:
         self.address = address_of_public_key(key.public_key.format(compressed=False))
 
     @classmethod
-    def create(cls) -> Self:
-        """Make an account with a new random key."""
-        return cls(coincurve.PrivateKey())
+    def create(cls, entropy: Entropy | None = None) -> Self:
+        """Make an account with a new random key.
+
+        Args:
+            entropy: draws it; this machine's by default.
+        """
+        return cls.from_key((entropy or Effects.real().entropy).draw(32))
 
     @classmethod
     def from_key(cls, key: bytes) -> Self:
@@ -76,13 +81,18 @@ class Account:
             raise AccountError("these 32 bytes are no secp256k1 private key") from None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], password: str) -> Self:
+    def load(cls, path: str | os.PathLike[str], password: str, *, disk: Disk | None = None) -> Self:
         """Open a keystore file (Web3 Secret Storage, version 3).
+
+        Args:
+            path: the file.
+            password: what it was encrypted with.
+            disk: where it is; this machine's by default.
 
         Raises:
             AccountError: no such file, not a keystore, or a wrong password.
         """
-        content = read_keystore(Path(path))
+        content = read_keystore(Path(path), _disk(disk))
         from eth_account import Account as EthAccount  # noqa: PLC0415 - half a second of imports
 
         try:
@@ -97,7 +107,14 @@ class Account:
             raise AccountError(f"{path} names another address than its key has")
         return account
 
-    def save(self, path: str | os.PathLike[str], password: str, *, light: bool = False) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        password: str,
+        *,
+        light: bool = False,
+        disk: Disk | None = None,
+    ) -> None:
         """Write an encrypted keystore file, readable by its owner only; never over another file.
 
         Args:
@@ -105,17 +122,19 @@ class Account:
             password: what `load` will need.
             light: scrypt with 2^12 instead of 2^18 rounds, milliseconds instead of about a second:
                 for tests and simulations.
+            disk: where it goes; this machine's by default.
 
         Raises:
             AccountError: the file exists or cannot be written.
         """
+        disk = _disk(disk)
         from eth_account import Account as EthAccount  # noqa: PLC0415 - half a second of imports
 
-        if os.path.lexists(path):
+        if disk.exists(Path(path)):
             raise AccountError(f"{path} exists; a keystore file is never overwritten")
         rounds = _LIGHT_ROUNDS if light else _ROUNDS
         content = EthAccount.encrypt(self._key.secret, password, kdf="scrypt", iterations=rounds)
-        write_new(Path(path), (json.dumps(content, indent=1) + "\n").encode())
+        write_new(Path(path), (json.dumps(content, indent=1) + "\n").encode(), disk)
 
     def sign(self, unsigned: UnsignedTransaction) -> SignedTransaction:
         """Sign a call; it needs no ledger.
@@ -236,8 +255,9 @@ def create_account(
     if not password:
         raise AccountError("an account needs a password")
     account = Account.create()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    account.save(path, password)
+    disk = _disk(None)
+    disk.make_folder(path.parent, private=True)
+    account.save(path, password, disk=disk)
     return AccountFile(name, account.address, path)
 
 
@@ -247,12 +267,14 @@ def list_accounts(home: str | os.PathLike[str] | None = None) -> list[AccountFil
     Raises:
         AccountError: a file in the keystore is no keystore file.
     """
-    folder = _keystore(home)
-    if not folder.is_dir():
+    folder, disk = _keystore(home), _disk(None)
+    if not disk.is_folder(folder):
         return []
-    paths = sorted(path for path in folder.glob("*.json") if _NAME.fullmatch(path.stem))
+    paths = [folder / name for name in disk.names(folder) if name.endswith(".json")]
     return [
-        AccountFile(path.stem, stated_address(read_keystore(path), path), path) for path in paths
+        AccountFile(path.stem, stated_address(read_keystore(path, disk), path), path)
+        for path in paths
+        if _NAME.fullmatch(path.stem)
     ]
 
 
@@ -260,13 +282,21 @@ def load_account(
     name_or_path: str | os.PathLike[str],
     password: str,
     home: str | os.PathLike[str] | None = None,
+    *,
+    disk: Disk | None = None,
 ) -> Account:
     """Open an account by its name in the keystore, or by the path of its file.
+
+    Args:
+        name_or_path: which one.
+        password: what opens it.
+        home: the folder above the keystore, as of `create_account`.
+        disk: where it is; this machine's by default.
 
     Raises:
         AccountError: missing, malformed, or a wrong password.
     """
-    return Account.load(keystore_path(name_or_path, home), password)
+    return Account.load(keystore_path(name_or_path, home), password, disk=disk)
 
 
 def keystore_path(
@@ -282,6 +312,10 @@ def _digest(message: bytes) -> bytes:
     if not isinstance(message, bytes):
         raise AccountError("a message is bytes")
     return keccak(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
+
+
+def _disk(disk: Disk | None) -> Disk:
+    return Effects.real().disk if disk is None else disk
 
 
 def _keystore(home: str | os.PathLike[str] | None) -> Path:

@@ -7,15 +7,14 @@ of the same block before is the same to the byte, and whose block wins does not 
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fedledger.arrays import Layout, from_safetensors, to_safetensors
+from fedledger.effects import Clock
 from fedledger.errors import ConfigError, ContentNotFound, FedledgerError
 
 from ..ledger_plugins.accounts import Account
@@ -69,12 +68,16 @@ class Aggregator:
     Args:
         store: where contents are, and where model and evidence go.
         account: the tasks' owner.
+        clock: says for how long a content has been looked for.
         malicious: publish a wrong model, for experiments.
     """
 
-    def __init__(self, store: Store, account: Account, *, malicious: bool = False) -> None:
+    def __init__(
+        self, store: Store, account: Account, clock: Clock, *, malicious: bool = False
+    ) -> None:
         self._store = store
         self._account = account
+        self._clock = clock
         self._malicious = malicious
         self._made: dict[object, _Call] = {}
         self._sought: dict[str, float] = {}
@@ -105,7 +108,7 @@ class Aggregator:
             except NotYet as error:
                 logger.debug("task %d: %s", number, error)
                 for cid in error.missing:
-                    self._sought.setdefault(cid, time.monotonic())
+                    self._sought.setdefault(cid, self._clock.monotonic())
                     want(cid)
             except FedledgerError as error:
                 cause = error if isinstance(error, ContentNotFound) else error.__cause__
@@ -137,7 +140,8 @@ class Aggregator:
         opened = contract.opened_in(task.id, ended)
         closes = task.opened_at + task.window
         over = bool(task.window) and ledger.head().timestamp > closes
-        lost = {c for c, at in self._sought.items() if time.monotonic() - at > GRACE}
+        now = self._clock.monotonic()
+        lost = {cid for cid, since in self._sought.items() if now - since > GRACE}
         seen = tuple(
             (event.transaction, event.block)
             for event in ledger.events("TrainingTask", since=opened)
@@ -189,7 +193,7 @@ def propose_task(
     ledger: Ledger,
     store: Store,
     account: Account,
-    model: Path,
+    model: bytes,
     *,
     model_id: str,
     clients: Sequence[str],
@@ -206,7 +210,7 @@ def propose_task(
         ledger: an open ledger.
         store: the store of the node that the proposer uses.
         account: the owner; the miners that aggregate hold it, too.
-        model: a safetensors file.
+        model: the content of a safetensors file.
         model_id: the task's name.
         clients: registered accounts.
         rounds: number of rounds.
@@ -218,7 +222,7 @@ def propose_task(
 
     Raises:
         ConfigError: a setting is wrong, or the name is taken by another task.
-        ModelError: the file is no model.
+        ModelError: it is no model.
     """
     if selection == "election":
         raise ConfigError("selection 'election' needs a Flower server: use beacon or timestamp")
@@ -227,7 +231,7 @@ def propose_task(
         raise ConfigError(
             f"{byzantine} malicious clients need at least {least} clients, not {len(clients)}"
         )
-    initial = from_safetensors(_read(model))
+    initial = from_safetensors(model)
     settings = settings_of(
         PoFLSettings,
         byzantine=byzantine,
@@ -260,7 +264,7 @@ def submit_update(
     ledger: Ledger,
     store: Store,
     account: Account,
-    model: Path,
+    model: bytes,
     *,
     task: int,
     samples: int,
@@ -272,13 +276,13 @@ def submit_update(
         ledger: an open ledger.
         store: the store of the node that the client uses.
         account: a registered client.
-        model: a safetensors file with the task's layout.
+        model: the content of a safetensors file with the task's layout.
         task: the task's number.
         samples: training examples behind it.
         accuracy: a fraction from 0 to 1.
 
     Raises:
-        ModelError: the file is no model of the task's layout.
+        ModelError: it is no model of the task's layout.
         StoreError: the current model is not in the store.
     """
     contract = TrainingTask(ledger)
@@ -286,17 +290,10 @@ def submit_update(
     specification = documents.load(Specification, now.spec, store)
     layout = Layout.from_json(specification.layout)
     base = from_safetensors(store.get(now.current_cid), layout=layout)
-    trained = from_safetensors(_read(model), layout=layout)
+    trained = from_safetensors(model, layout=layout)
     update = layout.as_float32().unflatten(layout.difference(trained, base))
     cid = store.put(to_safetensors(update))
     number = now.current_round + 1
     return contract.submit_update(
         account, task=task, round=number, cid=cid, samples=samples, accuracy=accuracy
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

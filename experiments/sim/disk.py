@@ -144,12 +144,17 @@ class MemoryDisk(Disk):
         """Open a file in place; it is made, empty, when there is none."""
         return _MemoryFile(self, self.made(path), lambda: None)
 
-    def lock(self, path: Path, *, wait: bool = False) -> OpenFile:  # noqa: ARG002
-        """Lock a file; nobody can wait for another in one thread."""
+    def view(self, path: Path) -> OpenFile:
+        """Open a file to read."""
+        return _MemoryFile(self, self.content(path), lambda: None)
+
+    def lock(self, path: Path, *, wait: bool = False, private: bool = False) -> OpenFile:  # noqa: ARG002
+        """Lock a file or a folder; nobody can wait for another in one thread."""
         if str(path) in self._locks:
             raise BlockingIOError(11, "locked", str(path))
         self._locks.add(str(path))
-        return _MemoryFile(self, self.made(path), lambda: self._locks.discard(str(path)))
+        locked = _Content() if self.is_folder(path) else self.made(path)
+        return _MemoryFile(self, locked, lambda: self._locks.discard(str(path)))
 
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
@@ -220,9 +225,9 @@ class _MemoryFile(OpenFile):
         """Return up to `count` bytes from `start` on."""
         return bytes(self._content.data[start : start + count])
 
-    def write(self, start: int, data: bytes) -> None:
+    def write(self, start: int, data: bytes | memoryview) -> None:
         """Write all of `data` at `start`."""
-        self._disk.change(self._content, start, data)
+        self._disk.change(self._content, start, bytes(data))
 
     def truncate(self, size: int) -> None:
         """Cut the file off after `size` bytes."""

@@ -6,7 +6,6 @@ answer is there.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -42,7 +41,6 @@ class Federation:
         machines: the nodes.
         effects: of those who ask them.
         entropy: chooses the nodes and the updates, and makes the keys.
-        folder: where models are handed over, as files.
         note: takes a line of the trace.
     """
 
@@ -51,7 +49,6 @@ class Federation:
         machines: Sequence[Machine],
         effects: Effects,
         entropy: SeededEntropy,
-        folder: Path,
         note: Callable[[str, str], object],
     ) -> None:
         self.owner = Account.from_key(entropy.draw(32))
@@ -59,7 +56,6 @@ class Federation:
         self._machines = machines
         self._effects = effects
         self._entropy = entropy
-        self._folder = folder
         self._note = note
         self._ledgers: dict[str, NodeLedger] = {}
 
@@ -88,15 +84,13 @@ class Federation:
     def propose(self, rounds: int) -> int:
         """Propose a task through the first node."""
         machine = self._machines[0]
-        model = self._folder / "model"
-        model.write_bytes(to_safetensors(_MODEL))
 
         def proposed() -> int:
             return propose_task(
                 self.ledger(machine),
                 machine.store(),
                 self.owner,
-                model,
+                to_safetensors(_MODEL),
                 model_id="lights",
                 clients=[client.address for client in self.clients],
                 rounds=rounds,
@@ -111,14 +105,13 @@ class Federation:
         for index, client in enumerate(self.clients):
             machine = self._machines[self._entropy.below(len(self._machines))]
             shift = np.float32(number + self._entropy.uniform() / 10)
-            path = self._folder / "update"
-            path.write_bytes(to_safetensors({key: array + shift for key, array in _MODEL.items()}))
+            model = to_safetensors({key: array + shift for key, array in _MODEL.items()})
             self._note(f"client {index}", f"submits to round {number} through {machine.name}")
-            submitting = partial(self._submit, machine, client, path, task, number)
+            submitting = partial(self._submit, machine, client, model, task, number)
             self._until(f"client {index}, round {number}", submitting)
 
     def _submit(
-        self, machine: Machine, client: Account, model: Path, task: int, number: int
+        self, machine: Machine, client: Account, model: bytes, task: int, number: int
     ) -> None:
         ledger = self.ledger(machine)
         contract = TrainingTask(ledger)

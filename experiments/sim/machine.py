@@ -1,7 +1,7 @@
 """A machine that runs a node: it starts, is killed, and starts again with what its disk kept."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,26 @@ from ...ledger_plugins.local.node.chain.core import Core
 from ...ledger_plugins.local.node.http.service import NodeService
 from ...ledger_plugins.local.node.process.member import Member, NodeConfig
 from ...ledger_plugins.storage.base import Store
+from ...ledger_plugins.storage.local import FileStore
 from ...ledger_plugins.storage.pieces import Incoming
 from .disk import MemoryDisk
 from .network import MemoryTransport, Network
-from .store import DiskStore
 from .values import InlineWork, SeededEntropy, VirtualClock
 
 __all__ = ["Machine"]
 
 
-class _StoreFromOutside(DiskStore):
+class _StoreFromOutside(FileStore):
     """A machine's store for who outlives the machine: what comes too late is not stored."""
 
-    def __init__(self, folder: Path, disk: MemoryDisk) -> None:
-        super().__init__(folder, disk)
+    def __init__(self, folder: Path, effects: Effects, disk: MemoryDisk) -> None:
+        super().__init__(folder, effects)
         self._machine = disk
 
-    def _write(self, content: Incoming) -> None:
-        super()._write(content)
+    def _write_all(self, contents: Sequence[Incoming]) -> None:
+        super()._write_all(contents)
         if self._machine.dead:
-            raise StoreUnavailable(f"the machine went off while {content.cid} was written")
+            raise StoreUnavailable(f"the machine went off while {contents[0].cid} was written")
 
 
 class Machine:
@@ -87,7 +87,8 @@ class Machine:
 
     def store(self) -> Store:
         """Return the node's store, as who stands beside the machine sees it."""
-        return _StoreFromOutside(self._config.data / "store", self._disk)
+        effects = self._effects(self._disk, f"{self.name} store")
+        return _StoreFromOutside(self._config.data / "store", effects, self._disk)
 
     def burn(self, changes: int) -> None:
         """Let the power go in the middle of the disk's so-many-th change from now on."""
@@ -127,23 +128,26 @@ class Machine:
             self.service = None
 
     async def _live(self, disk: MemoryDisk, life: str) -> None:
+        effects = self._effects(disk, life)
+        try:
+            member = Member(self._config, self.url, effects)
+            store = FileStore(self._config.data / "store", effects)
+            await member.run(store, self, self._is_up)
+        except (FedledgerError, OSError) as error:
+            if not disk.dead:
+                self._broken(f"{self.name} ends: {type(error).__name__}: {error}")
+
+    def _effects(self, disk: MemoryDisk, who: str) -> Effects:
         def alive() -> bool:
             return not disk.dead
 
-        effects = Effects(
+        return Effects(
             clock=self._clock,
-            entropy=SeededEntropy(self._seed, f"{life} entropy"),
+            entropy=SeededEntropy(self._seed, f"{who} entropy"),
             transport=MemoryTransport(self._network, self.name, alive),
             disk=disk,
-            work=InlineWork(SeededEntropy(self._seed, f"{life} work"), alive),
+            work=InlineWork(SeededEntropy(self._seed, f"{who} work"), alive),
         )
-        try:
-            member = Member(self._config, self.url, effects)
-            store = DiskStore(self._config.data / "store", disk)
-            await member.run(store, self, self._is_up)
-        except (FedledgerError, OSError) as error:
-            if alive():
-                self._broken(f"{self.name} ends: {type(error).__name__}: {error}")
 
     def _is_up(self, _url: str) -> None:
         self._network.note(self.name, "answers")

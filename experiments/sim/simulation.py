@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fedledger.effects import Effects
 from fedledger.errors import LedgerError
@@ -97,9 +96,9 @@ def simulate(seed: int) -> Report:
             pass, something stands still, or a node does what no node may.
     """
     world = _World(seed)
-    with TemporaryDirectory() as folder, _listening(world.broken):
+    with _listening(world.broken):
         try:
-            return world.run(Path(folder))
+            return world.run()
         except _Broken as error:
             raise Failure(seed, str(error), world.trace) from error
         except (StandstillError, LedgerError) as error:
@@ -145,14 +144,14 @@ class _World:
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.close()
 
-    def run(self, folder: Path) -> Report:
+    def run(self) -> Report:
         """Run all of it.
 
         Raises:
             _Broken, StandstillError, LedgerError: something that must hold did not.
         """
         self._note("plan", str(self._plan))
-        federation = self._begin(folder)
+        federation = self._begin()
         users = self._users(federation)
         faults = self._loop.create_task(self._faults())
         sending = [self._loop.create_task(user.run()) for user in users]
@@ -186,10 +185,10 @@ class _World:
             trace=tuple(self.trace),
         )
 
-    def _begin(self, folder: Path) -> Federation:
+    def _begin(self) -> Federation:
         """Start the nodes on a network that is well, and give the users their tokens."""
         entropy = SeededEntropy(self.seed, "federation")
-        federation = Federation(self._machines, self._effects, entropy, folder, self._note)
+        federation = Federation(self._machines, self._effects, entropy, self._note)
         for number, name in enumerate(NAMES):
             config = NodeConfig(
                 listen="",
@@ -203,7 +202,7 @@ class _World:
                 mine=True,
                 interval=self._plan.interval,
                 verifier=verify_round,
-                source=_aggregating(federation.owner) if name in self._plan.aggregators else None,
+                source=self._aggregating(federation.owner, name),
             )
             self._machines.append(
                 Machine(
@@ -309,12 +308,13 @@ class _World:
                 raise _Broken(f"{name} acknowledged {transaction}, which is {place.state}")
         return failed
 
+    def _aggregating(self, owner: Account, name: str) -> Callable[[Store], Aggregator] | None:
+        if name not in self._plan.aggregators:
+            return None
+        return lambda store: Aggregator(store, owner, self._effects.clock)
+
     def _note(self, who: str, what: str) -> None:
         self.trace.append(f"{self._loop.time():12.6f} {who}: {what}")
-
-
-def _aggregating(owner: Account) -> Callable[[Store], Aggregator]:
-    return lambda store: Aggregator(store, owner)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from fedledger.errors import ConfigError
+
 from .accounts import PasswordOption, password_of
 from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption
 
@@ -65,7 +67,7 @@ def submit(
             opened,
             contents,
             owner,
-            model,
+            _read(model),
             model_id=name,
             clients=client,
             rounds=rounds,
@@ -105,7 +107,7 @@ def update(
     client = load_account(account, password_of(password_file))
     with open_ledger(ledger) as opened, open_store(store) as contents:
         receipt = submit_update(
-            opened, contents, client, model, task=task, samples=samples, accuracy=accuracy
+            opened, contents, client, _read(model), task=task, samples=samples, accuracy=accuracy
         )
     show_receipt(receipt, format_)
 
@@ -134,3 +136,10 @@ def confirm(
     with open_ledger(ledger) as opened:
         receipt = TrainingTask(opened).confirm_history(client, task=task)
     show_receipt(receipt, format_)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

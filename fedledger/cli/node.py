@@ -134,13 +134,14 @@ def run(
         if leader == "reliability"
         else {}
     )
+    effects = Effects.real()
     opened = load_account(account, password_of(password_file)) if account else None
     source = None
     if opened is not None and (aggregate or malicious):
         owner = opened
 
         def source(store: "Store") -> Aggregator:
-            return Aggregator(store, owner, malicious=malicious)
+            return Aggregator(store, owner, effects.clock, malicious=malicious)
 
     config = NodeConfig(
         listen=listen,
@@ -166,7 +167,7 @@ def run(
     log.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("fedledger").setLevel(logging.INFO)
-    run_node(config, Effects.real(), ready=lambda url: show_line(f"node at {url}"))
+    run_node(config, effects, ready=lambda url: show_line(f"node at {url}"))
 
 
 class _OneLine(logging.Formatter):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from .base import Clock, Entropy, Work, Worker
-from .disk import Disk, OpenFile
+from .disk import Disk, NotAFile, OpenFile
 from .transport import Answer, AsyncLine, Line, Question, Transport
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Effects",
     "Entropy",
     "Line",
+    "NotAFile",
     "OpenFile",
     "Question",
     "Transport",

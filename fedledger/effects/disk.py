@@ -11,7 +11,11 @@ from typing import Self
 
 import apsw
 
-__all__ = ["Disk", "OpenFile"]
+__all__ = ["Disk", "NotAFile", "OpenFile"]
+
+
+class NotAFile(OSError):
+    """A folder, FIFO, socket or device lies where a file belongs."""
 
 
 class OpenFile(ABC):
@@ -26,7 +30,7 @@ class OpenFile(ABC):
         """Return up to `count` bytes from `start` on; fewer where the file ends."""
 
     @abstractmethod
-    def write(self, start: int, data: bytes) -> None:
+    def write(self, start: int, data: bytes | memoryview) -> None:
         """Write all of `data` at `start`; a killed machine keeps it from the next `sync` on."""
 
     @abstractmethod
@@ -90,12 +94,22 @@ class Disk(ABC):
         """Open a file in place; it is made, empty, when there is none."""
 
     @abstractmethod
-    def lock(self, path: Path, *, wait: bool = False) -> OpenFile:
+    def view(self, path: Path) -> OpenFile:
+        """Open a file to read, without waiting for anybody: a FIFO would block its reader for ever.
+
+        Raises:
+            FileNotFoundError: there is none.
+            NotAFile: something else is there.
+        """
+
+    @abstractmethod
+    def lock(self, path: Path, *, wait: bool = False, private: bool = False) -> OpenFile:
         """Open a file that nobody else has open by `lock`; made when there is none, never removed.
 
         Args:
-            path: the lock's file.
+            path: the lock's file, or a folder that is there.
             wait: wait until whoever has it gives it back.
+            private: only its owner may lock it.
 
         Raises:
             BlockingIOError: somebody has it.
@@ -116,6 +130,7 @@ class Disk(ABC):
 
         Raises:
             FileNotFoundError: there is none.
+            NotAFile: something else is there.
         """
 
     @abstractmethod

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -59,7 +58,7 @@ class EthereumLedger(Ledger):
         settings: Settings,
         node: Node,
         deployment: Deployment,
-        outbox: Path | None,
+        outbox: Outbox,
         *,
         read_only: bool = False,
     ) -> None:
@@ -74,10 +73,9 @@ class EthereumLedger(Ledger):
         self._closed = False
         self._tip = tip_of(node)
         chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
-        kept = Outbox(outbox, deployment.identity)
         self._times = Times(node, self._names)
-        self._sender = Sender(node, chain, kept, self._times)
-        self._tracker = Tracker(node, self._sender, kept)
+        self._sender = Sender(node, chain, outbox, self._times)
+        self._tracker = Tracker(node, self._sender, outbox)
         self._tracker.check()
 
     @property

@@ -3,16 +3,17 @@
 import logging
 from pathlib import Path
 
+from fedledger.effects import Disk, Effects
 from fedledger.errors import ConfigError, LedgerUnavailable
 
 from ..addresses import checksum_address
-from .clock import Clock, SystemClock
 from .deployment.checking import check_deployment
 from .deployment.deploying import Deployer, place_of
 from .deployment.document import Deployment, deployment_path
 from .ledger import EthereumLedger
 from .rpc.codec import as_int
 from .rpc.node import Node, connect
+from .sending.outbox import Outbox, OutboxFile
 from .url import Settings, parse_url
 
 __all__ = ["open_ethereum_ledger"]
@@ -21,7 +22,11 @@ _log = logging.getLogger(__name__)
 
 
 def open_ethereum_ledger(
-    url: str, *, admin: str | None = None, read_only: bool = False, clock: Clock | None = None
+    url: str,
+    *,
+    admin: str | None = None,
+    read_only: bool = False,
+    effects: Effects | None = None,
 ) -> EthereumLedger:
     """Open the contracts on a chain.
 
@@ -32,7 +37,7 @@ def open_ethereum_ledger(
             created when its chain is first opened, all others by `fedledger deploy`.
         read_only: refuse transactions, create and write nothing (clause L15), and leave the calls
             under way to others.
-        clock: for waiting; this machine's by default.
+        effects: for waiting, and for the files beside the deployment; this machine's by default.
 
     Raises:
         ConfigError: the URL or a setting is wrong, no deployment is there, or it is about another
@@ -45,14 +50,17 @@ def open_ethereum_ledger(
     wanted = checksum_address(admin) if admin else None
     if read_only and settings.kind == "tester":
         _check_tester(settings)
-    node = connect(settings, clock or SystemClock())
+    effects = effects or Effects.real()
+    node = connect(settings, effects.clock)
     try:
         if settings.kind == "tester":
-            deployment, path = _tester(url, settings, node, wanted), None
+            deployment, path = _tester(url, settings, node, wanted, effects), None
         else:
-            deployment, path = _deployed(node, settings, read_only=read_only)
+            deployment, path = _deployed(node, settings, effects.disk, read_only=read_only)
         _check(deployment, wanted, settings)
-        outbox = None if read_only or path is None else path.with_suffix(".outbox")
+        outbox = Outbox()
+        if path is not None and not read_only:
+            outbox = OutboxFile(path.with_suffix(".outbox"), deployment.identity, effects.disk)
         ledger = EthereumLedger(url, settings, node, deployment, outbox, read_only=read_only)
     except BaseException:
         node.close()
@@ -61,19 +69,21 @@ def open_ethereum_ledger(
     return ledger
 
 
-def _deployed(node: Node, settings: Settings, *, read_only: bool) -> tuple[Deployment, Path]:
+def _deployed(
+    node: Node, settings: Settings, disk: Disk, *, read_only: bool
+) -> tuple[Deployment, Path]:
     path = deployment_path(settings.deployment, as_int(node.ask("eth_chainId")))
-    if not path.exists() and read_only:
+    if not disk.exists(path) and read_only:
         raise LedgerUnavailable(
             f"there is no {path}, which says where the contracts are: copy it from whoever "
             "deployed them, and name it with ?deployment=FILE in the ledger's URL"
         )
-    if not path.exists():
+    if not disk.exists(path):
         raise ConfigError(
             f"there is no {path}, which says where the contracts are: run `fedledger deploy "
             f"--rpc {settings.where}`, or name the file with ?deployment=FILE in the ledger's URL"
         )
-    deployment = Deployment.load(path)
+    deployment = Deployment.load(path, disk)
     check_deployment(node, deployment, str(path))
     return deployment, path
 
@@ -97,9 +107,12 @@ def _check_tester(settings: Settings) -> None:
         raise LedgerUnavailable(f"there is no chain at {settings.where}: it would be a new one")
 
 
-def _tester(url: str, settings: Settings, node: Node, admin: str | None) -> Deployment:
-    place = place_of(settings, node)
+def _tester(
+    url: str, settings: Settings, node: Node, admin: str | None, effects: Effects
+) -> Deployment:
+    place = place_of(settings, node, effects.disk)
     deployment = place.load()
     if deployment is None:
-        deployment = Deployer(url, settings, node, place, None).bring(admin=admin).deployment
+        deployer = Deployer(url, settings, node, place, None, effects.entropy)
+        deployment = deployer.bring(admin=admin).deployment
     return deployment

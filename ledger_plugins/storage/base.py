@@ -8,7 +8,6 @@ errors of the library. So no store can hand out a byte that is not the content's
 import logging
 import math
 import tempfile
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -32,7 +31,7 @@ from fedledger.errors import (
 
 from .cid import Profile, Tree, cid_of, cid_to_bytes, profile_named
 from .pieces import Incoming, chunks
-from .waiting import OutOfTime, Waiting
+from .waiting import LONGEST, OutOfTime, Waiting
 
 __all__ = ["DEFAULT_MAX_BYTES", "DEFAULT_TIMEOUT", "Store"]
 
@@ -371,7 +370,7 @@ class Store(ABC):
 
     def _seconds(self, timeout: float | None) -> float | None:
         seconds = self.timeout if timeout is None else timeout
-        if seconds is not None and not 0 < seconds <= threading.TIMEOUT_MAX:
+        if seconds is not None and not 0 < seconds <= LONGEST:
             raise ConfigError(f"timeout of {seconds} s: more than 0 and finite wanted")
         return seconds
 

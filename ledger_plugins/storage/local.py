@@ -9,12 +9,12 @@ killed writer leaves behind starts with a dot and is never read. A pin is an emp
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from fedledger.effects import Effects, NotAFile
 from fedledger.errors import (
     ConfigError,
     ContentCorrupted,
@@ -24,9 +24,9 @@ from fedledger.errors import (
     StoreUnavailable,
 )
 
-from . import folder as disk
 from .base import DEFAULT_MAX_BYTES, Store
 from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profile_named
+from .draft import Draft, draft
 from .pieces import PIECE_BYTES, Incoming
 
 __all__ = ["DEFAULT_MAX_BYTES", "FileStore", "open_file_store"]
@@ -42,6 +42,7 @@ def open_file_store(
     timeout: float | None = None,
     profile: str | Profile = DEFAULT_PROFILE,
     read_only: bool = False,
+    effects: Effects | None = None,
 ) -> "FileStore":
     """Open the store that `file:///absolute/folder` names; the folder is made by the first `put`.
 
@@ -51,6 +52,7 @@ def open_file_store(
         timeout: seconds that a call may take; None: a disk of this machine answers by itself.
         profile: import profile for new content, or its name.
         read_only: open what is there, and refuse what would change it.
+        effects: whose disk; this machine's by default.
 
     Raises:
         ConfigError: not such a URL, or the cap is not positive.
@@ -68,7 +70,12 @@ def open_file_store(
     if isinstance(profile, str):
         profile = profile_named(profile)
     return FileStore(
-        Path(path), max_bytes=max_bytes, timeout=timeout, profile=profile, read_only=read_only
+        Path(path),
+        effects or Effects.real(),
+        max_bytes=max_bytes,
+        timeout=timeout,
+        profile=profile,
+        read_only=read_only,
     )
 
 
@@ -79,6 +86,7 @@ class FileStore(Store):
 
     Args:
         folder: absolute path; made by the first `put`.
+        effects: whose disk; draws the names of drafts, and writes several files at once.
         max_bytes: size cap of one content.
         timeout: seconds that a call may take; None: as long as the disk takes.
         profile: import profile for new content; content of the other profiles is found as well.
@@ -92,6 +100,7 @@ class FileStore(Store):
     def __init__(
         self,
         folder: Path,
+        effects: Effects,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         timeout: float | None = None,
@@ -102,9 +111,10 @@ class FileStore(Store):
             raise ConfigError(f"store folder {str(folder)!r} is not absolute")
         if max_bytes <= 0:
             raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
-        if folder.exists() and not folder.is_dir():
+        disk = effects.disk
+        if disk.exists(folder) and not disk.is_folder(folder):
             raise StoreUnavailable(f"{folder} is not a folder")
-        if read_only and not folder.exists():
+        if read_only and not disk.exists(folder):
             raise StoreUnavailable(f"there is no store at {folder}")
         self.read_only = read_only
         self.folder = folder
@@ -112,6 +122,9 @@ class FileStore(Store):
         self.timeout = timeout
         self.url = folder.as_uri()
         self.profile = profile.name
+        self._disk = disk
+        self._entropy = effects.entropy
+        self._work = effects.work
 
     def close(self) -> None:
         """Do nothing: no file stays open between calls."""
@@ -124,8 +137,8 @@ class FileStore(Store):
 
     def __iter__(self) -> Iterator[str]:
         with self._boundary("list", self.url):
-            names = {name for profile in PROFILES for name in disk.names(self.folder / profile)}
-        return iter(sorted(filter(_is_cid, names)))
+            names = {name for profile in PROFILES for name in self._cids(self.folder / profile)}
+        return iter(sorted(names))
 
     def __repr__(self) -> str:
         return f"FileStore({self.url!r}, profile={self.profile!r})"
@@ -136,76 +149,107 @@ class FileStore(Store):
     def _write_all(self, contents: Sequence[Incoming]) -> None:
         """Write what is not there or is damaged; the disk flushes all of it together."""
         folder = self.folder / self.profile
-        disk.make(folder)
+        self._disk.make_folder(folder)
 
         def keep(content: Incoming) -> None:
             path = folder / content.cid
-            if not _holds(path, content):
-                disk.write(path, content)
+            if not self._holds(path, content):
+                with draft(self._disk, self._entropy, folder) as file:
+                    file.writelines(content)
+                    file.keep(path)
 
-        if len(contents) == 1:
-            keep(contents[0])
-        else:
-            with ThreadPoolExecutor(min(len(contents), _WRITTEN_AT_ONCE)) as pool:
-                list(pool.map(keep, contents))
+        self._work.map(keep, contents, at_once=_WRITTEN_AT_ONCE)
         # Also for content found in place: its writer may not have come to this yet.
-        disk.flush(folder)
+        self._disk.sync_folder(folder)
 
     def _draft(self) -> AbstractContextManager[BinaryIO]:
-        disk.make(self.folder / self.profile)
-        return disk.draft(self.folder / self.profile)
+        self._disk.make_folder(self.folder / self.profile)
+        return draft(self._disk, self._entropy, self.folder / self.profile)
 
     def _keep(self, draft: BinaryIO, cid: str, size: int) -> None:
         """Give the draft its name, unless the content is there: it is written once."""
         path = self.folder / self.profile / cid
-        if not _holds(path, Incoming(cid, draft, size)):
-            disk.name_draft(draft, path)
-        disk.flush(path.parent)
+        if not self._holds(path, Incoming(cid, draft, size)):
+            cast("Draft", draft).keep(path)
+        self._disk.sync_folder(path.parent)
 
     def _read(self, cid: str, profile: str) -> Iterator[bytes]:
-        with _found(cid), disk.opened(self.folder / profile / cid) as file:
-            while piece := file.read(PIECE_BYTES):
+        with _found(cid), self._disk.view(self.folder / profile / cid) as file:
+            place = 0
+            while piece := file.read(place, PIECE_BYTES):
                 yield piece
+                place += len(piece)
 
     def _size(self, cid: str, profile: str) -> int:
         with _found(cid):
-            return disk.size(self.folder / profile / cid)
+            return self._disk.size(self.folder / profile / cid)
 
     def _pin(self, cid: str) -> None:
         self._copies(cid)
         with self._judging() as pins:
             self._copies(cid)
-            disk.create(pins / cid)
+            if not self._disk.exists(pins / cid):
+                self._disk.open(pins / cid).close()
+            # Also where it is there: who made it may not have come to this yet.
+            self._disk.sync_folder(pins)
 
     def _unpin(self, cid: str) -> None:
-        disk.remove(self.folder / _PINS / cid)
+        if self._pinned(cid):
+            self._remove(self.folder / _PINS / cid)
 
     def _pins(self) -> list[str]:
-        return list(filter(_is_cid, disk.names(self.folder / _PINS)))
+        return self._cids(self.folder / _PINS)
 
     def _pinned(self, cid: str) -> bool:
-        return disk.exists(self.folder / _PINS / cid)
+        return self._disk.exists(self.folder / _PINS / cid)
 
     def _delete(self, cid: str) -> None:
         self._copies(cid)
         with self._judging() as pins:
-            if disk.exists(pins / cid):
+            if self._disk.exists(pins / cid):
                 raise ContentPinned(cid)
             for path in self._copies(cid):
-                disk.remove(path)
+                self._remove(path)
 
     @contextmanager
     def _judging(self) -> Iterator[Path]:
         """Have the folder of the pins to oneself: no pin comes between its check and a removal."""
         pins = self.folder / _PINS
-        disk.make(pins)
-        with disk.locked(pins):
+        self._disk.make_folder(pins)
+        with self._disk.lock(pins, wait=True):
             yield pins
+
+    def _remove(self, path: Path) -> None:
+        """Remove a file durably."""
+        self._disk.remove(path)
+        self._disk.sync_folder(path.parent)
+
+    def _cids(self, folder: Path) -> list[str]:
+        """Return the names in a folder that are CIDs; none where there is no folder."""
+        try:
+            return list(filter(_is_cid, self._disk.names(folder)))
+        except FileNotFoundError:
+            return []
+
+    def _holds(self, path: Path, content: Incoming) -> bool:
+        """Tell whether the file is there and holds exactly this content."""
+        try:
+            if self._disk.size(path) != content.size:
+                return False
+            with self._disk.view(path) as file:
+                place = 0
+                for piece in content:
+                    if file.read(place, len(piece)) != piece:
+                        return False
+                    place += len(piece)
+        except (FileNotFoundError, NotAFile):
+            return False
+        return True
 
     def _copies(self, cid: str) -> list[Path]:
         """Return the files of a content, under whatever profile; there is one at least."""
         paths = (self.folder / profile / cid for profile in PROFILES)
-        if found := [path for path in paths if disk.exists(path)]:
+        if found := [path for path in paths if self._disk.exists(path)]:
             return found
         raise ContentNotFound(cid)
 
@@ -221,19 +265,8 @@ def _found(cid: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise ContentNotFound(cid) from None
-    except disk.NotRegular as error:
+    except NotAFile as error:
         raise ContentCorrupted(cid, None) from error
-
-
-def _holds(path: Path, content: Incoming) -> bool:
-    """Tell whether the file is there and holds exactly this content."""
-    try:
-        if disk.size(path) != content.size:
-            return False
-        with disk.opened(path) as file:
-            return all(file.read(len(piece)) == piece for piece in content)
-    except (FileNotFoundError, disk.NotRegular):
-        return False
 
 
 def _is_cid(name: str) -> bool:

@@ -1,7 +1,9 @@
 """Calls that may not come back: another thread makes them, and is left behind at the deadline.
 
 Python cannot stop a call that hangs in somebody else's code. So it is made in a thread of its own,
-and who waits for it goes on when the time is up; the thread ends when the call does.
+and who waits for it goes on when the time is up; the thread ends when the call does. These threads
+and their clock are the real ones: what is left behind is what no seed could replay. A store without
+a deadline, as one in a folder is by default, has neither.
 """
 
 import threading
@@ -12,7 +14,10 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
-__all__ = ["OutOfTime", "Waiting"]
+__all__ = ["LONGEST", "OutOfTime", "Waiting"]
+
+LONGEST = threading.TIMEOUT_MAX
+"""Seconds that can be waited for at most."""
 
 T = TypeVar("T")
 

@@ -7,6 +7,8 @@ from flwr.app import Message
 from flwr.serverapp.strategy import Strategy
 from pydantic import Field
 
+from fedledger.effects import Effects
+
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
@@ -102,6 +104,7 @@ class Anchored(LedgerStrategy):
             proposes it.
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
+        effects: time and work (see `LedgerStrategy`).
         arguments: what the strategy was made with, for the specification; nobody can check it.
 
     Raises:
@@ -122,6 +125,7 @@ class Anchored(LedgerStrategy):
         owner: str | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        effects: Effects | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
         settings = settings_of(
@@ -143,4 +147,5 @@ class Anchored(LedgerStrategy):
             owner=owner,
             observers=observers,
             measure=measure,
+            effects=effects,
         )

@@ -5,7 +5,6 @@ evidence is then exact, and an auditor gets the same split.
 """
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from flwr.app import Message
 from flwr.serverapp import Grid
 
+from fedledger import effects
 from fedledger.errors import ConfigError
 
 __all__ = [
@@ -161,9 +161,8 @@ def exchange(
     window: ArrivalWindow | None,
     timeout: float,
     accept: Callable[[Message, Message, int], bool],
+    time: effects.Clock,
     poll: float = 0.05,
-    now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Exchange:
     """Send messages, then pull until everybody replied, the window closed or the time is up.
 
@@ -174,19 +173,18 @@ def exchange(
         timeout: seconds after which nothing is waited for.
         accept: takes a reply, the message it answers, and the milliseconds until it was pulled;
             tells whether it is an answer. Only answers count for the window.
+        time: says how long it took, and waits between two pulls.
         poll: seconds between two pulls.
-        now: seconds of a clock that never goes back.
-        sleep: waits so many seconds of it.
     """
     if not messages:
         return Exchange((), frozenset(), 0)
-    started = now()
+    started = time.monotonic()
     ids = list(grid.push_messages(list(messages)))
     sent = {key: message for key, message in zip(ids, messages, strict=True) if key}
     waiting, arrivals = dict(sent), list[int]()
     while waiting:
         pulled = list(grid.pull_messages(list(waiting)))
-        elapsed = round(1000 * (now() - started))
+        elapsed = round(1000 * (time.monotonic() - started))
         for reply in pulled:
             key = reply.metadata.reply_to_message_id
             if key in waiting and accept(reply, sent[key], elapsed):
@@ -196,7 +194,7 @@ def exchange(
         if elapsed > min(closes, timeout * 1000) or not waiting:
             break
         if not pulled:
-            sleep(poll)
+            time.sleep(poll)
     asked = list(dict.fromkeys(message.metadata.dst_node_id for message in sent.values()))
     late = {message.metadata.dst_node_id for message in waiting.values()}
-    return Exchange(asked, frozenset(asked) - late, round(1000 * (now() - started)))
+    return Exchange(asked, frozenset(asked) - late, round(1000 * (time.monotonic() - started)))

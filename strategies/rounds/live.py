@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
+from fedledger import effects
 from fedledger.arrays import Arrays
 from fedledger.errors import AuditError, ConfigError, MalformedTransaction, UpdateRejected
 from fedledger.records import (
@@ -47,6 +48,7 @@ class Way:
         ledger: the ledger.
         store: the store.
         clock: says when a reply arrived.
+        time: passes while replies are waited for.
         timeout: seconds after which no phase waits.
         pins: what clients are told about the ledger's history.
         first: a block before anything was signed for the task.
@@ -57,6 +59,7 @@ class Way:
     ledger: Ledger
     store: Store
     clock: Clock
+    time: effects.Clock
     timeout: float
     pins: Pins
     first: int
@@ -150,6 +153,7 @@ class LiveRound(Round):
             window=None if self._way.clock.waits_for_all else window,
             timeout=self._way.timeout,
             accept=accept,
+            time=self._way.time,
         )
         silent = [node for node in heard.asked if node not in heard.answered]
         dropped += [self._drop(node, "no-reply", "nothing arrived in time") for node in silent]

@@ -1,11 +1,12 @@
 """Observers of a run: whoever wants to hear of rounds, and may neither delay nor fail them."""
 
 import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+from fedledger.effects import Work, Worker
 
 from .evidence.documents import Evidence
 
@@ -20,36 +21,36 @@ _PATIENCE = 5.0
 
 
 class Observers:
-    """Tells observers what happened, from a thread of its own and a bounded queue.
+    """Tells observers what happened, by a worker for which only so many rounds wait.
 
-    When observers are slower than rounds and the queue is full, a round is not told, and counted in
+    When observers are slower than rounds and too many wait, a round is not told, and counted in
     `missed`. An observer that raises is logged and told the next round. What it is told is its own.
 
     Args:
         observers: whom to tell.
+        work: has the worker.
         waiting: rounds that may wait.
     """
 
-    def __init__(self, observers: Sequence[Observer], *, waiting: int = _WAITING) -> None:
+    def __init__(
+        self, observers: Sequence[Observer], work: Work, *, waiting: int = _WAITING
+    ) -> None:
         self._observers = tuple(observers)
-        self._queue: queue.Queue[Evidence | None] = queue.Queue(maxsize=waiting)
-        self._thread: threading.Thread | None = None
+        self._work = work
+        self._waiting = waiting
+        self._worker: Worker | None = None
         self.missed = 0
 
     def tell(self, evidence: Evidence) -> None:
         """Tell a round; returns at once."""
-        if self._thread is None:
+        if self._worker is None or self._worker.give(partial(self._tell, evidence)):
             return
-        try:
-            self._queue.put_nowait(evidence)
-        except queue.Full:
-            self.missed += 1
-            logger.warning("round %d is not told: observers are too slow", evidence.round)
+        self.missed += 1
+        logger.warning("round %d is not told: observers are too slow", evidence.round)
 
     def __enter__(self) -> Self:
         if self._observers:
-            self._thread = threading.Thread(target=self._serve, daemon=True)
-            self._thread.start()
+            self._worker = self._work.worker("observers", waiting=self._waiting)
         return self
 
     def __exit__(
@@ -58,20 +59,13 @@ class Observers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        try:
-            self._queue.put(None, timeout=_PATIENCE)
-        except queue.Full:
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.close(_PATIENCE):
             logger.warning("observers do not come to an end and are left behind")
-            return
-        thread.join(_PATIENCE)
 
-    def _serve(self) -> None:
-        while (evidence := self._queue.get()) is not None:
-            for observer in self._observers:
-                try:
-                    observer(evidence.model_copy(deep=True))
-                except Exception:  # whatever an observer does, rounds go on
-                    logger.warning("an observer failed", exc_info=True)
+    def _tell(self, evidence: Evidence) -> None:
+        for observer in self._observers:
+            try:
+                observer(evidence.model_copy(deep=True))
+            except Exception:  # whatever an observer does, rounds go on
+                logger.warning("an observer failed", exc_info=True)

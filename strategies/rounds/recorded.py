@@ -95,7 +95,7 @@ class RecordedRound(Round):
             )
         everybody = {one for accounts in self.terms.parties.values() for one in accounts}
         named = {one.party for one in recorded.asked} | {one.party for one in recorded.dropped}
-        for stranger in named - everybody - {None}:
+        for stranger in sorted(filter(None, named - everybody)):
             said = f"{short(stranger)} is named, but is no party of the task"
             self.checks.fail("party", said, where)
         for late in recorded.late:

@@ -20,6 +20,7 @@ from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, read_record, to_record
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, ContractError, ModelError
 
 from ...ledger_plugins import open_ledger, open_store
@@ -67,6 +68,8 @@ class LedgerStrategy(Strategy):
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
             into the evidence as this account's word, apart from what clients claim.
+        effects: what time passes while replies are waited for, and who tells observers; this
+            machine's by default. A ledger or a store that is opened by its URL has its own.
 
     Raises:
         ConfigError: the protocol is not the one that is registered under its name, or a setting is
@@ -90,6 +93,7 @@ class LedgerStrategy(Strategy):
         parties: Mapping[str, Sequence[str]] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        effects: Effects | None = None,
     ) -> None:
         if PROTOCOLS.load(protocol.name) is not type(protocol):
             raise ConfigError(
@@ -115,7 +119,9 @@ class LedgerStrategy(Strategy):
         missing = set(protocol.parties) - {"clients", *(parties or {})}
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
-        self.observers = Observers(observers)
+        effects = effects or Effects.real()
+        self._time = effects.clock
+        self.observers = Observers(observers, effects.work)
         self._measure = measure
         self._way: Way | None = None
         self._state: BaseModel | None = None
@@ -152,7 +158,7 @@ class LedgerStrategy(Strategy):
         pins = Pins(task.ledger, task.clients)
         opened = task.contract.opened_in(task.opened.id, ())
         first = max(0, opened - task.ledger.settled_depth)  # what was named then
-        self._way = Way(grid, task.ledger, task.store, self.clock, timeout, pins, first)
+        self._way = Way(grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first)
         shifted = None
         if evaluate_fn is not None:
             evaluate = evaluate_fn

@@ -1,7 +1,9 @@
 """Which account a client signs with."""
 
+import dataclasses
 import json
 import stat
+from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -9,8 +11,12 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from fedledger.clients import SimulationKeys
 from fedledger.clients.identity import PASSWORD_VARIABLE, account_of, journal_of
+from fedledger.effects import Effects
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import AccountError, ConfigError
-from fedledger.ledger_plugins.accounts import Account
+from fedledger.experiments.sim.disk import MemoryDisk
+from fedledger.experiments.sim.values import SeededEntropy
+from fedledger.ledger_plugins.accounts import Account, load_account
 from fedledger.ledger_plugins.addresses import checksum_address
 from fedledger.records import SigningRequest
 
@@ -65,11 +71,14 @@ def test_a_device_signs_with_its_keystore(tmp_path, message, monkeypatch):
     path = tmp_path / "truck-7.json"
     account.save(path, "open sesame", light=True)
     monkeypatch.setenv(PASSWORD_VARIABLE, "open sesame")
-    assert account_of(message, context({"account": str(path)})).address == account.address
+    assert (
+        account_of(message, context({"account": str(path)}), SystemDisk()).address
+        == account.address
+    )
     monkeypatch.delenv(PASSWORD_VARIABLE)
     (tmp_path / "password").write_text("open sesame\n")
     config = {"account": str(path), "account-password-file": str(tmp_path / "password")}
-    assert account_of(message, context(config)).address == account.address
+    assert account_of(message, context(config), SystemDisk()).address == account.address
 
 
 def test_without_a_password_the_device_says_what_to_set(tmp_path, message, monkeypatch):
@@ -78,7 +87,7 @@ def test_without_a_password_the_device_says_what_to_set(tmp_path, message, monke
     path = tmp_path / "other.json"
     Account.create().save(path, "x", light=True)
     with pytest.raises(AccountError, match="account-password-file"):
-        account_of(message, context({"account": str(path)}))
+        account_of(message, context({"account": str(path)}), SystemDisk())
 
 
 def test_the_device_prefers_its_own_keystore(tmp_path, message, monkeypatch):
@@ -89,23 +98,26 @@ def test_the_device_prefers_its_own_keystore(tmp_path, message, monkeypatch):
     message.content["config"]["simulation-keys"] = str(keys.path)
     monkeypatch.setenv(PASSWORD_VARIABLE, "x")
     config = {"account": str(tmp_path / "own.json"), "partition-id": 0}
-    assert account_of(message, context(config)).address == account.address
+    assert account_of(message, context(config), SystemDisk()).address == account.address
 
 
 def test_a_simulated_client_finds_its_key(tmp_path, message):
     """Run config or message config name the secret file, the partition picks the key."""
     keys = SimulationKeys.create(tmp_path / "simulation.secret")
     run_config = {"simulation-keys": str(keys.path)}
-    found = account_of(message, context({"partition-id": 3}, run_config))
+    found = account_of(message, context({"partition-id": 3}, run_config), SystemDisk())
     assert found.address == keys.account(3).address
     message.content["config"]["simulation-keys"] = str(keys.path)
-    assert account_of(message, context({"partition-id": 4})).address == keys.account(4).address
+    assert (
+        account_of(message, context({"partition-id": 4}), SystemDisk()).address
+        == keys.account(4).address
+    )
 
 
 def test_a_client_without_account_says_how_to_get_one(message):
     """The error tells what to set."""
     with pytest.raises(ConfigError, match="fedledger account create"):
-        account_of(message, context({"partition-id": 3}))
+        account_of(message, context({"partition-id": 3}), SystemDisk())
 
 
 def test_the_keystore_does_not_hold_the_key_in_the_clear(tmp_path):
@@ -125,9 +137,28 @@ def test_a_named_account_has_one_journal(tmp_path, message, monkeypatch):
     for folder in (tmp_path / "here", tmp_path / "there"):
         folder.mkdir()
         monkeypatch.chdir(folder)
-        journal = journal_of(message, context(config), request)
+        journal = journal_of(message, context(config), request, SystemDisk())
         journal.check(request)
         paths.append(journal.path)
     assert paths == [tmp_path / "home" / "keystore" / "truck-7.json.journal"] * 2
     with pytest.raises(ConfigError, match="ledger pins"):
-        journal_of(message, context({**config, "ledger-contract": "0x12"}), request)
+        journal_of(message, context({**config, "ledger-contract": "0x12"}), request, SystemDisk())
+
+
+def test_keys_come_from_the_effects_that_were_given():
+    """Keystore, secret and journal lie on the disk handed in; keys follow from the entropy."""
+
+    def made():
+        disk = MemoryDisk(SeededEntropy(1, "disk"), lambda: None)
+        effects = dataclasses.replace(Effects.real(), disk=disk, entropy=SeededEntropy(1, "keys"))
+        keys = SimulationKeys.create(Path("/run/secret"), effects)
+        account = Account.create(effects.entropy)
+        account.save("/run/keystore.json", "x", light=True, disk=disk)
+        assert load_account("/run/keystore.json", "x", disk=disk) == account
+        with pytest.raises(AccountError, match="never overwritten"):
+            account.save("/run/keystore.json", "x", light=True, disk=disk)
+        assert disk.names(Path("/run")) == ["keystore.json", "secret"]
+        return keys.account(1).address, account.address
+
+    assert made() == made()
+    assert not Path("/run/secret").exists()

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from fedledger.clients.journal import MAX_TIMES, Journal
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import AccountError
 from fedledger.records import CallRequest, SigningRequest
 
@@ -31,8 +32,11 @@ def request(**changes):
 def test_what_is_signed_is_remembered(tmp_path):
     """Round, phase and hash are there when the file is opened anew; only its owner reads it."""
     path = tmp_path / "key.json.journal"
-    Journal(path).remember(request(), {"TrainingTask.submitUpdate": "0xabc"})
-    assert Journal(path).answers(1) == (3, {"update": {"TrainingTask.submitUpdate": "0xabc"}})
+    Journal(path, SystemDisk()).remember(request(), {"TrainingTask.submitUpdate": "0xabc"})
+    assert Journal(path, SystemDisk()).answers(1) == (
+        3,
+        {"update": {"TrainingTask.submitUpdate": "0xabc"}},
+    )
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -48,7 +52,7 @@ def test_what_is_signed_is_remembered(tmp_path):
 )
 def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
     """Another chain, another contract or an earlier round is refused, with the file's name."""
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal", SystemDisk())
     journal.remember(request(), {})
     journal.check(request())
     journal.check(request(round=4))
@@ -60,7 +64,7 @@ def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
 
 def test_calls_go_where_the_first_ones_went(tmp_path):
     """A call of the tasks' contract goes there, one of another contract to its first address."""
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal", SystemDisk())
     lock = [CallRequest("Bonds.lock", "0x" + "2" * 40, 100_000, 10**9, 0)]
     journal.remember(request(calls=lock), {})
     journal.check(request(calls=lock, round=4))
@@ -72,7 +76,7 @@ def test_calls_go_where_the_first_ones_went(tmp_path):
 
 def test_a_round_is_not_signed_for_without_end(tmp_path):
     """A server that asks again and again cannot drain an account's fees in one round."""
-    journal = Journal(tmp_path / "journal", durable=False)
+    journal = Journal(tmp_path / "journal", SystemDisk(), durable=False)
     for _ in range(MAX_TIMES):
         journal.remember(request(), {})
     with pytest.raises(AccountError, match="has signed 64 times for round 3"):
@@ -82,7 +86,7 @@ def test_a_round_is_not_signed_for_without_end(tmp_path):
 
 def test_a_device_can_pin_from_the_start(tmp_path):
     """Pins of the node config hold for the very first request."""
-    journal = Journal(tmp_path / "journal", pins={"chain-id": 5, "task": 7})
+    journal = Journal(tmp_path / "journal", SystemDisk(), pins={"chain-id": 5, "task": 7})
     with pytest.raises(AccountError, match="chain-id 5"):
         journal.check(request())
     with pytest.raises(AccountError, match="task 7"):
@@ -92,12 +96,12 @@ def test_a_device_can_pin_from_the_start(tmp_path):
 
 def test_of_two_lists_one_is_signed(tmp_path):
     """Bound to one digest under a name, a client refuses another one in the same round."""
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal", SystemDisk())
     journal.once(request(), "list", "aa")
     journal.once(request(), "list", "aa")
     journal.once(request(round=4), "list", "bb")
     with pytest.raises(AccountError, match="is aa already"):
-        Journal(tmp_path / "journal").once(request(), "list", "bb")
+        Journal(tmp_path / "journal", SystemDisk()).once(request(), "list", "bb")
 
 
 @pytest.mark.parametrize(
@@ -116,19 +120,19 @@ def test_a_damaged_journal_is_no_empty_one(tmp_path, content):
     path = tmp_path / "journal"
     path.write_bytes(content)
     with pytest.raises(AccountError, match="journal"):
-        Journal(path).check(request())
+        Journal(path, SystemDisk()).check(request())
 
 
 def test_a_journal_that_cannot_be_written_signs_nothing(tmp_path):
     """A folder that is a file, and a file in the way: both are named."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(AccountError, match="nothing is signed"):
-        Journal(tmp_path / "file" / "journal").remember(request(), {})
+        Journal(tmp_path / "file" / "journal", SystemDisk()).remember(request(), {})
 
 
 def test_a_simulations_journal_is_written_in_place(tmp_path):
     """Without a flush, but whole: a shorter text leaves nothing of a longer one behind."""
-    journal = Journal(tmp_path / "journal", durable=False)
+    journal = Journal(tmp_path / "journal", SystemDisk(), durable=False)
     for number in (7, 8):
         long = {f"call {index}": "0x" + "f" * 64 for index in range(20 if number == 7 else 1)}
         journal.remember(request(round=number), long)
@@ -138,7 +142,7 @@ def test_a_simulations_journal_is_written_in_place(tmp_path):
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
     """A write that fails half way changes nothing and leaves no litter."""
     path = tmp_path / "journal"
-    Journal(path).remember(request(), {})
+    Journal(path, SystemDisk()).remember(request(), {})
     before = path.read_bytes()
 
     def full(_descriptor):
@@ -146,14 +150,14 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AccountError, match="No space left"):
-        Journal(path).remember(request(round=4), {})
+        Journal(path, SystemDisk()).remember(request(round=4), {})
     assert path.read_bytes() == before
     assert sorted(one.name for one in tmp_path.iterdir()) == [".journal.lock", "journal"]
 
 
 def _write(path, task):
     for number in range(1, 11):
-        Journal(path, durable=False).remember(request(task=task, round=number), {})
+        Journal(path, SystemDisk(), durable=False).remember(request(task=task, round=number), {})
 
 
 def test_two_processes_lose_nothing(tmp_path):

@@ -263,8 +263,8 @@ def test_a_lock_can_be_waited_for(tmp_path):
     """Who waits gets it when the first holder gives it back."""
     disk, path = SystemDisk(), tmp_path / "lock"
     first = disk.lock(path)
-    threading.Timer(0.05, first.close).start()
     before = time.monotonic()
+    threading.Timer(0.05, first.close).start()
     disk.lock(path, wait=True).close()
     assert time.monotonic() - before > 0.02
 

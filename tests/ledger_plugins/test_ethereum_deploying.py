@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.deployments import BOTH, head, in_process, state, used
 
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import CallError, ConfigError, ContractError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
@@ -266,13 +267,13 @@ def test_a_killed_process_leaves_a_file_that_the_next_one_finishes(
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    noted = Deployment.load(deployment_file)
+    noted = Deployment.load(deployment_file, SystemDisk())
     assert list(noted.under_way) == list(BOTH)
     assert list(noted.contracts) == ["StakeToken", "TrainingTask"]
     assert state(node_url, admin) == before
     with pytest.raises(ConfigError, match=f"Faucet has to hold MINTER_ROLE: .*{admin.address}"):
         deploy(node_url, account=Account.create())
-    assert Deployment.load(deployment_file) == noted
+    assert Deployment.load(deployment_file, SystemDisk()) == noted
     whole = deploy(node_url, account=admin)
     assert whole.granted == {"Faucet": ("MINTER_ROLE",), "Guestbook": ()}
     places = {name: one.address for name, one in noted.under_way.items()}
@@ -327,11 +328,13 @@ def test_what_the_node_does_not_take_is_kept_until_it_does(
         patched.setattr(Node, "ask", _killed_at_sending(Node.ask))
         with pytest.raises(Killed):
             deploy(node_url, contracts=["Guestbook"])
-    noted = Deployment.load(deployment_file)
+    noted = Deployment.load(deployment_file, SystemDisk())
     raw = noted.under_way["Guestbook"].raw
     spoiled = noted.under_way["Guestbook"].model_copy(update={"raw": raw[:-2]})
-    noted.model_copy(update={"under_way": {"Guestbook": spoiled}}).save(deployment_file)
+    noted.model_copy(update={"under_way": {"Guestbook": spoiled}}).save(
+        deployment_file, SystemDisk()
+    )
     with pytest.raises(LedgerUnavailable, match="Guestbook was signed earlier and is not taken"):
         deploy(node_url)
-    noted.save(deployment_file)
+    noted.save(deployment_file, SystemDisk())
     assert list(deploy(node_url).granted) == ["Guestbook"]

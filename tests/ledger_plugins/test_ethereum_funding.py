@@ -8,9 +8,9 @@ import pytest
 from support.anvil import Anvil
 from support.clock import Clock
 
+from fedledger.effects.real import SystemClock
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.ethereum.clock import SystemClock
 from fedledger.ledger_plugins.ethereum.rpc.node import Node, NodeRefusal, connect
 from fedledger.ledger_plugins.ethereum.sending import funding
 from fedledger.ledger_plugins.ethereum.sending.funding import fund

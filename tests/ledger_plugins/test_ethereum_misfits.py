@@ -8,6 +8,7 @@ import pytest
 from support.anvil import Anvil
 from support.deployments import BOTH, constructor, head, install, state, used
 
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import CallError, ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
@@ -175,7 +176,10 @@ def test_two_do_not_deploy_to_one_file_at_once(node_url, deployment_file):
     """The second one is told; one that was killed keeps nobody away, and nothing stays behind."""
     deploy(node_url)
     before = deployment_file.read_bytes()
-    with DeploymentFile(deployment_file).alone(), pytest.raises(ConfigError, match="at work in"):
+    with (
+        DeploymentFile(deployment_file, SystemDisk()).alone(),
+        pytest.raises(ConfigError, match="at work in"),
+    ):
         deploy(node_url, anew=True)
     assert deploy(node_url).granted == {}
     assert [path.name for path in deployment_file.parent.iterdir()] == [deployment_file.name]
@@ -191,7 +195,7 @@ def test_anew_never_replaces_a_token(node_url, deployment_file, admin, tmp_path)
     assert deployment_file.read_bytes() == before
     other = deploy(node_url.replace("deployment.json", "other.json"), anew=True)
     assert other.path == tmp_path / "other.json"
-    assert other.deployment.addresses != Deployment.load(deployment_file).addresses
+    assert other.deployment.addresses != Deployment.load(deployment_file, SystemDisk()).addresses
     said = json.loads(before) | {"chain_id": 1}
     deployment_file.write_text(json.dumps(said))
     with pytest.raises(ConfigError, match="about chain 1, but the node"):
@@ -213,7 +217,7 @@ def test_anew_puts_aside_what_is_about_a_chain_that_is_no_more(tmp_path, admin):
                 attempt()
         second = deploy(url, anew=True)
         assert list(second.granted) == ["StakeToken", "TrainingTask"]
-        assert Deployment.load(tmp_path / "chain.json.old") == first
+        assert Deployment.load(tmp_path / "chain.json.old", SystemDisk()) == first
         assert second.deployment.genesis == first.genesis
     other = url.replace("chain.json", "other.json")
     with Anvil(tmp_path, *again, port=node.port) as node:

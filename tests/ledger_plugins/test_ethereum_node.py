@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 from support.anvil import Anvil
 
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import (
     AccountError,
     ConfigError,
@@ -214,8 +215,8 @@ def test_no_deployment_another_chain_and_no_contract_are_told_apart(
     with pytest.raises(ConfigError, match="fedledger deploy --rpc"):
         open_ledger(f"ethereum+{anvil.url}")
     path = tmp_path / "deployment.json"
-    good = Deployment.load(path)
-    good.model_copy(update={"chain_id": 5}).save(path)
+    good = Deployment.load(path, SystemDisk())
+    good.model_copy(update={"chain_id": 5}).save(path, SystemDisk())
     with pytest.raises(ConfigError, match=r"about chain 5, but the node .* is on chain 31337"):
         open_ledger(url)
     token = good.contracts["StakeToken"]
@@ -224,11 +225,11 @@ def test_no_deployment_another_chain_and_no_contract_are_told_apart(
         (good.contracts["TrainingTask"].address, "is not that of StakeToken"),
     ):
         moved = {**good.contracts, "StakeToken": token.model_copy(update={"address": address})}
-        good.model_copy(update={"contracts": moved}).save(path)
+        good.model_copy(update={"contracts": moved}).save(path, SystemDisk())
         with pytest.raises(LedgerUnavailable, match=says):
             open_ledger(url)
     older = {**good.contracts, "StakeToken": token.model_copy(update={"code": "0" * 64})}
-    good.model_copy(update={"contracts": older}).save(path)
+    good.model_copy(update={"contracts": older}).save(path, SystemDisk())
     with pytest.raises(ConfigError, match="other sources"):
         open_ledger(url)
     path.write_text('{"version": 2}')
@@ -239,13 +240,13 @@ def test_no_deployment_another_chain_and_no_contract_are_told_apart(
 def test_immutable_values_count(ledger, url, tmp_path, admin):
     """TrainingTask's code carries its token's address: one of another token is another code."""
     path = tmp_path / "deployment.json"
-    first = Deployment.load(path)
+    first = Deployment.load(path, SystemDisk())
     second = deploy(url.replace("deployment.json", "other.json"), admin=admin.address).deployment
     task = first.contracts["TrainingTask"].model_copy(
         update={"arguments": second.contracts["TrainingTask"].arguments}
     )
     mixed = {**second.contracts, "TrainingTask": task}
-    second.model_copy(update={"contracts": mixed}).save(path)
+    second.model_copy(update={"contracts": mixed}).save(path, SystemDisk())
     with pytest.raises(LedgerUnavailable, match="is not that of TrainingTask"):
         open_ledger(url)
 

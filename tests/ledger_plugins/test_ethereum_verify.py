@@ -11,13 +11,13 @@ from support.anvil import Anvil
 from trie.hexary import HexaryTrie
 from web3 import HTTPProvider
 
+from fedledger.effects.real import SystemClock, SystemDisk
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 from fedledger.experiments.report.audit import audit_urls
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
-from fedledger.ledger_plugins.ethereum.clock import SystemClock
 from fedledger.ledger_plugins.ethereum.rpc.node import Node
 from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 from fedledger.ledger_plugins.ethereum.verifying.chain import verify_chain
@@ -129,7 +129,7 @@ def chain(request, tmp_path_factory):
         provider = HTTPProvider(anvil.url, session=session, exception_retry_configuration=None)
         url = f"ethereum+{anvil.url}?deployment={quote(str(file))}"
         deploy(url)
-        yield Chain(url, provider, lambda: Deployment.load(file))
+        yield Chain(url, provider, lambda: Deployment.load(file, SystemDisk()))
 
 
 def other(value):

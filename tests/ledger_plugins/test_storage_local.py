@@ -1,5 +1,6 @@
 """The store in a folder: durable, verified on every read, and never outside its folder."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
+from fedledger.effects import Effects
 from fedledger.errors import (
     ConfigError,
     ContentCorrupted,
@@ -25,17 +27,20 @@ from fedledger.errors import (
     StoreUnavailable,
     UnknownNameError,
 )
+from fedledger.experiments.sim.disk import MemoryDisk
+from fedledger.experiments.sim.values import SeededEntropy
 from fedledger.ledger_plugins.storage.base import Store
 from fedledger.ledger_plugins.storage.cid import DEFAULT_PROFILE, PROFILES, cid_of
 from fedledger.ledger_plugins.storage.local import FileStore, open_file_store
 
 NEWER = PROFILES["unixfs-v1-2025"]
 ABSENT = cid_of(b"absent")
+REAL = Effects.real()
 
 
 @pytest.fixture
 def store(tmp_path):
-    with FileStore(tmp_path / "store") as store:
+    with FileStore(tmp_path / "store", REAL) as store:
         yield store
 
 
@@ -59,8 +64,8 @@ def test_it_is_a_store_and_reopens_by_its_url(store):
     assert isinstance(store, Store)
     assert isinstance(store, FileStore)
     folder = store.folder.parent / "a b%20ü"
-    cid = FileStore(folder).put(b"x")
-    again = open_file_store(FileStore(folder).url)
+    cid = FileStore(folder, REAL).put(b"x")
+    again = open_file_store(FileStore(folder, REAL).url)
     assert isinstance(again, FileStore)
     assert again.folder == folder
     assert again.get(cid) == b"x"
@@ -108,7 +113,7 @@ def test_damage_is_found_and_a_put_repairs_it(store, damage):
 
 def test_size_cap_of_put(tmp_path):
     """The cap itself fits; a byte more is refused and leaves nothing."""
-    store = FileStore(tmp_path / "s", max_bytes=10)
+    store = FileStore(tmp_path / "s", REAL, max_bytes=10)
     store.put(bytes(10))
     with pytest.raises(ContentTooLarge) as caught:
         store.put(bytes(11))
@@ -146,7 +151,7 @@ def test_nothing_outside_the_folder_can_be_named(store, cid):
 @given(st.text(max_size=80))
 def test_any_text_is_refused_as_a_cid(tmp_path_factory, text):
     """Fuzz: no text that is no CID reaches the disk."""
-    store = FileStore(tmp_path_factory.getbasetemp() / "never")
+    store = FileStore(tmp_path_factory.getbasetemp() / "never", REAL)
     with pytest.raises(InvalidCid):
         store.get(text)
 
@@ -250,7 +255,7 @@ SPECIAL = {
 def test_what_is_no_file_is_no_content_and_never_waited_for(tmp_path, monkeypatch, kind):
     """In place of a content it is damage by name; a put heals it, unless a folder is in the way."""
     monkeypatch.chdir(tmp_path)
-    store = FileStore(tmp_path)
+    store = FileStore(tmp_path, REAL)
     cid = store.put(b"content")
     path_of(store, cid).unlink()
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
@@ -280,7 +285,7 @@ def test_links_in_a_circle_are_not_followed_for_ever(store):
 
 def test_a_pin_holds_for_every_profile_and_deletion_removes_every_copy(tmp_path):
     """One pin keeps a CID, whatever folders it lies in; unpinned, all of it goes."""
-    old, new = FileStore(tmp_path), FileStore(tmp_path, profile=NEWER)
+    old, new = FileStore(tmp_path, REAL), FileStore(tmp_path, REAL, profile=NEWER)
     cid = old.put(b"one chunk has the same CID in both")
     new.put(b"one chunk has the same CID in both")
     new.pin(cid)
@@ -363,8 +368,8 @@ def test_content_is_flushed_before_it_has_its_name(store, monkeypatch):
 def test_iteration_is_sorted_and_covers_every_profile(tmp_path):
     """Iterating a store gives all its CIDs once, whatever profile made them."""
     contents = [os.urandom(10) for _ in range(20)]
-    store = FileStore(tmp_path)
-    newer = FileStore(tmp_path, profile=NEWER)
+    store = FileStore(tmp_path, REAL)
+    newer = FileStore(tmp_path, REAL, profile=NEWER)
     cids = {store.put(content) for content in contents}
     cids |= {newer.put(contents[0]), newer.put(bytes(2_000_000))}
     assert list(store) == list(newer) == sorted(cids)
@@ -374,7 +379,7 @@ def test_iteration_is_sorted_and_covers_every_profile(tmp_path):
 def test_content_is_verified_under_the_profile_that_made_it(tmp_path):
     """A store of one profile reads content of the other, and hashes it as it was made."""
     data = os.urandom(2_000_000)
-    old, new = FileStore(tmp_path), FileStore(tmp_path, profile=NEWER)
+    old, new = FileStore(tmp_path, REAL), FileStore(tmp_path, REAL, profile=NEWER)
     first, second = old.put(data), new.put(data)
     assert first != second
     assert old.get(second) == new.get(first) == data
@@ -386,7 +391,7 @@ def test_content_is_verified_under_the_profile_that_made_it(tmp_path):
 
 def test_a_good_copy_of_another_profile_is_used(tmp_path):
     """Where one copy is damaged and the other is not, the content is still found."""
-    old, new = FileStore(tmp_path), FileStore(tmp_path, profile=NEWER)
+    old, new = FileStore(tmp_path, REAL), FileStore(tmp_path, REAL, profile=NEWER)
     cid = old.put(b"one chunk has the same CID in both")
     assert new.put(b"one chunk has the same CID in both") == cid
     path_of(old, cid).write_bytes(b"damaged")
@@ -417,14 +422,58 @@ def test_other_urls_are_refused(url):
 def test_other_settings_are_refused(tmp_path):
     """A relative folder, a cap of nothing, an unknown profile, and a file in the way."""
     with pytest.raises(ConfigError):
-        FileStore(tmp_path.relative_to("/"))
+        FileStore(tmp_path.relative_to("/"), REAL)
     with pytest.raises(ConfigError):
         open_file_store(tmp_path.as_uri(), max_bytes=0)
     with pytest.raises(UnknownNameError):
         open_file_store(tmp_path.as_uri(), profile="unixfs")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable):
-        FileStore(tmp_path / "file")
+        FileStore(tmp_path / "file", REAL)
+
+
+def in_memory(on_cut=lambda: None, files=None):
+    """Return effects with a disk in memory, and the disk."""
+    entropy = SeededEntropy(1, "store")
+    disk = MemoryDisk(SeededEntropy(1, "disk"), on_cut, files)
+    return dataclasses.replace(REAL, disk=disk, entropy=entropy), disk
+
+
+def test_it_stores_on_the_disk_that_it_was_given():
+    """All that a store does it does there: contents, streams, pins, and what is gone again."""
+    effects, disk = in_memory()
+    folder = Path("/nowhere/store")
+    with FileStore(folder, effects) as store:
+        data = bytes(3_000_000)
+        cid = store.put(data)
+        assert store.put_stream([b"str", b"eam"]) == cid_of(b"stream")
+        assert store.get(cid) == b"".join(store.get_stream(cid)) == data
+        store.pin(cid)
+        with pytest.raises(ContentPinned):
+            store.delete(cid)
+        store.unpin(cid)
+        store.delete(cid)
+        assert list(store) == disk.names(folder / store.profile) == [cid_of(b"stream")]
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("fuse", range(1, 13))
+def test_a_power_cut_at_any_change_leaves_whole_contents(fuse):
+    """What was acknowledged is there after it; what was not is whole or absent."""
+    left = []
+    effects, disk = in_memory(lambda: left.append(disk.cut()))
+    disk.fuse = fuse
+    store, acknowledged = FileStore(Path("/store"), effects), []
+    contents = [bytes([number]) * 100_000 for number in range(3)]
+    for data in contents:
+        cid = store.put_stream([data[:60_000], data[60_000:]])
+        if left:
+            break
+        acknowledged.append(cid)
+    again = FileStore(Path("/store"), in_memory(files=left[0] if left else disk.cut())[0])
+    assert set(acknowledged) <= set(again) <= {cid_of(data) for data in contents}
+    for cid in again:
+        again.get(cid)
 
 
 def test_closing_twice_is_fine(store):
@@ -436,8 +485,9 @@ def test_closing_twice_is_fine(store):
 WRITERS = """
 import sys
 from pathlib import Path
+from fedledger.effects import Effects
 from fedledger.ledger_plugins.storage.local import FileStore
-store = FileStore(Path(sys.argv[1]))
+store = FileStore(Path(sys.argv[1]), Effects.real())
 for number in range(40):
     store.put(bytes([number]) * 50_000)
     store.put(f"{sys.argv[2]} {number}".encode())
@@ -450,7 +500,7 @@ def test_concurrent_writers_of_the_same_content(tmp_path):
         subprocess.Popen([sys.executable, "-c", WRITERS, tmp_path, str(seed)]) for seed in range(2)
     ]
     assert [worker.wait(30) for worker in workers] == [0, 0]
-    store = FileStore(tmp_path)
+    store = FileStore(tmp_path, REAL)
     assert len(list(store)) == 40 + 2 * 40
     for cid in store:
         store.get(cid)
@@ -460,8 +510,9 @@ def test_concurrent_writers_of_the_same_content(tmp_path):
 WRITER = """
 import os, sys
 from pathlib import Path
+from fedledger.effects import Effects
 from fedledger.ledger_plugins.storage.local import FileStore
-store = FileStore(Path(sys.argv[1]))
+store = FileStore(Path(sys.argv[1]), Effects.real())
 while True:
     print(store.put(os.urandom(400_000)), flush=True)
 """
@@ -478,11 +529,11 @@ def test_what_was_acknowledged_survives_kill(tmp_path, kills, record_property):
         acknowledged += writer.stdout.readlines()
         writer.stdout.close()
         assert writer.wait(10) == -signal.SIGKILL
-        store = FileStore(tmp_path)
+        store = FileStore(tmp_path, REAL)
         cids = [line.decode().strip() for line in acknowledged if line.endswith(b"\n")]
         assert cids[0]
         assert all(cid in store for cid in cids)
         for cid in store:
             store.get(cid)
     record_property("kills", kills)
-    record_property("contents", len(list(FileStore(tmp_path))))
+    record_property("contents", len(list(FileStore(tmp_path, REAL))))

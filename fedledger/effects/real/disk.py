@@ -1,13 +1,15 @@
 """The machine's disk: whole files by a rename, flushed with the folder that names them."""
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
 import apsw
 
-from ..disk import Disk, OpenFile
+from ..disk import Disk, NotAFile, OpenFile
 
 try:
     import fcntl
@@ -17,6 +19,8 @@ except ImportError:  # pragma: no cover - a system without POSIX locks
 __all__ = ["SystemDisk"]
 
 _PRIVATE, _COMMON = 0o600, 0o666
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows must not change line ends
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer opens without waiting
 
 
 class SystemDisk(Disk):
@@ -51,13 +55,29 @@ class SystemDisk(Disk):
 
     def open(self, path: Path, *, private: bool = False) -> OpenFile:
         """Open a file in place; it is made, empty, when there is none."""
-        return _SystemFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _mode(private)))
+        return _SystemFile(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, _mode(private)))
 
-    def lock(self, path: Path, *, wait: bool = False) -> OpenFile:
-        """Take flock's lock on a file, which the kernel gives back when the process dies."""
+    def view(self, path: Path) -> OpenFile:
+        """Open a file to read, if it is one."""
+        try:
+            file = os.open(path, os.O_RDONLY | _BINARY | _AT_ONCE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                raise _not_a_file(path) from error
+            raise
+        try:
+            _size_of(os.fstat(file), path)
+        except BaseException:
+            os.close(file)
+            raise
+        return _SystemFile(file)
+
+    def lock(self, path: Path, *, wait: bool = False, private: bool = False) -> OpenFile:
+        """Take flock's lock, which the kernel gives back when the process dies."""
         if fcntl is None:
             raise NotImplementedError("this system has no POSIX locks")
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _COMMON)
+        kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        file = os.open(path, kind, _mode(private))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BaseException:
@@ -75,7 +95,7 @@ class SystemDisk(Disk):
 
     def size(self, path: Path) -> int:
         """Return a file's length in bytes."""
-        return path.stat().st_size
+        return _size_of(path.stat(), path)
 
     def names(self, folder: Path) -> list[str]:
         """Return the names of what is in a folder, sorted."""
@@ -124,7 +144,7 @@ class _SystemFile(OpenFile):
         """Return up to `count` bytes from `start` on."""
         return os.pread(self._descriptor, count, start)
 
-    def write(self, start: int, data: bytes) -> None:
+    def write(self, start: int, data: bytes | memoryview) -> None:
         """Write all of `data` at `start`."""
         view = memoryview(data)
         while view:
@@ -146,6 +166,16 @@ class _SystemFile(OpenFile):
             self._descriptor = -1
 
 
+def _not_a_file(path: Path) -> NotAFile:
+    return NotAFile(errno.EINVAL, "not a regular file", str(path))
+
+
+def _size_of(found: os.stat_result, path: Path) -> int:
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_a_file(path)
+    return found.st_size
+
+
 def _mode(private: bool) -> int:  # noqa: FBT001 - the caller's own keyword
     return _PRIVATE if private else _COMMON
 
@@ -153,7 +183,7 @@ def _mode(private: bool) -> int:  # noqa: FBT001 - the caller's own keyword
 def _written(path: Path, data: bytes, mode: int, *, durable: bool) -> Path:
     """Write `data` into a new file beside `path`; what a killed writer leaves starts with a dot."""
     partial = path.with_name(f".{path.name}.{token_hex(8)}.part")
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         try:
             view = memoryview(data)

@@ -12,17 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedledger.effects import Disk, Effects, Entropy
 from fedledger.errors import ConfigError
 
 from ...accounts import Account
 from ...addresses import checksum_address
 from ...contracts.registry import BUILT_IN, CONTRACTS, unknown
 from ...contracts.stake_token.facade import PROPOSER_ROLE, StakeToken
-from ..clock import Clock, SystemClock
 from ..ledger import EthereumLedger
 from ..rpc.codec import as_int
 from ..rpc.node import Node, connect
 from ..sending.developers import DEVELOPMENT_CHAINS
+from ..sending.outbox import Outbox
 from ..url import Settings, parse_url
 from .checking import OtherCode, check_code, check_deployment, check_gone
 from .creating import CreationFailed, deployed, send_creations, sign_creations
@@ -58,7 +59,7 @@ def deploy(
     proposers: Sequence[str] = (),
     contracts: Sequence[str] = (),
     anew: bool = False,
-    clock: Clock | None = None,
+    effects: Effects | None = None,
 ) -> Outcome:
     """Create the contracts that are missing on a chain, and note where they are.
 
@@ -72,7 +73,7 @@ def deploy(
         contracts: names of contracts wanted besides those that every deployment has.
         anew: where the file is about a development chain that was started anew, empty, put it
             aside and begin again.
-        clock: for waiting; this machine's by default.
+        effects: for waiting, for the file, and for a new account; this machine's by default.
 
     Raises:
         CallError: an unknown contract, or no address.
@@ -84,11 +85,12 @@ def deploy(
     """
     settings = parse_url(url)
     wanted = _wanted(contracts)
-    node = connect(settings, clock or SystemClock())
+    effects = effects or Effects.real()
+    node = connect(settings, effects.clock)
     try:
-        place = place_of(settings, node)
+        place = place_of(settings, node, effects.disk)
         with place.alone():
-            return Deployer(url, settings, node, place, account).bring(
+            return Deployer(url, settings, node, place, account, effects.entropy).bring(
                 wanted,
                 checksum_address(admin) if admin else None,
                 [checksum_address(one) for one in proposers],
@@ -98,11 +100,11 @@ def deploy(
         node.close()
 
 
-def place_of(settings: Settings, node: Node) -> Place:
+def place_of(settings: Settings, node: Node, disk: Disk) -> Place:
     """Return where the deployment on a node's chain is kept."""
     if settings.kind != "tester":
         chain = as_int(node.ask("eth_chainId"))
-        return DeploymentFile(deployment_path(settings.deployment, chain))
+        return DeploymentFile(deployment_path(settings.deployment, chain), disk)
     from ..rpc.tester import local_node  # noqa: PLC0415 - py-evm is another package
 
     return InProcess(local_node(settings.address), settings.where)
@@ -118,6 +120,7 @@ class Deployer:
         node: the node.
         place: where the deployment is kept.
         account: who signs, or None: on a development chain a new account.
+        entropy: draws its key.
     """
 
     url: str
@@ -125,6 +128,7 @@ class Deployer:
     node: Node
     place: Place
     account: Account | None
+    entropy: Entropy
 
     def bring(
         self,
@@ -193,7 +197,7 @@ class Deployer:
         signed = sign_creations(
             self.node,
             self.settings,
-            self.account or Account.create(),
+            self.account or Account.create(self.entropy),
             missing,
             there=found.addresses if found else {},
             admin=found.admin if found else admin,
@@ -231,7 +235,7 @@ class Deployer:
         check_grants(self._token(found), wanted, self.account, found, self.place.where)
 
     def _token(self, found: Deployment) -> StakeToken:
-        return StakeToken(EthereumLedger(self.url, self.settings, self.node, found, None))
+        return StakeToken(EthereumLedger(self.url, self.settings, self.node, found, Outbox()))
 
 
 def _wanted(contracts: Sequence[str]) -> list[str]:

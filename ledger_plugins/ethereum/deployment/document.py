@@ -1,9 +1,6 @@
 """Where the contracts of a chain are: a file, written whole and durably before it matters."""
 
-import contextlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fedledger.effects import Disk
 from fedledger.errors import CallError, ConfigError
 
 from ...addresses import checksum_address
@@ -136,38 +134,28 @@ class Deployment(_Record):
             for name, one in self.contracts.items()
         }
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, disk: Disk) -> None:
         """Write the file whole or not at all, and durably.
 
         Raises:
             ConfigError: it cannot be written.
         """
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         text = json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("x", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-            _sync_folder(path.parent)
+            disk.make_folder(path.parent)
+            disk.write(path, text.encode())
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
     @classmethod
-    def load(cls, path: Path) -> "Deployment":
+    def load(cls, path: Path, disk: Disk) -> "Deployment":
         """Read a file.
 
         Raises:
             ConfigError: it cannot be read, is of another version, or is no such file.
         """
         try:
-            content = path.read_bytes()
+            content = disk.read(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
         _check_version(path, content)
@@ -196,14 +184,3 @@ def _check_version(path: Path, content: bytes) -> None:
             f"{_VERSION}: use the version that wrote it, or name another file with --deployment "
             "and deploy there"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut, where folders can be opened."""
-    if os.name != "posix":
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

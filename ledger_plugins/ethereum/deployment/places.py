@@ -1,12 +1,11 @@
 """Where a deployment is kept: in a file, or beside a chain that ends with this process."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from fedledger.effects import Disk
 from fedledger.errors import ConfigError
 
 from .document import Deployment
@@ -42,7 +41,7 @@ class Place(ABC):
         """
 
     @abstractmethod
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep others from deploying there meanwhile.
 
         Raises:
@@ -63,48 +62,48 @@ class DeploymentFile(Place):
 
     Args:
         path: the file.
+        disk: where it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         self.path: Path = path
         self.where = str(path)
+        self._disk = disk
 
     def load(self) -> Deployment | None:
         """Return what the file says, if there is one."""
-        return Deployment.load(self.path) if self.path.exists() else None
+        return Deployment.load(self.path, self._disk) if self._disk.exists(self.path) else None
 
     def save(self, deployment: Deployment | None) -> None:
         """Write the file, or remove it."""
         if deployment is not None:
-            deployment.save(self.path)
+            deployment.save(self.path, self._disk)
             return
         try:
-            self.path.unlink(missing_ok=True)
+            self._disk.remove(self.path)
+            self._disk.sync_folder(self.path.parent)
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be removed: {error.strerror}") from error
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Lock the folder: no other file stays behind, and a killed process locks nothing."""
         folder = self.path.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            opened = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
+            self._disk.make_folder(folder)
+            return self._disk.lock(folder)
+        except NotImplementedError:  # a system without locks
+            return nullcontext()
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another `fedledger deploy` is at work in {folder}: wait until it has ended"
+            ) from error
         except OSError as error:
-            raise ConfigError(f"{folder} cannot be opened: {error.strerror}") from error
-        if opened is None:  # a system without locks on folders
-            yield
-            return
-        try:
-            _lock(opened, folder)
-            yield
-        finally:
-            os.close(opened)
+            raise ConfigError(f"{folder} cannot be locked: {error.strerror}") from error
 
     def put_aside(self) -> None:
         """Rename the file to NAME.old."""
         try:
-            self.path.replace(self.path.with_name(self.path.name + ".old"))
+            self._disk.rename(self.path, self.path.with_name(self.path.name + ".old"))
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be moved: {error.strerror}") from error
 
@@ -138,16 +137,3 @@ class InProcess(Place):
     def put_aside(self) -> None:
         """Forget it: the chain and what is on it begin and end together."""
         self._chain.deployment = None
-
-
-def _lock(opened: int, folder: Path) -> None:
-    import fcntl  # noqa: PLC0415 - POSIX has it
-
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ConfigError(
-            f"another `fedledger deploy` is at work in {folder}: wait until it has ended"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be locked: {error.strerror}") from error

@@ -8,7 +8,7 @@ from requests.exceptions import Timeout
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from ..clock import Clock
+from fedledger.effects import Clock
 
 __all__ = ["SocketProvider"]
 

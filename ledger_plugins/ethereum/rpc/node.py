@@ -10,9 +10,9 @@ from requests.exceptions import HTTPError, RequestException, Timeout
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from fedledger.effects import Clock
 from fedledger.errors import ConfigError, LedgerUnavailable
 
-from ..clock import Clock
 from ..url import Settings
 from .ipc import SocketProvider
 

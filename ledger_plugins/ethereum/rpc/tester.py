@@ -13,10 +13,10 @@ from eth_tester.backends.pyevm.main import get_default_genesis_params, setup_tes
 from eth_utils.exceptions import ValidationError as InvalidTransaction
 from web3.types import RPCEndpoint, RPCResponse
 
+from fedledger.effects import Clock
 from fedledger.errors import LedgerUnavailable
 
 from ...addresses import address_from_bytes
-from ..clock import Clock
 
 __all__ = ["LocalNode", "has_contracts", "local_node"]
 

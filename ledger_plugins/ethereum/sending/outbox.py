@@ -7,24 +7,19 @@ one outbox: each line is appended under a lock.
 
 import json
 import logging
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from fedledger.effects import Disk, OpenFile
 from fedledger.errors import LedgerUnavailable, MalformedTransaction
 
 from ...base import SignedTransaction
 from ...transactions import decode_transaction
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - a system without POSIX locks
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Entry", "Outbox"]
+__all__ = ["Entry", "Outbox", "OutboxFile"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,27 +40,10 @@ class Entry:
 
 
 class Outbox:
-    """Calls under way, in the order in which they were sent.
+    """Calls under way, in the order in which they were sent; nothing outlives this process."""
 
-    Args:
-        path: the file, or None: nothing outlives this process.
-        identity: the deployment it belongs to; an outbox of another one is put aside.
-
-    Raises:
-        LedgerUnavailable: the file cannot be read or written, or is damaged.
-    """
-
-    def __init__(self, path: Path | None, identity: str) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        if path is None:
-            return
-        try:
-            with self._locked():
-                self._load(path, identity)
-                self._rewrite(path, identity)
-        except OSError as error:
-            raise LedgerUnavailable(f"outbox {path}: {error.strerror}") from error
 
     def send(self, transactions: Iterable[SignedTransaction]) -> None:
         """Note calls that are about to be sent; they are on the disk when this returns."""
@@ -92,23 +70,51 @@ class Outbox:
         self._append(lines)
 
     def _append(self, lines: list[dict[str, Any]], *, sync: bool = False) -> None:
-        if self._path is None or not lines:
+        """Put lines down, where somebody keeps them."""
+
+
+class OutboxFile(Outbox):
+    """An outbox in a file.
+
+    Args:
+        path: the file.
+        identity: the deployment it belongs to; an outbox of another one is put aside.
+        disk: where the file is.
+
+    Raises:
+        LedgerUnavailable: the file cannot be read or written, or is damaged.
+    """
+
+    def __init__(self, path: Path, identity: str, disk: Disk) -> None:
+        super().__init__()
+        self._path = path
+        self._disk = disk
+        try:
+            with self._locked():
+                self._load(identity)
+                self._rewrite(identity)
+        except OSError as error:
+            raise LedgerUnavailable(f"outbox {path}: {error.strerror}") from error
+
+    def _append(self, lines: list[dict[str, Any]], *, sync: bool = False) -> None:
+        if not lines:
             return
         text = "".join(json.dumps(line) + "\n" for line in lines).encode()
         try:
-            with self._locked(), self._path.open("r+b") as file:
-                _drop_torn_line(file)
-                file.write(text)
-                file.flush()
-                if sync:
-                    os.fsync(file.fileno())
+            with self._locked():
+                self._disk.size(self._path)  # one that somebody removed is not begun again
+                with self._disk.open(self._path) as file:
+                    file.write(_whole(file), text)
+                    if sync:
+                        file.sync()
         except OSError as error:
             raise LedgerUnavailable(f"outbox {self._path}: {error.strerror}") from error
 
-    def _load(self, path: Path, identity: str) -> None:
-        if not path.exists():
+    def _load(self, identity: str) -> None:
+        path, disk = self._path, self._disk
+        if not disk.exists(path):
             return
-        lines = path.read_text(encoding="ascii", errors="replace").split("\n")
+        lines = disk.read(path).decode("ascii", "replace").split("\n")
         for number, text in enumerate(lines, start=1):
             if number == len(lines):
                 break  # nothing, or a line whose writing was cut off: nothing of it was sent
@@ -116,7 +122,7 @@ class Outbox:
                 line = json.loads(text)
                 if number == 1 and line["deployment"] != identity:
                     aside = path.with_name(path.name + ".old")
-                    path.replace(aside)
+                    disk.rename(path, aside)
                     _log.warning("%s belongs to another deployment: now %s", path, aside)
                     return
                 self._apply(line)
@@ -136,41 +142,31 @@ class Outbox:
         elif "end" in line:
             self.entries.pop(line["end"], None)
 
-    def _rewrite(self, path: Path, identity: str) -> None:
+    def _rewrite(self, identity: str) -> None:
         """Leave only what is still under way."""
         lines: list[dict[str, Any]] = [{"deployment": identity}]
         for transaction, entry in self.entries.items():
             lines.append({"sent": "0x" + entry.transaction.raw.hex()})
             if entry.block is not None:
                 lines.append({"in": transaction, "block": entry.block, "hash": entry.block_hash})
-        temporary = path.with_name(path.name + ".new")
-        with temporary.open("w", encoding="ascii") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        self._disk.write(self._path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[object]:
         """Keep other processes away; the lock file stays, or two could hold two of one name."""
-        if self._path is None or fcntl is None:
-            yield
-            return
-        with self._path.with_name(self._path.name + ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            return self._disk.lock(self._path.with_name(self._path.name + ".lock"), wait=True)
+        except NotImplementedError:  # a system without locks
+            return nullcontext()
 
 
-def _drop_torn_line(file: BinaryIO) -> None:
-    """Go to the end; a line that a killed process left unfinished is taken away.
+def _whole(file: OpenFile) -> int:
+    """Return where the next line begins; one that a killed process left unfinished is taken away.
 
     It was not on the disk yet, so nothing of it was sent.
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 1))
-    if file.read(1) == b"\n":
-        return
-    file.seek(0)
-    whole = file.read().rpartition(b"\n")
-    file.seek(len(whole[0]) + len(whole[1]))
-    file.truncate()
+    size = file.size()
+    if not size or file.read(size - 1, 1) == b"\n":
+        return size
+    size = file.read(0, size).rfind(b"\n") + 1
+    file.truncate(size)
+    return size

@@ -5,6 +5,7 @@ from typing import get_args
 
 from flwr.serverapp.strategy import FedAvg
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
 
 from ....ledger_plugins.accounts import Account
@@ -59,6 +60,7 @@ class PoFL(LedgerStrategy):
         weighted_by_key: metric with the number of samples.
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
+        effects: time and work (see `LedgerStrategy`).
 
     Raises:
         ConfigError: a setting is wrong or does not fit the others.
@@ -90,6 +92,7 @@ class PoFL(LedgerStrategy):
         weighted_by_key: str = "num-examples",
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        effects: Effects | None = None,
     ) -> None:
         if selection not in get_args(Selection):
             raise UnknownNameError("selection", selection, get_args(Selection))
@@ -137,4 +140,5 @@ class PoFL(LedgerStrategy):
             clock=clock,
             observers=observers,
             measure=measure,
+            effects=effects,
         )

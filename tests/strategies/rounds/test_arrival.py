@@ -1,12 +1,16 @@
 """Arrival windows and clocks."""
 
+import dataclasses
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clock import Clock
+from support.federation import make_app
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 from fedledger.strategies.rounds.arrival import (
     ArrivalWindow,
@@ -113,7 +117,15 @@ def test_one_answer_a_message_and_to_ours_alone():
         taken.append((reply.metadata.reply_to_message_id, asked.metadata.dst_node_id))
         return True
 
-    heard = exchange(_Answering(), messages, window=None, timeout=10, accept=accept)
+    heard = exchange(_Answering(), messages, window=None, timeout=10, accept=accept, time=Clock())
     assert taken == [("0", 5), ("1", 6), ("2", 7)]
     assert heard.asked == [5, 6, 7]
     assert heard.answered == {5, 6, 7}
+
+
+def test_a_strategy_waits_by_the_clock_it_was_given(federation):
+    """While its time stands still, every phase takes no time."""
+    effects = dataclasses.replace(Effects.real(), clock=Clock())
+    told = []
+    federation.run(federation.pofl(effects=effects, observers=[told.append]), make_app(), rounds=2)
+    assert [phase.milliseconds for one in told for phase in one.phases] == [0, 0]

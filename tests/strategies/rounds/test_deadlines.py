@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.clock import Clock
 
 from fedledger.strategies import (
     ArrivalWindow,
@@ -25,7 +26,7 @@ class _ScriptedGrid:
 
     def __init__(self, arrivals):
         self._arrivals = arrivals
-        self.time = 0.0
+        self.time = Clock()
 
     def push_messages(self, messages):
         return [f"m{index}" for index in range(len(messages))]
@@ -34,11 +35,8 @@ class _ScriptedGrid:
         return [
             SimpleNamespace(metadata=SimpleNamespace(reply_to_message_id=key))
             for key in ids
-            if (at := self._arrivals[int(key[1:])]) is not None and at <= self.time
+            if (at := self._arrivals[int(key[1:])]) is not None and at <= self.time.now
         ]
-
-    def sleep(self, seconds):
-        self.time += seconds
 
 
 def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True):
@@ -60,9 +58,8 @@ def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True):
         window=window,
         timeout=timeout,
         accept=accept,
+        time=grid.time,
         poll=0.5,
-        now=lambda: grid.time,
-        sleep=grid.sleep,
     )
     assert len(heard.answered) == len(taken)
     return len(taken), heard.milliseconds / 1000

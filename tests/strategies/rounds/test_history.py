@@ -8,6 +8,7 @@ from support.federation import Federation, make_app
 from support.rewriting import rewritten
 
 from fedledger.clients.journal import Journal
+from fedledger.effects.real import SystemDisk
 from fedledger.errors import AccountError, CallError, UpdateRejected
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
@@ -274,7 +275,7 @@ def grow(ledger, account, count=3):
 def test_a_client_signs_for_a_chain_that_contains_what_it_signed_for(federation, tmp_path):
     """From its last block on it follows the headers; without them, or elsewhere, it stops."""
     ledger, owner = federation.ledger, federation.server
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal", SystemDisk())
     journal.remember(request(ledger, []), {})
     journal.check(request(ledger, []))  # nothing new
     grow(ledger, owner)
@@ -302,7 +303,7 @@ def test_a_client_signs_for_no_rewritten_chain(federation, tmp_path):
     """The keeper of the chain sends all headers of its new history: they do not lead there."""
     ledger = federation.ledger
     grow(ledger, federation.server)
-    journal = Journal(tmp_path / "journal")
+    journal = Journal(tmp_path / "journal", SystemDisk())
     journal.remember(request(ledger, []), {})
     rewritten(ledger, 2)
     reopened(federation)
@@ -314,13 +315,13 @@ def test_a_client_signs_for_no_rewritten_chain(federation, tmp_path):
 def test_where_headers_cannot_be_checked_a_client_believes_only_when_told(federation, tmp_path):
     """A chain that hashes its headers in its own way needs the operator's word."""
     ledger = federation.ledger
-    careful = Journal(tmp_path / "journal")
+    careful = Journal(tmp_path / "journal", SystemDisk())
     careful.remember(request(ledger, []), {})
     grow(ledger, federation.server)
     blind = request(ledger, [], header_form="")
     with pytest.raises(AccountError, match='ledger-headers="unchecked"'):
         careful.check(blind)
-    Journal(tmp_path / "journal", unchecked=True).check(blind)
+    Journal(tmp_path / "journal", SystemDisk(), unchecked=True).check(blind)
 
 
 def test_a_run_on_a_rewritten_chain_gets_no_signatures(federation):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.clock import Clock
 
 from fedledger.arrays import to_safetensors
 from fedledger.errors import ContentCorrupted, StoreUnavailable
@@ -16,16 +17,15 @@ MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 
 
 @pytest.fixture
-def submitted(federation, tmp_path):
+def submitted(federation):
     """A task in which all clients have submitted: its ledger and store."""
-    ledger, store, path = federation.ledger, federation.store, tmp_path / "model"
-    path.write_bytes(to_safetensors(MODEL))
+    ledger, store = federation.ledger, federation.store
     options = {"model_id": "lights", "rounds": 1, "byzantine": 1, "rules": ("median",)}
     clients = [client.address for client in CLIENTS]
-    propose_task(ledger, store, OWNER, path, clients=clients, **options)
+    propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
     for number, client in enumerate(CLIENTS):
-        path.write_bytes(to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)}))
-        submit_update(ledger, store, client, path, task=1, samples=1, accuracy=0.5)
+        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
+        submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
     return ledger, store
 
 
@@ -45,7 +45,7 @@ def test_a_fault_of_the_own_store_drops_nobody(submitted, monkeypatch, fault):
             raise fault(cid)
         return get(self, cid, **options)
 
-    aggregate = Aggregator(store, OWNER)
+    aggregate = Aggregator(store, OWNER, Clock())
     with monkeypatch.context() as here:
         here.setattr(type(store), "get", faulty)
         assert aggregate(ledger, lambda _cid: None) == []

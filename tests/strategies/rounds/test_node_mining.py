@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from support.clock import Clock
 from support.nodes import Cluster, keystore, wait_for
 
 from fedledger.arrays import from_safetensors, to_safetensors
@@ -34,14 +35,13 @@ def cluster(tmp_path):
         cluster.stop()
 
 
-def propose(ledger, store, folder, *, rounds):
+def propose(ledger, store, *, rounds):
     """Propose the task that these tests mine."""
-    (folder / "model").write_bytes(to_safetensors(MODEL))
     return propose_task(
         ledger,
         store,
         OWNER,
-        folder / "model",
+        to_safetensors(MODEL),
         model_id="lights",
         clients=[client.address for client in CLIENTS],
         rounds=rounds,
@@ -50,11 +50,10 @@ def propose(ledger, store, folder, *, rounds):
     )
 
 
-def train(path, number):
-    """Write the model that a client trained."""
+def train(number):
+    """Return the model that a client trained."""
     shift = np.float32(1 + number / 100)
-    path.write_bytes(to_safetensors({key: array + shift for key, array in MODEL.items()}))
-    return path
+    return to_safetensors({key: array + shift for key, array in MODEL.items()})
 
 
 def published(node):
@@ -73,7 +72,7 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
     store = open_store((first.data / "store").resolve().as_uri())
     first.control().set_mining(running=True)
     with first.ledger() as ledger:
-        task = propose(ledger, store, tmp_path, rounds=1)
+        task = propose(ledger, store, rounds=1)
         for number, client in enumerate(CLIENTS):
             if number == 4:
                 first.control().set_mining(running=False)
@@ -82,7 +81,7 @@ def test_a_malicious_miner_is_overruled_while_under_half(cluster, tmp_path):
                 ledger,
                 store,
                 client,
-                train(tmp_path / f"{number}", number),
+                train(number),
                 task=task,
                 samples=10,
                 accuracy=0.5,
@@ -116,12 +115,12 @@ def test_a_round_after_a_rollback_is_mined_and_proved(tmp_path):
     """Miners and audit agree on when the round opened: with the rollback, not the round before."""
     store = open_store(f"file://{tmp_path}/store")
     with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
-        contract, aggregate = TrainingTask(ledger), Aggregator(store, OWNER)
-        task = propose(ledger, store, tmp_path, rounds=3)
+        contract, aggregate = TrainingTask(ledger), Aggregator(store, OWNER, Clock())
+        task = propose(ledger, store, rounds=3)
         contract.record_checkpoint(OWNER, task=task, round=0, accuracy=0.5)
         for ended in (0, 2):
             for number, client in enumerate(CLIENTS):
-                model = train(tmp_path / f"{number}", number)
+                model = train(number)
                 submit_update(ledger, store, client, model, task=task, samples=10, accuracy=0.5)
             assert contract.task(task).current_round == ended
             results = ledger.transact_all(aggregate(ledger, pytest.fail))

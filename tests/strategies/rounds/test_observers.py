@@ -5,6 +5,7 @@ import threading
 import pytest
 from support.federation import make_app
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds import observers
@@ -38,8 +39,9 @@ def test_an_observer_that_never_returns_delays_nothing(federation, monkeypatch):
     """It is left behind, and the rounds that it misses are counted."""
     monkeypatch.setattr(observers, "_PATIENCE", 0.1)
     free = threading.Event()
-    strategy = federation.pofl(observers=[lambda _: free.wait(60)])
-    strategy.observers._queue.maxsize = 1
+    strategy = federation.pofl()
+    never = [lambda _: free.wait(60)]
+    strategy.observers = observers.Observers(never, Effects.real().work, waiting=1)
     federation.run(strategy, make_app(), rounds=4)
     assert strategy.observers.missed >= 1
     assert audit_ledger(federation.ledger, federation.store).passed
