@@ -55,13 +55,13 @@ def confirm_history(round: LiveRound) -> Sequence[str]:
     return answers.parties
 
 
-def confirmed(ledger: Ledger, task: int, clients: Collection[str]) -> bool:
-    """Tell whether one of the clients has confirmed a task's history since its last round ended."""
+def confirmed(ledger: Ledger, task: int, clients: Collection[str]) -> set[str]:
+    """Return the clients that have confirmed a task's history since its last round ended."""
     ended = TrainingTask(ledger).ended(task)[-1].block
-    return any(
-        event.arguments["task"] == task and event.arguments[CONFIRM_HISTORY.party] in clients
-        for event in ledger.events(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event, since=ended)
-    )
+    said = ledger.events(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event, since=ended)
+    return {
+        event.arguments[CONFIRM_HISTORY.party] for event in said if event.arguments["task"] == task
+    } & set(clients)
 
 
 def closing_messages(nodes: Iterable[int], config: ConfigRecord) -> list[Message]:

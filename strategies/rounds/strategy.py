@@ -179,7 +179,7 @@ class LedgerStrategy(Strategy):
             )
         if done == num_rounds:
             result.arrays = record
-        if task.opened.finished and not confirmed(task.ledger, task.opened.id, task.clients):
+        if task.opened.finished and not (done == num_rounds and self._confirmed()):
             self._close(self._way)
         for name in (
             "train_metrics_clientapp",
@@ -298,6 +298,12 @@ class LedgerStrategy(Strategy):
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)
         return result, metrics
+
+    def _confirmed(self) -> bool:
+        """Tell whether more clients than may lie have confirmed since the last round."""
+        task = self.task
+        gave = confirmed(task.ledger, task.opened.id, task.clients)
+        return len(gave) > self.protocol.tolerated(len(task.clients))
 
     def _close(self, way: Way) -> None:
         """Let the clients that took part confirm the ledger's history, now that it is complete.

@@ -78,6 +78,8 @@ def test_a_run_that_was_killed_before_the_confirmations_asks_for_them(federation
         with pytest.raises(KeyboardInterrupt):
             federation.run(federation.pofl(), make_app(), rounds=2)
     assert not federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
+    for hostile in range(2):  # who is quick does not keep the others from being asked
+        TrainingTask(federation.ledger).confirm_history(federation.keys.account(hostile), task=1)
     federation.run(federation.pofl(), make_app(), rounds=2)
     said = federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
     assert {event.arguments["client"] for event in said} == set(federation.clients)
