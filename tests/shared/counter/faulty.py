@@ -1,5 +1,7 @@
 """Twins with faults: what nobody should install, and somebody will."""
 
+from typing import Any
+
 from fedledger.ledger_plugins.contracts.twin import Birth, Key, State
 
 from .first import Counter
@@ -13,7 +15,7 @@ class Unborn(Counter):
 
 class Mutable(Counter):
     @classmethod
-    def genesis(cls, _birth: Birth) -> dict[Key, list[int]]:
+    def genesis(cls, _birth: Birth) -> dict[Key, Any]:
         return {("count",): [1]}
 
 
