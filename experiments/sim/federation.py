@@ -30,6 +30,10 @@ _LONGEST = 900.0
 _MODEL = {"w": np.zeros((3, 2), dtype=np.float32), "b": np.ones(3, dtype=np.float32)}
 
 
+def _hash(block: str | bytes) -> str:
+    return block if isinstance(block, str) else "0x" + block.hex()
+
+
 class StandstillError(Exception):
     """Something that has to happen does not, although all is well again."""
 
@@ -78,8 +82,14 @@ class Federation:
     def mint(self, users: Sequence[Account], amount: int) -> None:
         """Give users tokens."""
         token = StakeToken(self.ledger(self._machines[0]))
+
+        def minted(user: Account) -> None:
+            # After a reorganisation the call before may wait again, with the nonce of this one.
+            if not token.balance(user.address):
+                token.mint(self.owner, user.address, amount)
+
         for user in users:
-            token.mint(self.owner, user.address, amount)
+            self._until("minting", partial(minted, user))
 
     def propose(self, rounds: int) -> int:
         """Propose a task through the first node."""
@@ -152,9 +162,30 @@ class Federation:
         def ended() -> None:
             contract = TrainingTask(self.ledger(self._machines[0]))
             if contract.task(task).current_round < number:
+                self._sign_again(task, number)
                 raise LedgerUnavailable("the round is still open")
 
         self._until(f"the end of round {number}", ended)
+
+    def _sign_again(self, task: int, number: int) -> None:
+        """Let clients submit again whose calls name a block that a deep reorganisation took away.
+
+        Such a call is dropped, and a round with too many of them stays open for better ones.
+        """
+        machine = self._machines[0]
+        ledger = self.ledger(machine)
+        seen = {one.client: one.seen for one in TrainingTask(ledger).submitted(task, number)}
+        for index, client in enumerate(self.clients):
+            block = seen.get(client.address)
+            if block is not None and ledger.index_of(_hash(block)) is None:
+                self._note(f"client {index}", f"signs for round {number} again: {_hash(block)}")
+                path = self._folder / "update"
+                now = TrainingTask(ledger).task(task)
+                for cid in (now.spec, now.current_cid):
+                    self._fetch(cid, machine)
+                submit_update(
+                    ledger, machine.store(), client, path, task=task, samples=10, accuracy=0.5
+                )
 
     def audit(self, machine: Machine) -> str:
         """Audit what a node serves with what it stores; return what the audit says."""
