@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -434,7 +435,7 @@ def test_other_settings_are_refused(tmp_path):
 
 def in_memory(files=None):
     """Return effects with a disk in memory, the disk, and a list of what power cuts leave."""
-    left: list = []
+    left: list[dict[str, Any]] = []
     disk: MemoryDisk = MemoryDisk(SeededEntropy(1, "disk"), lambda: left.append(disk.cut()), files)
     effects = dataclasses.replace(REAL, disk=disk, entropy=SeededEntropy(1, "store"))
     return effects, disk, left
