@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -432,16 +433,17 @@ def test_other_settings_are_refused(tmp_path):
         FileStore(tmp_path / "file", REAL)
 
 
-def in_memory(on_cut=lambda: None, files=None):
-    """Return effects with a disk in memory, and the disk."""
-    entropy = SeededEntropy(1, "store")
-    disk = MemoryDisk(SeededEntropy(1, "disk"), on_cut, files)
-    return dataclasses.replace(REAL, disk=disk, entropy=entropy), disk
+def in_memory(files=None):
+    """Return effects with a disk in memory, the disk, and a list of what power cuts leave."""
+    left: list[dict[str, Any]] = []
+    disk: MemoryDisk = MemoryDisk(SeededEntropy(1, "disk"), lambda: left.append(disk.cut()), files)
+    effects = dataclasses.replace(REAL, disk=disk, entropy=SeededEntropy(1, "store"))
+    return effects, disk, left
 
 
 def test_it_stores_on_the_disk_that_it_was_given():
     """All that a store does it does there: contents, streams, pins, and what is gone again."""
-    effects, disk = in_memory()
+    effects, disk, _ = in_memory()
     folder = Path("/nowhere/store")
     with FileStore(folder, effects) as store:
         data = bytes(3_000_000)
@@ -460,8 +462,7 @@ def test_it_stores_on_the_disk_that_it_was_given():
 @pytest.mark.parametrize("fuse", range(1, 13))
 def test_a_power_cut_at_any_change_leaves_whole_contents(fuse):
     """What was acknowledged is there after it; what was not is whole or absent."""
-    left = []
-    effects, disk = in_memory(lambda: left.append(disk.cut()))
+    effects, disk, left = in_memory()
     disk.fuse = fuse
     store, acknowledged = FileStore(Path("/store"), effects), []
     contents = [bytes([number]) * 100_000 for number in range(3)]
@@ -470,7 +471,7 @@ def test_a_power_cut_at_any_change_leaves_whole_contents(fuse):
         if left:
             break
         acknowledged.append(cid)
-    again = FileStore(Path("/store"), in_memory(files=left[0] if left else disk.cut())[0])
+    again = FileStore(Path("/store"), in_memory(left[0] if left else disk.cut())[0])
     assert set(acknowledged) <= set(again) <= {cid_of(data) for data in contents}
     for cid in again:
         again.get(cid)
