@@ -89,3 +89,23 @@ def test_a_node_starts_again_with_a_contract_that_came_later(bench, installed):
         bench.core("one")
     installed(True)
     assert bench.core("one").snapshot.head == head  # nothing was lost
+
+
+def test_a_faulty_contract_does_not_stop_the_miners(bench, installed, monkeypatch):
+    """Anybody may call it: the call is refused, and blocks are made as before."""
+    core = bench.core("one")
+    core.submit(adding(bench).raw)
+    mine(core)
+
+    def breaks(_self, _by):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("counter.first.Counter.increase", breaks)
+    faulty = bench.call(ADMIN, "Counter", "increase", 7, nonce=2)
+    assert core.offer(faulty.raw)  # ahead of its turn, so nobody has executed it
+    mint = bench.mint(nonce=1)
+    core.submit(mint.raw)
+    mine(core)
+    mine(core)
+    assert core.place(mint.hash).state == "included"
+    assert core.place(faulty.hash).state != "included"
