@@ -62,6 +62,7 @@ class Federation:
         self._entropy = entropy
         self._note = note
         self._ledgers: dict[str, NodeLedger] = {}
+        self._trained: dict[str, bytes] = {}
 
     def ledger(self, machine: Machine) -> NodeLedger:
         """Return the ledger that a node serves; it is opened as soon as the node answers."""
@@ -116,6 +117,7 @@ class Federation:
             machine = self._machines[self._entropy.below(len(self._machines))]
             shift = np.float32(number + self._entropy.uniform() / 10)
             model = to_safetensors({key: array + shift for key, array in _MODEL.items()})
+            self._trained[client.address] = model
             self._note(f"client {index}", f"submits to round {number} through {machine.name}")
             submitting = partial(self._submit, machine, client, model, task, number)
             self._until(f"client {index}, round {number}", submitting)
@@ -179,12 +181,12 @@ class Federation:
             block = seen.get(client.address)
             if block is not None and ledger.index_of(_hash(block)) is None:
                 self._note(f"client {index}", f"signs for round {number} again: {_hash(block)}")
-                path = self._folder / "update"
+                model = self._trained[client.address]
                 now = TrainingTask(ledger).task(task)
                 for cid in (now.spec, now.current_cid):
                     self._fetch(cid, machine)
                 submit_update(
-                    ledger, machine.store(), client, path, task=task, samples=10, accuracy=0.5
+                    ledger, machine.store(), client, model, task=task, samples=10, accuracy=0.5
                 )
 
     def audit(self, machine: Machine) -> str:
