@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import safetensors
 from numpy.typing import NDArray
-from pydantic_core import from_json
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from fedledger.errors import ModelError
 
@@ -29,6 +30,7 @@ __all__ = [
     "decode_npy",
     "decode_safetensors",
     "encode_safetensors",
+    "first_wrong",
     "is_shape",
     "parse_json",
     "shown",
@@ -80,6 +82,12 @@ def shown(value: object) -> str:
     """Return what somebody sent, short enough for a message."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def first_wrong(error: ValidationError) -> tuple[str, ErrorDetails]:
+    """Return the first thing that is wrong with a document: its field, "a.0.b", and details."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first
 
 
 def decode_npy(key: str, data: bytes, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

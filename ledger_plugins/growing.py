@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eth_hash.auto import keccak
-
 from fedledger.errors import ConfigError
 
-from . import open_ledger
 from .accounts import Account
 from .addresses import ZERO_ADDRESS
 from .base import Ledger
 from .contracts.contract_registry.facade import ContractRegistry
 from .contracts.registry import BUILT_IN, contract_of
-from .contracts.stake_token.facade import StakeToken
+from .contracts.stake_token.facade import StakeToken, role_id
 
-__all__ = ["Grown", "grow", "grow_chain"]
+__all__ = ["Grown", "grow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,11 @@ class Grown:
     granted: tuple[str, ...] = ()
 
 
-def grow(url: str, account: Account | None, contracts: Sequence[str] = ()) -> list[Grown]:
+def grow(ledger: Ledger, account: Account | None, contracts: Sequence[str] = ()) -> list[Grown]:
     """Add to an embedded chain what it lacks of the contracts that every ledger has, and of others.
 
     Args:
-        url: the chain, or a node of its network.
+        ledger: the chain, or a node of its network.
         account: the chain's administrator.
         contracts: names of further contracts, which are installed here; of one that the chain has
             in an older version, the newer ones are added.
@@ -55,14 +52,6 @@ def grow(url: str, account: Account | None, contracts: Sequence[str] = ()) -> li
         CallError: a contract that nobody registered here.
         LedgerError: the ledger cannot be reached, or refused.
     """
-    with open_ledger(url) as ledger:
-        return grow_chain(ledger, account, contracts)
-
-
-def grow_chain(
-    ledger: Ledger, account: Account | None, contracts: Sequence[str] = ()
-) -> list[Grown]:
-    """Do what `grow` does on an open ledger."""
     if ContractRegistry.contract not in ledger.contracts():
         raise ConfigError(f"{ledger.url} has no registry of contracts: it cannot gain any")
     registry = ContractRegistry(ledger)
@@ -83,7 +72,7 @@ def grow_chain(
         for role in roles[name]:
             assert account is not None  # noqa: S101 - it was checked
             address = ledger.contracts()[name].address
-            StakeToken(ledger).grant_role(account, keccak(role.encode()), address)
+            StakeToken(ledger).grant_role(account, role_id(role), address)
         now = ledger.contracts()[name]
         added = bool(missing.get(name))
         done.append(Grown(name, now.version, now.address, added, tuple(roles[name])))
@@ -95,7 +84,7 @@ def _missing_roles(ledger: Ledger, name: str, holds: Sequence[str]) -> list[str]
     if there is None:
         return list(holds)
     token = StakeToken(ledger)
-    return [role for role in holds if not token.has_role(keccak(role.encode()), there.address)]
+    return [role for role in holds if not token.has_role(role_id(role), there.address)]
 
 
 def _check_administrator(registry: ContractRegistry, account: Account | None) -> None:

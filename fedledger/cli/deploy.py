@@ -167,12 +167,12 @@ def _deploy(
 
 def _grow(url: str, account: "Account", contracts: Sequence[str], form: Format) -> None:
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.growing import grow_chain  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.growing import grow  # noqa: PLC0415 - the same
 
     from .render import show_contracts  # noqa: PLC0415 - the same
 
     open_ledger(url, read_only=True).close()  # a mistyped one is not made
     with open_ledger(url) as ledger:
-        done = grow_chain(ledger, account, contracts)
+        done = grow(ledger, account, contracts)
         created = {one.name: one.granted for one in done if one.created or one.granted}
         show_contracts(ledger.chain_id, ledger.contracts(), created, form)

@@ -56,7 +56,7 @@ class History:
         """
         if not names_block(values):
             return
-        seen = bytes(values[SEEN])
+        seen: bytes = values[SEEN]
         index = self._known.get(seen)
         if index is None:
             index = self._ledger.index_of("0x" + seen.hex())
@@ -107,7 +107,7 @@ class Pins:
             newest = {str(event.arguments[call.party]): event.arguments for event in events}
             for account in clients:
                 if names_block(values := newest.get(account, {})):
-                    index = ledger.index_of("0x" + bytes(values[SEEN]).hex())
+                    index = ledger.index_of("0x" + values[SEEN].hex())
                     if index is not None:
                         self.note(account, index)
 

@@ -20,7 +20,7 @@ from fedledger.errors import (
     NotInstalled,
     UnknownNameError,
 )
-from fedledger.formats import canonical_json, shown
+from fedledger.formats import canonical_json, first_wrong, shown
 from fedledger.registry import Registry
 
 from ...ledger_plugins.contracts.training_task.commitments import commitment_pairs
@@ -68,8 +68,7 @@ def settings_of(kind: type[SettingsT], **values: Any) -> SettingsT:
     try:
         return kind(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field, first = first_wrong(error)
         raise ConfigError(f"{field}: {first['msg']}, not {shown(first['input'])}") from error
 
 
@@ -222,8 +221,7 @@ def protocol_of(specification: Specification) -> Protocol[Any, Any]:
         settings = canonical_json(specification.settings)
         return found(found.Settings.model_validate_json(settings, strict=True))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field, first = first_wrong(error)
         raise AuditError(f"settings of {name!r}, {field!r}: {first['msg']}") from error
     except UnknownNameError as error:
         raise NotInstalled(f"protocol {name!r}: {error}") from error

@@ -27,7 +27,7 @@ from fedledger.ledger_plugins.contracts.registry import (
     twin_of,
 )
 from fedledger.ledger_plugins.contracts.stake_token.twin import StakeToken as TokenTwin
-from fedledger.ledger_plugins.growing import grow_chain
+from fedledger.ledger_plugins.growing import grow
 from fedledger.ledger_plugins.testing.calls import propose, publish, signed, submit
 
 ADMIN, EVE = Account.from_key(b"\1" * 32), Account.from_key(b"\2" * 32)
@@ -130,9 +130,9 @@ def test_a_stranger_adds_nothing(ledger, first):
         ContractRegistry(ledger).add(EVE, "Counter")
     assert ledger.head() == head
     with pytest.raises(ConfigError, match=f"administrator {ADMIN.address} alone.*nothing was"):
-        grow_chain(ledger, EVE, ["Counter"])
+        grow(ledger, EVE, ["Counter"])
     with pytest.raises(ConfigError, match="no account was given"):
-        grow_chain(ledger, None, ["Counter"])
+        grow(ledger, None, ["Counter"])
 
 
 def test_a_chain_without_administrator_never_grows(tmp_path, first):
@@ -140,7 +140,7 @@ def test_a_chain_without_administrator_never_grows(tmp_path, first):
     with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
         assert ContractRegistry(ledger).administrator() == ZERO_ADDRESS
         with pytest.raises(ConfigError, match="without an administrator"):
-            grow_chain(ledger, ADMIN, ["Counter"])
+            grow(ledger, ADMIN, ["Counter"])
         with pytest.raises(ContractError, match="NotAdministrator"):
             ContractRegistry(ledger).add(ADMIN, "Counter")
 
@@ -187,7 +187,7 @@ def test_another_twin_or_abi_is_not_added(ledger, first):
 
 def test_a_chain_is_not_opened_without_its_contract(url, ledger, both, monkeypatch):
     """Neither with the package gone, nor with one that has another twin under the name."""
-    grow_chain(ledger, ADMIN, ["Counter"])
+    grow(ledger, ADMIN, ["Counter"])
     ledger.close()
     with monkeypatch.context() as patch:
         patch.setattr(CONTRACTS, "_entries", {k: CONTRACTS._entries[k] for k in ("StakeToken",)})
@@ -225,11 +225,11 @@ def test_growing_twice_adds_once(ledger, both):
     token = StakeToken(ledger)
     token.mint(ADMIN, EVE.address, 7)
     before = {name: one.address for name, one in ledger.contracts().items()}
-    done = {one.name: one for one in grow_chain(ledger, ADMIN, ["Counter"])}
+    done = {one.name: one for one in grow(ledger, ADMIN, ["Counter"])}
     assert (done["Counter"].created, done["Counter"].version) == (True, 2)
     assert not done["StakeToken"].created
     head = ledger.head()
-    again = {one.name: one for one in grow_chain(ledger, ADMIN, ["Counter"])}
+    again = {one.name: one for one in grow(ledger, ADMIN, ["Counter"])}
     assert not any(one.created or one.granted for one in again.values())
     assert ledger.head() == head
     assert {name: ledger.contracts()[name].address for name in before} == before
@@ -256,7 +256,7 @@ def test_a_version_that_cannot_begin_is_not_added(url, ledger, monkeypatch, twin
     """Its first block could never be made: the chain would end there, for everybody."""
     faulty(monkeypatch, *twins)
     with pytest.raises(TransactionRefused, match=said):
-        grow_chain(ledger, ADMIN, ["Counter"])
+        grow(ledger, ADMIN, ["Counter"])
     StakeToken(ledger).mint(ADMIN, EVE.address, 5)
     ledger.verify()
     ledger.close()
@@ -279,7 +279,7 @@ def test_a_version_may_be_added_before_the_one_before_it_begins(ledger, both):
 def test_a_faulty_contract_refuses_its_calls_and_nothing_else(ledger, monkeypatch):
     """Whatever its code raises is a refusal by name; the state is what it was."""
     faulty(monkeypatch, "counter.faulty:Breaks")
-    grow_chain(ledger, ADMIN, ["Counter"])
+    grow(ledger, ADMIN, ["Counter"])
     StakeToken(ledger).mint(ADMIN, EVE.address, 1)  # the block with which it begins
     head = ledger.head()
     with pytest.raises(TransactionRefused, match=r"Counter.increase fails: ZeroDivisionError: 3"):

@@ -7,6 +7,7 @@ from flwr.serverapp.strategy import FedAvg
 from pydantic import ValidationError, model_validator
 
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.formats import first_wrong
 
 from ....strategies import LedgerStrategy
 from ....strategies.protocols import PROTOCOLS
@@ -38,8 +39,7 @@ class ProtocolApproach(Approach):
         try:
             settings.model_validate(dict(self.settings))
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
+            key, first = first_wrong(error)
             raise ConfigError(f"{what}, settings.{key}: {first['msg']}") from error
         return self
 

@@ -3,14 +3,22 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from eth_hash.auto import keccak
+
 from ...accounts import Account
 from ..facade import Facade, sends
 from ..meanings import Address, Hash32, Named
 from ..records import EventRecord
 from .twin import DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE
 
-__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken", "Transfer"]
-
+__all__ = [
+    "DEFAULT_ADMIN_ROLE",
+    "MINTER_ROLE",
+    "PROPOSER_ROLE",
+    "StakeToken",
+    "Transfer",
+    "role_id",
+]
 
 # ERC-20 and OpenZeppelin call these otherwise.
 _From = Annotated[Address, Named("from")]
@@ -105,3 +113,9 @@ class StakeToken(Facade):
             until: last block to look at (default: the head).
         """
         return self._events(Transfer, since=since, until=until)
+
+
+def role_id(name: str) -> bytes:
+    """Return the 32 bytes that a role is known by on the ledger: its name, hashed."""
+    digest: bytes = keccak(name.encode())
+    return digest

@@ -11,7 +11,7 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 
 from ...accounts import Account
 from ...contracts.registry import artifact_of, contract_of
-from ...contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, StakeToken
+from ...contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, StakeToken, role_id
 from .document import TOKEN, Deployment
 
 __all__ = ["check_grants", "give", "holders", "lacking", "roles_of"]
@@ -54,7 +54,7 @@ def lacking(token: StakeToken, addresses: Mapping[str, str]) -> dict[str, list[s
         addresses: contract name to address.
     """
     return {
-        name: [one for one in roles_of(name) if not token.has_role(_key(token, one), address)]
+        name: [one for one in roles_of(name) if not token.has_role(role_id(one), address)]
         for name, address in addresses.items()
     }
 
@@ -104,12 +104,7 @@ def give(token: StakeToken, addresses: Mapping[str, str], account: Account | Non
         for role in roles:
             if account is None:
                 raise LedgerUnavailable(f"{name} lost {role} while it was deployed: try again")
-            token.grant_role(account, _key(token, role), addresses[name])
-
-
-def _key(token: StakeToken, role: str) -> bytes:
-    key: bytes = token.ledger.call(TOKEN, role)
-    return key
+            token.grant_role(account, role_id(role), addresses[name])
 
 
 def _lists() -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The outbox of calls under way: on the disk before a call is sent, until it is final.
 
-One line of JSON each: {"deployment": …} first, {"sent": RAW}, {"block": …, "hash": …} when a block
-has it, {"end": HASH, "why": …} when nothing can happen to it any more. Several processes may write
-one outbox: each line is appended under a lock.
+One line of JSON each: {"deployment": …} first, {"sent": RAW}, {"in": HASH, "block": …, "hash": …}
+when a block has it, {"end": HASH, "why": …} when nothing can happen to it any more. Several
+processes may write one outbox: each line is appended under a lock.
 """
 
 import json

@@ -140,10 +140,9 @@ class ChainDirectory:
 
     def contracts(self, block: int) -> dict[str, OnLedger]:
         """Return the contracts that execute a block, by name."""
-        newest = {entry.name: entry for entry in self.entries if entry.since <= block}
         return {
             name: OnLedger(name, one.version, contract_address(name), one.abi, one.since)
-            for name, one in sorted(newest.items())
+            for name, one in _newest(self.entries, block).items()
         }
 
     def begin_in(self, block: int) -> list[Entry]:
@@ -165,9 +164,15 @@ class ChainDirectory:
         return force
 
 
-def _in_force(entries: Sequence[Entry], block: int) -> InForce:
+def _newest(entries: Sequence[Entry], block: int) -> dict[str, Entry]:
+    """Return the version of each contract that executes a block, sorted by name."""
     newest = {entry.name: entry for entry in entries if entry.since <= block}
-    named = {name: versioned(name, entry.version) for name, entry in sorted(newest.items())}
+    return dict(sorted(newest.items()))
+
+
+def _in_force(entries: Sequence[Entry], block: int) -> InForce:
+    newest = _newest(entries, block)
+    named = {name: versioned(name, entry.version) for name, entry in newest.items()}
     addresses = {name: contract_address(name) for name in named}
     return InForce(
         twins=MappingProxyType({name: twin_of(one) for name, one in named.items()}),

@@ -4,7 +4,7 @@ It knows neither blocks' hashes nor disks. Whoever builds blocks, replays them o
 executes transactions here, and takes back with `undo` what should not have happened.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -158,16 +158,7 @@ class Execution:
         mark, known = self.mark(), len(self.directory)
         try:
             self._nonces[transaction.sender] = transaction.unsigned.nonce + 1
-            environment = Environment(
-                timestamp=seconds,
-                block=block,
-                addresses=force.addresses,
-                states=self._states,
-                emit=emit,
-                twins=force.twins,
-                note=models.append,
-                directory=self.directory,
-            )
+            environment = self._environment(force, seconds, block, emit, models.append)
             twin = force.twins[contract](environment, transaction.sender)
             getattr(twin, function)(*arguments)
             for entry in self.directory.entries[known:] if len(self.directory) > known else ():
@@ -196,15 +187,7 @@ class Execution:
             raise CallError(f"{contract}.{function} is no view: send it as a transaction")
         _, arguments = decode_call(named, encode_call(named, function, *args))
         mark = self.mark()
-        environment = Environment(
-            timestamp=seconds,
-            block=block,
-            addresses=force.addresses,
-            states=self._states,
-            emit=_nobody_listens,
-            twins=force.twins,
-            directory=self.directory,
-        )
+        environment = self._environment(force, seconds, block, _nobody_listens, _nobody_notes)
         try:
             return getattr(force.twins[contract](environment, ZERO_ADDRESS), function)(*arguments)
         finally:
@@ -245,6 +228,25 @@ class Execution:
             if event in names(versioned(contract, version), "event"):
                 return
         find(versioned(contract, versions[-1]), "event", event)
+
+    def _environment(
+        self,
+        force: InForce,
+        seconds: int,
+        block: int,
+        emit: Callable[[str, str, dict[str, Any]], None],
+        note: Callable[[ModelInfo], None],
+    ) -> Environment:
+        return Environment(
+            timestamp=seconds,
+            block=block,
+            addresses=force.addresses,
+            states=self._states,
+            emit=emit,
+            twins=force.twins,
+            note=note,
+            directory=self.directory,
+        )
 
     def _begin(self, entry: Entry) -> None:
         force = self.directory.at(entry.since)
@@ -316,3 +318,7 @@ def _faulty(error: BaseException) -> bool:
 
 def _nobody_listens(_contract: str, _event: str, _arguments: dict[str, Any]) -> None:
     """Take a view's events; there are none."""
+
+
+def _nobody_notes(_info: ModelInfo) -> None:
+    """Take a view's model info; no block is made of it."""

@@ -15,7 +15,7 @@ from fedledger.errors import (
     NotChecked,
     NotInstalled,
 )
-from fedledger.formats import canonical_json, shown
+from fedledger.formats import canonical_json, first_wrong, shown
 
 from ....ledger_plugins.storage.base import Store
 
@@ -245,13 +245,12 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
         content = store.get(cid, max_bytes=MAX_DOCUMENT_BYTES)
         document = kind.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        field, first = first_wrong(error)
         if first["loc"] == ("version",):
             raise NotInstalled(
                 f"{kind.__name__} {cid} is of version {shown(first['input'])}, this library reads "
                 f"{VERSION}: audit it with the version that made it"
             ) from error
-        field = ".".join(str(part) for part in first["loc"])
         raise AuditError(f"{kind.__name__} {cid}: field {field!r}: {first['msg']}") from error
     except ContentNotFound as error:
         raise NotChecked(f"{kind.__name__} {cid}: {error}") from error
