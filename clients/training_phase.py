@@ -13,6 +13,7 @@ from fedledger.errors import ConfigError, ModelError
 from fedledger.records import ARRAYS
 
 from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
+from ..ledger_plugins.contracts.training_task.facade import NO_SEAL
 from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .phases import Answered, Asked, PhaseHandler
 
@@ -54,6 +55,7 @@ class _TrainingHandler(PhaseHandler):
                     "cid": cid_to_bytes(cid_of(to_safetensors(content))),
                     "samples": _samples(metrics, key),
                     "accuracy": round(_accuracy(metrics) * _MILLION),
+                    "seal": NO_SEAL,
                 }
             },
         )

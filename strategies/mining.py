@@ -63,7 +63,8 @@ class Aggregator:
 
     Only tasks that `account` owns and whose clock is the ledger's (`propose_task`) are aggregated,
     whatever their protocol.
-    A round ends when every registered client has submitted, or when the contract's window is over.
+    A round ends when the contract's window is over; without one, when every registered client has
+    submitted.
 
     Args:
         store: where contents are, and where model and evidence go.
@@ -133,13 +134,15 @@ class Aggregator:
         """Return the call that ends the open round; the same as before while nothing changed.
 
         Raises:
-            NotYet: answers or contents are missing.
+            NotYet: the contract takes updates still, or answers or contents are missing.
         """
+        closes = task.opened_at + task.window
+        over = bool(task.window) and ledger.head().timestamp > closes
+        if task.window and not over:
+            raise NotYet(f"updates are taken until {closes}")
         contract, number = TrainingTask(ledger), task.current_round + 1
         ended = contract.ended(task.id)
         opened = contract.opened_in(task.id, ended)
-        closes = task.opened_at + task.window
-        over = bool(task.window) and ledger.head().timestamp > closes
         now = self._clock.monotonic()
         lost = {cid for cid, since in self._sought.items() if now - since > GRACE}
         seen = tuple(
@@ -147,7 +150,7 @@ class Aggregator:
             for event in ledger.events("TrainingTask", since=opened)
             if event.arguments.get("task") == task.id
         )
-        key = (task.id, number, task.current_cid, opened, over, frozenset(lost), seen)
+        key = (task.id, number, task.current_cid, opened, frozenset(lost), seen)
         if key in self._made:
             return self._made[key]
         protocol.fix(task.rounds, partial(task_secret, self._account, ledger, task.model_id))
@@ -217,7 +220,7 @@ def propose_task(
         byzantine: number of malicious clients to tolerate.
         rules: the rules to choose from.
         selection: "beacon" or "timestamp"; an election needs Flower.
-        window: seconds in which a round takes updates; 0 waits for all clients.
+        window: seconds that a round takes updates and lasts; 0 waits for all clients instead.
         reward: tokens for each contribution.
 
     Raises:

@@ -14,6 +14,7 @@ from ..base import Ledger, SignedTransaction, UnsignedTransaction
 from ..contracts import TrainingTask
 from ..contracts.abi import encode_call
 from ..contracts.training_task.commitments import NO_COMMITMENTS
+from ..contracts.training_task.facade import NO_SEAL
 from ..storage.cid import cid_of, cid_to_bytes
 
 __all__ = [
@@ -68,7 +69,7 @@ def update(
 ) -> SignedTransaction:
     """Sign an update, by default to the first round."""
     seen = bytes.fromhex(ledger.settled().hash[2:])
-    update = (task, round, cid_to_bytes(CID), 10, 900_000, seen)
+    update = (task, round, cid_to_bytes(CID), 10, 900_000, NO_SEAL, seen)
     return signed(ledger, client, "TrainingTask", "submitUpdate", *update)
 
 

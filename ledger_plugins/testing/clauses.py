@@ -224,6 +224,39 @@ class LedgerClauses(LedgerHarness):
         opened = tasks.task(task).opened_at
         assert caught.value.arguments["deadline"] == opened + self.window_seconds
         assert caught.value.arguments["time"] > opened + self.window_seconds
+        zero = bytes(32)
+        tasks.reveal_salt(admin, task=task, round=1, list=zero, salt=zero)
+        _publish(tasks, admin, task, [])
+
+    def test_l5_an_open_window_is_not_cut_short(self, tasks: TrainingTask, admin: Account) -> None:
+        """L5: while updates are taken nobody publishes the round, and nobody reveals a salt."""
+        client, task = Account.create(), _propose(tasks, admin, rounds=2, window=10**6)
+        tasks.record_checkpoint(admin, task=task, round=0, accuracy=0.5)
+        _submit(tasks, client, task)
+        said = {"task": task, "round": 1, "list": bytes(32), "salt": bytes(32)}
+        for early in (
+            lambda: _publish(tasks, admin, task, [client.address]),
+            lambda: tasks.reveal_salt(client, **said),
+        ):
+            with pytest.raises(ContractError) as caught:
+                early()
+            assert caught.value.error == "WindowOpen"
+            deadline = tasks.task(task).opened_at + 10**6
+            assert caught.value.arguments["time"] <= deadline == caught.value.arguments["deadline"]
+        assert tasks.reveals(task, 1) == tasks.aggregates(task) == []
+        assert tasks.task(task).current_round == 0
+
+    def test_l5_a_round_without_a_window_ends_when_it_is_published(
+        self, tasks: TrainingTask, admin: Account
+    ) -> None:
+        """L5: it takes updates, reveals and the publication at any time."""
+        client, task = Account.create(), _propose(tasks, admin)
+        tasks.reveal_salt(client, task=task, round=1, list=b"\1" * 32, salt=b"\2" * 32)
+        _submit(tasks, client, task)
+        tasks.reveal_salt(client, task=task, round=1, list=b"\3" * 32, salt=b"\4" * 32)
+        _publish(tasks, admin, task, [client.address])
+        last = tasks.reveals(task, 1)[-1]
+        assert (last.client, last.list, last.salt) == (client.address, b"\3" * 32, b"\4" * 32)
 
     # L6: what was acknowledged survives.
 

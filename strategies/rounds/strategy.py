@@ -60,8 +60,8 @@ class LedgerStrategy(Strategy):
         clients: addresses of the registered clients; the order numbers them.
         model_id: the task's name on the ledger.
         reward: stake for each contributor and round (Bift: 20).
-        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
-            leaves the window to the protocol.
+        ledger_window: seconds after a round's opening in which the contract accepts updates, and
+            after which it is published; 0 leaves the window to the protocol.
         owner: who proposed the task instead, and appointed `account` its aggregator.
         clock: says when an answer arrived; default: the wall clock.
         parties: accounts of parties besides the clients, by the party's name.
@@ -293,7 +293,8 @@ class LedgerStrategy(Strategy):
         )
         result, state = run_round(self.protocol, live, self._state)
         arrays = self._current if result.model is None else result.model
-        evidence = task.publish(live, result, state, self._measured(number, arrays))
+        measured = self._measured(number, arrays)
+        evidence = task.publish(live, result, state, measured, self._time)
         self._state = state
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)

@@ -6,21 +6,23 @@ aggregate to the ledger, then the payments. Each step can be repeated.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
-from fedledger.errors import AuditError, CallError, ConfigError, NotInstalled
+from fedledger.effects import Clock
+from fedledger.errors import AuditError, CallError, ConfigError, ContractError, NotInstalled
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.addresses import checksum_address
-from ...ledger_plugins.base import Event, Ledger
+from ...ledger_plugins.base import Event, Ledger, Receipt
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
+from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
 from .evidence.documents import Evidence, Measured, Specification
@@ -45,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 256
 PAYMENT_BATCH = 64
+TRIES = 10
+"""How often a publication is sent to a ledger whose clock is behind this machine's."""
 _CLOCKS = ("aggregator", "ledger")
 
 
@@ -60,7 +64,8 @@ class LedgerTask:
         model_id: the task's name; an unfinished task of this owner and name is continued.
         reward: stake for each contributor and round.
         clock: who says when an answer arrived, for the specification.
-        window: seconds in which the contract itself accepts updates, 0 for no limit.
+        window: seconds in which the contract itself accepts updates, and no publication; 0 for no
+            limit.
         owner: who proposed the task and appointed `account`; None: `account` proposes it.
         parties: the accounts of parties besides the clients.
     """
@@ -81,6 +86,7 @@ class LedgerTask:
         self.parties = {
             name: _accounts(name, accounts) for name, accounts in (self.parties or {}).items()
         }
+        _check_window(self.window)
         if not self.clients:
             raise ConfigError("clients: a list of distinct account addresses is needed")
         if len(self.clients) > MAX_CLIENTS:
@@ -136,6 +142,7 @@ class LedgerTask:
             logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
             return initial
         task = self.contract.task(existing[-1])
+        _check_window(task.window)
         self._take(task, specification)
         self._refuse_other(task, spec_cid, model_cid, rounds)
         aggregator = self.contract.roles(task.id).aggregator
@@ -204,12 +211,23 @@ class LedgerTask:
         round: Round,
         result: Result,
         state: BaseModel,
-        measured: Sequence[Measured] = (),
+        measured: Sequence[Measured],
+        time: Clock,
     ) -> Evidence:
         """Put a round's model, evidence and aggregate where they belong, then pay.
 
+        Args:
+            round: the round.
+            result: what the protocol made of it.
+            state: the protocol's state after it.
+            measured: what was measured of the model.
+            time: waits, where the task has a window, until it is over: before that the contract
+                takes no aggregate.
+
         Raises:
             ConfigError: payments that the ledger cannot settle.
+            ContractError: the contract refused the aggregate: `WindowOpen` where the ledger's clock
+                stands still, `WrongRound` where the round was rolled back meanwhile.
         """
         task = self.opened
         check_settlement(result, task.reward)
@@ -218,15 +236,20 @@ class LedgerTask:
             cid = self.store.put(to_safetensors(result.model))
         evidence = round.evidence(result, cid, state)
         evidence = evidence.model_copy(update={"measured": list(measured)})
-        receipt = self.contract.publish_aggregate(
-            self.account,
-            task=task.id,
-            round=round.number,
-            cid=cid,
-            rule=evidence.rule,
-            contributors=evidence.contributors,
-            evidence=documents.save(evidence, self.store),
-            commitments=result.commitments,
+        saved = documents.save(evidence, self.store)
+        receipt = self._once_over(
+            task,
+            lambda: self.contract.publish_aggregate(
+                self.account,
+                task=task.id,
+                round=round.number,
+                cid=cid,
+                rule=evidence.rule,
+                contributors=evidence.contributors,
+                evidence=saved,
+                commitments=result.commitments,
+            ),
+            time,
         )
         self._pay(task.id, round.number, evidence.contributors)
         self.task, self.since = self.contract.task(task.id), receipt.block
@@ -237,6 +260,29 @@ class LedgerTask:
     def _take(self, task: Task, specification: Specification) -> None:
         self.task = task
         self._terms = terms_of(task, specification, self.ledger)
+
+    def _once_over(self, task: Task, publish: Callable[[], Receipt], time: Clock) -> Receipt:
+        """Publish when the contract takes no more updates (clause L5).
+
+        A ledger's newest block may be old and its clock behind this machine's: what the contract
+        then refuses is sent again when, as it says itself, the window is over.
+        """
+        closes = task.opened_at + task.window
+        left = 0.0
+        if task.window and self.ledger.head().timestamp <= closes:
+            left = min(closes + 1 - time.wall(), task.window + 1)
+        tries = 0
+        while True:
+            tries += 1
+            if left > 0:
+                logger.info("the window of task %d is open for %.0f more seconds", task.id, left)
+                time.sleep(left)
+            try:
+                return publish()
+            except ContractError as error:
+                if error.error != "WindowOpen" or tries == TRIES:
+                    raise
+                left = max(float(tries), closes + 1 - error.arguments["time"])
 
     def _pay(self, task: int, number: int, clients: Sequence[str]) -> None:
         for batch in payment_batches(clients):
@@ -257,6 +303,14 @@ class LedgerTask:
                 f"{' and '.join(different)}: continue it with the same settings, "
                 "or choose another model_id"
             )
+
+
+def _check_window(seconds: int) -> None:
+    if seconds > LONGEST:
+        raise ConfigError(
+            f"ledger_window: {seconds} seconds are too long, no round ends before its window: at "
+            f"most {LONGEST:.0f}"
+        )
 
 
 def _accounts(party: str, accounts: Sequence[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ CASES = [
 ]
 CALLS = [(contract, name) for contract, kind, name in CASES if kind == "function"]
 ANN = address_from_bytes(b"\x01" * 20)
-UPDATE = (1, 2, b"\x01\x55", 100, 900_000, b"\7" * 32)
+UPDATE = (1, 2, b"\x01\x55", 100, 900_000, b"\5" * 32, b"\7" * 32)
 
 
 def values_of(kind):
@@ -194,7 +194,7 @@ def test_wrong_arguments_are_refused(position, value, message):
 
 def test_wrong_counts_and_texts_are_refused():
     """Too few arguments, text without a UTF-8 form, wrong fixed bytes, a str as array."""
-    with pytest.raises(CallError, match="6 values wanted, got 4"):
+    with pytest.raises(CallError, match="7 values wanted, got 4"):
         abi.encode_call("TrainingTask", "submitUpdate", *UPDATE[:4])
     with pytest.raises(CallError, match="UTF-8"):
         abi.encode_call("TrainingTask", "propose", "\ud800", b"", 1, 0, 0, b"")
@@ -233,7 +233,7 @@ def test_views_are_marked():
     changing = {name for contract, name in CALLS if not abi.is_view(contract, name)}
     assert changing == {
         *("propose", "submitUpdate", "submitVotes", "publishAggregate", "payRewards"),
-        *("confirmHistory", "add"),
+        *("confirmHistory", "revealSalt", "add"),
         *("appointAggregator", "appointMembers", "revokeMembers"),
         *("recordCheckpoint", "rollback", "voteRollback"),
         *("transfer", "approve", "transferFrom", "mint"),

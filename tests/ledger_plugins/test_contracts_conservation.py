@@ -86,8 +86,11 @@ class Conservation(RuleBasedStateMachine):
 
     @rule(task=tasks, number=ROUNDS, clients=st.lists(SENDERS, max_size=5))
     def submit(self, task, number, clients):
+        zero = bytes(32)
         for client in clients:
-            self.attempt(client, "TrainingTask", "submitUpdate", task, number, CID, 1, 1, bytes(32))
+            update = ("submitUpdate", task, number, CID, 1, 1, zero, zero)
+            self.attempt(client, "TrainingTask", *update)
+            self.attempt(client, "TrainingTask", "revealSalt", task, number, zero, zero, zero)
 
     @rule(
         task=tasks,

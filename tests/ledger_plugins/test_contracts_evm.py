@@ -56,7 +56,7 @@ def propose(*, rounds=2, window=0, reward=20):
 
 
 def submit(client, number=1, cid=CID2):
-    return client, "submitUpdate", 1, number, cid, 100, 912_345, bytes(32)
+    return client, "submitUpdate", 1, number, cid, 100, 912_345, *[bytes(32)] * 2
 
 
 def publish(number, clients=(), *, cid=CID2, by=OWNER, commitments=()):
@@ -181,15 +181,17 @@ def test_the_longest_values_are_taken(both):
     events = both.run(
         (OWNER, "propose", "é" * 32, longest, 1, 0, 20, CID[:4]),
         (OWNER, "propose", "m" * 64, CID[:4], TOP >> 224, TOP >> 192, 0, longest),
-        (ANN, "submitUpdate", 1, 1, longest, TOP >> 192, 1_000_000, bytes(32)),
-        (BOB, "submitUpdate", 1, 1, CID[:4], 0, 0, bytes(32)),
+        (ANN, "submitUpdate", 1, 1, longest, TOP >> 192, 1_000_000, *[b"\xff" * 32] * 2),
+        (BOB, "submitUpdate", 1, 1, CID[:4], 0, 0, *[bytes(32)] * 2),
+        (BOB, "revealSalt", 1, 1, *[b"\xff" * 32] * 3),
+        (EVE, "revealSalt", 1, 1, *[bytes(32)] * 3),
         (ANN, "submitVotes", 1, 1, b"\7" * 32, (-(1 << 63), 0, (1 << 63) - 1), bytes(32)),
         (ANN, "submitVotes", 1, 1, bytes(32), (1,) * 32, bytes(32)),
         (EVE, "submitVotes", 1, 1, bytes(32), (), bytes(32)),
         (OWNER, "publishAggregate", 1, 1, longest, "r" * 32, [BOB, ANN], CID[:4], []),
     )
-    assert len(events) == 9
-    assert events[4][2] == {
+    assert len(events) == 11
+    assert events[6][2] == {
         "task": 1,
         "round": 1,
         "voter": ANN,
@@ -213,21 +215,58 @@ def test_commitments_are_said(both, count):
 
 
 def test_windows_close_in_the_same_second(both):
-    """The window's last second is inside on both sides; the longest window never closes (L5)."""
-    both.run(propose(window=60))
-    opened = both.evm.now
-    both.send(ANN, TASKS, "submitUpdate", 1, 1, CID, 1, 1, bytes(32), later=60)
-    assert both.evm.now == opened + 60
-    late = both.send(BOB, TASKS, "submitUpdate", 1, 1, b"", 1, 1, bytes(32))
-    assert late == errors(TASKS, "WindowClosed", opened + 60, opened + 61)
-    both.run(
-        (BOB, "submitVotes", 1, 1, bytes(32), (1,), bytes(32)), publish(1, [ANN])
-    )  # they have no window
-    _, events = both.send(BOB, TASKS, "submitUpdate", 1, 2, CID, 1, 1, bytes(32), later=59)
+    """The window's last second is inside on both sides; the longest window never closes (L5).
+
+    A publication and a reveal are taken from the next second on.
+    """
+    zeros = [bytes(32)] * 2
+    both.run(*[propose(window=60)] * 5)
+    opened = both.evm.now - 4
+
+    def at(seconds, sender, function, task, number, *args):
+        later = opened + task - 1 + seconds - both.evm.now  # each task opened a second later
+        return both.send(sender, TASKS, function, task, number, *args, later=later)
+
+    def open_(task, seconds):
+        start = opened + task - 1
+        return errors(TASKS, "WindowOpen", start + 60, start + seconds)
+
+    made = (b"", "r", [ANN], CID, [])
+    assert at(30, OWNER, "publishAggregate", 1, 1, *made) == open_(1, 30)
+    assert at(30, BOB, "revealSalt", 2, 1, *zeros, bytes(32)) == open_(2, 30)
+    assert len(at(60, ANN, "submitUpdate", 1, 1, CID, 1, 1, *zeros)[1]) == 1
+    assert at(60, OWNER, "publishAggregate", 2, 1, *made) == open_(2, 60)
+    assert at(60, BOB, "revealSalt", 3, 1, *zeros, bytes(32)) == open_(3, 60)
+    assert len(at(60, ANN, "submitUpdate", 4, 1, CID, 1, 1, *zeros)[1]) == 1
+    assert len(at(60, ANN, "submitUpdate", 5, 1, CID, 1, 1, *zeros)[1]) == 1
+    assert len(at(62, BOB, "revealSalt", 4, 1, *zeros, bytes(32))[1]) == 1
+    assert len(at(62, OWNER, "publishAggregate", 5, 1, CID, *made[1:])[1]) == 2
+    late = both.send(BOB, TASKS, "submitUpdate", 1, 1, b"", 1, 1, *zeros)
+    assert late == errors(TASKS, "WindowClosed", opened + 60, opened + 67)
+    both.run((BOB, "submitVotes", 1, 1, bytes(32), (1,), bytes(32)))  # which have no window
+    both.run(publish(1, [ANN]))
+    _, events = both.send(BOB, TASKS, "submitUpdate", 1, 2, CID, 1, 1, *zeros, later=59)
     assert len(events) == 1
     both.run(propose(window=(1 << 64) - 1))
-    _, events = both.send(BOB, TASKS, "submitUpdate", 2, 1, CID, 1, 1, bytes(32), later=10**9)
+    _, events = both.send(BOB, TASKS, "submitUpdate", 6, 1, CID, 1, 1, *zeros, later=10**9)
     assert len(events) == 1
+    early = both.send(BOB, TASKS, "revealSalt", 6, 1, *zeros, bytes(32))
+    assert early[:2] == (TASKS, "WindowOpen")
+    assert early[2]["deadline"] > 1 << 64
+
+
+def test_a_rollback_need_not_wait_for_the_window(both):
+    """The owner, or the members, end a round while its updates are taken."""
+    both.run(
+        propose(rounds=4, window=60),
+        (OWNER, "recordCheckpoint", 1, 0, 0),
+        (OWNER, "appointMembers", 1, [ANN]),
+    )
+    both.send(OWNER, TASKS, *publish(1)[1:], later=60)
+    both.run((OWNER, "rollback", 1, 2, 0))
+    both.send(OWNER, TASKS, *publish(3)[1:], later=61)
+    both.run((ANN, "voteRollback", 1, 4, 0))
+    assert both.look("getTask", 1)[10] is True
 
 
 def test_a_panic_is_of_the_contract_that_was_called(both):
@@ -333,6 +372,7 @@ def test_every_function_and_event_is_the_same(started):
     started.run(
         *(submit(ANN, 3), (ANN, "submitVotes", 1, 3, bytes(32), (1,), bytes(32))),
         *((OWNER, "appointAggregator", 1, ANN), publish(3, [ANN], by=ANN, cid=CID[:4])),
+        (EVE, "revealSalt", 1, 4, *[bytes(32)] * 3),
         *((ANN, "confirmHistory", 1, b"\1" * 32), (EVE, "payRewards", 1, 3, [ANN])),
         (OWNER, "revokeMembers", 1, [EVE]),
         *((who, "voteRollback", 1, 4, 1) for who in (ANN, BOB)),
@@ -364,6 +404,6 @@ def test_gas_is_what_forge_measures(both):
     cid = bytes.fromhex("01551220" + "ffeeddccbbaa99887766554433221100" * 2)
     both.run(
         (OWNER, "propose", "digits", CID, 3, 600, 20, cid),
-        (ANN, "submitUpdate", 1, 1, cid, 100, 912_345, b"\1" * 32),
+        (ANN, "submitUpdate", 1, 1, cid, 100, 912_345, *[b"\1" * 32] * 2),
     )
     assert both.evm.gas == int(table["submitUpdate"])

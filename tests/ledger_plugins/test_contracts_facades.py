@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
+from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 from support.twins import TWINS, Environment, genesis_states
@@ -28,10 +29,11 @@ from fedledger.ledger_plugins.contracts import (
 )
 from fedledger.ledger_plugins.contracts.meanings import fraction_to_ppm
 from fedledger.ledger_plugins.contracts.stake_token.facade import DEFAULT_ADMIN_ROLE, MINTER_ROLE
-from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
+from fedledger.ledger_plugins.contracts.training_task.calls import REVEAL_SALT, SUBMIT_UPDATE
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 
 ADDRESSES = {name: address_from_bytes(bytes([9 + i]) * 20) for i, name in enumerate(sorted(TWINS))}
+WINDOW = 60
 CONTRACTS = {address: name for name, address in ADDRESSES.items()}
 OWNER, ANN, BOB = (Account.from_key(bytes([n]) * 32) for n in (1, 2, 3))
 MODEL, SPEC, UPDATE, UPDATE2, NEXT, EVIDENCE = (cid_of(bytes([n])) for n in range(6))
@@ -118,7 +120,7 @@ def ledger():
 def tasks(ledger):
     contract = TrainingTask(ledger)
     task, receipt = contract.propose(
-        OWNER, model_id="digits", model_cid=MODEL, rounds=2, spec=SPEC, window=60
+        OWNER, model_id="digits", model_cid=MODEL, rounds=2, spec=SPEC, window=WINDOW
     )
     assert task == receipt.event("TaskProposed").arguments["task"] == 1
     return contract
@@ -129,6 +131,7 @@ def submit(tasks, client, cid=UPDATE, accuracy=0.5, number=1):
 
 
 def publish(tasks, contributors, number=1, **more):
+    tasks.ledger.now += WINDOW + 1
     return tasks.publish_aggregate(
         OWNER,
         task=1,
@@ -151,7 +154,7 @@ def test_a_task_reads_as_it_was_proposed(tasks):
         model_cid=MODEL,
         rounds=2,
         current_round=0,
-        window=60,
+        window=WINDOW,
         reward=20,
         spec=SPEC,
         current_cid=MODEL,
@@ -203,6 +206,33 @@ def test_a_round_through_the_facade(ledger, tasks):
     assert [tasks.status(1, 1, who.address) for who in (ANN, BOB, OWNER)] == [3, 1, 0]
 
 
+def test_a_seal_and_its_salt_through_the_facade(ledger, tasks):
+    """An update has a seal, or none; once the window is over, each reveal comes back."""
+    salt, about = b"\1" * 32, {"task": 1, "round": 1}
+    update = {"cid": UPDATE, "samples": 1, "accuracy": 1}
+    tasks.submit_update(ANN, **about, **update, seal=keccak(salt))
+    tasks.submit_update(BOB, **about, **update)
+    seals = {who: one.seal for who, one in tasks.submissions(1, 1).items()}
+    assert seals == {ANN.address: keccak(salt), BOB.address: bytes(32)}
+    with pytest.raises(ContractError, match=r"WindowOpen\(deadline=1060, time=1000\)"):
+        tasks.reveal_salt(ANN, **about, list=bytes(32), salt=salt)
+    ledger.now += WINDOW + 1
+    for listed in (b"\2" * 32, b"\3" * 32):
+        seen = ledger.settled().hash
+        receipt = tasks.reveal_salt(ANN, **about, list=listed, salt=salt)
+    first, last = tasks.reveals(1, 1)
+    assert (first.client, first.list, first.salt) == (ANN.address, b"\2" * 32, salt)
+    assert (last.list, last.seen) == (b"\3" * 32, seen)
+    assert (last.transaction, last.block) == (receipt.transaction, receipt.block)
+    assert tasks.reveals(1, 2) == tasks.reveals(2, 1) == tasks.reveals(1, 1, until=3) == []
+    with pytest.raises(CallError, match="salt"):
+        tasks.reveal_salt(ANN, **about, list=bytes(32), salt=b"\1" * 31)
+    with pytest.raises(CallError, match="seal"):
+        tasks.submit_update(ANN, **about, **update, seal="1" * 32)
+    values = REVEAL_SALT.decode(ledger.transaction(receipt.transaction).unsigned.data)
+    assert values | {REVEAL_SALT.party: ANN.address} == receipt.events[0].arguments
+
+
 def test_commitments_come_back_by_name(tasks):
     """Commitments are read as they were given, by name, and the record cannot be changed."""
     given = {"salts": b"\1" * 32, "arrivals": b"\2" * 32, "~" * 32: bytes(32)}
@@ -237,6 +267,7 @@ def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
     names = [bytes(31) + b"\1", b"a\0b".ljust(32, b"\0"), b"keys".ljust(32, b"\0"), b"\xff" * 32]
     pairs = [(name, bytes(32)) for name in names]
     cid = cid_to_bytes(NEXT)
+    ledger.now += WINDOW + 1
     call = ("publishAggregate", 1, 1, cid, "r", [], cid, pairs)
     ledger.transact(OWNER.sign(ledger.prepare(OWNER.address, "TrainingTask", *call)))
     (aggregate,) = tasks.aggregates(1)
@@ -247,7 +278,9 @@ def test_a_name_that_is_no_text_hides_nothing(ledger, tasks):
 def test_a_hostile_cid_hides_nothing(ledger, tasks):
     """Bytes that pass the contract but are no CID are shown in hexadecimal, not raised."""
     raw = b"\x01\xff\xff\xff"
-    call = ledger.prepare(ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1, bytes(32))
+    call = ledger.prepare(
+        ANN.address, "TrainingTask", "submitUpdate", 1, 1, raw, 1, 1, *[bytes(32)] * 2
+    )
     ledger.transact(ANN.sign(call))
     submit(tasks, BOB)
     found = tasks.submissions(1, 1)
@@ -298,7 +331,8 @@ def test_the_token_through_its_facade(ledger):
 
 
 def offline(terms, *, accuracy=0.25, **changes):
-    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10, "seen": bytes(32)}
+    values = {"task": 1, "round": 1, "cid": cid_to_bytes(UPDATE), "samples": 10}
+    values |= {"seal": bytes(32), "seen": bytes(32)}
     data = SUBMIT_UPDATE.encode(values | changes | {"accuracy": fraction_to_ppm(accuracy)})
     return ANN.sign(UnsignedTransaction(terms, 0, data))
 

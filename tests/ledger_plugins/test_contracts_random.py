@@ -144,6 +144,7 @@ class SameContracts(RuleBasedStateMachine):
                 dice.getrandbits(64),
                 accuracy,
                 dice.randbytes(32),
+                dice.randbytes(32),
             )
             later = dice.choice([1, 1, 15, 29, 30])
             self.both.send(sender, TASKS, "submitUpdate", *call, later=later)
@@ -158,6 +159,16 @@ class SameContracts(RuleBasedStateMachine):
         sender = dice.choice(self.both.people[:5])
         self.both.send(sender, TASKS, "submitVotes", task, number, ballot, scores, bytes(32))
         self.both.send(sender, TASKS, "confirmHistory", task, dice.randbytes(32))
+
+    @rule(dice=DICE)
+    def reveal(self, dice):
+        """While updates are taken, and after it."""
+        task, _, current = self.task(dice)
+        number = current + dice.choice([0, 0, 0, 0, 1, -1])
+        for later in (1, dice.choice([1, 29, 30, 31])):
+            said = (dice.randbytes(32), dice.randbytes(32), bytes(32))
+            sender = dice.choice(self.both.people[:5])
+            self.both.send(sender, TASKS, "revealSalt", task, number, *said, later=later)
 
     @rule(dice=DICE)
     def change_roles(self, dice):
@@ -214,7 +225,8 @@ class SameContracts(RuleBasedStateMachine):
         made = (dice.choice(CIDS), dice.choice(TEXTS), clients, CID)
         call = (task, number, *made, self.commitments(dice))
         sender = dice.choice([owner, owner, owner, dice.choice(self.both.people[:5])])
-        self.both.send(sender, TASKS, "publishAggregate", *call)
+        later = dice.choice([1, 29, 30, 31, 31])
+        self.both.send(sender, TASKS, "publishAggregate", *call, later=later)
 
     @staticmethod
     def commitments(dice):
@@ -228,10 +240,11 @@ class SameContracts(RuleBasedStateMachine):
     def a_whole_round(self, dice):
         task, owner, current = self.task(dice)
         clients = dice.sample(self.both.people[:5], dice.randint(1, 3))
+        two = (dice.randbytes(32), bytes(32))
         for client in clients:
-            self.both.send(client, TASKS, "submitUpdate", task, current, CID2, 1, 1, bytes(32))
+            self.both.send(client, TASKS, "submitUpdate", task, current, CID2, 1, 1, *two)
         call = (task, current, CID2, "krum", self.and_others(dice, clients), CID, [])
-        self.both.send(owner, TASKS, "publishAggregate", *call)
+        self.both.send(owner, TASKS, "publishAggregate", *call, later=dice.choice([1, 31]))
         self.pay(task, current, dice)
 
     @rule(dice=DICE)

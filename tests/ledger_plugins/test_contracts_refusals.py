@@ -8,7 +8,8 @@ Each row says who calls what and which error answers, all of them in one scene:
 - task 3: rounds 1 and 2 are published, the models of 0 and 1 are checkpoints, Ann, Bob and Eve are
   members, and Ann votes for 1;
 - task 4: the newest model is a checkpoint, too; Ann is its member;
-- task 5: its only other round was rolled back, and what Ann submitted to it is void; finished.
+- task 5: its only other round was rolled back, and what Ann submitted to it is void; finished;
+- task 6: its window is open.
 """
 
 import pytest
@@ -38,6 +39,7 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
     PROPOSER_ROLE,
 )
 
+WINDOW = 1000
 LONG = "é" * 33  # 33 characters, 66 bytes
 LACKS = "AccessControlUnauthorizedAccount"
 NAME, NEXT = b"keys".ljust(32, b"\0"), b"keys2".ljust(32, b"\0")
@@ -48,11 +50,15 @@ def pair(name):
 
 
 def update(task, number, cid=CID, samples=0, accuracy=0):
-    return "submitUpdate", task, number, cid, samples, accuracy, bytes(32)
+    return "submitUpdate", task, number, cid, samples, accuracy, bytes(32), bytes(32)
 
 
 def votes(task, number):
     return "submitVotes", task, number, bytes(32), (1,) * 33, bytes(32)
+
+
+def reveal(task, number):
+    return "revealSalt", task, number, bytes(32), bytes(32), bytes(32)
 
 
 def publish(task, number, cid=CID, *, rule="r", clients=(), evidence=CID, commitments=()):
@@ -92,7 +98,9 @@ def scene():
         (OWNER, "appointMembers", 5, [ANN]),
         (ANN, *update(5, 2)),
         (OWNER, "rollback", 5, 2, 0),
+        (OWNER, "propose", "m", CID, 2, WINDOW, 20, CID2),
     )
+    both.opened = both.evm.now
     yield both
     both.compare()
 
@@ -137,10 +145,15 @@ REFUSALS = [
     (ANN, votes(2, 9), ("TaskFinished", 2)),
     (ANN, votes(1, 1), ("WrongRound", 2, 1)),
     (ANN, votes(1, 2), ("TooManyScores", 33, 32)),
+    (ANN, reveal(9, 9), ("UnknownTask", 9)),
+    (ANN, reveal(2, 9), ("TaskFinished", 2)),
+    (ANN, reveal(1, 1), ("WrongRound", 2, 1)),
+    (ANN, reveal(6, 2), ("WrongRound", 1, 2)),
     (ANN, wrong(9, 1), ("UnknownTask", 9)),
     (ANN, wrong(2, 9), ("NotAggregator", ANN)),
     (OWNER, wrong(2, 9), ("TaskFinished", 2)),
     (OWNER, wrong(1, 1), ("WrongRound", 2, 1)),
+    (OWNER, wrong(6, 2), ("WrongRound", 1, 2)),
     (OWNER, wrong(1, 2), ("InvalidCid", b"")),
     (OWNER, publish(1, 2, rule="", evidence=b"\0"), ("InvalidCid", b"\0")),
     (OWNER, publish(1, 2, rule="", clients=MANY), ("InvalidRule", "")),
@@ -227,6 +240,13 @@ def test_refused(scene, sender, call, error):
     assert scene.ask(sender, *call) == errors(contract_of(call[0]), *error)
 
 
+@pytest.mark.parametrize("call", [wrong(6, 1), publish(6, 1), reveal(6, 1)])
+def test_a_window_is_not_cut_short(scene, call):
+    """While updates are taken, nobody publishes or reveals, whatever else is wrong."""
+    refused = scene.send(OWNER, TASKS, *call)
+    assert refused == errors(TASKS, "WindowOpen", scene.opened + WINDOW, scene.evm.now)
+
+
 def test_every_error_is_provoked():
     """The rows have every error of both contracts that is not provoked elsewhere."""
     rows = {(contract_of(call[0]), error[0]) for _, call, error in REFUSALS}
@@ -238,6 +258,7 @@ def test_every_error_is_provoked():
         (TASKS, "Panic"),  # test_a_panic_is_of_the_contract_that_was_called
         (TASKS, "NotProposer"),  # test_who_may_propose_is_the_same
         (TASKS, "WindowClosed"),  # test_windows_close_in_the_same_second
+        (TASKS, "WindowOpen"),  # test_a_window_is_not_cut_short
     }
 
 

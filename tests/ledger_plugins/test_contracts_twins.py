@@ -15,6 +15,7 @@ from support.both_contracts import ADMIN, ANN, BOB, CID, CID2, EVE, MANY, OWNER,
 from support.evm import TwinBench
 from support.twins import TWINS
 
+from fedledger.errors import ContractError
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts import twin as base
@@ -25,18 +26,20 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
 )
 from fedledger.ledger_plugins.contracts.twin import Twin
 
+OPENED, LATER = 1_000, 1_061  # when task 1 opens, and when its window has closed
 ADDRESSES = {name: address_from_bytes(keccak(name.encode())[12:]) for name in TWINS}
 
 
-def task(bench, sender, function, *args, now=1_000):
+def task(bench, sender, function, *args, now=LATER):
     return bench.send(sender, TASKS, function, *args, now=now)
 
 
 @pytest.fixture
 def bench():
-    """Task 1 has two rounds, and the longest window."""
+    """Task 1 has two rounds, with a window of a minute, and task 2 the longest window."""
     bench = TwinBench(ADMIN, ADDRESSES)
-    task(bench, OWNER, "propose", "digits", CID, 2, (1 << 64) - 1, 20, CID2)
+    for window in (60, (1 << 64) - 1):
+        task(bench, OWNER, "propose", "digits", CID, 2, window, 20, CID2, now=OPENED)
     return bench
 
 
@@ -67,6 +70,19 @@ def test_votes_are_said_and_not_stored(bench):
     assert bench.states == states
 
 
+def test_seals_and_salts_are_said_and_not_stored(bench):
+    """Of two updates that differ in their seal alone, and of a reveal, no state remains."""
+    other = copy.deepcopy(bench)
+    for one, seal in ((bench, bytes(32)), (other, keccak(b"a salt"))):
+        call = ("submitUpdate", 1, 1, CID, 1, 1, seal, bytes(32))
+        _, [(_, _, said)] = task(one, ANN, *call, now=OPENED)
+        assert said["seal"] == seal
+    _, [(contract, name, said)] = task(bench, EVE, "revealSalt", 1, 1, b"\1" * 32, *[CID[4:]] * 2)
+    assert (contract, name) == (TASKS, "SaltRevealed")
+    assert list(said.values()) == [1, 1, EVE, b"\1" * 32, CID[4:], CID[4:]]
+    assert bench.states == other.states
+
+
 def test_commitments_are_said_and_not_stored(bench):
     """What a publication commits itself to is in its event and nowhere else."""
     other = copy.deepcopy(bench)
@@ -80,13 +96,18 @@ def test_commitments_are_said_and_not_stored(bench):
 
 def test_a_huge_window_never_closes(bench):
     """The deadline of the longest window does not overflow."""
-    task(bench, ANN, "submitUpdate", 1, 1, CID, 1, 1, bytes(32), now=(1 << 64) - 1)
+    last = (1 << 64) - 1
+    task(bench, ANN, "submitUpdate", 2, 1, CID, 1, 1, bytes(32), bytes(32), now=last)
+    with pytest.raises(ContractError) as caught:
+        task(bench, ANN, "revealSalt", 2, 1, *[bytes(32)] * 3, now=last)
+    assert caught.value.arguments == {"deadline": OPENED + last, "time": last}
 
 
 def test_full_batches_fit(bench):
     """256 contributors are published and paid in one call each (clause L9)."""
     for client in MANY[:256]:
-        task(bench, client, "submitUpdate", 1, 1, CID, 1, 1, bytes(32))
+        call = ("submitUpdate", 1, 1, CID, 1, 1, bytes(32), bytes(32))
+        task(bench, client, *call, now=OPENED)
     task(bench, OWNER, "publishAggregate", 1, 1, CID2, "krum", MANY[:256], CID, [])
     task(bench, ANN, "payRewards", 1, 1, MANY[:256])
     assert bench.view(TOKEN, "balanceOf", MANY[255]) == 20

@@ -90,10 +90,18 @@ def test_model_info_follows_proposals_and_rounds(bench):
     assert first.header.model_flag == 1
     claims = [(10, 900_000), (30, 500_001), (60, 1)]
     updates = bench.block(
-        bench.sign(CLIENTS[0], "TrainingTask", "submitUpdate", 1, 1, CID, 1, 2, bytes(32)),
+        bench.sign(CLIENTS[0], "TrainingTask", "submitUpdate", 1, 1, CID, 1, 2, *[bytes(32)] * 2),
         *(
             bench.sign(
-                client, "TrainingTask", "submitUpdate", 1, 1, CID, samples, accuracy, bytes(32)
+                client,
+                "TrainingTask",
+                "submitUpdate",
+                1,
+                1,
+                CID,
+                samples,
+                accuracy,
+                *[bytes(32)] * 2,
             )
             for client, (samples, accuracy) in zip(CLIENTS, claims, strict=True)
         ),
@@ -118,7 +126,9 @@ def test_claims_without_samples_count_alike(bench):
     bench.block(bench.sign(ADMIN, "TrainingTask", "propose", "cell", CID, 2, 0, 20, CID))
     bench.block(
         *(
-            bench.sign(client, "TrainingTask", "submitUpdate", 1, 1, CID, 0, accuracy, bytes(32))
+            bench.sign(
+                client, "TrainingTask", "submitUpdate", 1, 1, CID, 0, accuracy, *[bytes(32)] * 2
+            )
             for client, accuracy in zip(CLIENTS, (1, 2, 6), strict=True)
         )
     )

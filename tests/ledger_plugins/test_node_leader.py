@@ -26,7 +26,9 @@ def contribute(bench, node, *rounds):
     calls = [bench.call(ADMIN, "TrainingTask", "propose", "m", CID, len(rounds), 0, 0, CID)]
     for number, clients in enumerate(rounds, start=1):
         calls += [
-            bench.call(client, "TrainingTask", "submitUpdate", 1, number, CID, 1, 1, bytes(32))
+            bench.call(
+                client, "TrainingTask", "submitUpdate", 1, number, CID, 1, 1, *[bytes(32)] * 2
+            )
             for client in clients
         ]
         names = [client.address for client in clients]

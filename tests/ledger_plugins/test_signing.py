@@ -122,6 +122,7 @@ def test_a_call_goes_there_and_back_by_name():
         "cid": b"\1\2\3\4",
         "samples": 5,
         "accuracy": 6,
+        "seal": b"\7" * 32,
         "seen": bytes(32),
     }
     data = SUBMIT_UPDATE.encode(values)

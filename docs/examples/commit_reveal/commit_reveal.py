@@ -135,7 +135,7 @@ class RevealHandler(PhaseHandler):
         kept = asked.context.state[STATE]
         reply = Message(RecordDict({STATE: kept}), reply_to=asked.message)
         cid = cid_to_bytes(cid_of(kept["opened"]))
-        values = {"cid": cid, "samples": kept["samples"], "accuracy": 0}
+        values = {"cid": cid, "samples": kept["samples"], "accuracy": 0, "seal": bytes(32)}
         return Answered(reply, {SUBMIT_UPDATE.name: values})
 
 

@@ -30,7 +30,8 @@ interface ITrainingTask {
     );
 
     /// @notice `client` submitted the update stored under `cid`; its last one in a round counts.
-    /// `seen` is the hash of a block that it knew: on a chain without it the update is not meant.
+    /// `seal` is the hash of a salt that it may reveal, `seen` that of a block that it knew: on a
+    /// chain without it the update is not meant.
     event UpdateSubmitted(
         uint256 indexed task,
         uint32 indexed round,
@@ -38,6 +39,18 @@ interface ITrainingTask {
         bytes cid,
         uint64 samples,
         uint32 accuracy,
+        bytes32 seal,
+        bytes32 seen
+    );
+
+    /// @notice `client` revealed the salt of its update, for the list of updates that `list` names;
+    /// its last reveal in a round counts.
+    event SaltRevealed(
+        uint256 indexed task,
+        uint32 indexed round,
+        address indexed client,
+        bytes32 list,
+        bytes32 salt,
         bytes32 seen
     );
 
@@ -121,6 +134,9 @@ interface ITrainingTask {
 
     /// @notice Updates were taken until `deadline`; it is `time` now.
     error WindowClosed(uint64 deadline, uint64 time);
+
+    /// @notice Updates are taken until `deadline`, this second included; it is `time` now.
+    error WindowOpen(uint256 deadline, uint64 time);
 
     /// @notice `sender` may not propose tasks that pay rewards.
     error NotProposer(address sender);
@@ -215,7 +231,8 @@ interface ITrainingTask {
     /// @param modelCid CID of the initial model.
     /// @param rounds Number of rounds, at least 1.
     /// @param window Seconds after a round opened during which updates are taken, the last second
-    /// included; 0: until the aggregate is published.
+    /// included; until they are over nobody publishes the round, so that it lasts at least as long.
+    /// 0: until the aggregate is published.
     /// @param reward Tokens for each contribution, at most MAX_REWARD.
     /// @param spec CID of the document that specifies the task.
     /// @return task The number of the task.
@@ -234,6 +251,8 @@ interface ITrainingTask {
     /// deadline is computed in 256 bits and cannot overflow.
     /// @param samples Training examples behind the update, as the client says.
     /// @param accuracy Accuracy in parts per million, as the client says.
+    /// @param seal Hash of a salt that the client may reveal once the window has closed; 0 where the
+    /// task asks for none. It is said and not stored.
     /// @param seen Hash of a block that the client knows. Whether this chain has it is for whoever
     /// counts updates: a contract sees the newest 256 blocks at most.
     function submitUpdate(
@@ -242,8 +261,19 @@ interface ITrainingTask {
         bytes calldata cid,
         uint64 samples,
         uint32 accuracy,
+        bytes32 seal,
         bytes32 seen
     ) external;
+
+    /// @notice Says the salt of the sender's update to the open round, once updates are no longer
+    /// taken (with window 0 at any time), and again: a client's last reveal in a round counts.
+    /// @dev UnknownTask, TaskFinished, WrongRound, WindowOpen. Stores nothing; anyone may say it:
+    /// who has a seal, and whether the salt is its own, is for whoever counts reveals.
+    /// @param list Hash of the list of updates that the client reveals its salt for.
+    /// @param salt 32 bytes whose hash is the seal of its update.
+    /// @param seen Hash of a block that the client knows, as of submitUpdate.
+    function revealSalt(uint256 task, uint32 round, bytes32 list, bytes32 salt, bytes32 seen)
+        external;
 
     /// @notice Says how the sender scores candidate models of the open round; anyone may vote, also
     /// after the window, and again: a voter's last scores for a ballot count.
@@ -268,11 +298,13 @@ interface ITrainingTask {
     function confirmHistory(uint256 task, bytes32 seen) external;
 
     /// @notice Ends the open round and opens the next one; the rewards of the contributors are
-    /// minted to this contract, which holds them until payRewards.
-    /// @dev UnknownTask, NotAggregator, TaskFinished, WrongRound, InvalidCid (of the model, then of
-    /// the evidence), InvalidRule, TooManyContributors, TooManyCommitments, then for each
-    /// commitment CommitmentsNotAscending, then for each contributor NotSubmitted,
-    /// DuplicateContributor. AggregatePublished comes before the token's Transfer; nothing is minted
+    /// minted to this contract, which holds them until payRewards. Not while updates are taken: a
+    /// round of a task with a window lasts at least as long as the window, and nobody can cut it
+    /// short by publishing. With window 0 a round lasts until it is published.
+    /// @dev UnknownTask, NotAggregator, TaskFinished, WrongRound, WindowOpen, InvalidCid (of the
+    /// model, then of the evidence), InvalidRule, TooManyContributors, TooManyCommitments, then for
+    /// each commitment CommitmentsNotAscending, then for each contributor NotSubmitted,
+    /// DuplicateContributor. The deadline is that of submitUpdate. AggregatePublished comes before the token's Transfer; nothing is minted
     /// when the sum is 0. Commitments are said and not stored: a new kind of them needs a new name
     /// and nothing else.
     /// @param cid CID of the aggregate, the model of the next round.
@@ -323,7 +355,8 @@ interface ITrainingTask {
 
     /// @notice Ends the open round with the model of a checkpoint; the owner calls. The next round
     /// begins with that model. What was submitted to the ended round is void, as it was made for the
-    /// model before; the round counts as one of the task's rounds. Earlier rounds' rewards stay.
+    /// model before; the round counts as one of the task's rounds. Earlier rounds' rewards stay. A
+    /// rollback need not wait for the window.
     /// @dev UnknownTask, NotOwner, TaskFinished, WrongRound, UnknownCheckpoint, ModelUnchanged.
     /// @param round The open round.
     /// @param toRound The round whose model became the checkpoint.
@@ -347,7 +380,8 @@ interface ITrainingTask {
     /// @return modelCid CID of the initial model.
     /// @return rounds Number of rounds.
     /// @return currentRound Number of rounds that ended, published or rolled back.
-    /// @return window Seconds during which a round takes updates; 0: until it is published.
+    /// @return window Seconds during which a round takes updates and is not published; 0: it takes
+    /// them until it is published.
     /// @return reward Tokens for each contribution.
     /// @return spec CID of the specification.
     /// @return currentCid CID of the model that the open round began with, or of the final one.

@@ -43,4 +43,16 @@ abstract contract TaskBase is ITrainingTask {
         if (ended == about.rounds) revert TaskFinished(task);
         if (round != ended + 1) revert WrongRound(ended + 1, round);
     }
+
+    /// @dev The last second in which a round with a window takes updates; it cannot overflow.
+    function _deadline(Task storage about) internal view returns (uint256) {
+        return uint256(about.openedAt) + about.window;
+    }
+
+    function _checkOver(Task storage about) internal view {
+        if (about.window == 0) return;
+        uint256 deadline = _deadline(about);
+        // forge-lint: disable-next-line(block-timestamp) - windows are judged by block time (L5)
+        if (block.timestamp <= deadline) revert WindowOpen(deadline, uint64(block.timestamp));
+    }
 }

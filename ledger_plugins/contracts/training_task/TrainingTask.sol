@@ -79,14 +79,14 @@ contract TrainingTask is TaskCheckpoints {
         bytes calldata cid,
         uint64 samples,
         uint32 accuracy,
+        bytes32 seal,
         bytes32 seen
     ) external {
         Task storage about = _task(task);
         _checkOpen(about, task, round);
-        uint64 window = about.window;
-        uint256 deadline = uint256(about.openedAt) + window;
+        uint256 deadline = _deadline(about);
         // forge-lint: disable-next-line(block-timestamp) - windows are judged by block time (L5)
-        if (window != 0 && block.timestamp > deadline) {
+        if (about.window != 0 && block.timestamp > deadline) {
             // forge-lint: disable-next-line(unsafe-typecast) - before now, and now fits
             revert WindowClosed(uint64(deadline), uint64(block.timestamp));
         }
@@ -96,7 +96,18 @@ contract TrainingTask is TaskCheckpoints {
         bytes32 commitment = keccak256(abi.encode(cid, samples, accuracy));
         _submissions[task][round][msg.sender] = _withStatus(commitment, SUBMITTED);
 
-        emit UpdateSubmitted(task, round, msg.sender, cid, samples, accuracy, seen);
+        emit UpdateSubmitted(task, round, msg.sender, cid, samples, accuracy, seal, seen);
+    }
+
+    /// @inheritdoc ITrainingTask
+    function revealSalt(uint256 task, uint32 round, bytes32 list, bytes32 salt, bytes32 seen)
+        external
+    {
+        Task storage about = _task(task);
+        _checkOpen(about, task, round);
+        _checkOver(about);
+
+        emit SaltRevealed(task, round, msg.sender, list, salt, seen);
     }
 
     /// @inheritdoc ITrainingTask
@@ -133,6 +144,7 @@ contract TrainingTask is TaskCheckpoints {
         Task storage about = _task(task);
         if (msg.sender != about.aggregator) revert NotAggregator(msg.sender);
         _checkOpen(about, task, round);
+        _checkOver(about);
         _checkCid(cid);
         _checkCid(evidence);
         if (!_isText(rule, 32)) revert InvalidRule(rule);

@@ -2,8 +2,9 @@
 
 from ...signing import Call
 
-__all__ = ["CONFIRM_HISTORY", "SUBMIT_UPDATE", "SUBMIT_VOTES"]
+__all__ = ["CONFIRM_HISTORY", "REVEAL_SALT", "SUBMIT_UPDATE", "SUBMIT_VOTES"]
 
 SUBMIT_UPDATE = Call("TrainingTask", "submitUpdate", event="UpdateSubmitted", party="client")
+REVEAL_SALT = Call("TrainingTask", "revealSalt", event="SaltRevealed", party="client")
 CONFIRM_HISTORY = Call("TrainingTask", "confirmHistory", event="HistoryConfirmed", party="client")
 SUBMIT_VOTES = Call("TrainingTask", "submitVotes", event="VotesSubmitted", party="voter")

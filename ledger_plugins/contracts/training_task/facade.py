@@ -12,10 +12,23 @@ from ...base import Receipt
 from ..facade import OfLedger, sends, sends_then
 from ..meanings import Address, BlockHash, Cid, Hash32, Ppm, Seconds
 from .commitments import NO_COMMITMENTS, Commitments
-from .records import Aggregate, Payment, Proposal, Rollback, Status, Submission, Task, Votes
+from .records import (
+    Aggregate,
+    Payment,
+    Proposal,
+    Reveal,
+    Rollback,
+    Status,
+    Submission,
+    Task,
+    Votes,
+)
 from .rollbacks import TaskRollbacks
 
-__all__ = ["SETTLED", "TrainingTask"]
+__all__ = ["NO_SEAL", "SETTLED", "TrainingTask"]
+
+NO_SEAL = bytes(32)
+"""The seal of an update whose client has no salt to reveal."""
 
 SETTLED: Any = OfLedger(lambda ledger: ledger.settled().hash)
 """The block that a signer names by default."""
@@ -49,8 +62,8 @@ class TrainingTask(TaskRollbacks):
             model_cid: CID of the initial model.
             rounds: number of rounds, at least 1.
             spec: CID of the document that specifies the task.
-            window: seconds after a round opened in which updates are taken, the last one included;
-                0: until the aggregate is published.
+            window: seconds after a round opened in which updates are taken, the last one included,
+                and nobody publishes it; 0: updates are taken until the aggregate is published.
             reward: tokens for each contribution, at most 20.
 
         Returns:
@@ -70,6 +83,7 @@ class TrainingTask(TaskRollbacks):
         cid: Cid,
         samples: int,
         accuracy: Ppm,
+        seal: Hash32 = NO_SEAL,
         seen: BlockHash = SETTLED,
     ) -> None:
         """Submit the update of `account` to the open round; its last one counts.
@@ -81,6 +95,8 @@ class TrainingTask(TaskRollbacks):
             cid: CID of the update.
             samples: training examples behind it.
             accuracy: a fraction from 0 to 1, kept in steps of a millionth.
+            seal: 32 bytes, the hash of a salt that the client may reveal once the window has
+                closed; zeros where the task asks for none.
             seen: hash of a block that the client knows (default: the ledger's settled one).
 
         Raises:
@@ -101,6 +117,8 @@ class TrainingTask(TaskRollbacks):
         commitments: Commitments = NO_COMMITMENTS,
     ) -> None:
         """End the open round; the contributors' rewards go into escrow until `pay_rewards`.
+
+        While the task's window is open it is ContractError `WindowOpen`.
 
         Args:
             account: the task's aggregator.
@@ -220,6 +238,30 @@ class TrainingTask(TaskRollbacks):
         """
 
     @sends
+    def reveal_salt(
+        self,
+        account: Account,
+        *,
+        task: int,
+        round: int,
+        list: Hash32,  # noqa: A002 - the ABI's name
+        salt: Hash32,
+        seen: BlockHash = SETTLED,
+    ) -> None:
+        """Say the salt of the update of `account` to the open round; its last one counts.
+
+        While the task's window is open it is ContractError `WindowOpen`.
+
+        Args:
+            account: the client.
+            task: the task's number.
+            round: the open round.
+            list: 32 bytes, the hash of the list of updates that the salt is revealed for.
+            salt: 32 bytes whose hash is the seal of the client's update.
+            seen: hash of a block that the client knows (default: the ledger's settled one).
+        """
+
+    @sends
     def confirm_history(self, account: Account, *, task: int, seen: BlockHash = SETTLED) -> None:
         """Say that `account` knows a block of this ledger: what an update says, without one.
 
@@ -239,6 +281,17 @@ class TrainingTask(TaskRollbacks):
     ) -> list[Votes]:
         """Return all votes of a round in ledger order; who may vote is for the reader to know."""
         return self._events(Votes, since=since, until=until, task=task, round=round)
+
+    def reveals(
+        self,
+        task: int,
+        round: int,
+        *,
+        since: int = 0,
+        until: int | None = None,
+    ) -> list[Reveal]:
+        """Return all salts revealed in a round in ledger order; a client's last one counts."""
+        return self._events(Reveal, since=since, until=until, task=task, round=round)
 
     def aggregates(self, task: int, *, since: int = 0, until: int | None = None) -> list[Aggregate]:
         """Return the published rounds of a task, in order."""

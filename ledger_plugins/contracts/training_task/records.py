@@ -16,6 +16,7 @@ __all__ = [
     "Model",
     "Payment",
     "Proposal",
+    "Reveal",
     "Roles",
     "Rollback",
     "RollbackVote",
@@ -38,7 +39,8 @@ class Task:
         rounds: number of rounds.
         current_round: number of rounds that ended, published or rolled back; the open one is the
             next.
-        window: seconds in which a round takes updates; 0: until it is published.
+        window: seconds in which a round takes updates and is not published; 0: it takes them until
+            it is published.
         reward: tokens for each contribution.
         spec: CID of the specification.
         current_cid: CID of the model that the open round began with, or of the final one.
@@ -113,6 +115,7 @@ class Submission(EventRecord):
         cid: CID of the update.
         samples: training examples behind it, as the client says.
         accuracy: fraction from 0 to 1, as the client says.
+        seal: 32 bytes, the hash of a salt that it may reveal; zeros: it has none.
         seen: hash of a block that it knew.
     """
 
@@ -121,6 +124,25 @@ class Submission(EventRecord):
     cid: Cid
     samples: int
     accuracy: Ppm
+    seal: Hash32
+    seen: BlockHash
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal(EventRecord):
+    """A salt that a client revealed.
+
+    Attributes:
+        client: who signed it.
+        list: 32 bytes, the hash of the list of updates that it reveals its salt for.
+        salt: 32 bytes whose hash should be the seal of its update.
+        seen: hash of a block that it knew.
+    """
+
+    event: ClassVar = "SaltRevealed"
+    client: Address
+    list: Hash32
+    salt: Hash32
     seen: BlockHash
 
 

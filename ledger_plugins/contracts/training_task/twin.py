@@ -95,7 +95,14 @@ class TrainingTask(TaskCheckpoints):
         return task
 
     def submitUpdate(
-        self, task: int, number: int, cid: bytes, samples: int, accuracy: int, seen: bytes
+        self,
+        task: int,
+        number: int,
+        cid: bytes,
+        samples: int,
+        accuracy: int,
+        seal: bytes,
+        seen: bytes,
     ) -> None:
         """Record the sender's update to the open round, in place of an earlier one."""
         about = self._task(task)
@@ -117,6 +124,21 @@ class TrainingTask(TaskCheckpoints):
             cid=cid,
             samples=samples,
             accuracy=accuracy,
+            seal=seal,
+            seen=seen,
+        )
+
+    def revealSalt(self, task: int, number: int, list_: bytes, salt: bytes, seen: bytes) -> None:
+        """Say the salt of the sender's update, for a list of updates."""
+        about = self._task(task)
+        self._check_over(about, self._open_round(task, about, number))
+        self.emit(
+            "SaltRevealed",
+            task=task,
+            round=number,
+            client=self.sender,
+            list=list_,
+            salt=salt,
             seen=seen,
         )
 
@@ -156,7 +178,7 @@ class TrainingTask(TaskCheckpoints):
         about = self._task(task)
         if self.sender != self._roles(task).aggregator:
             self.revert("NotAggregator", sender=self.sender)
-        self._open_round(task, about, number)
+        self._check_over(about, self._open_round(task, about, number))
         self._check_cid(cid)
         self._check_cid(evidence)
         if not 1 <= len(rule.encode()) <= 32:

@@ -87,3 +87,9 @@ class TaskBase(Twin):
         if given != current.ended + 1:
             self.revert("WrongRound", expected=current.ended + 1, given=given)
         return current
+
+    def _check_over(self, about: Task, current: Round) -> None:
+        """Refuse what has to wait until updates are no longer taken."""
+        deadline = current.opened_at + about.window
+        if about.window and self.now <= deadline:
+            self.revert("WindowOpen", deadline=deadline, time=self.now)

@@ -196,8 +196,8 @@ def test_an_attested_rule_is_the_one_specified(federation, monkeypatch):
     """What the strategy made is the aggregator's word; which strategy it was is not."""
     honest = LedgerTask.publish
 
-    def publish(self, round_, result, state, measured=()):
-        return honest(self, round_, replace(result, rule="Bulyan"), state, measured)
+    def publish(self, round_, result, state, *more):
+        return honest(self, round_, replace(result, rule="Bulyan"), state, *more)
 
     monkeypatch.setattr(LedgerTask, "publish", publish)
     federation.run(federation.anchored(), make_app(), rounds=1)

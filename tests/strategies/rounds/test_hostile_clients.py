@@ -52,6 +52,7 @@ def _resign(federation_key, **terms):
             "cid": cid_to_bytes(cid_of(content)),
             "samples": _metrics(reply)["num-examples"],
             "accuracy": 500_000,
+            "seal": bytes(32),
             "seen": bytes.fromhex(request.seen[2:]),
         }
         given = {"chain_id": request.chain_id, "to": request.contract, "nonce": 0} | terms

@@ -66,6 +66,8 @@ abstract contract Fixture {
         hex"01551220ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
     bytes internal constant BAD_CID = hex"02551220";
 
+    bytes32 internal constant SALT = keccak256("a salt");
+    bytes32 internal constant SEAL = keccak256(abi.encode(SALT));
     bytes32 internal constant SEEN = keccak256("a block");
 
     uint256 internal constant START = 1_000_000;
@@ -102,7 +104,7 @@ abstract contract Fixture {
 
     function submit(address client, uint256 task, uint32 round) internal {
         vm.prank(client);
-        tasks.submitUpdate(task, round, CID2, 100, 912_345, SEEN);
+        tasks.submitUpdate(task, round, CID2, 100, 912_345, SEAL, SEEN);
     }
 
     function publish(uint256 task, uint32 round, address[] memory contributors) internal {

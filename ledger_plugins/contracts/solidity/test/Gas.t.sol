@@ -18,13 +18,14 @@ contract GasTest is Fixture {
         cid[0] = 0x01;
     }
 
-    /// @dev A round with `size` submissions, ready to be published.
+    /// @dev A round with `size` submissions, whose window has closed.
     function ready(uint256 size) private returns (address[] memory clients) {
-        propose(3, 0, 20);
+        propose(3, 600, 20);
         clients = crowd(size);
         for (uint256 i = 0; i < size; ++i) {
             submit(clients[i], 1, 1);
         }
+        vm.warp(block.timestamp + 601);
     }
 
     function test_submitUpdate_stays_within_its_limit() public {
@@ -32,12 +33,20 @@ contract GasTest is Fixture {
         submit(ANN, 1, 1);
         vm.assertLe(measured("TrainingTask", "submitUpdate"), SUBMIT_LIMIT, "submitUpdate");
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, CID, 100, 912_345, SEEN);
+        tasks.submitUpdate(1, 1, CID, 100, 912_345, SEAL, SEEN);
         vm.assertLe(measured("TrainingTask", "submitUpdate again"), SUBMIT_LIMIT, "again");
         vm.prank(BOB);
-        tasks.submitUpdate(1, 1, longestCid(), type(uint64).max, 1_000_000, SEEN);
+        tasks.submitUpdate(1, 1, longestCid(), type(uint64).max, 1_000_000, SEAL, SEEN);
         uint256 most = measured("TrainingTask", "submitUpdate longest CID");
         vm.assertLe(most, SUBMIT_LIMIT, "longest CID");
+    }
+
+    function test_revealSalt() public {
+        propose(3, 600, 20);
+        vm.warp(block.timestamp + 601);
+        vm.prank(ANN);
+        tasks.revealSalt(1, 1, keccak256("a list"), SALT, SEEN);
+        vm.assertLe(measured("TrainingTask", "revealSalt"), SUBMIT_LIMIT, "revealSalt");
     }
 
     function test_submitVotes() public {
@@ -69,6 +78,7 @@ contract GasTest is Fixture {
         for (uint256 i = 0; i < 30; ++i) {
             submit(clients[i], 1, 2);
         }
+        vm.warp(block.timestamp + 601);
         publish(1, 2, clients);
         uint256 later = measured("TrainingTask", "publishAggregate 30, later");
         vm.assertLe(later, PUBLISH_LIMIT, "later");
@@ -86,8 +96,9 @@ contract GasTest is Fixture {
     }
 
     function test_publishAggregate_with_commitments() public {
-        propose(3, 0, 20);
-        propose(3, 0, 20);
+        propose(3, 600, 20);
+        propose(3, 600, 20);
+        vm.warp(block.timestamp + 601);
         vm.startPrank(OWNER);
         tasks.publishAggregate(1, 1, CID2, "krum", list(), CID, commitments(4));
         measured("TrainingTask", "publishAggregate 0, 4 commitments");

@@ -18,6 +18,7 @@ contract Handler {
     uint256 public published;
     uint256 public paid;
     bool public strangerPublished;
+    bool public cutShort;
     bool public paidTwice;
     bool public minorityRolledBack;
 
@@ -52,7 +53,7 @@ contract Handler {
     function submit(uint256 sender, uint256 task, uint256 round) external {
         (task, round) = open(task, round);
         vm.prank(actor(sender));
-        TASKS.submitUpdate(task, uint32(round), CID, 1, 1, keccak256("a block"));
+        TASKS.submitUpdate(task, uint32(round), CID, 1, 1, "seal", "a block");
     }
 
     /// @dev By the aggregator three times in four; with everybody who submitted, or with anybody.
@@ -62,11 +63,22 @@ contract Handler {
         address caller = sender % 4 == 0 ? actor(sender / 4) : aggregator;
         address[] memory clients = chosen(who, task, uint32(round), 1);
         bytes memory cid = abi.encodePacked(bytes4(0x01551220), published % 8);
+        bool early = updatesAreTaken(task);
         vm.prank(caller);
         TASKS.publishAggregate(task, uint32(round), cid, "r", clients, CID, new bytes32[2][](0));
         ++published;
         model[task] = cid;
         if (caller != aggregator) strangerPublished = true;
+        if (early) cutShort = true;
+    }
+
+    /// @dev By anybody; while updates are taken it has to be refused.
+    function reveal(uint256 sender, uint256 task, uint256 round) external {
+        (task, round) = open(task, round);
+        bool early = updatesAreTaken(task);
+        vm.prank(actor(sender));
+        TASKS.revealSalt(task, uint32(round), "a list", "a salt", "a block");
+        if (early) cutShort = true;
     }
 
     /// @dev By the owner, like everything that only the owner may do, seven times in eight.
@@ -182,6 +194,11 @@ contract Handler {
         return first;
     }
 
+    function updatesAreTaken(uint256 task) private view returns (bool) {
+        (,,,,, uint64 window,,,, uint64 openedAt,) = TASKS.getTask(task);
+        return window != 0 && block.timestamp <= uint256(openedAt) + window;
+    }
+
     function ownerOr(uint256 seed, uint256 task) private view returns (address owner) {
         (owner,,) = TASKS.getRoles(task);
         if (seed % 8 == 0) owner = actor(seed / 8);
@@ -265,6 +282,10 @@ contract InvariantsTest is Fixture {
 
     function invariant_only_the_aggregator_publishes() public view {
         vm.assertEq(handler.strangerPublished(), false, "published by a stranger");
+    }
+
+    function invariant_no_window_is_cut_short() public view {
+        vm.assertEq(handler.cutShort(), false, "published or revealed while updates are taken");
     }
 
     function invariant_it_takes_the_owner_or_more_than_half_of_the_members() public view {

@@ -93,9 +93,9 @@ contract TrainingTaskTest is Fixture {
     function test_the_last_submission_counts() public {
         propose(1, 0, 20);
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, CID, 1, 1, SEEN);
+        tasks.submitUpdate(1, 1, CID, 1, 1, SEAL, SEEN);
         vm.expectEmit(address(tasks));
-        emit ITrainingTask.UpdateSubmitted(1, 1, ANN, CID2, 100, 912_345, SEEN);
+        emit ITrainingTask.UpdateSubmitted(1, 1, ANN, CID2, 100, 912_345, SEAL, SEEN);
         submit(ANN, 1, 1);
         (bytes31 commitment, uint8 found) = tasks.getSubmission(1, 1, ANN);
         bytes31 expected = bytes31(keccak256(abi.encode(CID2, uint64(100), uint32(912_345))));
@@ -135,20 +135,73 @@ contract TrainingTaskTest is Fixture {
 
     function test_submitUpdate_refuses() public {
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 0));
-        tasks.submitUpdate(0, 9, BAD_CID, 1, 1_000_001, SEEN);
+        tasks.submitUpdate(0, 9, BAD_CID, 1, 1_000_001, SEAL, SEEN);
         propose(1, 60, 20);
         refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 1, 0));
-        tasks.submitUpdate(1, 0, BAD_CID, 1, 1_000_001, SEEN);
+        tasks.submitUpdate(1, 0, BAD_CID, 1, 1_000_001, SEAL, SEEN);
         refused(abi.encodeWithSelector(ITrainingTask.InvalidCid.selector, BAD_CID));
-        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEEN);
+        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEAL, SEEN);
         refused(abi.encodeWithSelector(ITrainingTask.InvalidAccuracy.selector, 1_000_001));
-        tasks.submitUpdate(1, 1, CID, 1, 1_000_001, SEEN);
+        tasks.submitUpdate(1, 1, CID, 1, 1_000_001, SEAL, SEEN);
         vm.warp(START + 61);
         refused(abi.encodeWithSelector(ITrainingTask.WindowClosed.selector, START + 60, START + 61));
-        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEEN);
+        tasks.submitUpdate(1, 1, BAD_CID, 1, 1_000_001, SEAL, SEEN);
         publish(1, 1, list());
         refused(abi.encodeWithSelector(ITrainingTask.TaskFinished.selector, 1));
-        tasks.submitUpdate(1, 1, CID, 1, 1, SEEN);
+        tasks.submitUpdate(1, 1, CID, 1, 1, SEAL, SEEN);
+    }
+
+    function test_anyone_reveals_a_salt_again_once_the_window_has_closed() public {
+        propose(2, 60, 20);
+        refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + 60, START));
+        tasks.revealSalt(1, 1, "list", SALT, SEEN);
+        vm.warp(START + 61);
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectEmit(address(tasks));
+            emit ITrainingTask.SaltRevealed(1, 1, EVE, "list", SALT, SEEN);
+            vm.prank(EVE);
+            tasks.revealSalt(1, 1, "list", SALT, SEEN);
+        }
+        vm.assertEq(status(1, 1, EVE), 0, "a salt is no submission");
+        propose(1, 0, 20);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.SaltRevealed(2, 1, ANN, "list", SALT, SEEN);
+        vm.prank(ANN);
+        tasks.revealSalt(2, 1, "list", SALT, SEEN);
+    }
+
+    function test_revealSalt_refuses() public {
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.revealSalt(1, 9, "list", SALT, SEEN);
+        propose(1, 60, 20);
+        refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 1, 2));
+        tasks.revealSalt(1, 2, "list", SALT, SEEN);
+        vm.warp(START + 60);
+        refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + 60, START + 60));
+        tasks.revealSalt(1, 1, "list", SALT, SEEN);
+        vm.warp(START + 61);
+        publish(1, 1, list());
+        refused(abi.encodeWithSelector(ITrainingTask.TaskFinished.selector, 1));
+        tasks.revealSalt(1, 1, "list", SALT, SEEN);
+    }
+
+    function test_a_window_outlasts_every_attempt_to_publish() public {
+        propose(2, 60, 20);
+        refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, EVE));
+        publishBy(EVE, 1, BAD_CID, "", list(), BAD_CID);
+        refused(abi.encodeWithSelector(ITrainingTask.WrongRound.selector, 1, 2));
+        publishBy(OWNER, 2, BAD_CID, "", list(), BAD_CID);
+        refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + 60, START));
+        publishBy(OWNER, 1, BAD_CID, "", list(), BAD_CID);
+        vm.prank(OWNER);
+        tasks.recordCheckpoint(1, 0, 1);
+        vm.warp(START + 61);
+        publish(1, 1, list());
+        vm.warp(START + 121);
+        refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + 121, START + 121));
+        publish(1, 2, list());
+        vm.prank(OWNER);
+        tasks.rollback(1, 2, 0); // which need not wait
     }
 
     function test_confirmHistory_says_who_and_what() public {
@@ -349,6 +402,15 @@ contract TrainingTaskTest is Fixture {
         }
         submit(ANN, 1, 1);
         vm.assertEq(status(1, 1, ANN), open ? 1 : 0, "status");
+        bool early = window != 0 && open;
+        if (early) {
+            refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + window, time));
+        }
+        tasks.revealSalt(1, 1, "list", SALT, SEEN);
+        if (early) {
+            refused(abi.encodeWithSelector(ITrainingTask.WindowOpen.selector, START + window, time));
+        }
+        publish(1, 1, list());
     }
 
     function testFuzz_a_cid_has_4_to_64_bytes_and_begins_with_1(bytes memory cid) public {
@@ -357,7 +419,7 @@ contract TrainingTaskTest is Fixture {
         bool good = cid.length >= 4 && cid.length <= 64 && cid[0] == 0x01;
         if (!good) refused(abi.encodeWithSelector(ITrainingTask.InvalidCid.selector, cid));
         vm.prank(ANN);
-        tasks.submitUpdate(1, 1, cid, 1, 1, SEEN);
+        tasks.submitUpdate(1, 1, cid, 1, 1, SEAL, SEEN);
         vm.assertEq(status(1, 1, ANN), good ? 1 : 0, "status");
     }
 
