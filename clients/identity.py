@@ -17,9 +17,11 @@ from fedledger.records import CONFIG, SigningRequest
 
 from ..ledger_plugins.accounts import Account, keystore_path, load_account
 from ..ledger_plugins.addresses import checksum_address
+from ..ledger_plugins.contracts.training_task.seals import salt_purpose
+from ..ledger_plugins.signing import Domain
 from .journal import MAX_FEE, Journal
 
-__all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of"]
+__all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of", "salt_of"]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
 _SECRET_BYTES = 32
@@ -141,11 +143,33 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
     return Journal(path, disk, durable=False, max_fee=max_fee, pins=pins, unchecked=unchecked)
 
 
+def salt_of(message: Message, context: Context, account: Account, domain: Domain) -> bytes:
+    """Return a client's salt for a round: 32 secret bytes of its account.
+
+    A simulation has to be repeatable, so its clients may take their salts from the text under
+    `simulation-salts` in the run config or in the message's config instead. Who reads it knows
+    them; a client with a keystore never looks there.
+    """
+    if context.node_config.get("account") is None:
+        seed = _told(message, context, "simulation-salts")
+        if seed is not None:
+            partition = context.node_config.get("partition-id")
+            told = f"{partition}/{domain.task}/{domain.round}"
+            return hmac.new(str(seed).encode(), told.encode(), hashlib.sha256).digest()
+    return account.secret(salt_purpose(domain))
+
+
+def _told(message: Message, context: Context, key: str) -> object:
+    """Return what the run config, or else the message's config, says under a key, or None."""
+    found: object = context.run_config.get(key)
+    if found is None and CONFIG in message.content.config_records:
+        found = message.content.config_records[CONFIG].get(key)
+    return found
+
+
 def _simulated(message: Message, context: Context) -> tuple[str, int]:
     """Return a simulation's secret file and the client's partition."""
-    keys: object = context.run_config.get("simulation-keys")
-    if keys is None and CONFIG in message.content.config_records:
-        keys = message.content.config_records[CONFIG].get("simulation-keys")
+    keys = _told(message, context, "simulation-keys")
     partition = context.node_config.get("partition-id")
     if keys is None or partition is None:
         raise ConfigError(

@@ -131,16 +131,39 @@ class Journal:
         Raises:
             AccountError: it is bound to another one already, or the journal cannot be written.
         """
+        there = self.first(request, name, digest)
+        if there != digest:
+            raise AccountError(
+                f"journal {self.path}: {name} of round {request.round} is {there} already, "
+                f"{digest} is not signed"
+            )
+
+    def first(self, request: SigningRequest, name: str, digest: str) -> str:
+        """Return the digest that the client is bound to under a name in this round: the first one.
+
+        Raises:
+            AccountError: the journal cannot be written.
+        """
         with self._locked():
             known = self._read()
-            key = f"{request.chain_id}/{request.contract}/{request.task}/{request.round}/{name}"
-            there = known["once"].setdefault(key, digest)
-            if there != digest:
-                raise AccountError(
-                    f"journal {self.path}: {name} of round {request.round} is {there} already, "
-                    f"{digest} is not signed"
-                )
+            bound = _rounds(known["once"], request, name)
+            if request.round in bound:
+                return bound[request.round]
+            for number in sorted(bound)[:-1]:  # nobody asks about rounds before the last one
+                del known["once"][_key(request, number, name)]
+            known["once"][_key(request, request.round, name)] = digest
             self._write(known)
+        return digest
+
+    def before(self, request: SigningRequest, name: str) -> tuple[int, str]:
+        """Return the newest earlier round in which it was bound under a name, and to what.
+
+        Returns:
+            Round and digest; 0 and "" where there is none.
+        """
+        bound = _rounds(self._read()["once"], request, name)
+        newest = max((number for number in bound if number < request.round), default=0)
+        return newest, bound.get(newest, "")
 
     def answers(self, task: int) -> tuple[int, Mapping[str, Mapping[str, str]]]:
         """Return the newest round that was signed for in a task, and what, by phase."""
@@ -256,6 +279,21 @@ class Journal:
 
 def _new_task() -> dict[str, Any]:
     return {"round": 0, "times": 0, "answers": {}}
+
+
+def _key(request: SigningRequest, number: int, name: str) -> str:
+    return f"{request.chain_id}/{request.contract}/{request.task}/{number}/{name}"
+
+
+def _rounds(once: Mapping[str, str], request: SigningRequest, name: str) -> dict[int, str]:
+    """Return what a client was bound to under a name in a task, by round."""
+    start, end = _key(request, 0, name).split("/0/", 1)
+    found = {}
+    for key, digest in once.items():
+        number = key.removeprefix(f"{start}/").removesuffix(f"/{end}")
+        if number.isdigit() and key == _key(request, int(number), name):
+            found[int(number)] = digest
+    return found
 
 
 def _contract_of(call: CallRequest) -> str:

@@ -23,6 +23,7 @@ PHASES = Registry(
     "phase",
     {
         "closing": "fedledger.clients.closing:ClosingHandler",
+        "salts": "fedledger.clients.salts:SaltsHandler",
         "update": "fedledger.clients.training_phase:UpdateHandler",
         "votes": "fedledger.clients.voting:VotesHandler",
         "weights": "fedledger.clients.training_phase:WeightsHandler",
@@ -44,9 +45,13 @@ class Asked:
         round: the round, from 1.
         account: address of the account that will sign.
         details: what the phase tells its clients.
+        salt: 32 secret bytes of the client for this round, the same whenever it is asked.
         journal: what the client has to remember.
         bind: takes a name and a digest, and raises AccountError where another one was bound under
             the name in this round: of two lists a client signs one.
+        first: takes a name and a digest, and returns the one that was bound first in this round.
+        before: takes a name, and returns the newest earlier round in which something was bound
+            under it, and what; 0 and "" for none.
     """
 
     message: Message
@@ -56,8 +61,11 @@ class Asked:
     round: int
     account: str
     details: Mapping[str, Any]
+    salt: bytes
     journal: Journal
     bind: Callable[[str, str], None]
+    first: Callable[[str, str], str]
+    before: Callable[[str], tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

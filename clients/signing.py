@@ -20,7 +20,7 @@ from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
-from .identity import account_of, journal_of
+from .identity import account_of, journal_of, salt_of
 from .phases import PHASES, Answered, Asked, PhaseHandler
 
 __all__ = ["signing_mod"]
@@ -62,8 +62,11 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
                 round=request.round,
                 account=account.address,
                 details=request.details,
+                salt=salt_of(message, context, account, _domain(request)),
                 journal=journal,
                 bind=partial(journal.once, request),
+                first=partial(journal.first, request),
+                before=partial(journal.before, request),
             )
         )
     finally:
@@ -106,7 +109,7 @@ def _sign(
 ) -> tuple[Signatures, dict[str, str]]:
     """Return what is signed, and the hash of each call and statement by its name."""
     nonce = request.nonces[list(request.clients).index(account.address)]
-    domain = Domain(request.chain_id, request.contract, request.task, request.round)
+    domain = _domain(request)
     asked = iter(request.calls)
     transactions: list[bytes] = []
     statements: list[tuple[str, bytes]] = []
@@ -131,6 +134,10 @@ def _sign(
             statements.append((json.dumps(plain_values(values)), account.sign_digest(digest)))
             hashes[one.name] = "0x" + digest.hex()
     return Signatures(request.phase, transactions, statements), hashes
+
+
+def _domain(request: SigningRequest) -> Domain:
+    return Domain(request.chain_id, request.contract, request.task, request.round)
 
 
 def _place(call: Call, request: SigningRequest) -> dict[str, Any]:

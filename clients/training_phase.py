@@ -14,6 +14,7 @@ from fedledger.records import ARRAYS
 
 from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..ledger_plugins.contracts.training_task.facade import NO_SEAL
+from ..ledger_plugins.contracts.training_task.seals import seal_of
 from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .phases import Answered, Asked, PhaseHandler
 
@@ -55,10 +56,14 @@ class _TrainingHandler(PhaseHandler):
                     "cid": cid_to_bytes(cid_of(to_safetensors(content))),
                     "samples": _samples(metrics, key),
                     "accuracy": round(_accuracy(metrics) * _MILLION),
-                    "seal": NO_SEAL,
+                    "seal": self.seal(asked),
                 }
             },
         )
+
+    def seal(self, asked: Asked) -> bytes:  # noqa: ARG002 - for who has one
+        """Return the seal of the client's salt, where the phase has one."""
+        return NO_SEAL
 
     @abstractmethod
     def form(
@@ -76,6 +81,10 @@ class UpdateHandler(_TrainingHandler):
         """Return the difference."""
         parts: dict[str, NDArray[np.float32]] = layout.unflatten(layout.difference(after, before))
         return dict(parts)
+
+    def seal(self, asked: Asked) -> bytes:
+        """Return the seal of the salt that the client reveals once the updates are fixed."""
+        return seal_of(asked.account, asked.salt)
 
 
 class WeightsHandler(_TrainingHandler):

@@ -21,17 +21,30 @@ from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.base import Ledger, Receipt, SignedTransaction, UnsignedTransaction
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.contracts.abi import encode_call
+from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..ledger_plugins.contracts.training_task.commitments import commitment_pairs
+from ..ledger_plugins.contracts.training_task.seals import salt_purpose, seal_of
+from ..ledger_plugins.signing import Domain
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
-from .protocols.pofl import MIXED, PoFLProtocol, PoFLSettings, Selection, arithmetic_of
+from .protocols.pofl import (
+    MIXED,
+    PoFLProtocol,
+    PoFLSettings,
+    PoFLState,
+    Selection,
+    arithmetic_of,
+    fallback_of,
+)
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
 from .rounds.mined import MinedRound, NotYet
 from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
+from .rounds.standing import standing
 from .rounds.task import (
     LedgerTask,
+    called,
     check_settlement,
     model_of,
     payment_batches,
@@ -41,7 +54,10 @@ from .rounds.task import (
     unpaid,
 )
 
-__all__ = ["Aggregator", "propose_task", "submit_update"]
+__all__ = ["SALT_WINDOW", "Aggregator", "propose_task", "reveal_salt", "submit_update"]
+
+SALT_WINDOW = 60.0
+"""Seconds in which clients of mined rounds reveal their salts, by the ledger's clock."""
 
 GRACE = 10.0
 """Seconds that an aggregator looks for a submitted content before it drops the submission."""
@@ -136,15 +152,11 @@ class Aggregator:
         Raises:
             NotYet: the contract takes updates still, or answers or contents are missing.
         """
-        closes = task.opened_at + task.window
-        over = bool(task.window) and ledger.head().timestamp > closes
-        if task.window and not over:
-            raise NotYet(f"updates are taken until {closes}")
         contract, number = TrainingTask(ledger), task.current_round + 1
         ended = contract.ended(task.id)
         opened = contract.opened_in(task.id, ended)
-        now = self._clock.monotonic()
-        lost = {cid for cid, since in self._sought.items() if now - since > GRACE}
+        tried = self._clock.monotonic()
+        lost = {cid for cid, since in self._sought.items() if tried - since > GRACE}
         seen = tuple(
             (event.transaction, event.block)
             for event in ledger.events("TrainingTask", since=opened)
@@ -162,7 +174,8 @@ class Aggregator:
             ledger,
             self._store,
             opened,
-            over,
+            task.opened_at,
+            ledger.head().timestamp,
             lost,
         )
         state = state_after(ended, len(ended), protocol, self._store)
@@ -205,6 +218,7 @@ def propose_task(
     rules: Sequence[str] = MIXED,
     selection: Selection = "beacon",
     window: int = 0,
+    salt_window: float = SALT_WINDOW,
     reward: int = 20,
 ) -> int:
     """Propose a task that miners aggregate, with an initial model; return its number.
@@ -221,6 +235,7 @@ def propose_task(
         rules: the rules to choose from.
         selection: "beacon" or "timestamp"; an election needs Flower.
         window: seconds that a round takes updates and lasts; 0 waits for all clients instead.
+        salt_window: seconds after that in which clients reveal their salts (`reveal_salt`).
         reward: tokens for each contribution.
 
     Raises:
@@ -229,6 +244,11 @@ def propose_task(
     """
     if selection == "election":
         raise ConfigError("selection 'election' needs a Flower server: use beacon or timestamp")
+    if selection == "beacon" and len(rules) > 1 and not window:
+        raise ConfigError(
+            "a lot needs a list of updates that is final: give the task a window, in seconds, or "
+            "one rule alone"
+        )
     least = 2 * byzantine + 3
     if least > len(clients):
         raise ConfigError(
@@ -244,11 +264,11 @@ def propose_task(
         min_submissions=least,
         window=None,
         quiet=None,
-        commitment=None,
+        salt_window=salt_window,
+        fallback=fallback_of(rules),
         arithmetic=arithmetic_of(rules),
     )
     protocol = PoFLProtocol(settings)
-    protocol.fix(rounds, partial(task_secret, account, ledger, model_id))
     task = LedgerTask(
         ledger,
         store,
@@ -297,6 +317,54 @@ def submit_update(
     update = layout.as_float32().unflatten(layout.difference(trained, base))
     cid = store.put(to_safetensors(update))
     number = now.current_round + 1
+    salt = account.secret(salt_purpose(_domain(ledger, task, number)))
     return contract.submit_update(
-        account, task=task, round=number, cid=cid, samples=samples, accuracy=accuracy
+        account,
+        task=task,
+        round=number,
+        cid=cid,
+        samples=samples,
+        accuracy=accuracy,
+        seal=seal_of(account.address, salt),
     )
+
+
+def reveal_salt(ledger: Ledger, store: Store, account: Account, *, task: int) -> Receipt:
+    """Reveal the salt of a client's update to the open round, once its window is over.
+
+    Args:
+        ledger: an open ledger.
+        store: the store of the node that the client uses.
+        account: a registered client that has submitted an update.
+        task: the task's number.
+
+    Raises:
+        ConfigError: nobody asks this account for a salt.
+        ContractError: "WindowOpen": the round still takes updates.
+        NotChecked: the task's specification or last evidence is missing.
+    """
+    contract = TrainingTask(ledger)
+    now = contract.task(task)
+    terms, protocol = read_task(now, ledger, store)
+    if not isinstance(protocol, PoFLProtocol) or not terms.ledger_clock:
+        raise ConfigError(f"task {task} throws no lots on the ledger")
+    ended, number = contract.ended(task), now.current_round + 1
+    opened = contract.opened_in(task, ended)
+    events = called(ledger, SUBMIT_UPDATE, task, number, since=opened)
+    signed = standing(events, SUBMIT_UPDATE, terms.positions("clients"))
+    state = state_after(ended, len(ended), protocol, store) or PoFLState()
+    assert isinstance(state, PoFLState)  # noqa: S101 - it is this protocol's
+    listed = protocol.list_of(terms, number, signed, state)
+    mine = None if listed is None else listed.salters.get(account.address)
+    salt = account.secret(salt_purpose(_domain(ledger, task, number)))
+    if listed is None or mine is None or mine.seal != seal_of(account.address, salt):
+        raise ConfigError(
+            f"round {number} of task {task} asks {account.address} for no salt: it has no update "
+            "on the list, was sealed elsewhere, or there are too few updates for a lot"
+        )
+    return contract.reveal_salt(account, task=task, round=number, list=listed.digest, salt=salt)
+
+
+def _domain(ledger: Ledger, task: int, number: int) -> Domain:
+    contract = ledger.terms("TrainingTask", "submitUpdate").to
+    return Domain(ledger.chain_id, contract, task, number)

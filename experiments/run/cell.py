@@ -77,8 +77,6 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         reward=cell.reward,
         byzantine=cell.byzantine,
         clock=_clock(cell, federation),
-        # Engines and resumed runs have to agree on the rules, so the beacon follows from the seed.
-        beacon_seed=derive(cell.scenario.seed, "beacon", cell.id),
         measure=judge.measure,
     )
     strategy = cell.approach.build(around)
@@ -88,7 +86,14 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         grid=CheckedGrid(grid),
         initial_arrays=get_arrays(model),
         num_rounds=cell.scenario.rounds,
-        train_config=ConfigRecord({SCENARIO: scenario, "simulation-keys": str(keys.path)}),
+        train_config=ConfigRecord(
+            {
+                SCENARIO: scenario,
+                "simulation-keys": str(keys.path),
+                # Engines and resumed runs have to agree on the lots, so they follow from the seed.
+                "simulation-salts": derive(cell.scenario.seed, "salts", cell.id).hex(),
+            }
+        ),
         evaluate_fn=judge,
     )
     task = contract.task(contract.find(server.address, cell.id)[-1])

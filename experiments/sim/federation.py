@@ -107,6 +107,7 @@ class Federation:
                 rounds=rounds,
                 byzantine=1,
                 rules=("trimmed_mean", "median"),
+                selection="timestamp",
             )
 
         return self._until("proposing", proposed)

@@ -112,6 +112,33 @@ def update(
     show_receipt(receipt, format_)
 
 
+@models.command("reveal")
+def reveal(
+    *,
+    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
+    ledger: LedgerOption,
+    store: StoreOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Reveal your update's salt, once the round takes no more updates.
+
+    The salts of all clients together choose the round's rule. Where one is missing, the round has
+    the rule that its specification names for that.
+    """
+    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
+    from fedledger.strategies.mining import reveal_salt  # noqa: PLC0415 - the same
+
+    from .render import show_receipt  # noqa: PLC0415 - the same
+
+    client = load_account(account, password_of(password_file))
+    with open_ledger(ledger) as opened, open_store(store) as contents:
+        receipt = reveal_salt(opened, contents, client, task=task)
+    show_receipt(receipt, format_)
+
+
 @models.command("confirm")
 def confirm(
     *,

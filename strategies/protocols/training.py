@@ -39,6 +39,7 @@ class Trained:
 
 class _Training(Phase[Trained]):
     signs: ClassVar = (SUBMIT_UPDATE,)
+    once: ClassVar[bool] = True
 
     def __init__(self, samples_key: str) -> None:
         self._samples_key = samples_key

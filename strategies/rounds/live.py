@@ -162,6 +162,9 @@ class LiveRound(Round):
         if phase.alike:
             ordered, odd = _alike(ordered)
             dropped += odd
+        if phase.once:
+            ordered, copies = _once(ordered)
+            dropped += copies
         late = [one for one in ordered if closes is not None and one.answer.arrival > closes]
         intime = [one for one in ordered if closes is None or one.answer.arrival <= closes]
         counted, refused = self._relay(phase, intime)
@@ -181,7 +184,8 @@ class LiveRound(Round):
                 bytes=sum(len(answer.content.data) for answer, _ in counted),
             )
         )
-        answers = Answers([answer for answer, _ in counted])
+        signed = {answer.party: answer.signed for answer, _ in counted}
+        answers = Answers([answer for answer, _ in counted], signed)
         self.answered.append(answers)
         return answers
 
@@ -196,16 +200,19 @@ class LiveRound(Round):
         """Store the contents."""
         return self._way.store.put_all(contents)
 
+    def refute(self, step: str, said: str) -> None:
+        """Say it aloud; the audit of this round will fail."""
+        logger.error("round %d, %s: %s: its audit will fail", self.number, step, said)
+
     # Inside --------------------------------------------------------------------------------
 
     def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
         """Return the messages: of the first phase, Flower's strategy made them."""
         if not self.phases:
             return self._messages
-        known = set(self.terms.parties[phase.by])
-        nodes = [
-            n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known | {""}
-        ]
+        whom = phase.whom(self, subject)  # they have answered before, so their nodes are known
+        known = {"", *self.terms.parties[phase.by]} if whom is None else set(whom)
+        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
         records = {**phase.pose(self, subject), CONFIG: self._config}
         return [
             Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
@@ -387,6 +394,23 @@ def _alike(checked: Sequence[Checked[T]]) -> tuple[list[Checked[T]], list[Droppe
                 arrival=one.answer.arrival,
             )
         )
+    return good, dropped
+
+
+def _once(checked: Sequence[Checked[T]]) -> tuple[list[Checked[T]], list[Dropped]]:
+    """Split answers into those whose content came first and copies of them."""
+    first: dict[str, Answer[T]] = {}
+    for one in sorted(checked, key=lambda one: (one.answer.arrival, one.answer.position)):
+        first.setdefault(one.answer.content.cid, one.answer)
+    good = [one for one in checked if first[one.answer.content.cid] is one.answer]
+    dropped = []
+    for one in checked:
+        owner = first[one.answer.content.cid]
+        if owner is not one.answer:
+            detail = f"the content is that of {owner.party}, who gave it first"
+            party, arrival = one.answer.party, one.answer.arrival
+            entry = Dropped(reason="copy", detail=detail, party=party, arrival=arrival)
+            dropped.append(entry)
     return good, dropped
 
 

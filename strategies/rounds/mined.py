@@ -1,11 +1,13 @@
 """A round that a miner makes: what the parties put on the ledger themselves."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fedledger.arrays import Arrays
 from fedledger.errors import (
+    AuditError,
     ConfigError,
     ContentNotFound,
     ContentTooLarge,
@@ -13,7 +15,7 @@ from fedledger.errors import (
     UpdateRejected,
 )
 
-from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
@@ -22,6 +24,7 @@ from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
 from .history import History
 from .phase import Answer, Answers, Content, Given, Phase, read_answer
 from .round import Attested, Round, TaskTerms
+from .standing import first_givers, standing
 from .task import called
 
 __all__ = ["MinedRound", "NotYet"]
@@ -56,7 +59,8 @@ class MinedRound(Round):
         ledger: the ledger.
         store: the store.
         opened: index of the block in which the round opened.
-        over: whether the contract takes no more answers.
+        opened_at: the time of that block, in seconds.
+        now: the time of the newest block.
         lost: CIDs that were looked for in vain.
     """
 
@@ -69,14 +73,16 @@ class MinedRound(Round):
         ledger: Ledger,
         store: Store,
         opened: int,
-        over: bool,  # noqa: FBT001 - as above
+        opened_at: int,
+        now: int,
         lost: Collection[str],
     ) -> None:
         super().__init__(terms, number, base, base_cid)
         self._ledger = ledger
         self._store = store
         self._opened = opened
-        self._over = over
+        self._closes = opened_at + terms.window if terms.window else math.inf
+        self._now = now
         self._lost = lost
         self._history = History(ledger)
 
@@ -85,10 +91,13 @@ class MinedRound(Round):
         phase: Phase[T],
         subject: Any = None,
         *,
-        window: ArrivalWindow | None = None,  # noqa: ARG002 - the contract's own counts
+        window: ArrivalWindow | None = None,
         tolerate: int | None = None,
     ) -> Answers[T]:
-        """Return each party's last answer on the ledger, once all are there or the round is over.
+        """Return each party's last answer on the ledger, once all are there or the time is over.
+
+        The first phase lasts as long as the contract takes updates, since their list is final only
+        then. A further one ends when all have answered, or its own window after that.
 
         Raises:
             NotYet: parties or contents are missing, or too many answers are unusable.
@@ -100,54 +109,48 @@ class MinedRound(Round):
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
         [call] = phase.calls
         positions = self.begin(phase)
+        events = called(self._ledger, call, self.terms.task, self.number, since=self._opened)
         last = {
             event.arguments[call.party]: event
-            for event in called(
-                self._ledger, call, self.terms.task, self.number, since=self._opened
-            )
+            for event in events
             if event.arguments[call.party] in positions
         }
-        if len(last) < len(positions) and not self._over:
-            raise NotYet(f"{len(last)} of {len(positions)} {phase.by} have answered")
+        whom = phase.whom(self, subject)
+        asked = [party for party in positions if whom is None or party in whom]
+        self._wait(phase, asked, last, window)
+        owners = first_givers(events, call, positions) if phase.once else {}
         answers: list[Answer[T]] = []
         counted: list[Counted] = []
         dropped: list[Dropped] = []
         missing: list[str] = []
-        for party in sorted(last, key=positions.__getitem__):
+        for party in (party for party in asked if party in last):
             event = last[party]
-            anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
             try:
-                _, values = open_anchor(anchor, call, self._ledger, self.domain)
-                self._history.check(values, event.block)
-                signed = {call.name: values}
-                content, cid = self._content(phase, signed)
-                value = read_answer(phase, Given(party, content, signed), self, subject)
+                answer, entry = self._answer(phase, subject, event, owners)
             except ContentNotFound as error:
-                if error.cid in self._lost:
-                    dropped.append(
-                        Dropped(reason="unavailable", detail="nobody has the content", party=party)
-                    )
-                else:
+                if error.cid not in self._lost:
                     missing.append(error.cid)
-                continue
+                    continue
+                dropped.append(
+                    Dropped(reason="unavailable", detail="nobody has the content", party=party)
+                )
             except UpdateRejected as error:
                 detail = error.detail[:400]
                 dropped.append(Dropped(reason=error.reason, detail=detail, party=party))
-                continue
             except (ContentTooLarge, InvalidCid) as error:  # others are this store's own faults
                 dropped.append(Dropped(reason="malformed", detail=str(error)[:400], party=party))
-                continue
-            arrival = event.block - self._opened
-            answers.append(Answer(party, positions[party], value, content, signed, arrival))
-            counted.append(Counted(party=party, content=cid, anchors=[anchor], arrival=arrival))
+            else:
+                answers.append(answer)
+                counted.append(entry)
         if missing:
             raise NotYet("contents are missing", missing)
-        if tolerate is not None and len(dropped) > tolerate:
-            raise NotYet(f"{len(dropped)} answers are unusable, {tolerate} may be")
+        unusable = sum(entry.reason != "copy" for entry in dropped)
+        if tolerate is not None and unusable > tolerate:
+            raise NotYet(f"{unusable} answers are unusable, {tolerate} may be")
         self.phases.append(
             PhaseEvidence(
                 name=phase.name,
-                asked=[Asked(node="", party=party) for party in self.terms.parties[phase.by]],
+                asked=[Asked(node="", party=party) for party in asked],
                 accepted=counted,
                 late=[],
                 dropped=dropped,
@@ -155,7 +158,51 @@ class MinedRound(Round):
                 bytes=sum(len(answer.content.data) for answer in answers),
             )
         )
-        return Answers(answers)
+        return Answers(answers, standing(events, call, positions))
+
+    def _wait(
+        self,
+        phase: Phase[Any],
+        asked: Sequence[str],
+        last: Mapping[str, Event],
+        window: ArrivalWindow | None,
+    ) -> None:
+        """Raise `NotYet` while a phase is open."""
+        first = not self.phases
+        if not first and window is not None:
+            self._closes += math.ceil(window.seconds)
+        there = sum(party in last for party in asked)
+        ends_early = there == len(asked) and not (first and self.terms.window)
+        if self._now <= self._closes and not ends_early:
+            raise NotYet(f"{there} of {len(asked)} {phase.by} have answered")
+
+    def _answer(
+        self, phase: Phase[T], subject: Any, event: Event, owners: Mapping[str, str]
+    ) -> tuple[Answer[T], Counted]:
+        """Return what an event's call says, and how the evidence names it.
+
+        Raises:
+            StoreError: the content is missing or malformed.
+            UpdateRejected: it does not count.
+        """
+        [call] = phase.calls
+        party = event.arguments[call.party]
+        anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
+        _, values = open_anchor(anchor, call, self._ledger, self.domain)
+        self._history.check(values, event.block)
+        signed = {call.name: values}
+        content, cid = self._content(phase, signed)
+        if cid is not None and owners.get(cid, party) != party:
+            raise UpdateRejected("copy", f"the content is that of {owners[cid]}")
+        value = read_answer(phase, Given(party, content, signed), self, subject)
+        arrival = event.block - self._opened
+        position = self.positions(phase.by)[party]
+        answer = Answer(party, position, value, content, signed, arrival)
+        return answer, Counted(party=party, content=cid, anchors=[anchor], arrival=arrival)
+
+    def refute(self, step: str, said: str) -> None:
+        """Refuse: what is on the ledger comes to this only where somebody broke a rule."""
+        raise AuditError(f"{step}: {said}")
 
     def attest(self, make: Callable[[], Attested]) -> Attested:  # noqa: ARG002 - nobody makes it
         """Refuse: a miner has no Flower strategy to ask."""

@@ -6,7 +6,7 @@ travelled.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -126,9 +126,16 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Answers(Generic[T]):
-    """The answers of a phase that count, in the order of the party's list."""
+    """The answers of a phase that count, in the order of the party's list.
+
+    Attributes:
+        accepted: the answers.
+        standing: what every party has signed that cannot be taken back, by account: of answers that
+            do not count too, where the ledger takes them and not the aggregator.
+    """
 
     accepted: Sequence[Answer[T]]
+    standing: Mapping[str, Signed]
 
     def __iter__(self) -> Iterator[Answer[T]]:
         return iter(self.accepted)
@@ -153,6 +160,7 @@ class Phase(ABC, Generic[T]):
         signs: the calls and statements that the answerer signs, in order.
         kind: type of the Flower message: "train" and "evaluate" reach the app's own functions.
         alike: whether replies must hold the records that most of them hold.
+        once: whether one content counts once in a round: for whoever gave it first.
     """
 
     name: ClassVar[str]
@@ -160,6 +168,7 @@ class Phase(ABC, Generic[T]):
     signs: ClassVar[tuple[Call | Statement, ...]] = ()
     kind: ClassVar[str] = "train"
     alike: ClassVar[bool] = False
+    once: ClassVar[bool] = False
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -173,6 +182,10 @@ class Phase(ABC, Generic[T]):
 
     def layout(self, round: "Round") -> Layout | None:  # noqa: ARG002 - the paper's word
         """Return the layout of the arrays that an answer holds, or None where it holds none."""
+        return None
+
+    def whom(self, round: "Round", subject: Any) -> Collection[str] | None:  # noqa: ARG002 - see layout
+        """Return which accounts of the party are asked, or None for all of them."""
         return None
 
     def max_bytes(self, round: "Round") -> int:

@@ -1,13 +1,15 @@
 """A round that is over: the same protocol, on what the ledger and the store hold of it."""
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from fedledger.arrays import Arrays
 from fedledger.errors import AuditError, UpdateRejected
 
 from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.contracts import Aggregate
+from ...ledger_plugins.contracts import Aggregate, cid_text
 from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
@@ -16,9 +18,10 @@ from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Counted, Evidence, PhaseEvidence
 from .history import History, others
-from .phase import Answer, Answers, Content, Given, Phase, read_answer
+from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms
+from .standing import first_givers, standing
 from .task import called, model_of
 
 __all__ = ["RecordedRound"]
@@ -66,6 +69,12 @@ class RecordedRound(Round):
         self._opened = opened
         self.checks = checks
         self._history = History(ledger)
+        self._closes: float = math.inf
+
+    @cached_property
+    def _published_at(self) -> int:
+        """The time of the block in which the round was published."""
+        return self._ledger.block(self._published.block).timestamp
 
     def ask(
         self,
@@ -112,15 +121,17 @@ class RecordedRound(Round):
             for call in phase.calls
         }
         answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]
+        if phase.once:
+            self._check_once(phase, answers, events)
         self._check_coverage(phase, recorded, events)
         self._check_histories(phase, events)
         if self.terms.ledger_clock:
-            self._check_ledger_clock(phase, recorded, events, tolerate)
+            self._check_ledger_clock(phase, subject, events, window, tolerate)
         elif window is not None:
             self._check_window(phase, recorded, window)
         size = sum(len(answer.content.data) for answer in answers)
         self.checks.equal("bytes of the contents", recorded.bytes, size, where)
-        return Answers(answers)
+        return Answers(answers, self._standing(phase, answers, events))
 
     def reveal(
         self,
@@ -139,6 +150,10 @@ class RecordedRound(Round):
             self.checks.fail(name, str(error), where)
         self.reveals[name] = value
         return value
+
+    def refute(self, step: str, said: str) -> None:
+        """Fail: a round that keeps to the rules does not come to this."""
+        self.checks.fail(step, said, Witness(step=step))
 
     def attest(self, make: Callable[[], Attested]) -> Attested:  # noqa: ARG002 - see reveal
         """Return what was published; it is the aggregator's word."""
@@ -217,6 +232,30 @@ class RecordedRound(Round):
         )
         return Content(self._store.get(entry.content, max_bytes=cap))
 
+    def _standing(
+        self, phase: Phase[Any], answers: Sequence[Answer[Any]], events: dict[str, list[Event]]
+    ) -> dict[str, Signed]:
+        """Return what cannot be taken back: under the ledger's clock, what is on the ledger."""
+        if not self.terms.ledger_clock:
+            return {answer.party: answer.signed for answer in answers}
+        [call] = phase.calls
+        return standing(events[call.name], call, self.positions(phase.by))
+
+    def _check_once(
+        self, phase: Phase[Any], answers: Sequence[Answer[Any]], events: dict[str, list[Event]]
+    ) -> None:
+        """One content counts once; by the ledger's clock, for whoever put it there first."""
+        owners: dict[str, str] = {}
+        if self.terms.ledger_clock:
+            [call] = phase.calls
+            owners = first_givers(events[call.name], call, self.positions(phase.by))
+        for answer in answers:
+            cid = answer.content.cid
+            owner = owners.setdefault(cid, answer.party)
+            said = f"the content of {answer.party} counted, but {owner} gave it first"
+            here = Witness(phase.name, answer.party, step="copy")
+            self.checks.true("content counts once", owner == answer.party, said, here)
+
     def _check_coverage(
         self, phase: Phase[Any], recorded: PhaseEvidence, events: dict[str, list[Event]]
     ) -> None:
@@ -281,20 +320,38 @@ class RecordedRound(Round):
     def _check_ledger_clock(
         self,
         phase: Phase[Any],
-        recorded: PhaseEvidence,
+        subject: Any,
         events: dict[str, list[Event]],
+        window: ArrivalWindow | None,
         tolerate: int | None,
     ) -> None:
         """Arrivals are what the ledger says; nothing is late, and few answers are dropped.
+
+        A phase that ends before its time has all answers: so a window is closed early by nobody.
 
         Who publishes sees the ledger up to the publication itself: a party's last answer is the
         one that counts. An answer that nobody can fetch, or that is unusable, has to be dropped. At
         most `tolerate` parties do that; whoever drops more leaves out honest ones.
         """
+        recorded = self.phases[-1]
         where = Witness(phase=phase.name, step="clock")
         self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
+        if len(self.phases) == 1:
+            opened_at = self._ledger.block(self._opened).timestamp
+            self._closes = opened_at + self.terms.window if self.terms.window else math.inf
+        elif window is not None:
+            self._closes += math.ceil(window.seconds)
         known = self.positions(phase.by)
+        whom = phase.whom(self, subject)
         for call in phase.calls:
+            answered = {event.arguments[call.party] for event in events[call.name]}
+            missing = [one for one in (known if whom is None else whom) if one not in answered]
+            self.checks.true(
+                "window",
+                not missing or self._published_at > self._closes,
+                f"it was ended while {len(missing)} {phase.by} could still answer",
+                where,
+            )
             last = {event.arguments[call.party]: event for event in events[call.name]}
             for entry in recorded.accepted:
                 found = last[entry.party]
@@ -308,7 +365,14 @@ class RecordedRound(Round):
                 )
                 arrival = found.block - self._opened
                 self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
-            left = (set(last) & set(known)) - {entry.party for entry in recorded.accepted}
+            copies = {entry.party for entry in recorded.dropped if entry.reason == "copy"}
+            owners = first_givers(events[call.name], call, known) if phase.once else {}
+            for party in copies & set(last):
+                cid = cid_text(last[party].arguments["cid"])
+                said = f"{party} is said to have copied, but gave its content first"
+                self.checks.true("copy", owners.get(cid) != party, said, where)
+            asked = set(known if whom is None else whom)
+            left = (set(last) & asked) - {entry.party for entry in recorded.accepted} - copies
             self.checks.true(
                 "answers dropped",
                 tolerate is None or len(left) <= tolerate,

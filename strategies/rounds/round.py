@@ -37,6 +37,7 @@ class TaskTerms:
         layout: the model's layout.
         chain_id: EIP-155 id of the chain.
         contract: address of the TrainingTask contract.
+        window: seconds in which a round takes updates by the ledger's clock; 0: no limit.
         ledger_clock: whether the ledger says when answers arrive.
     """
 
@@ -47,6 +48,7 @@ class TaskTerms:
     layout: Layout
     chain_id: int
     contract: str
+    window: int
     ledger_clock: bool
 
     def positions(self, party: str) -> dict[str, int]:
@@ -185,6 +187,18 @@ class Round(ABC):
         check(value)
         self.reveals[name] = value
         return value
+
+    @abstractmethod
+    def refute(self, step: str, said: str) -> None:
+        """Say that something does not follow which no aggregator comes to that keeps to the rules.
+
+        A replay fails with it. Where the round runs it is said aloud, and the round goes on: what
+        somebody hid in an earlier round cannot be mended in this one.
+
+        Args:
+            step: what it is about.
+            said: what is wrong.
+        """
 
     @abstractmethod
     def attest(self, make: Callable[[], Attested]) -> Attested:

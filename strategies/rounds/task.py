@@ -356,6 +356,7 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTe
         layout=Layout.from_json(specification.layout),
         chain_id=ledger.chain_id,
         contract=ledger.terms("TrainingTask", "submitUpdate").to,
+        window=task.window,
         ledger_clock=specification.clock.get("by") == "ledger",
     )
 

@@ -7,7 +7,6 @@ import struct
 from fractions import Fraction
 from hashlib import sha256
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -353,20 +352,23 @@ def test_headers_by_hand():
             before = expected
 
 
-def test_beacons_by_hand():
-    """From the seed back to the commitment, and the choices."""
-    case = vectors("beacon")
-    revealed = [bytes.fromhex(value) for value in case["values"]]
-    assert revealed[-1].hex() == case["seed"]
-    for earlier, later in pairwise(revealed):
-        assert earlier == digest(b"fedledger beacon link v1", later)
-    for choice in case["choices"]:
-        parts = [b"fedledger rule choice v1", revealed[choice["round"]], u64(choice["task"])]
-        parts += [u64(choice["round"]), u64(len(choice["updates"]))]
-        for update in choice["updates"]:
-            parts += [u64(update["client"]), bytes.fromhex(update["cid"])]
-        number = int.from_bytes(digest(*map(frame, parts)), "big")
-        assert number % choice["of"] == choice["choice"]
+def test_lots_by_hand():
+    """The seals, what clients sign, and the number that all salts give together."""
+    for case in vectors("lots"):
+        lists = [b"fedledger update list v1", u64(case["task"]), u64(case["round"])]
+        lots = [b"fedledger lot v1", *lists[1:]]
+        for parts in (lists, lots):
+            parts.append(u64(len(case["updates"])))
+        for update in case["updates"]:
+            place, cid = u64(update["client"]), bytes.fromhex(update["cid"])
+            seal, salt = bytes.fromhex(update["seal"]), bytes.fromhex(update["salt"] or "")
+            lists += [place, cid, seal, u64(bool(salt))]
+            lots += [place, cid, salt]
+            if salt:
+                account = bytes.fromhex(update["account"][2:])
+                assert digest(b"fedledger seal v1", account, salt) == seal
+        assert digest(*map(frame, lists)).hex() == case["list"]
+        assert int.from_bytes(digest(*map(frame, lots)), "big") % case["of"] == case["lot"]
 
 
 def test_ballots_by_hand():

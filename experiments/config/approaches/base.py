@@ -32,7 +32,6 @@ class Surroundings:
         reward: stake for each contributor and round.
         byzantine: number of malicious clients to tolerate.
         clock: when updates arrive.
-        beacon_seed: 32 bytes; engines and resumed runs have to agree on what is drawn from them.
         measure: measures each round's model, for the evidence.
     """
 
@@ -44,7 +43,6 @@ class Surroundings:
     reward: int
     byzantine: int
     clock: Clock
-    beacon_seed: bytes
     measure: MeasureFn | None = None
 
     @property

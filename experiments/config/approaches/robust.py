@@ -47,6 +47,11 @@ class RobustApproach(Approach):
         return "beacon"
 
     @property
+    def otherwise(self) -> str | None:
+        """The rule of a round without a lot; None: the strategy's default."""
+        return None
+
+    @property
     def lenient(self) -> bool:
         """Whether Bulyan runs with fewer than 4f+3 clients."""
         return False
@@ -98,7 +103,7 @@ class RobustApproach(Approach):
             clock=around.clock,
             min_submissions=self.min_submissions,
             strict=not self.lenient,
-            beacon_seed=around.beacon_seed,
+            fallback=self.otherwise,
         )
 
 
@@ -149,17 +154,20 @@ class PoFLApproach(RobustApproach):
         rules: rules to choose from; default Krum, trimmed mean and Bulyan, and for an election
             Multi-Krum, median, mean and trusted_mean as well.
         selection: how a round's rule is chosen.
+        fallback: the rule of a round without a lot, or "election" (default: the trimmed mean, or
+            the first of the rules).
         strict: whether Bulyan, where it is among the rules, refuses n < 4f+3.
     """
 
     window: Seconds | Literal[False] = 10.0
     rules: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     selection: Selection = "beacon"
+    fallback: str | None = None
     strict: bool | None = None
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        check_rules(self.mixed, self.selection)
+        check_rules(self.mixed, self.selection, self.fallback)
         if self.strict is not None and _BULYAN not in self.mixed:
             raise ConfigError("'strict' is about Bulyan, which is not among the rules")
         return self
@@ -180,6 +188,11 @@ class PoFLApproach(RobustApproach):
     def selected_by(self) -> Selection:
         """How a round's rule is chosen."""
         return self.selection
+
+    @property
+    def otherwise(self) -> str | None:
+        """The rule of a round without a lot."""
+        return self.fallback
 
     @property
     def lenient(self) -> bool:

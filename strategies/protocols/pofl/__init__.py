@@ -1,11 +1,12 @@
 """PoFL, the proof-of-federated-learning strategy of Bift (section IV, Algorithms 1 and 2)."""
 
-from .beacon import CANDIDATES, MIXED, TRUSTED, Selection, rule_of
-from .protocol import PoFLProtocol, PoFLSettings, PoFLState, arithmetic_of, check_rules
+from .protocol import PoFLProtocol, PoFLSettings, PoFLState, arithmetic_of, check_rules, fallback_of
+from .selection import CANDIDATES, ELECTION, MIXED, TRUSTED, Selection, rule_of
 from .strategy import PoFL
 
 __all__ = [
     "CANDIDATES",
+    "ELECTION",
     "MIXED",
     "TRUSTED",
     "PoFL",
@@ -15,5 +16,6 @@ __all__ = [
     "Selection",
     "arithmetic_of",
     "check_rules",
+    "fallback_of",
     "rule_of",
 ]

@@ -5,35 +5,30 @@ the rest. Which one is fixed by something nobody knows until the window has clos
 the voters (`election`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from fedledger.arrays import to_safetensors
-from fedledger.errors import AggregationError, AuditError, ConfigError, NotInstalled
+from fedledger.errors import AggregationError, ConfigError, NotInstalled
 
-from ....ledger_plugins.storage.cid import cid_to_bytes
+from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ...aggregation import aggregate, arithmetic
 from ...aggregation import rules as known_rules
 from ...rounds.arrival import LONGEST, ArrivalWindow
-from ...rounds.phase import Answer
+from ...rounds.evidence.checks import short
+from ...rounds.phase import Answer, Answers, Signed
 from ...rounds.protocol import Protocol, Settings
-from ...rounds.round import KEPT, Result, Round
+from ...rounds.round import KEPT, Result, Round, TaskTerms
 from ..training import Trained, UpdatePhase
-from .beacon import (
-    TRUSTED,
-    Beacon,
-    Selection,
-    beacon_index,
-    check_reveal,
-    rule_of,
-    timestamp_index,
-)
+from .draws import Listed, Lists, UpdateList, least_listed
 from .election import Electorate, ballot_of
+from .salts import SaltCallsPhase, SaltsPhase
+from .selection import ELECTION, TRUSTED, Selection, rule_of, timestamp_index
 from .votes import Ballot, VotesPhase
 
 __all__ = [
@@ -44,9 +39,10 @@ __all__ = [
     "PoFLState",
     "arithmetic_of",
     "check_rules",
+    "fallback_of",
 ]
 
-_BEACON = "beacon"
+_FALLBACK = "trimmed_mean"
 
 _Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -65,7 +61,9 @@ class PoFLSettings(Settings):
         quiet: seconds without an arrival that close it early, or None.
         vote_window: seconds in which votes count.
         vote_quiet: seconds without a vote that close it early, once 2f+1 are there.
-        commitment: the beacon's commitment in hexadecimal, or None.
+        fallback: the rule of a round without a lot, or "election".
+        salt_window: seconds in which salts count.
+        salt_quiet: seconds without a salt that close it early, once all but f are there.
         samples_key: metric that holds the number of training samples.
         arithmetic: the arithmetic of each rule, with its version (`aggregation.arithmetic`).
     """
@@ -79,7 +77,9 @@ class PoFLSettings(Settings):
     quiet: _Seconds | None
     vote_window: _Seconds = 600.0
     vote_quiet: _Seconds = 5.0
-    commitment: _Hash | None
+    fallback: str
+    salt_window: _Seconds = 60.0
+    salt_quiet: _Seconds = 5.0
     samples_key: str = "num-examples"
     arithmetic: dict[str, str]
 
@@ -88,16 +88,29 @@ class PoFLState(Settings):
     """What later rounds need of earlier ones.
 
     Attributes:
-        revealed: the beacon's last value in hexadecimal, or None.
-        revealed_in: the round in which it was revealed.
+        through: the newest round that had lists to remember.
+        known: round and digest, in hexadecimal, of the newest lists that salts were asked for.
+        silent: positions of the clients whose salts are not waited for any more.
         alike: by voter, how it agreed with the elections so far (`Electorate`).
         pairs: by voter, how much there was to agree about.
     """
 
-    revealed: _Hash | None = None
-    revealed_in: Annotated[int, Field(ge=0)] = 0
+    through: Annotated[int, Field(ge=0)] = 0
+    known: tuple[tuple[int, _Hash], ...] = ()
+    silent: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
     pairs: tuple[int, ...] = ()
+
+    @property
+    def lists(self) -> Lists:
+        """What is remembered of earlier rounds' lists."""
+        return Lists(self.through, self.known, self.silent)
+
+    def with_lists(self, lists: Lists) -> Self:
+        """Return the state with other lists to remember."""
+        return self.model_copy(
+            update={"through": lists.through, "known": lists.known, "silent": lists.silent}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +161,12 @@ def arithmetic_of(rules: Sequence[str]) -> dict[str, str]:
     return {rule: arithmetic(rule_of(rule)) for rule in rules}
 
 
-def check_rules(rules: Sequence[str], selection: Selection) -> None:
+def check_rules(rules: Sequence[str], selection: Selection, fallback: str | None = None) -> None:
     """Check that rules are known and can be chosen in this way.
 
     Raises:
-        ConfigError: a rule twice, or `trusted_mean` without elections.
+        ConfigError: a rule twice, `trusted_mean` without elections, or a fallback that is none of
+            the rules.
         UnknownNameError: a rule nobody registered.
     """
     if len(set(rules)) != len(rules):
@@ -161,6 +175,15 @@ def check_rules(rules: Sequence[str], selection: Selection) -> None:
         known_rules.load(rule_of(rule))
     if TRUSTED in rules and selection != "election":
         raise ConfigError(f"{TRUSTED} goes by past elections: it needs selection = 'election'")
+    if fallback is not None and fallback not in (*rules, ELECTION):
+        raise ConfigError(
+            f"fallback: {fallback!r} is none of the rules ({', '.join(rules)}) nor {ELECTION!r}"
+        )
+
+
+def fallback_of(rules: Sequence[str]) -> str:
+    """Return the rule that is taken where there is no lot and nobody has said which."""
+    return _FALLBACK if _FALLBACK in rules or not rules else rules[0]
 
 
 class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
@@ -168,35 +191,24 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     Trust: up to `byzantine` clients may send anything. What the aggregator accepted, which rule it
     used, what came out and whom it rewarded is replayed by the audit. It is trusted not to withhold
-    an answer that arrived in time: by leaving one out it can also try for another rule.
+    an answer that arrived in time: who withholds a salt has the fallback instead of the lot.
     """
 
     name: ClassVar[str] = "pofl"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Settings: ClassVar = PoFLSettings
     State: ClassVar = PoFLState
 
-    def __init__(self, settings: PoFLSettings, beacon_seed: bytes | None = None) -> None:
-        check_rules(settings.rules, settings.selection)
+    def __init__(self, settings: PoFLSettings) -> None:
+        check_rules(settings.rules, settings.selection, settings.fallback)
         here = arithmetic_of(settings.rules)
         if settings.arithmetic != here:
             raise NotInstalled(f"the rules calculate by {settings.arithmetic}, here by {here}")
         super().__init__(settings)
-        self._seed = beacon_seed
-        self._beacon: Beacon | None = None
 
     def tolerated(self, parties: int) -> int:  # noqa: ARG002 - f is a setting
         """Return the number of malicious clients that the settings are made for."""
         return self.settings.byzantine
-
-    def fix(self, rounds: int, secret: Callable[[str], bytes]) -> None:
-        """Make the beacon, so that its commitment can go into the specification."""
-        if self.settings.selection != "beacon":
-            return  # the others need no secret
-        seed = secret(_BEACON) if self._seed is None else self._seed
-        self._beacon = Beacon(seed, rounds)
-        commitment = self._beacon.commitment.hex()
-        self.settings = self.settings.model_copy(update={"commitment": commitment})
 
     def run(self, round: Round, state: PoFLState) -> tuple[Result, PoFLState]:
         """Take the updates in time, choose the rule, aggregate."""
@@ -211,12 +223,13 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         if settings.selection == "election":
             decision, state = self._hold_election(round, entries, state)
         elif settings.selection == "beacon":
-            reveal = self._reveal(round, state)
-            state = state.model_copy(update={"revealed": reveal.hex(), "revealed_in": round.number})
-            decision = self._decide(entries, self._by_beacon(round, entries, reveal))
+            decision, state = self._by_lot(round, updates, entries, state)
+        elif (kept := self._too_few(entries)) is not None:
+            decision = Decision.keep(kept)
         else:
             last = max((entry.arrival for entry in entries), default=0)
-            decision = self._decide(entries, timestamp_index(last, len(settings.rules)))
+            index = timestamp_index(last, len(settings.rules))
+            decision = self._apply(settings.rules[index], entries)
         if decision.update is None:
             return Result.keep(decision.kept or "no aggregate"), state
         contributors = tuple(round.clients[position] for position in decision.selected)
@@ -229,33 +242,84 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         )
         return result, state
 
-    # Choosing by chance --------------------------------------------------------------------
+    # Choosing by lot -----------------------------------------------------------------------
 
-    def _reveal(self, round: Round, state: PoFLState) -> bytes:
-        previous = bytes.fromhex(state.revealed or self.settings.commitment or "")
-        skipped = round.number - state.revealed_in - 1  # rounds rolled back reveal nothing
+    def _draw(
+        self, round: Round, updates: Answers[Trained], state: PoFLState
+    ) -> tuple[str | None, PoFLState]:
+        """Return the rule that the clients' salts give, or None where there is no lot."""
+        settings, lists = self.settings, state.lists
+        listed = self.list_of(round.terms, round.number, updates.standing, state)
+        if listed is None:
+            return None, state.with_lists(lists.without(round.number))
+        round.note("list", listed.digest.hex())
+        phase = SaltCallsPhase() if round.terms.ledger_clock else SaltsPhase()
+        quorum = max(1, len(listed.salters) - settings.byzantine)
+        window = ArrivalWindow(settings.salt_window, settings.salt_quiet, quorum)
+        answers = round.ask(phase, listed, window=window)
+        denied = [
+            answer.party
+            for answer in answers
+            if lists.contradicts(answer.value.last_round, answer.value.last)
+        ]
+        if len(denied) > settings.byzantine:
+            round.refute(
+                "lot",
+                f"{len(denied)} clients revealed their salts for a list that no earlier round "
+                f"has, {short(denied[0])} among them: a lot was thrown and hidden",
+            )
+        named = {answer.party: answer.value.list for answer in answers}
+        state = state.with_lists(lists.after(listed, named, settings.byzantine))
+        salts = {one.party: one.value.salt for one in answers if one.value.list == listed.digest}
+        if salts.keys() != listed.salters.keys():
+            return None, state
+        return settings.rules[listed.lot(salts, len(settings.rules))], state
 
-        def make() -> bytes:
-            if self._beacon is None:
-                raise ConfigError("the beacon is not fixed: call fix() first")
-            return self._beacon.reveal(round.number)
+    def list_of(
+        self, terms: TaskTerms, number: int, signed: Mapping[str, Signed], state: PoFLState
+    ) -> UpdateList | None:
+        """Return a round's list of updates, or None where no salts are asked for.
 
-        def check(value: bytes) -> None:
-            if not previous:
-                raise AuditError("the specification commits to no beacon")
-            check_reveal(value, previous, skipped)
+        Args:
+            terms: what is fixed for the task.
+            number: the round.
+            signed: what each client signed with its update, by account.
+            state: the state that the round goes on from.
+        """
+        settings, silent = self.settings, state.silent
+        entries = tuple(
+            Listed(client, position, values["cid"], values["seal"])
+            for client, position in terms.positions("clients").items()
+            if (values := signed.get(client, {}).get(SUBMIT_UPDATE.name)) is not None
+        )
+        least = least_listed(len(terms.parties["clients"]), settings.byzantine, len(silent))
+        if len(settings.rules) == 1 or len(entries) < max(least, settings.min_submissions):
+            return None
+        return UpdateList(terms.task, number, entries, frozenset(silent))
 
-        return round.reveal(_BEACON, make, check)
-
-    def _by_beacon(self, round: Round, entries: Sequence[Entry], reveal: bytes) -> int:
-        accepted = [(entry.position, cid_to_bytes(entry.cid)) for entry in entries]
-        choices = len(self.settings.rules)
-        return beacon_index(reveal, round.terms.task, round.number, accepted, choices)
-
-    def _decide(self, entries: Sequence[Entry], index: int) -> Decision:
+    def _by_lot(
+        self,
+        round: Round,
+        updates: Answers[Trained],
+        entries: Sequence[Entry],
+        state: PoFLState,
+    ) -> tuple[Decision, PoFLState]:
+        """Apply the rule that the lot fell on; the fallback where it fell on none that works."""
+        drawn, state = self._draw(round, updates, state)
         if (kept := self._too_few(entries)) is not None:
-            return Decision.keep(kept)
-        return self._apply(self.settings.rules[index], entries)
+            return Decision.keep(kept), state
+        if drawn is not None:
+            decision = self._apply(drawn, entries)
+            if decision.update is not None:
+                return decision, state
+        fallback = self.settings.fallback
+        if fallback != ELECTION:
+            return self._apply(fallback, entries), state
+        # To keep the model for want of votes would be another throw.
+        instead = fallback_of(self.settings.rules)
+        return self._hold_election(
+            round, entries, state, otherwise=lambda _: self._apply(instead, entries)
+        )
 
     # Choosing by votes ---------------------------------------------------------------------
 
@@ -264,7 +328,9 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         round: Round,
         entries: Sequence[Entry],
         state: PoFLState,
+        otherwise: Callable[[str], Decision] = Decision.keep,
     ) -> tuple[Decision, PoFLState]:
+        """Let the voters elect; `otherwise` says what is done, and why, where too few vote."""
         electorate = Electorate(
             self.settings.byzantine, dict(enumerate(state.alike)), dict(enumerate(state.pairs))
         )
@@ -291,8 +357,8 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         )
         votes = {answer.position: answer.value for answer in answers}
         if len(votes) < electorate.quorum:
-            kept = f"{len(votes)} voters voted, {electorate.quorum} are needed"
-            return Decision.keep(kept), state
+            said = f"{len(votes)} voters voted, {electorate.quorum} are needed"
+            return otherwise(said), state
         chosen, after = electorate.elect(votes)
         numbers = range(len(round.clients))
         state = state.model_copy(

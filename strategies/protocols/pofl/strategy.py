@@ -15,8 +15,9 @@ from ...rounds.arrival import ArrivalWindow, Clock
 from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
 from ...rounds.strategy import LedgerStrategy, MeasureFn
-from .beacon import CANDIDATES, MIXED, Selection
-from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of
+from .draws import least_listed
+from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of, fallback_of
+from .selection import CANDIDATES, MIXED, Selection
 
 __all__ = ["PoFL"]
 
@@ -26,9 +27,9 @@ class PoFL(LedgerStrategy):
 
     Trust: up to `byzantine` clients may send anything. What the aggregator accepted, which rule it
     used, what came out and whom it rewarded are recomputed by the audit. It is trusted not to
-    withhold an update that arrived in time (a client sees that its transaction is missing): by
-    leaving one out it can also try for another rule. Updates are visible to the aggregator and to
-    everyone who can read the store.
+    withhold an update that arrived in time (a client sees that its transaction is missing). Who
+    withholds a salt, the aggregator or a client, has the `fallback` instead of the lot. Updates are
+    visible to the aggregator and to everyone who can read the store.
 
     Args:
         ledger: an open ledger, or the URL of one.
@@ -39,21 +40,23 @@ class PoFL(LedgerStrategy):
         byzantine: f, the number of malicious clients to tolerate.
         rules: rules to choose from (default: `MIXED`, or `CANDIDATES` for an election, of which
             `TRUSTED` is the mean without clients that disagreed with past elections as voters).
-        selection: "beacon"; or "election": every rule makes a candidate and the clients, as
-            voters, elect one by scoring them on their own data (needs an evaluation that reports
-            "loss"); or the paper's "timestamp", which the last uploader can aim.
+        selection: "beacon": a lot that all clients throw together (`draws`); "election": every rule
+            makes a candidate and the clients, as voters, elect one by scoring them on their own
+            data (needs an evaluation that reports "loss"); "timestamp": the paper's, which the last
+            uploader can aim.
         window: the arrival window.
         clock: what says when an update arrived; default: the wall clock.
         min_submissions: with fewer accepted updates the round keeps its model; default 2f+3.
         strict: whether Bulyan refuses n < 4f+3 (the round then keeps its model); with False its
             trimming is clamped.
         reward: stake for each contributor and round.
-        beacon_seed: 32 secret bytes from which the beacon's values are hashed; default: derived
-            from the aggregator's private key. Give one only where a run must be repeatable.
+        fallback: the rule of a round without a lot, since a salt is missing or too few updates
+            are on its list, or "election"; default: the trimmed mean, or the first of the rules
+            where it is none of them.
         ledger_window: seconds after a round's opening in which the contract accepts updates; 0
             leaves the window to the strategy.
         owner: who proposed the task and appointed `account` its aggregator; default: `account`
-            proposes it. A task with a beacon needs its `beacon_seed` as well.
+            proposes it.
         fraction_train: fraction of the connected nodes asked in each round.
         fraction_evaluate: fraction asked to evaluate.
         min_available_nodes: connected nodes to wait for; default: `min_submissions`.
@@ -83,7 +86,7 @@ class PoFL(LedgerStrategy):
         min_submissions: int | None = None,
         strict: bool = True,
         reward: int = 20,
-        beacon_seed: bytes | None = None,
+        fallback: str | None = None,
         ledger_window: int = 0,
         owner: str | None = None,
         fraction_train: float = 1.0,
@@ -104,6 +107,16 @@ class PoFL(LedgerStrategy):
                 f"min_submissions is {least} (default 2f+3 with f={byzantine}), "
                 f"but only {len(clients)} clients are registered"
             )
+        fallback = fallback_of(rules) if fallback is None else fallback
+        asked = int(fraction_train * len(clients))
+        if selection == "beacon" and len(rules) > 1:
+            listed = least_listed(len(clients), byzantine, 0)
+            if asked < listed:
+                raise ConfigError(
+                    f"fraction_train={fraction_train:g} asks {asked} of {len(clients)} clients, a "
+                    f"lot needs {listed} (more than half of them and of f={byzantine}): ask more, "
+                    "or let voters elect (selection='election')"
+                )
         settings = settings_of(
             PoFLSettings,
             byzantine=byzantine,
@@ -113,7 +126,7 @@ class PoFL(LedgerStrategy):
             min_submissions=least,
             window=window.seconds,
             quiet=window.quiet,
-            commitment=None,
+            fallback=fallback,
             samples_key=weighted_by_key,
             arithmetic=arithmetic_of(rules),
         )
@@ -127,7 +140,7 @@ class PoFL(LedgerStrategy):
             weighted_by_key=weighted_by_key,
         )
         super().__init__(
-            PoFLProtocol(settings, beacon_seed),
+            PoFLProtocol(settings),
             inner,
             ledger,
             store,

@@ -45,6 +45,8 @@ _TABLE = (
     ("not-finite", "the arrays hold NaN or infinity", "lower the learning rate, clip gradients"),
     ("metrics", "the metrics are missing, not finite, or not those signed", "report num-examples"),
     ("form", "the records differ from those of most clients", "run the same app everywhere"),
+    ("copy", "another client gave the same content first", "send what you trained yourself"),
+    ("salt", "the salt is not the one that was sealed", "keep the account's key and the journal"),
     ("cid", "what was signed is not the content's CID", "sign what is sent"),
     ("content", "the content does not say what was signed", "sign what is sent"),
     ("ballot", "the votes are on something else", "answer the message that was sent"),

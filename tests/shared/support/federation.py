@@ -89,6 +89,7 @@ class Federation:
     path: Path
     size: int = 7
     byzantine: int = 2
+    salts: str = "test"
     keys: SimulationKeys = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +113,6 @@ class Federation:
             "window": ArrivalWindow(seconds=60.0),
             "clock": SimulatedLatency(seed=1),
             "min_submissions": 3,
-            "beacon_seed": bytes(range(32)),
         }
         return PoFL(self.ledger, self.store, **(options | changes))
 
@@ -138,7 +138,9 @@ class Federation:
                 grid=grid,
                 initial_arrays=to_record(initial_model()),
                 num_rounds=rounds,
-                train_config=ConfigRecord({"simulation-keys": str(self.keys.path)}),
+                train_config=ConfigRecord(
+                    {"simulation-keys": str(self.keys.path), "simulation-salts": self.salts}
+                ),
                 **start,
             )
             return result

@@ -20,6 +20,7 @@ from fedledger.formats import canonical_json
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.ancestry import linked
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
+from fedledger.ledger_plugins.contracts.training_task.seals import seal_of
 from fedledger.ledger_plugins.contracts.twin import Entry, ModelInfo
 from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.chain.directory import contract_address
@@ -30,7 +31,7 @@ from fedledger.ledger_plugins.storage.cid import PROFILES, cid_of, cid_to_bytes
 from fedledger.strategies.aggregation import aggregate, arithmetic
 from fedledger.strategies.aggregation.kernels.distances import squared_distances
 from fedledger.strategies.aggregation.kernels.rows import read_rows
-from fedledger.strategies.protocols.pofl.beacon import Beacon, beacon_index
+from fedledger.strategies.protocols.pofl.draws import Listed, UpdateList
 from fedledger.strategies.protocols.pofl.election import ballot_of
 
 FOLDER = Path(fedledger.__file__).parent / "vectors"
@@ -245,23 +246,37 @@ def headers() -> Any:
     ]
 
 
-def beacon() -> Any:
-    """A chain of five rounds from its commitment to its seed, and choices."""
-    rounds = 5
-    chain = Beacon(bytes(range(32)), rounds)
-    values = [chain.commitment, *(chain.reveal(number) for number in range(1, rounds + 1))]
+def lots() -> Any:
+    """Seals, lists of updates, and where their lots fall."""
+    accounts = [f"0x{number:040x}" for number in range(1, 4)]
+    salts = [bytes([number + 1]) * 32 for number in range(3)]
+    seals = [seal_of(account, salt) for account, salt in zip(accounts, salts, strict=True)]
     cids = [cid_to_bytes(cid_of(bytes([client]))) for client in range(3)]
-    choices = []
-    for number, clients in ((1, []), (2, [0]), (3, [0, 2]), (5, [0, 1, 2])):
-        accepted = [(client, cids[client]) for client in clients]
-        picked = beacon_index(values[number], 7, number, accepted, 3)
-        named = [{"client": client, "cid": binary.hex()} for client, binary in accepted]
-        choices.append({"task": 7, "round": number, "updates": named, "of": 3, "choice": picked})
-    return {
-        "seed": bytes(range(32)).hex(),
-        "values": [value.hex() for value in values],
-        "choices": choices,
-    }
+    found = []
+    for number, clients, silent in ((1, [0], []), (2, [0, 2], []), (5, [0, 1, 2], [1])):
+        entries = tuple(Listed(accounts[one], one, cids[one], seals[one]) for one in clients)
+        listed = UpdateList(7, number, entries, frozenset(silent))
+        given = {who: salts[one.position] for who, one in listed.salters.items()}
+        found.append(
+            {
+                "task": 7,
+                "round": number,
+                "updates": [
+                    {
+                        "client": one.position,
+                        "account": one.client,
+                        "cid": one.cid.hex(),
+                        "seal": one.seal.hex(),
+                        "salt": given[one.client].hex() if one.client in given else None,
+                    }
+                    for one in entries
+                ],
+                "list": listed.digest.hex(),
+                "of": 3,
+                "lot": listed.lot(given, 3),
+            }
+        )
+    return found
 
 
 def ballots() -> Any:
@@ -399,7 +414,7 @@ SECTIONS = {
     "transactions": transactions,
     "blocks": blocks,
     "headers": headers,
-    "beacon": beacon,
+    "lots": lots,
     "ballots": ballots,
     "statements": statements,
     "documents": documents,

@@ -12,8 +12,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_text
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
-from fedledger.strategies.protocols.pofl import protocol
-from fedledger.strategies.protocols.pofl.beacon import beacon_index
+from fedledger.strategies.protocols.pofl.draws import UpdateList
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
@@ -123,20 +122,21 @@ def _result(**changes):
     )
 
 
-def _phase(**changes):
+def _phase(at=0, **changes):
     def change(round_, _result):
-        [phase] = round_.phases
-        update = {name: change(getattr(phase, name)) for name, change in changes.items()}
-        round_.phases = [phase.model_copy(update=update)]
+        update = {
+            name: change(getattr(round_.phases[at], name)) for name, change in changes.items()
+        }
+        round_.phases[at] = round_.phases[at].model_copy(update=update)
 
     return change
 
 
-def _reveals(change):
-    def changed(round_, _result):
-        round_.reveals = change(round_.reveals)
-
-    return changed
+def _other_salt(entries):
+    first, *rest = entries
+    [anchor] = first.anchors
+    salted = anchor.model_copy(update={"values": {**anchor.values, "salt": "00" * 32}})
+    return [first.model_copy(update={"anchors": [salted]}), *rest]
 
 
 def _other_contributors(change):
@@ -163,8 +163,8 @@ def _late(entries):
         (_other_contributors(lambda _: ()), "contributors: ", "contributors"),
         (_other_contributors(lambda who: who[::-1]), "contributors: ", "contributors"),
         (_phase(accepted=lambda entries: entries[2:]), "on the ledger", None),
-        (_reveals(lambda all_: {"beacon": all_["beacon"][::-1]}), "does not hash", "beacon"),
-        (_reveals(lambda _: {}), "is missing", "beacon"),
+        (_phase(1, accepted=_other_salt), "signer of Salt: ", None),
+        (_phase(1, accepted=lambda entries: entries[1:]), "rule: ", "rule"),
         (_phase(accepted=_late), "counted but came too late", "window"),
         (_phase(late=lambda _: []), None, None),
         (lambda _round, _result: Result.keep("no reason"), "rule: ", "rule"),
@@ -175,8 +175,8 @@ def _late(entries):
         "no contributors",
         "order of contributors",
         "withheld update",
-        "reveal",
-        "no reveal",
+        "salt",
+        "no salt",
         "late update counted",
         "nothing changed",
         "kept without reason",
@@ -225,10 +225,11 @@ def _stated(**changes):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_stated(state=lambda state: {**state, "revealed_in": 1}), "state: "),
+        (_stated(state=lambda state: {**state, "through": 1}), "state: "),
         (_stated(state=lambda _: {}), "state: "),
         (_stated(payments=lambda _: {}), "payments: "),
-        (_stated(notes=lambda _: {"more": 1}), "notes: "),
+        (_stated(notes=lambda notes: {**notes, "more": 1}), "notes: "),
+        (_stated(notes=lambda _: {}), "list: "),
         (_stated(reveals=lambda reveals: {**reveals, "more": "00"}), "reveals: "),
         (_stated(commitments=lambda _: {"more": "00"}), "commitments: "),
         (_stated(phases=lambda phases: [*phases, phases[0]]), "number of phases: "),
@@ -254,9 +255,9 @@ def test_an_update_passed_over_in_silence(federation, monkeypatch):
 
     def save(document, store):
         if isinstance(document, Evidence):
-            [phase] = document.phases
+            phase, *more = document.phases
             phase = phase.model_copy(update={"accepted": phase.accepted[1:]})
-            document = document.model_copy(update={"phases": [phase]})
+            document = document.model_copy(update={"phases": [phase, *more]})
         return honest_save(document, store)
 
     monkeypatch.setattr(documents, "save", save)
@@ -266,14 +267,14 @@ def test_an_update_passed_over_in_silence(federation, monkeypatch):
     assert f"the answer of {federation.clients[0]} is on the ledger" in (report.reason or "")
 
 
-def test_a_rule_the_beacon_did_not_pick(federation, monkeypatch):
-    """An aggregator that consistently uses the rule it likes is found by the beacon."""
-    honest_index = beacon_index
+def test_a_rule_that_the_lot_did_not_fall_on(federation, monkeypatch):
+    """An aggregator that consistently uses the rule it likes is found by the lot."""
+    honest_lot = UpdateList.lot
 
-    def index(reveal, task, server_round, updates, choices):
-        return (honest_index(reveal, task, server_round, updates, choices) + 1) % choices
+    def lot(listed, salts, choices):
+        return (honest_lot(listed, salts, choices) + 1) % choices
 
-    monkeypatch.setattr(protocol, "beacon_index", index)
+    monkeypatch.setattr(UpdateList, "lot", lot)
     federation.run(federation.pofl(), make_app(), rounds=1)
     monkeypatch.undo()
     report = _audit(federation)
@@ -342,7 +343,7 @@ def test_what_counted_is_the_clients_own_in_this_round(federation, monkeypatch):
 
     def stale(round_, _result):
         old = TrainingTask(federation.ledger).submissions(1, 1)[federation.clients[2]]
-        [phase] = round_.phases
+        phase = round_.phases[0]
         anchor = phase.accepted[2].anchors[0].model_copy(update={"transaction": old.transaction})
         entry = phase.accepted[2].model_copy(update={"content": old.cid, "anchors": [anchor]})
         accepted = [*phase.accepted[:2], entry, *phase.accepted[3:]]

@@ -47,10 +47,10 @@ def _audit(federation):
 @pytest.mark.parametrize(
     "state",
     [
-        {"revealed": "zz"},
-        {"revealed": "ab" * 32 + "\n"},
-        {"revealed_in": -(10**12)},
-        {"revealed_in": 7},
+        {"known": [[1, "zz"]]},
+        {"known": [[1, "ab" * 32 + "\n"]]},
+        {"through": -(10**12)},
+        {"through": 7},
         {"alike": ["a"]},
     ],
 )
@@ -105,9 +105,9 @@ def _first_anchor(**changes):
 
 def _phase(**changes):
     def change(phases):
-        [phase] = phases
+        phase, *more = phases
         made = {name: make(phase) if callable(make) else make for name, make in changes.items()}
-        return [phase.model_copy(update=made)]
+        return [phase.model_copy(update=made), *more]
 
     return change
 
@@ -170,7 +170,7 @@ def test_nobody_measures_for_another(federation, written, measured, reason):
     [
         lambda text: text.replace(b'"kept":', b'"kept": ', 1),
         lambda text: text.replace(b"{", b'{"aggregate":"another",', 1),
-        lambda text: text.replace(b'"notes":{}', b'"notes":{"x":NaN}', 1),
+        lambda text: text.replace(b'"notes":{', b'"notes":{"x":NaN,', 1),
         lambda text: text.replace(b'"version":2', b'"version":2.0', 1),
     ],
     ids=["space", "twice", "not a number", "a float"],

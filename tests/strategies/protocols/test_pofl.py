@@ -142,7 +142,7 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_model(
     )
     assert same(result.arrays, expected.arrays)
     assert seen[-1] == 4
-    assert seen[0] in (2, 3)
+    assert seen[0] in (1, 2, 3)
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
 
@@ -181,13 +181,6 @@ def test_wrong_settings_are_named(federation, change, error, match):
         federation.pofl(**change)
 
 
-def test_the_beacon_is_the_accounts_own_by_default(federation):
-    """Without a seed the beacon comes from the aggregator's key; a resumed run finds it again."""
-    federation.run(federation.pofl(beacon_seed=None), make_app(), rounds=2)
-    federation.run(federation.pofl(beacon_seed=None), make_app(), rounds=2)
-    assert audit_ledger(federation.ledger, federation.store).passed
-
-
 def test_accounts_may_be_written_in_lower_case(federation):
     """Addresses are what they mean, however they are written; what is none is refused at once."""
     lower = [client.lower() for client in federation.clients]
@@ -209,6 +202,8 @@ def test_accounts_may_be_written_in_lower_case(federation):
         ({"byzantine": 1.5, "min_submissions": 3}, "byzantine: "),
         ({"min_submissions": 0}, "min_submissions: "),
         ({"rules": ()}, "rules: "),
+        ({"fallback": "bulyan"}, "'bulyan' is none of the rules"),
+        ({"fraction_train": 0.5}, "asks 3 of 7 clients, a lot needs 5"),
         ({"rules": ("median", "median")}, "each may be named once"),
         ({"weighted_by_key": 3}, "samples_key: "),
     ],
@@ -217,10 +212,3 @@ def test_a_wrong_setting_is_named(federation, settings, match):
     """As every other setting: by its name, as a ConfigError."""
     with pytest.raises(ConfigError, match=match):
         federation.pofl(**settings)
-
-
-@pytest.mark.parametrize("seed", [b"", b"x", "x" * 32])
-def test_a_seed_that_is_none_is_no_default(federation, seed):
-    """An empty seed is a mistake, and not the wish for the account's own."""
-    with pytest.raises(ConfigError, match="beacon seed: 32 bytes"):
-        federation.run(federation.pofl(beacon_seed=seed), make_app())

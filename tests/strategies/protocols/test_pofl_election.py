@@ -9,8 +9,8 @@ from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.protocols.pofl.beacon import TRUSTED
 from fedledger.strategies.protocols.pofl.election import Electorate
+from fedledger.strategies.protocols.pofl.selection import TRUSTED
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.live import LiveRound

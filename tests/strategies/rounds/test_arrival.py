@@ -128,4 +128,4 @@ def test_a_strategy_waits_by_the_clock_it_was_given(federation):
     effects = dataclasses.replace(Effects.real(), clock=Clock())
     told = []
     federation.run(federation.pofl(effects=effects, observers=[told.append]), make_app(), rounds=2)
-    assert [phase.milliseconds for one in told for phase in one.phases] == [0, 0]
+    assert [phase.milliseconds for one in told for phase in one.phases] == [0, 0, 0, 0]

@@ -232,7 +232,7 @@ def test_a_bad_reply_is_dropped_and_the_round_goes_on(federation, kind, name, be
     evidence = documents.load(Evidence, aggregate.evidence, federation.store)
     assert evidence.kept is None
     reason = name.rstrip("-0123456789")
-    [phase] = evidence.phases
+    phase = evidence.phases[0]
     assert [entry.reason for entry in phase.dropped] == [reason]
     assert reason in REASONS
     bad = federation.clients[BAD]

@@ -47,6 +47,7 @@ def propose(ledger, store, *, rounds):
         rounds=rounds,
         byzantine=1,
         rules=("trimmed_mean", "median"),
+        selection="timestamp",
     )
 
 

@@ -20,7 +20,7 @@ def test_an_observer_can_neither_fail_nor_change_a_run(federation):
 
     def changing(evidence):
         evidence.contributors.clear()
-        evidence.state["revealed_in"] = 7
+        evidence.state["through"] = 7
         evidence.phases[0].accepted.clear()
 
     watching = (failing, changing, told.append)
@@ -32,7 +32,7 @@ def test_an_observer_can_neither_fail_nor_change_a_run(federation):
     assert [tuple(one.contributors) for one in told] == [
         verdict.record.contributors for verdict in report.rounds
     ]
-    assert [one.state["revealed_in"] for one in told] == [1, 2, 3]
+    assert [one.state["through"] for one in told] == [1, 2, 3]
 
 
 def test_an_observer_that_never_returns_delays_nothing(federation, monkeypatch):

@@ -115,8 +115,8 @@ def _respecified(monkeypatch, **changes):
     ("changes", "outcome", "reason"),
     [
         ({"protocol": "pofl2"}, Outcome.UNCHECKED, "protocol 'pofl2' is not known here"),
-        ({"protocol_version": 2}, Outcome.UNCHECKED, "version 2 there and 1 here"),
-        ({"protocol": "anchored"}, Outcome.FAILED, "settings of 'anchored'"),
+        ({"protocol_version": 3}, Outcome.UNCHECKED, "version 3 there and 2 here"),
+        ({"protocol": "anchored", "protocol_version": 1}, Outcome.FAILED, "settings of 'anchored'"),
         ({"settings": {}}, Outcome.FAILED, "settings of 'pofl'"),
         ({"parties": {}}, Outcome.FAILED, "lists no clients"),
         ({"parties": {"clients": ["a", "a"]}}, Outcome.FAILED, "twice"),
@@ -329,7 +329,7 @@ def test_the_wrong_party_does_not_count(federation):
     stranger = federation.keys.account(6).address
     federation.clients = [*federation.clients[:6], federation.keys.account("eve").address]
     federation.run(federation.pofl(byzantine=1), make_app(), rounds=1)
-    [phase] = evidence_of(federation).phases
+    phase = evidence_of(federation).phases[0]
     assert stranger not in [one.party for one in phase.accepted]
     assert [one.reason for one in phase.dropped] == ["client-error"]
     assert "is not registered" in phase.dropped[0].detail
@@ -366,7 +366,7 @@ def test_settings_of_an_unknown_rule_are_not_installed():
     """A third party's rule that is not here is no reason to call a round false."""
     specification = Specification(
         protocol="pofl",
-        protocol_version=1,
+        protocol_version=2,
         settings={
             "byzantine": 0,
             "rules": ["somebodys_rule"],
@@ -375,7 +375,7 @@ def test_settings_of_an_unknown_rule_are_not_installed():
             "min_submissions": 1,
             "window": 1.0,
             "quiet": None,
-            "commitment": None,
+            "fallback": "somebodys_rule",
             "arithmetic": {"somebodys_rule": "x/1"},
         },
         parties={"clients": ["a"]},
