@@ -69,7 +69,7 @@ def test_thirty_new_clients_need_nothing_by_hand(ledger, admin):
     tasks = TrainingTask(ledger)
     task, _ = tasks.propose(admin, model_id="cell", model_cid=CID, rounds=1, spec=CID)
     clients = [Account.create() for _ in range(30)]
-    update = (task, 1, cid_to_bytes(CID), 10, 900_000, bytes(32))
+    update = (task, 1, cid_to_bytes(CID), 10, 900_000, bytes(32), bytes(32))
     results = ledger.transact_all(
         [signed(ledger, one, "submitUpdate", *update, contract="TrainingTask") for one in clients]
     )
