@@ -98,8 +98,8 @@ class Anchored(LedgerStrategy):
         clients: addresses of the registered clients.
         model_id: the task's name on the ledger.
         reward: stake for each contributor and round.
-        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
-            sets no limit.
+        ledger_window: seconds after a round's opening in which the contract accepts updates,
+            and before whose end nobody can publish; 0 sets no limit.
         owner: who proposed the task and appointed `account` its aggregator; default: `account`
             proposes it.
         observers: called with each published round's evidence (see `LedgerStrategy`).

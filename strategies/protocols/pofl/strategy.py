@@ -53,8 +53,8 @@ class PoFL(LedgerStrategy):
         fallback: the rule of a round without a lot, since a salt is missing or too few updates
             are on its list, or "election"; default: the trimmed mean, or the first of the rules
             where it is none of them.
-        ledger_window: seconds after a round's opening in which the contract accepts updates; 0
-            leaves the window to the strategy.
+        ledger_window: seconds after a round's opening in which the contract accepts updates,
+            and before whose end nobody can publish; 0 leaves the window to the strategy.
         owner: who proposed the task and appointed `account` its aggregator; default: `account`
             proposes it.
         fraction_train: fraction of the connected nodes asked in each round.

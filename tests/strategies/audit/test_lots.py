@@ -91,12 +91,13 @@ def _again(round_):
 class _Chooser:
     """An aggregator that wants one rule, and tries list after list until a lot gives it."""
 
-    def __init__(self, wanted):
+    def __init__(self, protocol, wanted):
+        self.protocol = protocol
         self.wanted = wanted
         self.tried = []
 
-    def throw(self, protocol, round_, updates, state):
-        whole = protocol.list_of(round_.terms, round_.number, updates.standing, state)
+    def throw(self, round_, updates, state):
+        whole = self.protocol.list_of(round_.terms, round_.number, updates.standing, state)
         for left_out in (None, *whole.entries):
             entries = tuple(one for one in whole.entries if one is not left_out)
             listed = UpdateList(whole.task, whole.round, entries, whole.silent)
@@ -115,9 +116,10 @@ class _Chooser:
 
 def test_another_list_has_no_lot(federation, monkeypatch):
     """Having seen one lot, an aggregator that leaves updates out never gets a second one."""
-    chooser = _Chooser("nothing")
-    monkeypatch.setattr(PoFLProtocol, "_draw", lambda *args: chooser.throw(*args))
-    federation.run(federation.pofl(), make_app(), rounds=2)
+    strategy = federation.pofl()
+    chooser = _Chooser(strategy.protocol, "nothing")
+    monkeypatch.setattr(PoFLProtocol, "_draw", chooser.throw)
+    federation.run(strategy, make_app(), rounds=2)
     assert chooser.tried == ([7] + [0] * 7) * 2  # the first list alone is signed
 
 
