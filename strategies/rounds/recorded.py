@@ -1,7 +1,7 @@
 """A round that is over: the same protocol, on what the ledger and the store hold of it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -234,7 +234,7 @@ class RecordedRound(Round):
 
     def _standing(
         self, phase: Phase[Any], answers: Sequence[Answer[Any]], events: dict[str, list[Event]]
-    ) -> dict[str, Signed]:
+    ) -> Mapping[str, Signed]:
         """Return what cannot be taken back: under the ledger's clock, what is on the ledger."""
         if not self.terms.ledger_clock:
             return {answer.party: answer.signed for answer in answers}

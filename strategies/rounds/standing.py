@@ -12,7 +12,7 @@ __all__ = ["first_givers", "standing"]
 
 def standing(
     events: Sequence[Event], call: Call, known: Container[str]
-) -> dict[str, dict[str, Mapping[str, Any]]]:
+) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """Return by account what each party's last call of a round says, under the call's name.
 
     Args:

@@ -8,6 +8,7 @@ from fedledger.errors import UpdateRejected
 
 from ....ledger_plugins.contracts.training_task.calls import REVEAL_SALT
 from ....ledger_plugins.contracts.training_task.seals import SALT, seal_of
+from ....ledger_plugins.signing import Call, Statement
 from ...rounds.phase import Given, Phase
 from ...rounds.round import Round
 from .draws import UpdateList
@@ -36,7 +37,7 @@ class SaltsPhase(Phase[Salt]):
     """Clients sign their salts for a list, off the ledger."""
 
     name: ClassVar[str] = "salts"
-    signs: ClassVar = (SALT,)
+    signs: ClassVar[tuple[Call | Statement, ...]] = (SALT,)
 
     def whom(self, round: Round, subject: UpdateList) -> Collection[str]:  # noqa: ARG002 - Phase
         """Ask the clients whose salts make the lot."""
@@ -63,4 +64,4 @@ class SaltCallsPhase(SaltsPhase):
     """Clients reveal their salts on the ledger, where a miner reads them."""
 
     name: ClassVar[str] = "salts"
-    signs: ClassVar = (REVEAL_SALT,)
+    signs: ClassVar[tuple[Call | Statement, ...]] = (REVEAL_SALT,)
