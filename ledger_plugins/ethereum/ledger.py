@@ -24,10 +24,10 @@ from ..base import (
 )
 from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
 from .deployment.document import Deployment
-from .reading import Times, calls_between, read_block, read_blocks
+from .reading import Times, calls_between, index_of, read_block, read_blocks, read_transaction
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
 from .rpc.node import Node, NodeRefusal
-from .sending.fees import call_terms, check_contract, fee_caps, gas_limit, tip_of
+from .sending.fees import call_terms, check_contract, fees_now, gas_limit
 from .sending.outbox import Outbox
 from .sending.sender import Chain, Result, Sender, as_receipt
 from .sending.tracking import Tracker
@@ -71,7 +71,6 @@ class EthereumLedger(Ledger):
         self._names = {address: name for name, address in self._addresses.items()}
         self._guard = RLock()
         self._closed = False
-        self._tip = tip_of(node)
         chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
         self._times = Times(node, self._names)
         self._sender = Sender(node, chain, outbox, self._times)
@@ -137,13 +136,7 @@ class EthereumLedger(Ledger):
         if not _HASH.fullmatch(block_hash):
             return None
         with self._open() as node:
-            found = node.ask("eth_getBlockByHash", block_hash, False)
-            if found is None:
-                return None
-            block = node.ask("eth_getBlockByNumber", found["number"], False)
-        if block is None or block["hash"] != block_hash:
-            return None  # on another branch
-        return as_int(block["number"])
+            return index_of(node, block_hash)
 
     def headers(self, since: int, until: int) -> list[bytes]:
         """Return the headers of blocks `since` to `until`, recomputed (clause L17)."""
@@ -154,7 +147,7 @@ class EthereumLedger(Ledger):
     def header_form(self) -> str:
         """How its headers are hashed: "ethereum", or "" where this chain does it in its own way."""
         with self._open() as node:
-            newest = node.ask("eth_getBlockByNumber", "latest", False)
+            newest = _newest(node)
         return "" if check_header(as_int(newest["number"]), newest) else "ethereum"
 
     def nonce(self, address: str) -> int:
@@ -215,7 +208,7 @@ class EthereumLedger(Ledger):
             try:
                 answer = as_bytes(node.ask("eth_call", question, "latest"))
             except NodeRefusal as error:
-                if error.data is None:
+                if not error.data:
                     raise
                 raise error_of(contract, error.data, self._addresses) from error
         return decode_result(contract, function, answer)
@@ -244,18 +237,17 @@ class EthereumLedger(Ledger):
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the call with this hash, its bytes put together again; KeyError: there is none."""
         with self._open() as node:
-            found = node.ask("eth_getTransactionByHash", transaction)
-            if found is not None and found.get("blockNumber") is None:
-                # A node may show it among what waits for a moment after it was put into a block.
-                mined = node.ask("eth_getTransactionReceipt", transaction)
-                found = None if mined is None else found
-        if found is None:
-            raise KeyError(f"no transaction {transaction}")
+            found = read_transaction(node, transaction, self._times.place_of(transaction))
         try:
             signed = transaction_of(found)
         except MalformedTransaction as error:
-            raise KeyError(f"transaction {transaction} is no call of a contract") from error
-        if signed.hash != transaction:
+            if self._times.place_of(transaction) is None:
+                raise KeyError(f"transaction {transaction} is no call of a contract") from error
+            raise LedgerUnavailable(
+                f"{transaction} logged something, but what {self._node.where} sends as it is no "
+                f"call of a contract: {error}"
+            ) from error
+        if signed.hash != transaction.lower():
             raise LedgerUnavailable(
                 f"{self._node.where} sent {signed.hash} when asked for {transaction}"
             )
@@ -283,9 +275,7 @@ class EthereumLedger(Ledger):
     def _terms(self, contract: str, function: str, args: Sequence[Any] | None) -> CallTerms:
         check_contract(contract, function, self._addresses)
         with self._open() as node:
-            block = _newest(node)
-        cap, where = self._settings.max_fee, node.where
-        fees = fee_caps(as_int(block["baseFeePerGas"]), self._tip, cap, where)
+            block, fees = fees_now(node, self._settings)
         gas = gas_limit(contract, function, args)
         return call_terms(self.chain_id, self._addresses[contract], gas, block, fees)
 
@@ -303,6 +293,6 @@ def _receipts(results: Sequence[Result]) -> list[Receipt]:
 
 def _newest(node: Node) -> Any:
     block = node.ask("eth_getBlockByNumber", "latest", False)
-    if block is None or "baseFeePerGas" not in block:
-        raise LedgerUnavailable(f"{node.where} has no blocks with a base fee (EIP-1559)")
+    if block is None:
+        raise LedgerUnavailable(f"{node.where} has no newest block")
     return block

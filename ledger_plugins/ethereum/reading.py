@@ -1,5 +1,6 @@
 """Reading blocks, events with their times, and an account's calls from a node."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,10 +9,11 @@ from fedledger.errors import LedgerUnavailable, UnknownBlock
 from ..addresses import address_from_bytes
 from ..base import Block, Event, Inclusion, Receipt
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, event_of, receipt_of
-from .rpc.node import Node
+from .rpc.node import Node, NodeRefusal
 
-__all__ = ["Times", "calls_between", "read_block", "read_blocks"]
+__all__ = ["Times", "calls_between", "index_of", "read_block", "read_blocks", "read_transaction"]
 
+_log = logging.getLogger(__name__)
 _HEADERS = 100
 _FULL = 10  # blocks with whole transactions in one request: megabytes on a busy chain
 _KEPT = 16_384
@@ -29,6 +31,7 @@ class Times:
         self._node = node
         self._names = names
         self._known: dict[str, int] = {}
+        self._places: dict[str, tuple[str, Any]] = {}
 
     def events(self, logs: Sequence[Mapping[str, Any]]) -> list[Event]:
         """Return the events that logs hold, with their blocks' times.
@@ -49,13 +52,20 @@ class Times:
         self._learn([log for receipt in receipts for log in receipt["logs"]])
         return [receipt_of(receipt, self._names, self._known) for receipt in receipts]
 
+    def place_of(self, transaction: str) -> tuple[str, Any] | None:
+        """Return where a log said that a transaction is: the block's hash, and its index there."""
+        return self._places.get(transaction)
+
     def _learn(self, logs: Sequence[Mapping[str, Any]]) -> None:
         """Find the times of these logs' blocks: nodes of today say them with a log."""
         if len(self._known) > _KEPT:
             self._known.clear()
+        if len(self._places) > _KEPT:
+            self._places.clear()
         wanted: dict[str, str] = {}
         for log in logs:
             block = as_hex(as_bytes(log["blockHash"]))
+            self._places[log["transactionHash"].lower()] = block, log.get("transactionIndex")
             if log.get("blockTimestamp") is not None:
                 self._known[block] = as_int(log["blockTimestamp"])
             elif block not in self._known:
@@ -80,8 +90,61 @@ def read_block(node: Node, index: int) -> Block:
     found = node.ask("eth_getBlockByNumber", hex(index), False) if index >= 0 else None
     if found is None:
         newest = node.ask("eth_getBlockByNumber", "latest", False)
+        if newest is None or 0 <= index <= as_int(newest["number"]):
+            raise LedgerUnavailable(f"{node.where} has no block {index} any more, or not yet")
         raise UnknownBlock(index, as_int(newest["number"]))
+    _check_number(node, index, found)
     return block_of(found)
+
+
+def read_transaction(node: Node, transaction: str, place: tuple[str, Any] | None) -> Any:
+    """Return what the node says about a transaction in a block.
+
+    A node may have no index of old transactions and still have their blocks: where a log said in
+    which block it is, it is asked for by its place there.
+
+    Args:
+        node: the node.
+        transaction: its hash.
+        place: the block's hash and the index in it, where a log said so, the index perhaps None.
+
+    Raises:
+        KeyError: there is none.
+        LedgerUnavailable: there is one, and the node does not have it.
+    """
+    found = node.ask("eth_getTransactionByHash", transaction)
+    if found is not None and found.get("blockNumber") is not None:
+        return found
+    # A node may show it among what waits for a moment after it was put into a block.
+    receipt = node.ask("eth_getTransactionReceipt", transaction)
+    if found is not None and receipt is not None:
+        return found
+    if receipt is not None:
+        place = receipt["blockHash"], receipt["transactionIndex"]
+    if found is not None or place is None or index_of(node, place[0]) is None:
+        raise KeyError(f"no transaction {transaction}")
+    if place[1] is not None:
+        try:
+            found = node.ask("eth_getTransactionByBlockHashAndIndex", *place)
+        except NodeRefusal as error:
+            _log.info("%s", error)
+    if found is None:
+        raise LedgerUnavailable(
+            f"{node.where} says that {transaction} is in block {place[0]}, and does not have it: "
+            "ask a node that keeps old transactions"
+        )
+    return found
+
+
+def index_of(node: Node, block_hash: str) -> int | None:
+    """Return the index of the block with this hash on the node's chain; None: it has none."""
+    found = node.ask("eth_getBlockByHash", block_hash, False)
+    if found is None:
+        return None
+    block = node.ask("eth_getBlockByNumber", found["number"], False)
+    if block is None or block["hash"] != block_hash:
+        return None  # on another branch
+    return as_int(block["number"])
 
 
 def read_blocks(node: Node, first: int, last: int, *, full: bool = False) -> Iterator[Any]:
@@ -106,6 +169,7 @@ def read_blocks(node: Node, first: int, last: int, *, full: bool = False) -> Ite
                 raise LedgerUnavailable(
                     f"{node.where} replaced blocks before {index} while they were read: begin again"
                 )
+            _check_number(node, index, block)
             yield block
             before = block
 
@@ -144,6 +208,13 @@ def calls_between(
                 f"{node.where} replaced block {one.block} while it was read: try again"
             )
     return [one for one, receipt in zip(found, receipts, strict=True) if as_int(receipt["status"])]
+
+
+def _check_number(node: Node, index: int, block: Mapping[str, Any]) -> None:
+    if as_int(block["number"]) != index:
+        raise LedgerUnavailable(
+            f"{node.where} sent block {as_int(block['number'])} when asked for {index}"
+        )
 
 
 def _address(text: Any) -> str:

@@ -1,12 +1,13 @@
 """The URLs of this backend: which node, and with which settings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.urls import secrets_of
 
 __all__ = ["Settings", "parse_url"]
 
@@ -27,28 +28,36 @@ class Settings:
         timeout: seconds that a node has for one answer.
         wait: seconds that a transaction has to be included and confirmed.
         max_fee: highest EIP-1559 fee cap that is signed, in wei for a unit of gas, or None.
+        min_tip: lowest tip that is signed, in wei for a unit of gas.
+        secrets: what no message repeats.
     """
 
     kind: str
-    address: str
+    address: str = field(repr=False)
     where: str
     deployment: Path | None = None
     confirmations: int = 1
     timeout: float = 10.0
     wait: float = 120.0
     max_fee: int | None = None
+    min_tip: int = 0
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def parse_url(url: str) -> Settings:
     """Read a URL: ethereum+http://host:port, ethereum+ipc:///path, ethereum+tester://name.
 
-    The query may have deployment (a file), confirmations, timeout and wait (seconds), max_fee_gwei.
+    The query may have deployment (a file), confirmations, timeout and wait (seconds), max_fee_gwei,
+    min_tip_gwei.
 
     Raises:
         ConfigError: not such a URL, or a setting out of its range.
         UnknownNameError: an unknown setting.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("the node's URL has brackets around what is no IPv6 address") from None
     kind = parts.scheme.removeprefix("ethereum+")
     if kind not in _KINDS or kind == parts.scheme:
         wanted = ", ".join(f"ethereum+{one}://" for one in _KINDS)
@@ -64,15 +73,18 @@ def parse_url(url: str) -> Settings:
         where = f"the tester's chain {address!r}"
     else:
         address, where = _http(kind, url)
-    return Settings(kind, address, where, **_options(parts.query))
+    return Settings(kind, address, where, **_options(parts.query), secrets=secrets_of(url))
 
 
 def _http(kind: str, url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     try:
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"the node's URL has no valid port: {error}") from error
+    except ValueError:  # it repeats what stands there, which may be a part of a password
+        raise ConfigError(
+            "the node's URL has no valid port: a number up to 65535 wanted (in a password, '/', "
+            "'@', '#' and '?' are written %2F, %40, %23 and %3F)"
+        ) from None
     if not host:
         raise ConfigError(f"ethereum+{kind}:// names no host: ethereum+{kind}://127.0.0.1:8545")
     where = f"{kind}://[{host}]" if ":" in host else f"{kind}://{host}"
@@ -129,4 +141,5 @@ _READ: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "timeout": ("timeout", _number),
     "wait": ("wait", _number),
     "max_fee_gwei": ("max_fee", _gwei),
+    "min_tip_gwei": ("min_tip", _gwei),
 }

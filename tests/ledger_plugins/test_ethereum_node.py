@@ -99,7 +99,7 @@ def test_a_stopped_node_is_unavailable_and_comes_back_with_its_state(tmp_path, a
     with Anvil(tmp_path, *state) as node:
         url = url_of(node.url, tmp_path)
         deploy(url, admin=admin.address)
-        with open_ledger(url) as ledger:
+        with open_ledger(url + "&wait=0.5") as ledger:
             token = StakeToken(ledger)
             receipt = token.mint(admin, admin.address, 5)
             node.stop()
@@ -197,7 +197,7 @@ def test_a_slow_node_is_given_up_after_the_timeout(ledger, anvil, url, admin):
     """A node that takes requests and never answers is unavailable after `timeout` seconds."""
     proxy = Stalling(anvil.port)
     try:
-        slow = url.replace(str(anvil.port), str(proxy.port)) + "&timeout=1"
+        slow = url.replace(str(anvil.port), str(proxy.port)) + "&timeout=1&wait=1"
         with open_ledger(slow) as opened:
             assert opened.head() == ledger.head()
             proxy.stall()
@@ -398,7 +398,7 @@ def test_a_socket_serves_as_well(tmp_path, admin):
     with Anvil(tmp_path, "--ipc", str(path)) as node:
         url = url_of(f"ipc://{path}", tmp_path)
         deploy(url, admin=admin.address)
-        with open_ledger(url) as ledger:
+        with open_ledger(url + "&wait=5") as ledger:
             calls = [signed(ledger, admin, "mint", admin.address, 1, ahead=at) for at in range(20)]
             assert all(isinstance(one, Receipt) for one in ledger.transact_all(calls))
             assert StakeToken(ledger).total_supply() == 20

@@ -64,9 +64,9 @@ def test_wrong_urls_are_explained(url, says):
 
 
 def test_a_missing_package_says_what_to_install():
-    """Without web3, opening says `pip install 'fedledger[ethereum]'`."""
+    """Without rlp, opening says `pip install 'fedledger[ethereum]'`."""
     script = (
-        "import sys; sys.modules['web3'] = None\n"
+        "import sys; sys.modules['rlp'] = None\n"
         "from fedledger.ledger_plugins import open_ledger\n"
         "open_ledger('ethereum+http://127.0.0.1:1')\n"
     )

@@ -1,15 +1,14 @@
 """`verify` against nodes that do not tell the truth: one altered answer each."""
 
 import secrets
+from contextlib import closing
 from copy import deepcopy
 from urllib.parse import quote
 
 import pytest
 import rlp
-from requests import Session
 from support.anvil import Anvil
 from trie.hexary import HexaryTrie
-from web3 import HTTPProvider
 
 from fedledger.effects.real import SystemClock, SystemDisk
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
@@ -18,6 +17,7 @@ from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
+from fedledger.ledger_plugins.ethereum.rpc.http import HttpProvider
 from fedledger.ledger_plugins.ethereum.rpc.node import Node
 from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 from fedledger.ledger_plugins.ethereum.verifying.chain import verify_chain
@@ -125,8 +125,10 @@ def chain(request, tmp_path_factory):
         return
     folder = tmp_path_factory.mktemp("anvil")
     file = folder / "deployment.json"
-    with Anvil(folder) as anvil, Session() as session:
-        provider = HTTPProvider(anvil.url, session=session, exception_retry_configuration=None)
+    with (
+        Anvil(folder) as anvil,
+        closing(HttpProvider(anvil.url, anvil.url, 10, SystemClock())) as provider,
+    ):
         url = f"ethereum+{anvil.url}?deployment={quote(str(file))}"
         deploy(url)
         yield Chain(url, provider, lambda: Deployment.load(file, SystemDisk()))

@@ -16,8 +16,9 @@ from ...base import CallTerms, UnsignedTransaction
 from ...contracts.registry import abi_digest, artifact_of, contract_of
 from ..rpc.codec import as_hex, as_int
 from ..rpc.node import Node, NodeRefusal
+from ..rpc.refusals import reason_of
 from ..sending.developers import refuse_public_account
-from ..sending.fees import fee_caps, tip_of
+from ..sending.fees import fees_now
 from ..sending.funding import fund
 from ..sending.waiting import await_receipts
 from ..url import Settings
@@ -65,12 +66,8 @@ def sign_creations(
         ConfigError: a constructor has an argument that nobody knows.
         LedgerError: the account cannot pay, or there is no answer.
     """
-    chain_id, head, nonce = node.results(
-        [
-            ("eth_chainId", ()),
-            ("eth_getBlockByNumber", ("latest", False)),
-            ("eth_getTransactionCount", (account.address, "pending")),
-        ]
+    chain_id, nonce = node.results(
+        [("eth_chainId", ()), ("eth_getTransactionCount", (account.address, "pending"))]
     )
     chain, first = as_int(chain_id), as_int(nonce)
     refuse_public_account(account.address, chain)
@@ -82,7 +79,7 @@ def sign_creations(
         *known["proposers"],
     ]
     arguments = {name: _arguments(name, addresses, known) for name in names}
-    caps = fee_caps(as_int(head["baseFeePerGas"]), tip_of(node), settings.max_fee, node.where)
+    head, caps = fees_now(node, settings)
     gas = min(_CREATION_GAS, as_int(head["gasLimit"]))
     problem = fund(node, chain, {account.address: len(names) * gas * caps[0]}, settings.wait)
     if problem:
@@ -168,9 +165,11 @@ def _send(node: Node, name: str, one: UnderWay, *, again: bool) -> None:
     try:
         node.ask("eth_sendRawTransaction", one.raw)
     except NodeRefusal as error:
+        if reason_of(error) == "known":
+            return
         if node.ask("eth_getTransactionByHash", one.transaction) is not None:
             return  # it was sent twice, for the first answer was lost
-        if again:  # fees rise and fall, and other nodes may have it
+        if again or error.repeated:  # fees rise and fall, and other nodes may have it
             raise LedgerUnavailable(
                 f"{name} was signed earlier and is not taken now: {error}. Try again; to give it "
                 f"up, send any other transaction of {one.deployer} with the nonce {one.nonce}"

@@ -144,7 +144,7 @@ def transaction_of(found: Mapping[str, Any]) -> SignedTransaction:
         max_priority_fee_per_gas=as_int(found["maxPriorityFeePerGas"]),
     )
     unsigned = UnsignedTransaction(terms, as_int(found["nonce"]), as_bytes(found["input"]))
-    parity = as_int(found["yParity"] if "yParity" in found else found["v"])
+    parity = as_int(found["v"] if found.get("yParity") is None else found["yParity"])
     return decode_transaction(
         encode_signed(unsigned, r=as_int(found["r"]), s=as_int(found["s"]), parity=parity)
     )

@@ -1,22 +1,21 @@
 """One node: JSON-RPC requests, alone or many in one, and what can go wrong with them."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Protocol
-
-from requests import Session
-from requests.exceptions import ConnectionError as Unreachable
-from requests.exceptions import HTTPError, RequestException, Timeout
-from web3 import HTTPProvider
-from web3.types import RPCEndpoint, RPCResponse
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from fedledger.effects import Clock
 from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.urls import mask_text
 
 from ..url import Settings
+from .carrying import Later, Provider, TooMuch
+from .dialects import BATCH, LATER, METHOD, REVERT, revert_data, seconds
+from .http import HttpProvider
 from .ipc import SocketProvider
+from .shapes import check_answer
 
-__all__ = ["Node", "NodeRefusal", "Request", "connect"]
+__all__ = ["Later", "Node", "NodeRefusal", "Request", "TooMuch", "connect"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,58 +23,68 @@ Request = tuple[str, tuple[Any, ...]]
 """A method and its arguments."""
 
 _AT_ONCE = 100
-_METHOD_NOT_FOUND = -32601
+_FIRST, _LONGEST, _GROWTH = 0.05, 2.0, 2.0
+_TEXT = 400
 
 
 class NodeRefusal(LedgerUnavailable):
     """The node answered a request with an error.
 
     Attributes:
+        method: what was asked.
         code: the error's JSON-RPC code.
         text: its message.
         data: the revert data where the call reverted and the node hands it out, else None.
+        seconds: how long the node asks to be left alone; 0: it does not say.
+        repeated: whether the node may have got the same request before.
     """
 
-    def __init__(self, method: str, where: str, error: Any) -> None:
+    def __init__(
+        self, method: str, where: str, error: Any, *, secrets: Collection[str] = ()
+    ) -> None:
         said = error if isinstance(error, dict) else {"message": str(error)}
+        text = mask_text(str(said.get("message") or "")[: 2 * _TEXT], secrets)
+        self.method = method
         self.code = said.get("code")
-        self.text = str(said.get("message", ""))[:400]
-        self.data = _revert_data(said.get("data"))
+        self.text = "".join(one if one.isprintable() else " " for one in text)[:_TEXT]
+        self.data = revert_data(said.get("data"))
+        self.seconds = seconds(self.text, said.get("data"))
+        self.repeated = False
         super().__init__(f"{where} refuses {method}: {self.text or 'no reason given'}")
 
     @property
     def unknown_method(self) -> bool:
         """Whether the node does not have the method at all."""
-        text = self.text.lower()
-        return self.code == _METHOD_NOT_FOUND or "not found" in text or "not supported" in text
+        return METHOD.word(self.code, self.text, self.method) is not None
 
     @property
     def reverted(self) -> bool:
         """Whether the EVM executed the call and it reverted."""
-        return self.data is not None or "revert" in self.text.lower()
+        return bool(self.data) or REVERT.word(self.code, self.text) is not None
 
-
-class Provider(Protocol):
-    """What carries requests to a node: a web3 provider, or the tester's chain."""
-
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Return the node's answer to one request."""
-
-    def make_batch_request(
-        self, requests: list[tuple[RPCEndpoint, Any]], /
-    ) -> list[RPCResponse] | RPCResponse:
-        """Return the node's answers, in the order of the requests."""
+    @property
+    def later(self) -> bool:
+        """Whether the node may answer later: it is busy, or was asked too much."""
+        if self.reverted or self.unknown_method:
+            return False
+        code = None if self.method == "eth_getLogs" else self.code  # -32005: too many logs
+        return LATER.word(code, self.text) is not None
 
 
 class Node:
     """A connection to a node.
+
+    A node that has answered once and then does not, or has no time, is asked again, with pauses
+    that grow and that it may choose itself, for as long as the caller's patience.
 
     Args:
         provider: carries the requests.
         where: the node's name in messages.
         timeout: seconds an answer may take; the provider keeps it.
         clock: for whoever waits for something to happen on the chain.
-        session: the HTTP session to close at the end.
+        patience: seconds for which a node that does not answer is asked again.
+        secrets: what no message repeats.
+        close: closes the connection.
     """
 
     def __init__(
@@ -84,13 +93,20 @@ class Node:
         where: str,
         timeout: float,
         clock: Clock,
-        session: Session | SocketProvider | None = None,
+        *,
+        patience: float = 0.0,
+        secrets: Collection[str] = (),
+        close: Callable[[], object] = lambda: None,
     ) -> None:
         self.where = where
         self._provider = provider
         self.timeout = timeout
         self.clock = clock
-        self._session = session
+        self._patience = patience
+        self._secrets = secrets
+        self.close = close
+        self._known = False
+        self._most = _AT_ONCE
 
     def ask(self, method: str, *params: Any, again: bool = True) -> Any:
         """Return the result of one request.
@@ -102,22 +118,31 @@ class Node:
 
         Raises:
             NodeRefusal: the node answered with an error.
-            LedgerUnavailable: there is no answer.
+            LedgerUnavailable: there is no answer, or it is none to this request.
         """
-        response = self._carry(
-            lambda: self._provider.make_request(RPCEndpoint(method), list(params)), again=again
-        )
-        return self._result(method, response)
+
+        def once() -> Any:
+            answer = self._provider.make_request(method, list(params))
+            result = self._result((method, params), answer)
+            if _is_later(result):
+                raise _Refused(result)
+            return result
+
+        result, lost = self._carry(once, again=again)
+        if isinstance(result, NodeRefusal):
+            raise _marked(result, lost)
+        return result
 
     def ask_all(self, requests: Sequence[Request]) -> list[Any]:
         """Return the results of many requests in their order, a NodeRefusal where one was refused.
 
         Raises:
-            LedgerUnavailable: there is no answer.
+            LedgerUnavailable: there is no answer, or one that is none to its request.
         """
         results: list[Any] = []
-        for start in range(0, len(requests), _AT_ONCE):
-            results += self._some(requests[start : start + _AT_ONCE])
+        while len(results) < len(requests):
+            some = requests[len(results) : len(results) + self._most]
+            results += self._alone(some) if len(some) == 1 else self._some(some)
         return results
 
     def results(self, requests: Sequence[Request]) -> list[Any]:
@@ -128,64 +153,106 @@ class Node:
                 raise result
         return results
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._session is not None:
-            self._session.close()
+    def _alone(self, requests: Sequence[Request]) -> list[Any]:
+        [(method, params)] = requests
+        try:
+            return [self.ask(method, *params)]
+        except NodeRefusal as error:
+            return [error]
 
     def _some(self, requests: Sequence[Request]) -> list[Any]:
-        wire: list[tuple[RPCEndpoint, Any]] = [
-            (RPCEndpoint(method), list(params)) for method, params in requests
-        ]
-        responses = self._carry(lambda: self._provider.make_batch_request(wire), again=True)
-        if not isinstance(responses, list):  # a node without batches
-            _log.debug("%s takes no batches", self.where)
-            responses = [
-                self._carry(lambda one=one: self._provider.make_request(*one), again=True)
-                for one in wire
-            ]
-        if len(responses) != len(wire):
-            raise LedgerUnavailable(
-                f"{self.where} answered {len(responses)} of {len(wire)} requests"
-            )
-        results: list[Any] = []
-        for (method, _), response in zip(requests, responses, strict=True):
-            try:
-                results.append(self._result(method, response))
-            except NodeRefusal as error:
-                results.append(error)
-        return results
+        """Return results of some requests in one batch; none where the node wants smaller ones."""
+        results: list[Any] = [None] * len(requests)
+        left = list(range(len(requests)))  # those without an answer that stays
 
-    def _result(self, method: str, response: Any) -> Any:
-        if not isinstance(response, dict) or not ("result" in response or "error" in response):
-            raise LedgerUnavailable(f"{self.where} speaks no Ethereum JSON-RPC")
-        if response.get("error") is not None:
-            raise NodeRefusal(method, self.where, response["error"])
-        return response["result"]
+        def once() -> bool:
+            wire = [(requests[at][0], list(requests[at][1])) for at in left]
+            answers = self._provider.make_batch_request(wire)
+            if not isinstance(answers, list) or len(answers) != len(wire):
+                return self._refused_batch(requests[0], answers)
+            for at, answer in zip(left, answers, strict=True):
+                results[at] = self._result(requests[at], answer)
+            left[:] = [at for at in left if _is_later(results[at])]
+            if left:
+                raise _Refused(results[left[0]])
+            return True
 
-    def _carry(self, request: Any, *, again: bool) -> Any:
-        """Carry one request, and map what third parties raise to errors of this library."""
         try:
-            return request()
-        except Timeout as error:
-            raise LedgerUnavailable(
-                f"{self.where} did not answer within {self.timeout:g} seconds"
-            ) from error
-        except HTTPError as error:
-            status = error.response.status_code if error.response is not None else "an error"
-            raise LedgerUnavailable(f"{self.where} answered with HTTP status {status}") from None
-        except (Unreachable, ConnectionError) as error:
-            if again:  # a kept connection may have been closed since; a new one is opened
-                return self._carry(request, again=False)
-            raise LedgerUnavailable(
-                f"{self.where} cannot be reached: is the node running there?"
-            ) from (None if isinstance(error, RequestException) else error)
-        except (RequestException, OSError) as error:
-            raise LedgerUnavailable(
-                f"{self.where} cannot be asked: {type(error).__name__}"
-            ) from error
-        except ValueError as error:  # JSON that is none
-            raise LedgerUnavailable(f"{self.where} speaks no Ethereum JSON-RPC") from error
+            taken, lost = self._carry(once, again=True)
+        except TooMuch:
+            taken, lost = False, False
+        except NodeRefusal as error:
+            return [_marked(one or error, error.repeated) for one in results]
+        if taken:
+            return [_marked(one, lost) for one in results]
+        self._most = max(1, len(requests) // 2)
+        _log.debug("%s takes no batch of %d: %d now", self.where, len(requests), self._most)
+        return []
+
+    def _refused_batch(self, request: Request, answers: Any) -> bool:
+        """Return False where a smaller batch may be taken; raise where a later one may be."""
+        said = answers[0] if isinstance(answers, list) and answers else answers
+        if isinstance(said, dict) and said.get("error") is not None:
+            refusal = self._result(request, said)
+            if refusal.later and BATCH.word(refusal.code, refusal.text) is None:
+                raise _Refused(refusal)
+        return False
+
+    def _result(self, request: Request, response: Any) -> Any:
+        """Return what a response says: a result, or a NodeRefusal."""
+        method, params = request
+        if isinstance(response, dict) and response.get("error") is not None:
+            return NodeRefusal(method, self.where, response["error"], secrets=self._secrets)
+        if not isinstance(response, dict) or "result" not in response:
+            raise LedgerUnavailable(f"{self.where} speaks no Ethereum JSON-RPC")
+        return check_answer(method, params, response["result"], self.where)
+
+    def _carry(self, once: Callable[[], Any], *, again: bool) -> tuple[Any, bool]:
+        """Return an answer, and whether the node may have got the same request before.
+
+        While there is none but may be one later, it is asked for again.
+        """
+        end, pause, lost = self.clock.monotonic() + self._patience, _FIRST, False
+        kept = again  # a kept connection may have been closed since; a new one is opened at once
+        while True:
+            try:
+                answer = once()
+            except Later as error:
+                lost |= error.lost
+                if error.lost and kept:
+                    kept = False
+                    continue
+                left = end - self.clock.monotonic()
+                patient = (self._known and again) or not error.lost
+                if left <= 0 or not patient:
+                    if isinstance(error, _Refused):
+                        raise _marked(error.refusal, lost) from None
+                    raise
+                _log.info("%s: asking again", error)
+                self.clock.sleep(min(max(pause, error.seconds), left))
+                pause = min(_LONGEST, pause * _GROWTH)
+            else:
+                self._known = True
+                return answer, lost
+
+
+class _Refused(Later):
+    """A refusal that may not last."""
+
+    def __init__(self, refusal: NodeRefusal) -> None:
+        self.refusal = refusal
+        super().__init__(str(refusal), lost=False, seconds=refusal.seconds)
+
+
+def _is_later(result: Any) -> bool:
+    return isinstance(result, NodeRefusal) and result.later
+
+
+def _marked(result: Any, lost: bool) -> Any:  # noqa: FBT001 - private
+    """Return a result; a refusal says whether it may be the answer to a second request."""
+    if isinstance(result, NodeRefusal):
+        result.repeated |= lost
+    return result
 
 
 def connect(settings: Settings, clock: Clock) -> Node:
@@ -194,36 +261,27 @@ def connect(settings: Settings, clock: Clock) -> Node:
     Raises:
         ConfigError: a package is missing.
     """
+    where, timeout = settings.where, settings.timeout
     if settings.kind == "tester":
         try:
             from .tester import local_node  # noqa: PLC0415 - py-evm is another package
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"ethereum+tester:// needs {error.name!r}: pip install 'web3[tester]'"
+                f"ethereum+tester:// needs {error.name!r}: pip install 'eth-tester[py-evm]'"
             ) from error
 
-        return Node(local_node(settings.address, clock), settings.where, settings.timeout, clock)
+        return Node(local_node(settings.address, clock), where, timeout, clock)
+    provider: HttpProvider | SocketProvider
     if settings.kind == "ipc":
-        pipe = SocketProvider(settings.address, settings.timeout, clock)
-        return Node(pipe, settings.where, settings.timeout, clock, pipe)
-    session = Session()
-    provider = HTTPProvider(
-        settings.address,
-        request_kwargs={"timeout": settings.timeout},
-        session=session,
-        exception_retry_configuration=None,
+        provider = SocketProvider(settings.address, timeout, clock)
+    else:
+        provider = HttpProvider(settings.address, where, timeout, clock)
+    return Node(
+        provider,
+        where,
+        timeout,
+        clock,
+        patience=settings.wait,
+        secrets=settings.secrets,
+        close=provider.close,
     )
-    return Node(provider, settings.where, settings.timeout, clock, session)
-
-
-def _revert_data(data: Any) -> bytes | None:
-    """Return revert data in any of the forms that nodes give it, or None."""
-    if isinstance(data, dict):
-        data = data.get("data")
-    if not isinstance(data, str):
-        return None
-    digits = data.removeprefix("Reverted ").removeprefix("0x")
-    try:
-        return bytes.fromhex(digits)
-    except ValueError:
-        return None

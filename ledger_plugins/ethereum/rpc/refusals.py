@@ -1,47 +1,41 @@
 """Why a node does not take a transaction, and why one in a block has failed."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fedledger.errors import ContractError, TransactionRefused
 
-from ...base import SignedTransaction
+from ...base import CallTerms, SignedTransaction
 from .codec import as_bytes, as_hex, as_int, error_of
+from .dialects import TRANSACTION
 from .node import Node, NodeRefusal
 
 __all__ = ["reason_of", "refusal_of", "why_reverted"]
 
-# Nodes give no codes, only sentences; these are geth's, anvil's, besu's, nethermind's and py-evm's.
-_REASONS = tuple(
-    (reason, re.compile(pattern, re.IGNORECASE))
-    for reason, pattern in (
-        ("known", r"already (known|imported|exists|in mempool)|known transaction"),
-        ("nonce", r"nonce|replacement|underpriced transaction in pool"),
-        ("funds", r"insufficient (funds|balance)|enough (funds|balance)|lack of funds"),
-        ("fee", r"base ?fee|underpriced|fee ?cap|max fee|gas price|fee too low"),
-        ("gas", r"gas"),
-        ("signature", r"signature|sender"),
-        ("chain", r"chain ?id"),
-    )
-)
+_GIVEN: Mapping[str, Callable[[CallTerms], str]] = {
+    "gas": lambda terms: f"; its gas limit is {terms.gas}",
+    "fee": lambda terms: (
+        f"; its fee cap is {terms.max_fee_per_gas} wei, its tip {terms.max_priority_fee_per_gas}: "
+        "min_tip_gwei and max_fee_gwei in the ledger's URL change them"
+    ),
+}
 
 
 def reason_of(answer: NodeRefusal) -> str:
     """Return why a node does not take a transaction, in a word: "known" when it has it already."""
-    return next((reason for reason, said in _REASONS if said.search(answer.text)), "node")
+    return TRANSACTION.word(answer.code, answer.text) or "node"
 
 
 def refusal_of(answer: NodeRefusal, transaction: SignedTransaction) -> TransactionRefused | None:
     """Return why a node does not take a transaction; None when it has it already."""
     reason, detail = reason_of(answer), answer.text or "the node gives no reason"
-    terms = transaction.unsigned.terms
     if reason == "known":
         return None
-    if reason == "gas":
-        detail += f"; its gas limit is {terms.gas}"
-    if reason == "fee":
-        detail += f"; its fee cap is {terms.max_fee_per_gas} wei"
+    if reason in _GIVEN:
+        detail += _GIVEN[reason](transaction.unsigned.terms)
+    if reason == "type":
+        reason = "node"
+        detail += "; calls are signed as EIP-1559 transactions (type 2), which this chain lacks"
     return TransactionRefused(reason, detail)
 
 
@@ -79,10 +73,11 @@ def why_reverted(
             ("eth_call", (call, hex(where - 1))),
         ]
     )
-    if isinstance(trace, dict) and trace.get("output") is not None:
-        return error_of(contract, as_bytes(trace["output"]), among)
+    output = trace.get("output") if isinstance(trace, dict) else None
+    if isinstance(output, str) and output not in ("", "0x"):
+        return error_of(contract, as_bytes(output), among)
     for answer in (after, before):
-        if isinstance(answer, NodeRefusal) and answer.data is not None:
+        if isinstance(answer, NodeRefusal) and answer.data:
             return error_of(contract, answer.data, among)
     message = f"reverted in block {where}, and the node does not say why"
     return ContractError(contract, "Error", {"message": message})

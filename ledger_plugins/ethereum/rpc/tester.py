@@ -11,7 +11,6 @@ from typing import Any
 from eth.exceptions import Revert
 from eth_tester.backends.pyevm.main import get_default_genesis_params, setup_tester_chain
 from eth_utils.exceptions import ValidationError as InvalidTransaction
-from web3.types import RPCEndpoint, RPCResponse
 
 from fedledger.effects import Clock
 from fedledger.errors import LedgerUnavailable
@@ -70,14 +69,14 @@ class LocalNode:
         self._block: _Block | None = None
         self.deployment: Any = None
 
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+    def make_request(self, method: str, params: Any) -> dict[str, Any]:
         """Answer one request; what was sent is in a block when this returns."""
         with self._guard:
             response = self._answer(method, params)
             self._mine()
         return response
 
-    def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]], /) -> list[RPCResponse]:
+    def make_batch_request(self, requests: list[tuple[str, Any]], /) -> list[dict[str, Any]]:
         """Answer requests in their order; what was sent is in one block, or more if it must be."""
         with self._guard:
             responses = [self._answer(method, params) for method, params in requests]
@@ -96,7 +95,7 @@ class LocalNode:
             self._block = self._begin()
             self._mine(empty=True)
 
-    def _answer(self, method: str, params: Any) -> RPCResponse:
+    def _answer(self, method: str, params: Any) -> dict[str, Any]:
         answer = getattr(self, "_" + method, None)
         if answer is None:
             return _error(-32601, f"method {method} not found")
@@ -394,7 +393,7 @@ class _CallFailed(Exception):
         super().__init__(_hex(data))
 
 
-def _error(code: int, message: str, data: bytes | None = None) -> RPCResponse:
+def _error(code: int, message: str, data: bytes | None = None) -> dict[str, Any]:
     error: dict[str, Any] = {"code": code, "message": message}
     if data is not None:
         error["data"] = _hex(data)

@@ -8,9 +8,10 @@ from fedledger.errors import CallError, LedgerUnavailable
 from ...base import CallTerms
 from ...contracts.abi import contract_names, function_inputs, is_view
 from ..rpc.codec import as_int
-from ..rpc.node import Node
+from ..rpc.node import Node, NodeRefusal
+from ..url import Settings
 
-__all__ = ["call_terms", "check_contract", "fee_caps", "gas_limit", "tip_of"]
+__all__ = ["call_terms", "check_contract", "fee_caps", "fees_now", "gas_limit"]
 
 MOST_ENTRIES = 256
 """A list in a call has at most so many entries (clause L9)."""
@@ -89,10 +90,28 @@ def call_terms(
     return CallTerms(chain_id, to, min(gas, as_int(block["gasLimit"])), *fees)
 
 
-def tip_of(node: Node) -> int:
-    """Return the tip that the node suggests, in wei for a unit of gas; none where it costs nothing.
+def fees_now(node: Node, settings: Settings) -> tuple[Mapping[str, Any], tuple[int, int]]:
+    """Return the newest block, and the fee cap and the tip to sign now.
 
-    A node without the request takes none.
+    The tip is what the node suggests, else what its price of gas has above the base fee, and
+    `settings.min_tip` at least. Where blocks have no base fee, the node's price is taken for it.
+
+    Raises:
+        LedgerUnavailable: the base fee is above the cap, or there is no answer.
     """
-    (answer,) = node.ask_all([("eth_maxPriorityFeePerGas", ())])
-    return as_int(answer) if isinstance(answer, str) else 0
+    block, suggested, price = node.ask_all(
+        [
+            ("eth_getBlockByNumber", ("latest", False)),
+            ("eth_maxPriorityFeePerGas", ()),
+            ("eth_gasPrice", ()),
+        ]
+    )
+    if isinstance(block, NodeRefusal):
+        raise block
+    if block is None:
+        raise LedgerUnavailable(f"{node.where} has no newest block")
+    whole = 0 if isinstance(price, NodeRefusal) else as_int(price)
+    said = block.get("baseFeePerGas")
+    base = whole if said is None else as_int(said)
+    tip = max(whole - base, 0) if isinstance(suggested, NodeRefusal) else as_int(suggested)
+    return block, fee_caps(base, max(tip, settings.min_tip), settings.max_fee, node.where)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fedledger.errors import LedgerUnavailable
 
 from ..rpc.codec import as_int
-from ..rpc.node import Node, NodeRefusal
+from ..rpc.node import Later, Node, NodeRefusal
 from ..rpc.refusals import reason_of
 from .developers import DEVELOPMENT_CHAINS
 from .waiting import await_receipts
@@ -90,6 +90,9 @@ def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
         except NodeRefusal as error:
             _log.info("the node gives %s no ether: %s", address, error.text)
             contested |= reason_of(error) in ("known", "nonce")
+        except Later as error:  # it may be given, or not: the balance will say so
+            _log.info("whether %s was given ether is not known: %s", address, error)
+            contested = True
     if not gifts:
         node.clock.sleep(_PAUSE)
     return len(await_receipts(node, gifts, wait)) < len(gifts) or contested

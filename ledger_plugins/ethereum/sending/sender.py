@@ -24,6 +24,7 @@ from ...contracts.abi import decode_call, is_view
 from ...transactions import checked
 from ..reading import Times
 from ..rpc.codec import as_hex, as_int, error_of
+from ..rpc.dialects import SYNCHRONOUS
 from ..rpc.node import Node, NodeRefusal, Request
 from ..rpc.refusals import refusal_of, why_reverted
 from .developers import refuse_public_account
@@ -171,9 +172,7 @@ class Sender:
 
     def _under_way(self, call: _Call) -> bool:
         """Tell whether the node has the call already: then it would fail a second time only."""
-        if call.transaction.hash not in self.outbox.entries:
-            return False
-        return self.node.ask("eth_getTransactionByHash", call.transaction.hash) is not None
+        return call.transaction.hash in self.outbox.entries and self._has(call.transaction.hash)
 
     def _nonces(self, senders: set[str]) -> dict[str, tuple[int, int]]:
         """Return each sender's nonces: of the newest block, and with what the node has waiting."""
@@ -205,8 +204,10 @@ class Sender:
             raise TransactionRefused("nonce", f"{nonce}, the next of {sender} is {expected}")
 
     def _refusal(self, call: _Call, answer: NodeRefusal) -> Result:
-        if answer.reverted and answer.data is not None:
-            return error_of(call.contract, answer.data, self.chain.names.values())
+        if answer.reverted:
+            if answer.data:
+                return error_of(call.contract, answer.data, self.chain.names.values())
+            return ContractError(call.contract, "Error", {"message": answer.text})
         refused = refusal_of(answer, call.transaction)
         if refused is None:
             raise answer
@@ -254,27 +255,41 @@ class Sender:
                 receipts[call.transaction.hash] = answer
             elif isinstance(answer, NodeRefusal):
                 refused = refusal_of(answer, call.transaction)
-                if refused is None:
-                    continue  # the node has it already
-                if self.node.ask("eth_getTransactionReceipt", call.transaction.hash) is None:
-                    results[call.place] = refused
-                    self.outbox.end([(call.transaction.hash, str(refused))])
+                if refused is None or answer.repeated or self._has(call.transaction.hash):
+                    continue  # the node has it already, or may have it: it is waited for
+                results[call.place] = refused
+                self.outbox.end([(call.transaction.hash, str(refused))])
         return receipts
+
+    def _has(self, transaction: str) -> bool:
+        """Tell whether the node has a call, in a block or among what waits for one."""
+        found = self.node.results(
+            [
+                ("eth_getTransactionReceipt", (transaction,)),
+                ("eth_getTransactionByHash", (transaction,)),
+            ]
+        )
+        return any(one is not None for one in found)
 
     def _submit_one(self, transaction: SignedTransaction) -> Any:
         """Send one call; a node with EIP-7966 answers when a block has it.
 
         One that takes too long for that is asked again and again from then on, with pauses.
         """
+        lost = False
         try:
             return self.node.ask("eth_sendRawTransactionSync", as_hex(transaction.raw), again=False)
         except NodeRefusal as error:
-            if not (error.unknown_method or "time" in error.text.lower()):
+            if not (error.unknown_method or SYNCHRONOUS.word(error.code, error.text)):
                 return error
+            lost = not error.unknown_method
         except LedgerUnavailable as error:
             _log.info("%s: now asking for receipts instead", error)
+            lost = True
         self._synchronous = False
         (answer,) = self.node.ask_all([_raw(transaction)])
+        if isinstance(answer, NodeRefusal):
+            answer.repeated |= lost
         return answer
 
     def _nudge(self, hashes: Sequence[str]) -> list[str]:
