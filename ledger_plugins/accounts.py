@@ -21,7 +21,7 @@ from fedledger.errors import AccountError, MalformedTransaction
 
 from .addresses import address_of_public_key
 from .base import SignedTransaction, UnsignedTransaction
-from .keystore import read_keystore, stated_address, write_new
+from .keystore import open_keystore, read_keystore, stated_address, write_new
 from .transactions import decode_transaction, recover_signer, sign_creation, sign_transaction
 
 __all__ = [
@@ -92,18 +92,14 @@ class Account:
         Raises:
             AccountError: no such file, not a keystore, or a wrong password.
         """
-        content = read_keystore(Path(path), _disk(disk))
-        from eth_account import Account as EthAccount  # noqa: PLC0415 - half a second of imports
-
+        place = Path(path)
+        content = read_keystore(place, _disk(disk))
+        key = open_keystore(content, password, place)
         try:
-            account = cls.from_key(bytes(EthAccount.decrypt(content, password)))
-        except ValueError as error:
-            if "MAC mismatch" in str(error):
-                raise AccountError(f"wrong password for {path}") from None
-            raise AccountError(f"{path} is no keystore file of version 3: {error}") from error
-        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
-            raise AccountError(f"{path} is no keystore file of version 3") from error
-        if stated_address(content, Path(path)) != account.address:
+            account = cls.from_key(key)
+        except AccountError as error:
+            raise AccountError(f"{path}: {error}") from error
+        if stated_address(content, place) not in (None, account.address):
             raise AccountError(f"{path} names another address than its key has")
         return account
 
@@ -229,13 +225,15 @@ class AccountFile:
 
     Attributes:
         name: the account's name.
-        address: what the file says its address is.
+        address: what the file says its address is; None: it does not say, its key does.
         path: where it lies.
+        problem: why it cannot be opened, or None.
     """
 
     name: str
-    address: str
+    address: str | None
     path: Path
+    problem: str | None = None
 
 
 def create_account(
@@ -264,18 +262,26 @@ def create_account(
 def list_accounts(home: str | os.PathLike[str] | None = None) -> list[AccountFile]:
     """Return the keystore's accounts, sorted by name; no password needed.
 
+    A damaged file is among them and says what is wrong with it; it hides no other.
+
     Raises:
-        AccountError: a file in the keystore is no keystore file.
+        AccountError: the keystore's folder cannot be read.
     """
     folder, disk = _keystore(home), _disk(None)
-    if not disk.is_folder(folder):
-        return []
-    paths = [folder / name for name in disk.names(folder) if name.endswith(".json")]
-    return [
-        AccountFile(path.stem, stated_address(read_keystore(path, disk), path), path)
-        for path in paths
-        if _NAME.fullmatch(path.stem)
-    ]
+    try:
+        names = disk.names(folder) if disk.is_folder(folder) else []
+    except OSError as error:
+        raise AccountError(f"{folder} cannot be read: {error.strerror}") from error
+    paths = [folder / name for name in sorted(names) if name.endswith(".json")]
+    return [_listed(path, disk) for path in paths if _NAME.fullmatch(path.stem)]
+
+
+def _listed(path: Path, disk: Disk) -> AccountFile:
+    try:
+        address = stated_address(read_keystore(path, disk), path)
+    except AccountError as error:
+        return AccountFile(path.stem, None, path, str(error))
+    return AccountFile(path.stem, address, path)
 
 
 def load_account(

@@ -105,12 +105,15 @@ def show_audit(audit: "RunAudit", form: Format) -> None:
 
 
 def show_accounts(accounts: Sequence["AccountFile"], form: Format) -> None:
-    """Print accounts: name, address, file."""
-    plain = [
-        {"name": account.name, "address": account.address, "path": str(account.path)}
-        for account in accounts
-    ]
+    """Print accounts: name, address, file; of a damaged one what is wrong instead."""
+    plain = [{**asdict(one), "path": str(one.path)} for one in accounts]
+    for one in plain if form is Format.text else ():
+        unnamed = "damaged" if one["problem"] else "known when it is opened"
+        one["address"] = one["address"] or unnamed
     _show_table(plain, ("name", "address", "path"), form, "no accounts yet")
+    for account in accounts if form is Format.text else ():
+        if account.problem:
+            show_error(account.problem)
 
 
 def show_contracts(
@@ -331,7 +334,7 @@ def _head(ledger: "AuditedLedger") -> str:
 
 
 def _show_table(
-    entries: Sequence[Mapping[str, str]], columns: Sequence[str], form: Format, empty: str
+    entries: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format, empty: str
 ) -> None:
     if form is Format.json:
         _print_json(list(entries))

@@ -34,7 +34,7 @@ SOLC = "0.8.37"
 """The compiler's version; another one is refused."""
 
 SETTINGS: dict[str, Any] = {
-    "evmVersion": "cancun",  # the newest that every chain in use executes
+    "evmVersion": "shanghai",  # the newest that every chain in use executes, ganache too
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
     "optimizer": {"enabled": True, "runs": 10_000},
     "viaIR": True,  # publishAggregate has more variables than the stack reaches

@@ -15,7 +15,7 @@ const solc = require(process.argv[1] + "/solc");
 process.stdout.write(solc.compile(readFileSync(0, "utf8")));
 """
 _SETTINGS = {
-    "evmVersion": "cancun",
+    "evmVersion": "shanghai",
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
     "optimizer": {"enabled": True},
     "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
