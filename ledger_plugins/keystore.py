@@ -39,9 +39,10 @@ def read_keystore(path: Path, disk: Disk) -> dict[str, Any]:
         AccountError: no such file, or no keystore file of version 3.
     """
     try:
-        raw = disk.read(path, most=_MAX_FILE_BYTES + 1)
+        with disk.view(path) as file:
+            raw = file.read(0, _MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise AccountError(f"no account file {path}: {error.strerror}") from error
+        raise AccountError(f"no account file {path}: {error.strerror or error}") from error
     try:
         content = (
             parse_json(raw.removeprefix(b"\xef\xbb\xbf")) if len(raw) <= _MAX_FILE_BYTES else None
