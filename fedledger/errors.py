@@ -48,6 +48,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from .urls import mask_text
+
 __all__ = [
     "AccountError",
     "AggregationError",
@@ -95,7 +97,10 @@ __all__ = [
 
 
 class FedledgerError(Exception):
-    """Base of every error of this library; never raised itself."""
+    """Base of every error of this library; never raised itself. Keys in URLs are masked."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(mask_text(one) if isinstance(one, str) else one for one in said))
 
 
 class ConfigError(FedledgerError, ValueError):

@@ -7,7 +7,7 @@ library. What is left opens nothing, and says enough to know which ledger or sto
 
 import re
 from collections.abc import Collection
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 __all__ = ["HIDDEN", "is_masked", "mask_text", "mask_url", "secrets_of"]
 
@@ -17,7 +17,12 @@ HIDDEN = "***"
 _OVER_HTTP = re.compile(r"(?:.*\+)?(?:http|https|ws|wss)", re.IGNORECASE)
 _SHOWN = frozenset(("confirmations", "deployment", "max_fee_gwei", "min_tip_gwei"))
 _SHOWN |= {"timeout", "wait", "patience"}
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s'\"<>|,;)\]}]+")
+_KEY = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
+_PLAIN = re.compile(r"(?:http|https|ws|wss)", re.IGNORECASE)
+_URL = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*:/+|[A-Za-z][A-Za-z0-9+.-]*\+(?:https?|wss?):)[^\s'\"<>|,;)}]+",
+    re.IGNORECASE,
+)
 _SHORTEST = 4  # characters of a secret that is looked for in texts
 
 
@@ -51,28 +56,39 @@ def is_masked(url: str) -> bool:
 
 def secrets_of(url: str) -> frozenset[str]:
     """Return what is secret in a URL, piece by piece and also decoded, to find it in texts."""
-    masked = mask_url(url)
-    if masked == url:
-        return frozenset()
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return frozenset((url,))
-    user, at, _ = parts.netloc.rpartition("@")
-    found = {user, *user.split(":")} if at else set()
-    if _OVER_HTTP.fullmatch(parts.scheme):
-        found |= {parts.path.strip("/"), *parts.path.split("/"), parts.fragment}
-        for name, value in parse_qsl(parts.query):
-            found |= set() if name in _SHOWN else {value}
-    found |= {unquote(one) for one in found}
+    scheme, _, rest = url.partition(":")
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    place, _, path = rest.lstrip("/").partition("/")
+    user, at, _ = place.rpartition("@")
+    found = [user, *user.split(":")] if at else []
+    if _OVER_HTTP.fullmatch(scheme):
+        pairs = (pair.rpartition("=") for pair in query.split("&"))
+        foreign = [value for name, _, value in pairs if name not in _SHOWN]
+        found += [path.strip("/"), *path.split("/"), fragment, *foreign]
+    found += [unquote(one) for one in found]
     return frozenset(one for one in found if len(one) >= _SHORTEST and one != HIDDEN)
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Return a text with the URLs in it masked, and with these secrets taken out."""
+    """Return a text with the URLs of ledgers and stores in it masked, and without these secrets.
+
+    A web page's URL, https://…, loses user and password, and whatever looks like a key.
+    """
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return _URL.sub(lambda found: mask_url(found[0]), text)
+    return _URL.sub(_masked, text) if ":" in text else text
+
+
+def _masked(found: re.Match[str]) -> str:
+    url = found[0]
+    scheme, separator, rest = url.partition("://")
+    if not separator or not _PLAIN.fullmatch(scheme):
+        return mask_url(url)
+    place, slash, path = rest.partition("/")
+    _, at, host = place.rpartition("@")
+    shown = f"{HIDDEN}@{host}" if at else place
+    return f"{scheme}://{shown}{slash}{_KEY.sub(HIDDEN, path)}"
 
 
 def _shown(pair: str) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
+from fedledger.urls import mask_url
+
 from ..adversary.attacks import NO_ATTACK
 from ..adversary.lies import Lies
 from .approaches import AnyApproach
@@ -43,7 +45,8 @@ class ExperimentConfig(Table):
             every candidate is good.
         reward: stake for each contributor and round (Bift: 20).
         approaches: what is compared.
-        ledger: URL of the ledger; {run} is the run's folder, {cell} a cell's id.
+        ledger: URL of the ledger; {run} is the run's folder, {cell} a cell's id. A key in it is
+            kept nowhere (`run.urls`).
         store: URL of the store, likewise.
         jobs: cells to run at once, each in a process of its own; needs the engine "inprocess" and
             a ledger for each cell. Default: as many as there are cores where both are given, else
@@ -70,8 +73,8 @@ class ExperimentConfig(Table):
     lies: Lies = "none"
     reward: Annotated[int, Field(ge=0, le=20)] = 20
     approaches: Annotated[tuple[AnyApproach, ...], Field(min_length=1)]
-    ledger: str = "local://{run}/chain.db"
-    store: str = "file://{run}/store"
+    ledger: Annotated[str, Field(repr=False)] = "local://{run}/chain.db"
+    store: Annotated[str, Field(repr=False)] = "file://{run}/store"
     jobs: Count | None = None
     cells: Literal["all", "figures"] = "all"
     figures: tuple[Figure, ...] = ()
@@ -99,9 +102,13 @@ class ExperimentConfig(Table):
         return self.training.model_copy(update=tuned)
 
     def to_toml(self) -> dict[str, Any]:
-        """Return everything a TOML file has to say to get this config, whatever the defaults."""
+        """Return everything a TOML file has to say to get this config, whatever the defaults.
+
+        What is secret in the URLs of ledger and store is left out of it (`urls.mask_url`).
+        """
         values = ((key, getattr(self, key)) for key in type(self).model_fields)
-        return {key: _plain(value) for key, value in values if value is not None}
+        plain = {key: _plain(value) for key, value in values if value is not None}
+        return {**plain, "ledger": mask_url(self.ledger), "store": mask_url(self.store)}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with changes; it lists its own cells."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedledger.errors import ConfigError, FedledgerError
+from fedledger.urls import mask_url
 
 from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
@@ -27,7 +28,7 @@ class AuditedLedger:
     """What the audit found on one ledger.
 
     Attributes:
-        ledger: its URL, with {run} where a run's folder names it.
+        ledger: its URL without what is secret in it, with {run} where a run's folder names it.
         outcome: whether everything follows and the head is the recorded one.
         reason: the first failure, or None.
         head: the newest block, or None when the ledger cannot be read.
@@ -172,7 +173,7 @@ def audit_urls(
     def choose(contract: TrainingTask) -> list[int] | None:
         return _chosen(contract, who, tasks) if who is not None or tasks else None
 
-    return RunAudit((_audit(ledger, (ledger, store), head, on_round, choose),))
+    return RunAudit((_audit(mask_url(ledger), (ledger, store), head, on_round, choose),))
 
 
 def _audit(
@@ -197,7 +198,7 @@ def _audit(
     except ConfigError:
         raise
     except FedledgerError as error:
-        logger.info("%s cannot be audited", urls[0], exc_info=True)
+        logger.info("%s cannot be audited", name, exc_info=True)
         found = outcome_of(error)
         return AuditedLedger(name, found, str(error), None, (), expected is not None)
     outcome, reason = report.outcome, report.reason

@@ -28,11 +28,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedledger.errors import ConfigError, RunError
+from fedledger.urls import is_masked, mask_url
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import Head
 from ..config.experiment import ExperimentConfig
 from ..config.parsing import parse
+from .urls import whole_url
 
 __all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory"]
 
@@ -48,7 +50,7 @@ class Evidence(BaseModel):
     """A ledger with the store that belongs to it.
 
     Attributes:
-        ledger: URL of the ledger, with {run} for the run's folder.
+        ledger: URL of the ledger, with {run} for the run's folder, and *** for what is secret.
         store: URL of the store, likewise.
         block: the ledger's newest block when the run ended, or None.
         hash: that block's hash, or None.
@@ -115,7 +117,7 @@ class RunDirectory:
         (path / _CELLS).mkdir()
         run.write(_CONFIG, tomli_w.dumps(config.to_toml()))
         pairs = dict.fromkeys(
-            (config.ledger.replace("{cell}", cell.id), config.store.replace("{cell}", cell.id))
+            tuple(mask_url(one.replace("{cell}", cell.id)) for one in (config.ledger, config.store))
             for cell in config.matrix
         )
         run.write_manifest(
@@ -187,7 +189,13 @@ class RunDirectory:
             )
 
     def url(self, template: str, cell: str = "") -> str:
-        """Return a URL with {run} and {cell} put in, percent-encoded."""
+        """Return a URL with {run} and {cell} put in, percent-encoded.
+
+        Raises:
+            ConfigError: it had a secret that is not here (`run.urls`).
+        """
+        if is_masked(template):
+            template = whole_url(template, (one.id for one in self.config.matrix))
         return template.replace("{run}", quote(str(self.path))).replace("{cell}", quote(cell))
 
     def write(self, name: str, content: str | bytes) -> Path:

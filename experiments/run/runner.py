@@ -18,6 +18,7 @@ from .job import Job, finished_cell, log_to
 from .parallel import jobs_of, run_parallel
 from .progress import Reporter, make_reporter
 from .rundir import RunDirectory
+from .urls import given
 
 __all__ = ["RunResult", "run_experiment"]
 
@@ -58,10 +59,12 @@ def run_experiment(
     else:
         run = RunDirectory.open(Path(resume))
         run.check_same(config)
+    for url in (config.ledger, config.store):
+        run.url(url)  # what is secret in it is here, or that is said before anything else
     done = {cell.id: found for cell in cells if (found := finished_cell(run, cell)) is not None}
     left = [cell for cell in cells if cell.id not in done]
     shown = make_reporter(config.name, len(cells), config.rounds, shown=progress, done=len(done))
-    with log_to(run.path / "run.log", "fedledger"), shown as reporter:
+    with given(config), log_to(run.path / "run.log", "fedledger"), shown as reporter:
         reporter.note(f"{run.path} (if stopped: fedledger run --resume {run.path})")
         noted = _Progress(run, cells, reporter)
         if left:

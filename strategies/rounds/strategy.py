@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from fedledger.arrays import Arrays, read_record, to_record
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError, ContractError, ModelError
+from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.accounts import Account
@@ -266,8 +267,8 @@ class LedgerStrategy(Strategy):
         """Log every knob."""
         task = self.task
         log(INFO, "\t├──> Protocol: %s/%d", self.protocol.name, self.protocol.version)
-        log(INFO, "\t├──> Ledger: %s", task.ledger.url)
-        log(INFO, "\t├──> Store: %s", task.store.url)
+        log(INFO, "\t├──> Ledger: %s", mask_url(task.ledger.url))
+        log(INFO, "\t├──> Store: %s", mask_url(task.store.url))
         log(INFO, "\t├──> Task: %s", task.model_id)
         log(INFO, "\t├──> Registered clients: %d", len(task.clients))
         log(INFO, "\t├──> Reward: %d", task.reward)

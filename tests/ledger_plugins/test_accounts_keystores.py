@@ -132,7 +132,9 @@ def test_iterations_are_bounded_too(tmp_path, count):
 LIGHT = PBKDF2 | {"kdfparams": PBKDF2["kdfparams"] | {"c": 1}}
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 99) | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 

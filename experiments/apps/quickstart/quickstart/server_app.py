@@ -16,6 +16,7 @@ from fedledger.experiments.config.loading import config_of
 from fedledger.experiments.run.cell import run_cell
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.strategies import audit_ledger
+from fedledger.urls import mask_url
 
 app = ServerApp()
 
@@ -33,7 +34,7 @@ def main(grid: Grid, context: Context) -> None:
         result = run_cell(cell, grid, ledger, store, keys, report)
         audit = audit_ledger(ledger, store, tasks=[result.task])
     log(INFO, "accuracy: %.3f after %d rounds", result.accuracy, cell.scenario.rounds)
-    log(INFO, "ledger: %s", ledger_url)
+    log(INFO, "ledger: %s", mask_url(ledger_url))
     log(INFO, "store: %s", store_url)
     if not audit.passed:
         raise AuditError(f"audit: FAILED: {audit.reason}")
