@@ -3,11 +3,15 @@
 import shutil
 
 import pytest
-from support.anvil import Anvil
+from support.anvil import Anvil, Ganache, Hardhat
 
+from fedledger.errors import ContractError
 from fedledger.experiments import run_experiment
 from fedledger.experiments.report.audit import audit_run
 from fedledger.experiments.run.parallel import jobs_of
+from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.ethereum import deploy
 
 from ..small import small
@@ -56,3 +60,20 @@ def test_two_runs_share_a_node_and_are_audited_apart(tmp_path, embedded, monkeyp
         assert not audit_run(first.directory, head="0x" + "11" * 32).passed
         shutil.rmtree(first.directory / "store")
         assert not audit_run(first.directory).passed
+
+
+@pytest.mark.parametrize("node", [Ganache, Hardhat], ids=["ganache", "hardhat"])
+def test_other_nodes_give_the_same_models(tmp_path, embedded, monkeypatch, node):
+    """Deployed, run and audited on nodes that are not anvil, each with its own dialect."""
+    monkeypatch.chdir(tmp_path)
+    with node(tmp_path) as running:
+        url = f"ethereum+{running.url}"
+        deploy(url)
+        config = small(tmp_path, *NO_ATTACK, f"ledger={url}")
+        result = run_experiment(config, out=tmp_path, progress=False)
+        assert result.passed, result.audit.verdict
+        assert models(result) == models(embedded)
+        assert audit_run(result.directory).passed
+        with open_ledger(url) as ledger, pytest.raises(ContractError) as caught:
+            StakeToken(ledger).transfer(Account.create(), Account.create().address, 5)
+        assert caught.value.error == "ERC20InsufficientBalance"

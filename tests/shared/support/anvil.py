@@ -1,4 +1,4 @@
-"""anvil, a development node, from npm: started on a free port, stopped by who started it."""
+"""Development nodes from npm: started on a free port, stopped by who started them."""
 
 import http.client
 import json
@@ -7,15 +7,16 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from .npm import CACHE, CONTRACTS, npm_install
+from .npm import CACHE, CONTRACTS, PACKAGES, npm_install
 
-__all__ = ["Anvil", "anvil_program"]
+__all__ = ["Anvil", "Ganache", "Hardhat", "anvil_program"]
 
 
 def anvil_program() -> Path:
@@ -34,29 +35,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Anvil:
-    """One anvil process.
+class DevNode:
+    """One process of a development node.
 
     Args:
         folder: what it writes goes there.
-        arguments: its command line.
+        command: the program and its arguments; `{port}` in one stands for the port.
         port: where it listens; a free port by default.
+        sockets: Unix sockets that it makes.
     """
 
-    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str | Path],
+        *,
+        port: int | None = None,
+        sockets: Sequence[Path] = (),
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [anvil_program(), "--host", "127.0.0.1", "--port", str(self.port), *arguments]
-        with (folder / "anvil.log").open("ab") as log:
+        log_file = folder / "node.log"
+        with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(part) for part in command],
+                [str(part).replace("{port}", str(self.port)) for part in command],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         deadline = time.monotonic() + 60
-        sockets = [Path(path) for name, path in pairwise(arguments) if name == "--ipc"]
         while True:
             try:
                 self.rpc("web3_clientVersion")
@@ -65,7 +73,7 @@ class Anvil:
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
-                    pytest.fail(f"anvil did not start: {(folder / 'anvil.log').read_text()}")
+                    pytest.fail(f"{command[0]} did not start: {log_file.read_text()}")
                 time.sleep(0.02)
             else:
                 break
@@ -99,3 +107,39 @@ class Anvil:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self.kill()
+
+
+class Anvil(DevNode):
+    """One anvil process.
+
+    Args:
+        folder: what it writes goes there.
+        arguments: its command line.
+        port: where it listens; a free port by default.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+        command = [anvil_program(), "--host", "127.0.0.1", "--port", "{port}", *arguments]
+        sockets = [Path(path) for name, path in pairwise(arguments) if name == "--ipc"]
+        super().__init__(folder, command, port=port, sockets=sockets)
+
+
+class Ganache(DevNode):
+    """One ganache process."""
+
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+        program = npm_install(PACKAGES / "ganache", CACHE / "ganache") / "ganache/dist/node/cli.js"
+        options = ["--server.host", "127.0.0.1", "--server.port", "{port}"]
+        super().__init__(folder, ["node", program, *options, *arguments], port=port)
+
+
+class Hardhat(DevNode):
+    """One node of hardhat, whose folder becomes an empty project: it runs from inside of one."""
+
+    def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
+        modules = npm_install(PACKAGES / "hardhat", CACHE / "hardhat")
+        (folder / "node_modules").symlink_to(modules)
+        (folder / "hardhat.config.js").write_text("module.exports = {};\n")
+        program = folder / "node_modules" / "hardhat" / "internal" / "cli" / "bootstrap.js"
+        options = ["node", "--hostname", "127.0.0.1", "--port", "{port}"]
+        super().__init__(folder, ["node", program, *options, *arguments], port=port)

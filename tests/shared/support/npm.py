@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["CACHE", "CONTRACTS", "ContractsWorkspace", "npm_install"]
+__all__ = ["CACHE", "CONTRACTS", "PACKAGES", "ContractsWorkspace", "npm_install"]
 
 _ROOT = Path(__file__).parents[3]
 CACHE = _ROOT / ".cache" / "npm"
 CONTRACTS = _ROOT / "ledger_plugins" / "contracts"
+PACKAGES = Path(__file__).parents[1] / "npm"
 
 
 def npm_install(source: Path, target: Path) -> Path:
