@@ -55,7 +55,7 @@ class NodeRefusal(LedgerUnavailable):
     @property
     def unknown_method(self) -> bool:
         """Whether the node does not have the method at all."""
-        return METHOD.word(self.code, self.text, self.method) is not None
+        return not self.reverted and bool(METHOD.word(self.code, self.text, self.method))
 
     @property
     def reverted(self) -> bool:

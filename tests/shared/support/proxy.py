@@ -41,12 +41,15 @@ class Proxy:
         port: the node's; None: there is none.
         change: called with the request, parsed, and a function that asks the node; what it returns
             is answered, None: what the node says.
+        listen: where it listens; a free port by default.
     """
 
     def __init__(
         self,
         port: int | None,
         change: Callable[[Any, Callable[[Any], Any]], Said | None] | None = None,
+        *,
+        listen: int = 0,
     ) -> None:
         self.change = change
         self.asked: list[Any] = []
@@ -88,7 +91,7 @@ class Proxy:
                 """Log nothing."""
 
         self._node = port
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", listen), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
