@@ -46,7 +46,7 @@ FedledgerError                  never raised itself; catch it to catch everythin
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 from .urls import mask_text
 
@@ -146,13 +146,19 @@ class ContractError(LedgerError):
         contract: the contract's name.
         error: the error's name in the contract's ABI.
         arguments: the error's arguments by name.
+        names: what values are called in messages, by argument and value: ids of roles.
     """
+
+    names: ClassVar[dict[tuple[str, str], str]] = {}
 
     def __init__(self, contract: str, error: str, arguments: Mapping[str, Any]) -> None:
         self.contract = contract
         self.error = error
         self.arguments = dict(arguments)
-        inside = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
+        said = [
+            (k, f"0x{v.hex()}" if isinstance(v, bytes) else repr(v)) for k, v in arguments.items()
+        ]
+        inside = ", ".join(f"{key}={self.names.get((key, one), one)}" for key, one in said)
         super().__init__(f"{contract}: {error}({inside})")
 
 

@@ -9,7 +9,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import Checkpoint, Roles, StakeToken, TrainingTask
-from fedledger.ledger_plugins.contracts.stake_token.facade import PROPOSER_ROLE
+from fedledger.ledger_plugins.contracts.stake_token.facade import MINTER_ROLE, PROPOSER_ROLE
 from fedledger.ledger_plugins.storage.cid import cid_of
 
 SERVER, OTHER, *MEMBERS = (Account.from_key(bytes([n]) * 32) for n in range(1, 6))
@@ -122,3 +122,20 @@ def test_the_admin_closes_the_proposing_of_rewards(tasks):
     assert tasks.propose(OTHER, **terms, reward=0)[0] == 3
     token.grant_role(SERVER, PROPOSER_ROLE, OTHER.address)
     assert tasks.propose(OTHER, **terms)[0] == 4
+
+
+def test_a_refusal_names_the_role(tmp_path):
+    """Ids of roles are shown by their names, other bytes as digits; the argument is the id."""
+    with (
+        open_ledger(f"local://{tmp_path}/chain.db") as ledger,
+        pytest.raises(ContractError, match="neededRole=MINTER_ROLE") as caught,
+    ):
+        StakeToken(ledger).mint(Account.create(), Account.create().address, 5)
+    assert caught.value.arguments["neededRole"] == MINTER_ROLE
+    with (
+        open_ledger(f"ethereum+tester://{tmp_path.name}") as ledger,
+        pytest.raises(ContractError, match="neededRole=DEFAULT_ADMIN_ROLE"),
+    ):
+        StakeToken(ledger).grant_role(Account.create(), MINTER_ROLE, Account.create().address)
+    unknown = ContractError("X", "Odd", {"role": b"\1" * 32, "hash": bytes(32)})
+    assert str(unknown) == f"X: Odd(role=0x{'01' * 32}, hash=0x{'00' * 32})"

@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 from eth_hash.auto import keccak
 
+from fedledger.errors import ContractError
+
 from ...accounts import Account
 from ..facade import Facade, sends
 from ..meanings import Address, Hash32, Named
@@ -119,3 +121,13 @@ def role_id(name: str) -> bytes:
     """Return the 32 bytes that a role is known by on the ledger: its name, hashed."""
     digest: bytes = keccak(name.encode())
     return digest
+
+
+ContractError.names |= {
+    ("neededRole", f"0x{role.hex()}"): name
+    for name, role in (
+        ("DEFAULT_ADMIN_ROLE", DEFAULT_ADMIN_ROLE),
+        ("MINTER_ROLE", MINTER_ROLE),
+        ("PROPOSER_ROLE", PROPOSER_ROLE),
+    )
+}
