@@ -54,7 +54,7 @@ class Dialect:
             text: its message.
             method: the request's method; its name in the text counts as the word "method".
         """
-        number = code if isinstance(code, int) and not isinstance(code, bool) else None
+        number = code if type(code) is int else 0
         if number in self.sure:
             return self.sure[number]
         said = text.lower()
@@ -62,7 +62,7 @@ class Dialect:
             said = said.replace(method.lower(), "method")
         said = _PUNCTUATION.sub("", said)
         found = (word for word, wording in self.wordings if wording.search(said))
-        return next(found, None if number is None else self.otherwise.get(number))
+        return next(found, self.otherwise.get(number))
 
 
 def _dialect(

@@ -106,6 +106,7 @@ def _transaction(value: Any) -> bool:
     return _of_type_2(value) and ("yParity" in value or "v" in value)
 
 
+_listed = _object({"hash": _hash, "from": _address}, {"to": _address})
 _block = _object(
     {
         "number": _quantity,
@@ -118,7 +119,6 @@ _block = _object(
     },
     {"baseFeePerGas": _quantity},
 )
-_listed = _object({"hash": _hash, "from": _address}, {"to": _address})
 
 
 def _receipt(value: Any) -> bool:

@@ -397,7 +397,7 @@ def _error(code: int, message: str, data: bytes | None = None) -> dict[str, Any]
     error: dict[str, Any] = {"code": code, "message": message}
     if data is not None:
         error["data"] = _hex(data)
-    return {"jsonrpc": "2.0", "id": 0, "error": error}  # type: ignore[typeddict-item]
+    return {"jsonrpc": "2.0", "id": 0, "error": error}
 
 
 def _hex(data: bytes) -> str:
