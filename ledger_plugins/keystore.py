@@ -1,11 +1,11 @@
 """Keystore files on disk: Web3 Secret Storage, version 3, readable by their owner only."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fedledger.effects import Disk
 from fedledger.errors import AccountError, CallError
+from fedledger.formats import parse_json
 
 from .addresses import checksum_address
 
@@ -25,7 +25,7 @@ def read_keystore(path: Path, disk: Disk) -> dict[str, Any]:
     except OSError as error:
         raise AccountError(f"no account file {path}: {error.strerror}") from error
     try:
-        content = json.loads(raw) if len(raw) <= _MAX_FILE_BYTES else None
+        content = parse_json(raw) if len(raw) <= _MAX_FILE_BYTES else None
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("version") != 3:
