@@ -18,6 +18,7 @@ from fedledger.errors import ModelError
 from fedledger.floats import check_floats
 from fedledger.formats import (
     DTYPES,
+    MAX_ARRAYS,
     decode_npy,
     decode_safetensors,
     encode_safetensors,
@@ -67,6 +68,8 @@ class Layout:
     def __post_init__(self) -> None:
         if not self.keys:
             raise ModelError("a model needs at least one array")
+        if len(self.keys) > MAX_ARRAYS:
+            raise ModelError(f"a model of {len(self.keys)} arrays, above {MAX_ARRAYS}")
         if len(set(self.keys)) != len(self.keys):
             raise ModelError("a model's keys must differ")
         if not len(self.keys) == len(self.shapes) == len(self.dtypes):
@@ -75,9 +78,11 @@ class Layout:
             if not isinstance(key, str):
                 raise ModelError(f"key {key!r} is not a string")
             if dtype not in DTYPES:
-                raise ModelError(f"{key!r}: dtype {dtype!r} is not one of {sorted(DTYPES)}")
+                raise ModelError(
+                    f"{shown(key)}: dtype {shown(dtype)} is not one of {sorted(DTYPES)}"
+                )
             if not is_shape(shape):
-                raise ModelError(f"{key!r}: {shape!r} is not a shape")
+                raise ModelError(f"{shown(key)}: {shown(shape)} is not a shape")
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "Layout":
@@ -313,7 +318,9 @@ def read_record(record: ArrayRecord) -> dict[str, NDArray[Any]]:
     for key, array in record.items():
         if array.dtype not in DTYPES:
             known = sorted(DTYPES)
-            raise ModelError(f"{key!r}: dtype {shown(array.dtype)} is not one of {known}")
+            raise ModelError(f"{shown(key)}: dtype {shown(array.dtype)} is not one of {known}")
+        if not is_shape(array.shape):
+            raise ModelError(f"{shown(key)}: {shown(array.shape)} is not a shape")
     return {key: _unpacked(key, array, array.shape, array.dtype) for key, array in record.items()}
 
 
@@ -347,7 +354,7 @@ def from_safetensors(
     """
     if len(data) > max_bytes:
         raise ModelError(f"a model of {len(data)} bytes is above the cap of {max_bytes} bytes")
-    arrays = decode_safetensors(data)
+    arrays = decode_safetensors(data, None if layout is None else layout.keys)
     if layout is None:
         return arrays
     layout.check(arrays)

@@ -11,7 +11,7 @@ in many ways.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from operator import itemgetter
 from typing import Any
@@ -26,6 +26,7 @@ from fedledger.errors import ModelError
 
 __all__ = [
     "DTYPES",
+    "MAX_ARRAYS",
     "canonical_json",
     "decode_npy",
     "decode_safetensors",
@@ -55,10 +56,14 @@ _NAMES = {code: name for name, code in _CODES.items()}
 DTYPES = frozenset(_CODES)
 """Names of the dtypes a model's arrays may have."""
 
+MAX_ARRAYS = 65_536
+"""Arrays of a model at most: what a reader builds for each must stay small beside their values."""
+
 _MAX_DIMENSIONS = 32
-_MAX_LENGTH = 2**48
+_MAX_VALUES = 2**48
 _METADATA = "__metadata__"
 _MAX_HEADER = 16 * 1024 * 1024
+_NUMBERS = 1024  # bytes of a header that an entry may take besides its name
 _NPY_MAX_HEADER = 4096
 _NPY_PREFIX = re.compile(rb"\x93NUMPY(?:\x01\x00(..)|\x02\x00(....))", re.DOTALL)
 _NPY_HEADER = re.compile(
@@ -70,11 +75,15 @@ _parse: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deseri
 
 
 def is_shape(value: object) -> bool:
-    """Tell whether `value` is a tuple of whole numbers that can be an array's shape."""
+    """Tell whether `value` is a tuple of whole numbers that can be an array's shape.
+
+    NumPy multiplies the lengths that are not 0, also of an array without values.
+    """
     return (
         isinstance(value, tuple)
         and len(value) <= _MAX_DIMENSIONS
-        and all(type(length) is int and 0 <= length < _MAX_LENGTH for length in value)
+        and all(type(length) is int and 0 <= length < _MAX_VALUES for length in value)
+        and prod(length or 1 for length in value) < _MAX_VALUES
     )
 
 
@@ -85,8 +94,11 @@ def shown(value: object) -> str:
 
 
 def first_wrong(error: ValidationError) -> tuple[str, ErrorDetails]:
-    """Return the first thing that is wrong with a document: its field, "a.0.b", and details."""
-    first = error.errors()[0]
+    """Return the first thing that is wrong with a document: its field, "a.0.b", and details.
+
+    Of a hostile one everything is wrong, a hundred thousand times; URLs for each take a minute.
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
     return ".".join(map(str, first["loc"])), first
 
 
@@ -186,15 +198,20 @@ def encode_safetensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return b"".join((len(text).to_bytes(8, "little"), text, *parts))
 
 
-def decode_safetensors(data: bytes) -> dict[str, NDArray[Any]]:
+def decode_safetensors(data: bytes, keys: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """Return the arrays that safetensors bytes hold, sorted by name.
 
     Their parser has them in another order in each process, and whoever makes a layout of a file
     must get the same one everywhere.
 
+    Args:
+        data: the bytes.
+        keys: the names that are expected; a header with room for many others is not parsed.
+
     Raises:
-        ModelError: not safetensors, or an array of a dtype outside `DTYPES`.
+        ModelError: not safetensors, too many arrays, or an array of a dtype outside `DTYPES`.
     """
+    _check_header(data, keys)
     try:
         entries = _parse(data)
     except safetensors.SafetensorError as error:
@@ -212,6 +229,19 @@ def decode_safetensors(data: bytes) -> dict[str, NDArray[Any]]:
         _check_bools(key, values)
         arrays[key] = np.asarray(values.reshape(shape), dtype=np.dtype(name))
     return arrays
+
+
+def _check_header(data: bytes, keys: Collection[str] | None) -> None:
+    """Look at the size of a header before the parser makes objects of all that is in it."""
+    size = int.from_bytes(data[:8], "little")
+    most = _MAX_HEADER
+    if keys is not None:  # JSON takes up to twelve bytes for a character
+        most = min(most, _NUMBERS + sum(_NUMBERS + 12 * len(key) for key in keys))
+    if size > most:
+        raise ModelError(f"not safetensors of this model: a header of {size} bytes, above {most}")
+    # Each array begins with a brace, besides the whole and the metadata; a name may hold some, too.
+    if (found := data.count(b"{", 8, 8 + size) - 2) > MAX_ARRAYS:
+        raise ModelError(f"not safetensors: {found} arrays, above {MAX_ARRAYS}")
 
 
 def _check_bools(key: str, values: NDArray[Any]) -> None:

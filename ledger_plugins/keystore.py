@@ -41,8 +41,7 @@ def read_keystore(path: Path, disk: Disk) -> dict[str, Any]:
         AccountError: no such file, or no keystore file of version 3.
     """
     try:
-        with disk.view(path) as file:
-            raw = file.read(0, _MAX_FILE_BYTES + 1)
+        raw = disk.read(path, most=_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise AccountError(f"no account file {path}: {error.strerror or error}") from error
     try:

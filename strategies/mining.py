@@ -16,6 +16,7 @@ import numpy as np
 from fedledger.arrays import Layout, from_safetensors, to_safetensors
 from fedledger.effects import Clock
 from fedledger.errors import ConfigError, ContentNotFound, FedledgerError
+from fedledger.guards import Failures, spared
 
 from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.base import Ledger, Receipt, SignedTransaction, UnsignedTransaction
@@ -98,6 +99,7 @@ class Aggregator:
         self._malicious = malicious
         self._made: dict[object, _Call] = {}
         self._sought: dict[str, float] = {}
+        self._failures = Failures()
 
     def __call__(self, ledger: Ledger, want: Callable[[str], None]) -> list[SignedTransaction]:
         """Return the calls that are due, signed, in order.
@@ -117,24 +119,23 @@ class Aggregator:
     def _calls(self, ledger: Ledger, want: Callable[[str], None]) -> Iterable[_Call]:
         contract = TrainingTask(ledger)
         for number in range(1, contract.count() + 1):
-            task = contract.task(number)
-            if task.owner != self._account.address:
-                continue
-            try:
-                yield from self._calls_of(task, ledger)
-            except NotYet as error:
-                logger.debug("task %d: %s", number, error)
-                for cid in error.missing:
-                    self._sought.setdefault(cid, self._clock.monotonic())
-                    want(cid)
-            except FedledgerError as error:
-                cause = error if isinstance(error, ContentNotFound) else error.__cause__
-                if isinstance(cause, ContentNotFound):
+            with spared(f"aggregating task {number}", logger, failures=self._failures):
+                try:
+                    yield from list(self._calls_of(contract.task(number), ledger))
+                except NotYet as error:
+                    logger.debug("task %d: %s", number, error)
+                    for cid in error.missing:
+                        self._sought.setdefault(cid, self._clock.monotonic())
+                        want(cid)
+                except FedledgerError as error:
+                    cause = error if isinstance(error, ContentNotFound) else error.__cause__
+                    if not isinstance(cause, ContentNotFound):
+                        raise
                     want(cause.cid)
-                else:
-                    logger.warning("task %d cannot be aggregated: %s", number, error)
 
     def _calls_of(self, task: Task, ledger: Ledger) -> Iterable[_Call]:
+        if task.owner != self._account.address:
+            return
         terms, protocol = read_task(task, ledger, self._store)
         if not terms.ledger_clock:
             return
@@ -177,6 +178,7 @@ class Aggregator:
             task.opened_at,
             ledger.head().timestamp,
             lost,
+            self._failures,
         )
         state = state_after(ended, len(ended), protocol, self._store)
         result, after = run_round(protocol, mined, state)

@@ -91,7 +91,7 @@ def finished_cell(run: RunDirectory, cell: Cell) -> CellResult | None:
 def log_to(path: Path, name: str) -> Iterator[None]:
     """Send a logger's messages to a file and not to the console, where the progress bar is."""
     log = logging.getLogger(name)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     level, propagate = log.level, log.propagate
     log.addHandler(handler)

@@ -62,10 +62,11 @@ class Disk(ABC):
 
     @abstractmethod
     def read(self, path: Path, *, most: int | None = None) -> bytes:
-        """Return a file's bytes, or its first `most`.
+        """Return a file's bytes, or its first `most`, without waiting for anybody (see `view`).
 
         Raises:
             FileNotFoundError: there is none.
+            NotAFile: something else is there.
         """
 
     @abstractmethod
@@ -91,7 +92,11 @@ class Disk(ABC):
 
     @abstractmethod
     def open(self, path: Path, *, private: bool = False) -> OpenFile:
-        """Open a file in place; it is made, empty, when there is none."""
+        """Open a file in place; it is made, empty, when there is none.
+
+        Raises:
+            NotAFile: something else is there.
+        """
 
     @abstractmethod
     def view(self, path: Path) -> OpenFile:
@@ -113,6 +118,7 @@ class Disk(ABC):
 
         Raises:
             BlockingIOError: somebody has it.
+            NotAFile: neither a file nor a folder is there.
             NotImplementedError: this system has no such locks.
         """
 

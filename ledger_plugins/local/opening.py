@@ -98,7 +98,10 @@ def _path_of(url: str) -> Path:
         raise ConfigError(f"{url!r}: '?' and '#' in a file name are written %3F and %23")
     if path.endswith("/") or "\0" in path:
         raise ConfigError(f"{url!r} has to end in a file name")
-    return Path(path).resolve()
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise ConfigError(f"{url!r} names no file: {error}") from error
 
 
 def _create(

@@ -28,6 +28,7 @@ from fedledger.errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
+from fedledger.guards import in_words
 
 from .cid import Profile, Tree, cid_of, cid_to_bytes, profile_named
 from .pieces import Incoming, chunks
@@ -151,7 +152,8 @@ class Store(ABC):
 
         Args:
             cid: the CID.
-            max_bytes: refuse more than this, before reading it (default: the store's size cap).
+            max_bytes: refuse more than this, before reading it (default, and at most: the store's
+                size cap).
             timeout: seconds it may take (default: the store's `timeout`).
 
         Raises:
@@ -161,7 +163,7 @@ class Store(ABC):
             ContentTooLarge: above `max_bytes`.
         """
         cid_to_bytes(cid)
-        limit = self.max_bytes if max_bytes is None else max_bytes
+        limit = self.max_bytes if max_bytes is None else min(max_bytes, self.max_bytes)
 
         def copy(profile: Profile) -> bytes:
             buffer = BytesIO()  # gives its own memory, where joining would hold the content twice
@@ -184,7 +186,8 @@ class Store(ABC):
 
         Args:
             cid: the CID.
-            max_bytes: refuse more than this, before reading it (default: the store's size cap).
+            max_bytes: refuse more than this, before reading it (default, and at most: the store's
+                size cap).
             timeout: seconds that each of the two readings may take, without the time that the
                 reader takes between the pieces (default: the store's `timeout`).
 
@@ -193,7 +196,7 @@ class Store(ABC):
                 first piece; ContentCorrupted also when the backend changed it between the readings.
         """
         cid_to_bytes(cid)
-        limit = self.max_bytes if max_bytes is None else max_bytes
+        limit = self.max_bytes if max_bytes is None else min(max_bytes, self.max_bytes)
 
         def hashed(profile: Profile) -> Tree:
             return self._verify(cid, profile, limit, None)
@@ -390,8 +393,7 @@ class Store(ABC):
         except FedledgerError:
             raise
         except Exception as error:
-            said = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
-            raise StoreUnavailable(f"cannot {operation} {what}: {said}") from error
+            raise StoreUnavailable(f"cannot {operation} {what}: {in_words(error)}") from error
 
     def _stated(self, cid: str, profile: Profile) -> int:
         size = self._size(cid, profile.name)

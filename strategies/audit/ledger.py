@@ -8,7 +8,8 @@ round, comes to what was published.
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from fedledger.errors import FedledgerError, NotInstalled
+from fedledger.errors import FedledgerError, NotChecked, NotInstalled
+from fedledger.guards import guarded
 
 from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
@@ -109,14 +110,31 @@ def _head(ledger: Ledger) -> Head | None:
 def _audit_task(
     task: Task, ledger: Ledger, store: Store, note: Callable[[RoundVerdict], None]
 ) -> None:
-    try:
-        rounds = TaskAudit(task, ledger, store)
-    except FedledgerError as error:
-        record = RoundRecord(task.id, task.model_id, 0)
+    """Judge a task; what fails in another way than an audit expects is that round's or task's."""
+
+    def unchecked(number: int, error: FedledgerError) -> None:
+        record = RoundRecord(task.id, task.model_id, number)
         note(RoundVerdict(record, outcome_of(error), "", (), str(error)))
+
+    try:
+        with guarded(f"the audit of task {task.id}", _uncheckable, logger):
+            rounds = TaskAudit(task, ledger, store)
+    except FedledgerError as error:
+        unchecked(0, error)
         return
     for ended in rounds.ended:
-        note(rounds.verdict(ended.round))
+        try:
+            unit = f"the audit of task {task.id}, round {ended.round}"
+            with guarded(unit, _uncheckable, logger):
+                verdict = rounds.verdict(ended.round)
+        except FedledgerError as error:
+            unchecked(ended.round, error)
+        else:
+            note(verdict)
+
+
+def _uncheckable(what: str) -> NotChecked:
+    return NotChecked(f"the audit fails here: {what}")
 
 
 def _check_supply(ledger: Ledger, contract: TrainingTask, tasks: Sequence[int]) -> None:

@@ -9,7 +9,6 @@ from operator import attrgetter
 
 from fedledger.errors import AuditError
 
-from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.contracts import (
     Checkpoint,
     MembersChange,
@@ -18,6 +17,7 @@ from ...ledger_plugins.contracts import (
     Task,
     TrainingTask,
 )
+from ..rounds.evidence.carriers import decoded_transaction
 
 __all__ = ["Recount"]
 
@@ -99,4 +99,4 @@ class Recount:
         self._votes[vote.member] = vote  # its last one counts
 
     def _signer(self, transaction: str) -> str:
-        return decode_transaction(self._ledger.transaction(transaction).raw).sender
+        return decoded_transaction(self._ledger, transaction).sender

@@ -9,14 +9,15 @@ from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, to_safetensors
 from fedledger.errors import AuditError, FedledgerError, NotChecked
+from fedledger.guards import guarded
 
-from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
 from ..rounds.evidence import documents
+from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
 from ..rounds.evidence.documents import Evidence
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
@@ -71,15 +72,9 @@ class TaskAudit:
             else:
                 proved = ""
                 evidence = documents.load(Evidence, ended.evidence, self._store)
-                try:
+                unit = f"the replay of task {self._task.id}, round {number}"
+                with guarded(unit, self._unfit, logger):  # a protocol from outside can do anything
                     proved = self._replay(ended, evidence, checks)
-                except FedledgerError:
-                    raise
-                except Exception as error:  # a protocol from outside can do anything
-                    raise NotChecked(
-                        f"protocol {self._protocol.name!r} fails in the replay: "
-                        f"{type(error).__name__}: {error}"
-                    ) from error
                 self._check_payments(number, ended.contributors, checks)
             if number == self._task.rounds:
                 self._check_confirmations(checks)
@@ -116,6 +111,9 @@ class TaskAudit:
         self._replay(ended, evidence, Checks())
 
     # Inside --------------------------------------------------------------------------------
+
+    def _unfit(self, what: str) -> NotChecked:
+        return NotChecked(f"protocol {self._protocol.name!r} fails in the replay: {what}")
 
     def _replay(self, published: Aggregate, evidence: Evidence, checks: Checks) -> str:
         number = published.round
@@ -164,8 +162,7 @@ class TaskAudit:
         checks.equal("commitments", named, evidence.commitments)
         checks.equal("contributors", evidence.contributors, list(published.contributors))
         if evidence.measured:
-            raw = self._ledger.transaction(published.transaction).raw
-            publisher = decode_transaction(raw).sender
+            publisher = decoded_transaction(self._ledger, published.transaction).sender
             for one in evidence.measured:
                 checks.equal(f"who measured {one.metric}", one.by, publisher)
         checks.equal("'kept' and the rule", evidence.kept is not None, published.rule == KEPT)

@@ -10,7 +10,13 @@ from flwr.serverapp import Grid
 
 from fedledger import effects
 from fedledger.arrays import Arrays
-from fedledger.errors import AuditError, ConfigError, MalformedTransaction, UpdateRejected
+from fedledger.errors import (
+    AuditError,
+    ConfigError,
+    MalformedTransaction,
+    NotChecked,
+    UpdateRejected,
+)
 from fedledger.records import (
     CONFIG,
     LEDGER,
@@ -26,7 +32,7 @@ from .arrival import ArrivalWindow, Clock, exchange
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
 from .history import History, Pins
-from .phase import Answer, Answers, Phase, record_forms
+from .phase import Answer, Answers, Phase, malformed, record_forms
 from .protocol import Protocol
 from .replies import Checked, check_reply, most_common_form
 from .round import Attested, Round, TaskTerms
@@ -128,17 +134,14 @@ class LiveRound(Round):
         def accept(message: Message, asked: Message, stamp: int) -> bool:
             node = asked.metadata.dst_node_id
             try:
-                checked = check_reply(
-                    message, asked.content, phase, subject, self, request, self._history
-                )
-                self._bind(node, checked.answer.party, good)
-                del message.content[LEDGER]  # Flower's strategies see their own records alone
+                with malformed(f"the reply of node {node}", self):
+                    checked = check_reply(
+                        message, asked.content, phase, subject, self, request, self._history
+                    )
+                    self._bind(node, checked.answer.party, good)
+                    del message.content[LEDGER]  # Flower's strategies see their own records alone
             except UpdateRejected as error:
                 dropped.append(self._drop(node, error.reason, error.detail))
-                return False
-            except Exception as error:  # a reply is anything that somebody sent
-                logger.warning("the reply of node %d cannot be read", node, exc_info=True)
-                dropped.append(self._drop(node, "malformed", f"{type(error).__name__}: {error}"))
                 return False
             answer = checked.answer
             if self._settled is not None:  # its journal has it, whichever block it named
@@ -266,7 +269,7 @@ class LiveRound(Round):
     def _drop(self, node: int, reason: str, detail: str) -> Dropped:
         return Dropped(
             reason=reason,
-            detail=_clean(detail),
+            detail=detail,
             party=self._way.nodes.get(node),
             node=str(node),
         )
@@ -294,7 +297,7 @@ class LiveRound(Round):
             if refused:
                 entry = Dropped(
                     reason="ledger",
-                    detail=_clean(str(refused[0])),
+                    detail=str(refused[0]),
                     party=one.answer.party,
                     arrival=one.answer.arrival,
                 )
@@ -345,7 +348,7 @@ class LiveRound(Round):
             try:
                 signer, _ = open_anchor(anchor, call, self._way.ledger, self.domain)
                 self._history.check(event.arguments, event.block)
-            except (AuditError, MalformedTransaction, UpdateRejected) as error:
+            except (AuditError, MalformedTransaction, NotChecked, UpdateRejected) as error:
                 logger.warning("what %s called by itself: %s", one.answer.party, error)
                 return None
             if signer != one.answer.party:
@@ -389,7 +392,7 @@ def _alike(checked: Sequence[Checked[T]]) -> tuple[list[Checked[T]], list[Droppe
         dropped.append(
             Dropped(
                 reason="form",
-                detail=_clean(f"records {sorted(content)} differ from those of most clients"),
+                detail=f"records {sorted(content)} differ from those of most clients",
                 party=one.answer.party,
                 arrival=one.answer.arrival,
             )
@@ -412,8 +415,3 @@ def _once(checked: Sequence[Checked[T]]) -> tuple[list[Checked[T]], list[Dropped
             entry = Dropped(reason="copy", detail=detail, party=party, arrival=arrival)
             dropped.append(entry)
     return good, dropped
-
-
-def _clean(text: str) -> str:
-    """Return text that a document can hold, whatever somebody sent."""
-    return text.encode("utf-8", "replace").decode()[:400]

@@ -11,9 +11,12 @@ from fedledger.errors import (
     ConfigError,
     ContentNotFound,
     ContentTooLarge,
+    FedledgerError,
     InvalidCid,
+    MalformedTransaction,
     UpdateRejected,
 )
+from fedledger.guards import Failures
 
 from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.contracts import cid_text
@@ -22,7 +25,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
 from .history import History
-from .phase import Answer, Answers, Content, Given, Phase, read_answer
+from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
 from .standing import first_givers, standing
 from .task import called
@@ -34,7 +37,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class NotYet(Exception):
+_THEIRS = (AuditError, ContentTooLarge, InvalidCid, MalformedTransaction)
+
+
+class NotYet(FedledgerError):
     """A round cannot be ended now.
 
     Attributes:
@@ -62,6 +68,7 @@ class MinedRound(Round):
         opened_at: the time of that block, in seconds.
         now: the time of the newest block.
         lost: CIDs that were looked for in vain.
+        failures: of earlier attempts at the round.
     """
 
     def __init__(  # noqa: PLR0917 - a round's facts, then its sources
@@ -76,8 +83,10 @@ class MinedRound(Round):
         opened_at: int,
         now: int,
         lost: Collection[str],
+        failures: Failures | None = None,
     ) -> None:
         super().__init__(terms, number, base, base_cid)
+        self.failures = failures or self.failures
         self._ledger = ledger
         self._store = store
         self._opened = opened
@@ -126,7 +135,8 @@ class MinedRound(Round):
         for party in (party for party in asked if party in last):
             event = last[party]
             try:
-                answer, entry = self._answer(phase, subject, event, owners)
+                with malformed(f"{call.name} of {party}", self, FedledgerError):
+                    answer, entry = self._answer(phase, subject, event, owners)
             except ContentNotFound as error:
                 if error.cid not in self._lost:
                     missing.append(error.cid)
@@ -135,10 +145,9 @@ class MinedRound(Round):
                     Dropped(reason="unavailable", detail="nobody has the content", party=party)
                 )
             except UpdateRejected as error:
-                detail = error.detail[:400]
-                dropped.append(Dropped(reason=error.reason, detail=detail, party=party))
-            except (ContentTooLarge, InvalidCid) as error:  # others are this store's own faults
-                dropped.append(Dropped(reason="malformed", detail=str(error)[:400], party=party))
+                dropped.append(Dropped(reason=error.reason, detail=error.detail, party=party))
+            except _THEIRS as error:  # others are this node's own faults
+                dropped.append(Dropped(reason="malformed", detail=str(error), party=party))
             else:
                 answers.append(answer)
                 counted.append(entry)

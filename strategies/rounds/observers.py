@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from fedledger.effects import Work, Worker
+from fedledger.guards import spared
 
 from .evidence.documents import Evidence
 
@@ -65,7 +66,5 @@ class Observers:
 
     def _tell(self, evidence: Evidence) -> None:
         for observer in self._observers:
-            try:
+            with spared("an observer", logger):  # whatever it does, rounds go on
                 observer(evidence.model_copy(deep=True))
-            except Exception:  # whatever an observer does, rounds go on
-                logger.warning("an observer failed", exc_info=True)

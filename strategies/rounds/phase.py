@@ -5,10 +5,12 @@ round. It sees the content, the values that were signed and the round, and not h
 travelled.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from flwr.app import Message, RecordDict
@@ -16,6 +18,7 @@ from flwr.app import Message, RecordDict
 from fedledger.arrays import Arrays, Layout, from_record, from_safetensors, not_finite
 from fedledger.arrays import to_safetensors as encoded
 from fedledger.errors import ModelError, UpdateRejected
+from fedledger.guards import guarded
 from fedledger.records import ARRAYS
 
 from ...ledger_plugins.signing import Call, Statement
@@ -32,9 +35,12 @@ __all__ = [
     "Phase",
     "Signed",
     "arrays_cap",
+    "malformed",
     "read_answer",
     "record_forms",
 ]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -248,12 +254,17 @@ def read_answer(phase: Phase[T], given: Given, round: "Round", subject: Any) -> 
     Raises:
         UpdateRejected: it is unusable.
     """
-    try:
+    unit = f"the answer of {given.party} to {phase.name!r} in round {round.number}"
+    with malformed(unit, round):
         return phase.parse(given, round, subject)
-    except UpdateRejected:
-        raise
-    except Exception as error:  # an answer is anything that somebody sent
-        raise UpdateRejected("malformed", f"{type(error).__name__}: {error}") from error
+
+
+def malformed(
+    unit: str, round: "Round", passes: type[Exception] = UpdateRejected
+) -> AbstractContextManager[None]:
+    """Guard an answer, which is anything that somebody sent: what is no refusal is "malformed"."""
+    failure = partial(UpdateRejected, "malformed")
+    return guarded(unit, failure, logger, passes=passes, failures=round.failures)
 
 
 def arrays_cap(layout: Layout) -> int:

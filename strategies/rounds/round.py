@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from fedledger.arrays import Arrays, Layout
 from fedledger.errors import ConfigError
 from fedledger.formats import canonical_json, parse_json
+from fedledger.guards import Failures
 
 from ...ledger_plugins.signing import Domain
 from .arrival import ArrivalWindow
@@ -100,7 +101,7 @@ class Result:
     @classmethod
     def keep(cls, why: str) -> "Result":
         """Return the result of a round that keeps its model."""
-        return cls(None, KEPT, why[:400])
+        return cls(None, KEPT, why)
 
 
 class Round(ABC):
@@ -114,6 +115,7 @@ class Round(ABC):
         reveals: values revealed so far, by name.
         notes: what the protocol put down, by name.
         attested: whether the model is somebody's word.
+        failures: which answers failed in a way that nobody expected, and were logged.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Round(ABC):
         self.reveals: dict[str, bytes] = {}
         self.notes: dict[str, Any] = {}
         self.attested = False
+        self.failures = Failures()
         self._signed: set[str] = set()
         self._positions: dict[str, dict[str, int]] = {}
 
@@ -252,7 +255,7 @@ class Round(ABC):
             aggregate=aggregate,
             phases=self.phases,
             rule=result.rule if result.kept is None else KEPT,
-            kept=result.kept[:400] if result.kept else None,
+            kept=result.kept,
             contributors=list(result.contributors),
             payments=dict(result.payments),
             reveals={name: value.hex() for name, value in self.reveals.items()},

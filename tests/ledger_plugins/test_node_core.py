@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cores import ADMIN, Bench, mine
 from support.scenarios import Play
+
+from fedledger.errors import LedgerUnavailable
+from fedledger.ledger_plugins.accounts import Account
 
 FOLDER = Path(__file__).parent / "scenarios"
 
@@ -65,3 +69,55 @@ def test_random_branches_lead_everybody_to_the_same_chain(play, seed, record_pro
         error.add_note(json.dumps({"claim": f"seed {seed}", "operations": operations}))
         raise
     record_property("transactions", len(taken))
+
+
+FAULTS = [
+    ValueError("array is too big"),
+    MemoryError(),
+    LedgerUnavailable("no store"),
+    StopIteration(),
+]
+
+
+@pytest.mark.parametrize("when", ["at once", "after a call", "with rubbish"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_source_that_fails_stops_no_block(fault, when, tmp_path, caplog):
+    """The miner makes its blocks without it; other people's transactions are in them."""
+    bench = Bench(tmp_path)
+    core = bench.core("node")
+
+    def source(_ledger, _want):
+        if when == "at once":
+            raise fault
+        if when == "with rubbish":
+            return ["no transaction"]
+        return failing()
+
+    def failing():
+        yield own
+        raise RuntimeError from fault
+
+    own = bench.call(Account.from_key(b"\6" * 32), "StakeToken", "approve", ADMIN.address, 1)
+    for number in range(3):
+        sent = core.submit(bench.mint().raw)
+        mine(core, source=source)
+        assert core.place(sent).state == "included"
+        assert core.snapshot.index == number + 1
+    assert core.place(own.hash).state == ("included" if when == "after a call" else "unknown")
+    said = [one for one in caplog.records if "the miner's source fails" in one.getMessage()]
+    assert len(said) == 1, "named and logged once"
+    bench.close()
+
+
+def test_who_ends_the_program_ends_it_in_a_source(tmp_path):
+    """Ctrl-C while a source works is no failure of the source."""
+    bench = Bench(tmp_path)
+    core = bench.core("node")
+
+    def source(_ledger, _want):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        core.template(None, source)
+    mine(core)
+    bench.close()

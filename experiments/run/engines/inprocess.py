@@ -28,7 +28,7 @@ from .wire import (
     over_the_wire,
     pack,
     quiet_flower,
-    sendable,
+    raised,
     set_id,
     task_identity,
     unavailable,
@@ -201,7 +201,7 @@ class InProcessGrid(Grid):
         try:
             reply = self._client_app(message, context)
         except (Exception, SystemExit) as error:  # whatever a client raises is its reply
-            reason = sendable(f"{type(error)}:<'{error}'>")
+            reason = raised(error)
             logger.warning("client %d raised %s", self._partitions[node], reason)
             logger.debug("client %d:", self._partitions[node], exc_info=error)
             return error_reply(message, CLIENT_RAISED, reason)
@@ -209,7 +209,7 @@ class InProcessGrid(Grid):
             received = over_the_wire(reply)
             state = over_the_wire(context.state)
         except Exception as error:  # a client can reply with anything
-            reason = sendable(f"the reply or the state cannot be sent: {type(error)}:<'{error}'>")
+            reason = f"the reply or the state cannot be sent: {raised(error)}"
             logger.warning("client %d: %s", self._partitions[node], reason)
             logger.debug("client %d:", self._partitions[node], exc_info=error)
             return error_reply(message, CLIENT_CRASHED, reason)

@@ -20,6 +20,8 @@ from flwr.supercore.logger import FLOWER_LOGGER, console_handler
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from fedledger.guards import text_of
+
 __all__ = [
     "CLIENT_CRASHED",
     "CLIENT_RAISED",
@@ -30,7 +32,7 @@ __all__ = [
     "over_the_wire",
     "pack",
     "quiet_flower",
-    "sendable",
+    "raised",
     "set_id",
     "task_identity",
     "unavailable",
@@ -113,9 +115,9 @@ def error_reply(message: Message, code: int, reason: str) -> Message:
     return Message(Error(code, reason), reply_to=message)
 
 
-def sendable(text: str) -> str:
-    """Return text that can be sent; an app may raise some with lone surrogates."""
-    return text.encode("utf-8", "replace").decode()
+def raised(error: BaseException) -> str:
+    """Return what a client raised as Flower words it."""
+    return f"{type(error)}:<'{text_of(error)}'>"
 
 
 def unavailable(message_id: str, run_id: int) -> Message:

@@ -28,7 +28,7 @@ class SystemDisk(Disk):
 
     def read(self, path: Path, *, most: int | None = None) -> bytes:
         """Return a file's bytes, or its first `most`."""
-        with path.open("rb") as file:
+        with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
             return file.read(-1 if most is None else most)
 
     def write(
@@ -55,29 +55,20 @@ class SystemDisk(Disk):
 
     def open(self, path: Path, *, private: bool = False) -> OpenFile:
         """Open a file in place; it is made, empty, when there is none."""
-        return _SystemFile(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, _mode(private)))
+        return _SystemFile(_opened(path, os.O_RDWR | os.O_CREAT, _mode(private)))
 
     def view(self, path: Path) -> OpenFile:
         """Open a file to read, if it is one."""
-        try:
-            file = os.open(path, os.O_RDONLY | _BINARY | _AT_ONCE)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # a socket
-                raise _not_a_file(path) from error
-            raise
-        try:
-            _size_of(os.fstat(file), path)
-        except BaseException:
-            os.close(file)
-            raise
-        return _SystemFile(file)
+        return _SystemFile(_opened(path, os.O_RDONLY))
 
     def lock(self, path: Path, *, wait: bool = False, private: bool = False) -> OpenFile:
         """Take flock's lock, which the kernel gives back when the process dies."""
         if fcntl is None:
             raise NotImplementedError("this system has no POSIX locks")
-        kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-        file = os.open(path, kind, _mode(private))
+        if path.is_dir():
+            file = os.open(path, os.O_RDONLY)
+        else:
+            file = _opened(path, os.O_RDWR | os.O_CREAT, _mode(private))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BaseException:
@@ -174,6 +165,22 @@ def _size_of(found: os.stat_result, path: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise _not_a_file(path)
     return found.st_size
+
+
+def _opened(path: Path, flags: int, mode: int = 0) -> int:
+    """Open a file without waiting for anybody, and make sure that it is one."""
+    try:
+        file = os.open(path, flags | _BINARY | _AT_ONCE, mode)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise _not_a_file(path) from error
+        raise
+    try:
+        _size_of(os.fstat(file), path)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
 def _mode(private: bool) -> int:  # noqa: FBT001 - the caller's own keyword

@@ -19,6 +19,7 @@ log's shared memory it reads from a copy elsewhere.
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,8 @@ class BlockFile:
         self._named = path
         self._writing = False
         self._copy: TemporaryDirectory[str] | None = None
+        for one in (path, *_journals_of(path)):
+            _refuse_odd(one)
         try:
             if not write and _is_left_over(path):
                 self._copy = TemporaryDirectory(prefix="fedledger-")
@@ -345,6 +348,17 @@ def _mapped(block: int) -> Iterator[None]:
 
 def _journals_of(path: Path) -> tuple[Path, Path]:
     return path.with_name(path.name + "-journal"), path.with_name(path.name + "-wal")
+
+
+def _refuse_odd(path: Path) -> None:
+    """Refuse what whoever opens it would wait for, or read for ever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise LedgerUnavailable(f"{path} is not a regular file")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LedgerUnavailable(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _is_left_over(path: Path) -> bool:

@@ -34,6 +34,11 @@ class WriteLock:
     def __init__(self, path: Path, disk: Disk) -> None:
         try:
             self._file = disk.lock(path)
+            try:
+                self._sign(str(os.getpid()))
+            except BaseException:
+                self._file.close()
+                raise
         except NotImplementedError as error:
             raise LedgerUnavailable("writing an embedded chain needs POSIX locks") from error
         except BlockingIOError as error:
@@ -45,7 +50,6 @@ class WriteLock:
         except OSError as error:
             raise LedgerUnavailable(f"{path} cannot be opened: {error.strerror}") from error
         self._held = True
-        self._sign(str(os.getpid()))
 
     def acknowledge(self, blocks: int) -> None:
         """Note how many blocks the chain has; 0: all of them are in the chain's file itself."""

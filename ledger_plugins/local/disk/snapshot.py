@@ -14,7 +14,8 @@ from typing import Any
 import msgpack
 
 from fedledger.effects import Disk
-from fedledger.errors import ChainCorrupted, MalformedBlock
+from fedledger.errors import ChainCorrupted
+from fedledger.guards import spared
 
 from ...base import Event
 from ..chain.block import Block
@@ -70,29 +71,30 @@ def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
         path: the snapshot.
         file: the chain's file.
         disk: where the snapshot is.
-
-    Raises:
-        LedgerUnavailable: the chain has a contract that this version does not know.
     """
     try:
         data = disk.read(path)
     except FileNotFoundError:
+        return None
+    except OSError as error:
+        _log.warning("%s cannot be read, and is not used: %s", path, error)
         return None
     start = len(_MAGIC) + _DIGEST
     packed = data[start:]
     if data[:start] != _MAGIC + hashlib.sha256(packed).digest():
         _log.warning("%s is damaged or of another version, and is not used", path)
         return None
+    with spared(f"{path} is not used: reading it", _log):
+        return _restored(packed, file)
+    return None
+
+
+def _restored(packed: bytes, file: BlockFile) -> Chain:
     content = msgpack.unpackb(packed, use_list=False, strict_map_key=False, ext_hook=_unpack_wide)
-    try:
-        chain = Chain(Block.decode(file.read(0)))
-        head = Block.decode(file.read(content["index"])).header
-    except (ChainCorrupted, MalformedBlock):
-        _log.warning("%s: its block cannot be read, and so it is not used", path, exc_info=True)
-        return None
+    chain = Chain(Block.decode(file.read(0)))
+    head = Block.decode(file.read(content["index"])).header
     if (chain.genesis.encode(), head.hash) != (content["genesis"], content["hash"]):
-        _log.warning("%s belongs to another chain, and is not used", path)
-        return None
+        raise ChainCorrupted(0, "it belongs to another chain")
     chain.execution.restore(content["state"])
     blocks = content["blocks"]
     events = [Event(*event, *blocks[event[3]]) for event in content["events"]]

@@ -7,7 +7,14 @@ more carrier here, and no phase would notice.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedledger.errors import AccountError, AuditError, CallError, LedgerError, UpdateRejected
+from fedledger.errors import (
+    AccountError,
+    AuditError,
+    CallError,
+    LedgerError,
+    NotChecked,
+    UpdateRejected,
+)
 
 from ....ledger_plugins.accounts import decode_transaction, recover_digest
 from ....ledger_plugins.base import Ledger, SignedTransaction
@@ -15,7 +22,7 @@ from ....ledger_plugins.contracts.values import normalise
 from ....ledger_plugins.signing import Call, Domain, Statement, plain_values
 from .documents import Anchor
 
-__all__ = ["open_anchor", "read_call", "read_statement", "statement_values"]
+__all__ = ["decoded_transaction", "open_anchor", "read_call", "read_statement", "statement_values"]
 
 
 def read_call(
@@ -101,6 +108,7 @@ def open_anchor(
 
     Raises:
         AuditError: it holds nothing of the kind.
+        NotChecked: the ledger does not show the transaction; that it has its event says another.
         UpdateRejected: what was signed is for another round, chain or contract.
     """
     if anchor.name != signed.name:
@@ -114,18 +122,32 @@ def open_anchor(
     return opener(anchor, signed, ledger, domain)
 
 
+def decoded_transaction(ledger: Ledger, transaction: str) -> SignedTransaction:
+    """Return a transaction whose event the ledger has; its word for sender and hash is not enough.
+
+    Raises:
+        NotChecked: the ledger does not show it, as nodes do that forget old transactions.
+        AuditError: it shows another one.
+    """
+    try:
+        raw = ledger.transaction(transaction).raw
+    except KeyError as error:
+        raise NotChecked(
+            f"the ledger has an event of transaction {transaction} and does not show the "
+            "transaction itself: ask a node that keeps all of them"
+        ) from error
+    decoded = decode_transaction(raw)
+    if decoded.hash != transaction:
+        raise AuditError(f"transaction {transaction} hashes to {decoded.hash}")
+    return decoded
+
+
 def _open_transaction(
     anchor: Anchor, signed: Call | Statement, ledger: Ledger, domain: Domain
 ) -> tuple[str, dict[str, Any]]:
     if not isinstance(signed, Call) or anchor.transaction is None:
         raise AuditError(f"{signed.name} is not what a transaction carries")
-    try:
-        raw = ledger.transaction(anchor.transaction).raw
-    except KeyError as error:
-        raise AuditError(f"transaction {anchor.transaction} is not on the ledger") from error
-    transaction = decode_transaction(raw)  # the ledger's word for sender and hash is not enough
-    if transaction.hash != anchor.transaction:
-        raise AuditError(f"transaction {anchor.transaction} hashes to {transaction.hash}")
+    transaction = decoded_transaction(ledger, anchor.transaction)
     contract = ledger.terms(signed.contract, signed.function).to
     return transaction.sender, read_call(signed, transaction, contract, domain)
 

@@ -6,7 +6,7 @@ parts per million), so that what is checked is exactly what was meant.
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from fedledger.errors import (
     AuditError,
@@ -16,6 +16,7 @@ from fedledger.errors import (
     NotInstalled,
 )
 from fedledger.formats import canonical_json, first_wrong, shown
+from fedledger.guards import encodable
 
 from ....ledger_plugins.storage.base import Store
 
@@ -34,9 +35,23 @@ __all__ = [
 ]
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_VALUES = 2**18
+"""Values in a document, counted by their commas before anything is made of them."""
+
 VERSION = 2
 
-Text = Annotated[str, Field(max_length=400)]
+_LONGEST = 400
+
+
+def _fitting(value: Any, info: ValidationInfo) -> Any:
+    if info.mode == "json" or not isinstance(value, str):
+        return value
+    return encodable(value)[:_LONGEST]
+
+
+Text = Annotated[str, Field(max_length=_LONGEST)]
+Words = Annotated[Text, BeforeValidator(_fitting)]
+"""What somebody said, whatever it was: cut, and of characters that a document can hold."""
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -125,8 +140,8 @@ class Dropped(_Document):
         arrival: as of `Counted`, when the answer was good and only the ledger refused it.
     """
 
-    reason: Text
-    detail: Text
+    reason: Words
+    detail: Words
     party: str | None = None
     node: str | None = None
     arrival: Whole | None = None
@@ -208,7 +223,7 @@ class Evidence(_Document):
     aggregate: str
     phases: list[PhaseEvidence]
     rule: Text
-    kept: Text | None
+    kept: Words | None
     contributors: list[str]
     payments: dict[str, Whole]
     reveals: dict[str, str]
@@ -243,6 +258,8 @@ def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
     """
     try:
         content = store.get(cid, max_bytes=MAX_DOCUMENT_BYTES)
+        if (values := content.count(b",")) > MAX_VALUES:
+            raise AuditError(f"{values} values, above {MAX_VALUES}")
         document = kind.model_validate_json(content)
     except ValidationError as error:
         field, first = first_wrong(error)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from support.clock import Clock
-from support.nodes import Cluster, keystore, wait_for
+from support.nodes import ADMIN, Cluster, keystore, wait_for
 
 from fedledger.arrays import from_safetensors, to_safetensors
 from fedledger.ledger_plugins import open_ledger, open_store
@@ -35,7 +35,7 @@ def cluster(tmp_path):
         cluster.stop()
 
 
-def propose(ledger, store, *, rounds):
+def propose(ledger, store, *, rounds, clients=CLIENTS):
     """Propose the task that these tests mine."""
     return propose_task(
         ledger,
@@ -43,7 +43,7 @@ def propose(ledger, store, *, rounds):
         OWNER,
         to_safetensors(MODEL),
         model_id="lights",
-        clients=[client.address for client in CLIENTS],
+        clients=[client.address for client in clients],
         rounds=rounds,
         byzantine=1,
         rules=("trimmed_mean", "median"),
@@ -133,3 +133,42 @@ def test_a_round_after_a_rollback_is_mined_and_proved(tmp_path):
         report = audit_ledger(ledger, store)
     assert report.passed, report.reason
     assert [verdict.rule[:8] for verdict in report.rounds][1] == "rollback"
+
+
+def test_some_bytes_of_a_registered_client_stop_no_network(tmp_path):
+    """Blocks go on, others' transactions are in them, the round ends, the audit says without whom.
+
+    The bytes (some 103) are safetensors without values, of a shape that NumPy cannot multiply.
+    """
+    keystore(tmp_path, "owner", OWNER)
+    node = ["--account", "owner", "--aggregate", "--interval", "0.5", "--mine"]
+    cluster = Cluster(tmp_path, [node, []])
+    header = b'{"w":{"dtype":"F32","shape":[0,%d,%d],"data_offsets":[0,0]}}' % (2**47, 2**47)
+    hostile = len(header).to_bytes(8, "little") + header
+    try:
+        first, other = cluster.start().nodes
+        store = open_store((first.data / "store").resolve().as_uri())
+        with first.ledger() as ledger:
+            bad = Account.from_key(b"\x19" * 32)
+            task = propose(ledger, store, rounds=1, clients=[*CLIENTS, bad])
+            cid = store.put(hostile)
+            TrainingTask(ledger).submit_update(
+                bad, task=task, round=1, cid=cid, samples=1, accuracy=0.5
+            )
+            for number, client in enumerate(CLIENTS):
+                model = train(number)
+                submit_update(ledger, store, client, model, task=task, samples=10, accuracy=0.5)
+            wait_for(lambda: published(first), 180, "the round does not end")
+            StakeToken(ledger).mint(ADMIN, bad.address, 5)
+            wait_for(partial(TrainingTask(ledger).payments, task), 180, "nobody was paid")
+            report = audit_ledger(ledger, store)
+            assert report.passed, report.reason
+            [verdict] = report.rounds
+            [dropped] = verdict.record.phases[0].dropped
+            assert (dropped.party, dropped.reason) == (bad.address, "arrays")
+            assert "is not a shape" in dropped.detail
+            assert (verdict.accepted, verdict.record.kept) == (len(CLIENTS), None)
+        wait_for(lambda: published(other), 180, "the other node does not follow")
+        assert "Traceback" not in first.said() + other.said()
+    finally:
+        cluster.stop()

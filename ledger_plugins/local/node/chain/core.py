@@ -22,11 +22,13 @@ from fedledger.errors import (
     StoreError,
     TransactionRefused,
 )
+from fedledger.guards import Failures, spared
 
 from ....storage.base import Store
 from ....transactions import decode_transaction, transaction_hash
 from ...chain.block import check_link, check_seal
 from ...chain.chain import Draft
+from ...chain.execution import Executed
 from ...chain.genesis import Genesis
 from .branch import Branch, Moved, Verifier, is_passing
 from .envelope import Envelope
@@ -93,6 +95,7 @@ class Core:
         self._refusals = 0
         self._reorganisations = 0
         self._broken: str | None = None
+        self._failures = Failures()
         self._file = NodeFile(path, disk)
         try:
             block = first_block(self._file, first)
@@ -253,17 +256,16 @@ class Core:
             while True:
                 draft = chain.begin(now)
                 self._waiting.fill(draft, bounded=True, skip=frozenset(skip))
-                wrong = self._wrong_rounds(draft)
-                if not wrong:
+                if not (wrong := self._wrong_rounds(draft)):
                     break
                 skip |= wrong
-            view = self._branch.view(draft)
-            for transaction in source(view, self._want) if source else ():
-                try:
-                    draft.add(transaction)
-                except (TransactionRefused, ContractError) as error:
-                    logger.info("the miner's own call does not fit now: %s", error)
-                    break
+            with spared("the miner's source", logger, failures=self._failures):
+                for own in source(self._branch.view(draft), self._want) if source else ():
+                    try:
+                        draft.add(own)
+                    except (TransactionRefused, ContractError) as error:
+                        logger.info("the miner's own call does not fit now: %s", error)
+                        break
             template = Template(
                 index=draft.index,
                 previous_hash=chain.head.hash,
@@ -277,8 +279,7 @@ class Core:
     def restless(self) -> bool:
         """Tell whether blocks are of use although nothing waits.
 
-        They are while another branch has as much work, so that one of them wins, and until the
-        newest transaction is buried.
+        While another branch has as much work, and until the newest transaction is buried, they are.
         """
         with self._guard:
             return self._tree.restless(self._branch.head, BURIED)
@@ -286,24 +287,27 @@ class Core:
     def _wrong_rounds(self, draft: Draft) -> set[str]:
         """Return the transactions of a draft that publish what cannot be verified."""
         for one in draft.executed:
-            try:
-                self._branch.verify(self._branch.chain.rounds(one.events), draft)
-            except ContentNotFound as error:
-                self._want(error.cid)
-            except FedledgerError as error:
-                pending = self._waiting.pool.get(one.transaction.hash)
-                if is_passing(error):
-                    logger.warning("transaction %s waits: %s", one.transaction.hash, error)
-                elif pending is not None:
-                    step = Step()
-                    self._waiting.drop(pending, TransactionRefused("aggregate", str(error)), step)
-                    self._commit(step)
-            except Exception:
-                logger.exception("the verifier fails at transaction %s", one.transaction.hash)
-            else:
-                continue
+            with spared(f"verifying {one.transaction.hash}", logger, failures=self._failures):
+                if self._is_right(one, draft):
+                    continue
             return {one.transaction.hash}
         return set()
+
+    def _is_right(self, one: Executed, draft: Draft) -> bool:
+        try:
+            self._branch.verify(self._branch.chain.rounds(one.events), draft)
+        except ContentNotFound as error:
+            self._want(error.cid)
+        except FedledgerError as error:
+            if is_passing(error):
+                raise
+            if (pending := self._waiting.pool.get(one.transaction.hash)) is not None:
+                step = Step()
+                self._waiting.drop(pending, TransactionRefused("aggregate", str(error)), step)
+                self._commit(step)
+        else:
+            return True
+        return False
 
     def tend(self) -> None:
         """Do what time brings: verify what waited for contents, give up what cannot be executed."""

@@ -12,6 +12,7 @@ from fedledger.errors import (
     LedgerUnavailable,
     TransactionRefused,
 )
+from fedledger.guards import encodable
 
 from ....base import SignedTransaction
 from ...chain.chain import Chain, Draft
@@ -144,7 +145,7 @@ class Waiting:
         _remember(self._rejected, transaction.hash, None)
         self.note_failure(transaction.hash, error)
         if pending.kept:
-            step.failed[transaction.hash] = str(error)[:_MAX_ERROR]
+            step.failed[transaction.hash] = encodable(str(error))[:_MAX_ERROR]
             logger.warning("transaction %s will not happen: %s", transaction.hash, error)
 
     def note_failure(self, transaction: str, error: Exception) -> None:

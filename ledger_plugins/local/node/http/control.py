@@ -38,7 +38,7 @@ class NodeControl:
         self._transport = effects.transport
         path = data / _FILE
         try:
-            content = json.loads(effects.disk.read(path).decode("ascii"))
+            content = parse_json(effects.disk.read(path))
             self.url = peer_url(str(content["url"]))
             self._token = str(content["token"])
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,7 @@ a simulated network answer by the same `ROUTES`.
 import asyncio
 import hmac
 import json
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from ipaddress import ip_address
 from typing import Any, Literal, Protocol
 
 from fedledger.effects import Answer, Work
-from fedledger.errors import LedgerError, LedgerUnavailable, StoreError
+from fedledger.errors import FedledgerError, LedgerUnavailable, StoreError
+from fedledger.guards import Failures, guarded
 
 from ....transactions import MAX_TRANSACTION_BYTES
 from ..chain.core import Core
@@ -41,6 +43,8 @@ MAX_LIST = 256
 MAX_ANSWER = 8 * 1024 * 1024
 MAX_LOCATOR = 64
 MAX_WAIT = 10.0
+
+logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -107,21 +111,28 @@ class NodeService:
         self._operator = operator
         self._work = work
         self._changed = _Changes(core)
+        self._failures = Failures()
 
     async def answer(self, route: "Route", call: Call) -> Answer:
         """Return a route's answer to a request; what is refused is an answer, too."""
         try:
-            found = await route.handler(self, call)
+            with guarded(
+                f"answering {route.method} {route.path}",
+                lambda _what: Refusal(500, "an error of this node: see its log"),
+                logger,
+                passes=(Refusal, FedledgerError),
+                failures=self._failures,
+            ):
+                found = await route.handler(self, call)
+                if found is None:
+                    return Answer(204, b"")
+                return Answer(route.code, found if isinstance(found, bytes) else _json(found))
         except Refusal as error:
             return refused(error)
-        except LedgerError as error:
-            code = 503 if isinstance(error, LedgerUnavailable) else 422
+        except FedledgerError as error:
+            kinds = {LedgerUnavailable: 503, StoreError: 404}
+            code = next((code for kind, code in kinds.items() if isinstance(error, kind)), 422)
             return Answer(code, _json(error_to_json(error)))
-        except StoreError as error:
-            return Answer(404, _json(error_to_json(error)))
-        if found is None:
-            return Answer(204, b"")
-        return Answer(route.code, found if isinstance(found, bytes) else _json(found))
 
     def is_operator(self, call: Call) -> bool:
         """Tell whether a request has the operator's token and comes from the node's machine."""
@@ -381,7 +392,8 @@ def _seconds(text: str) -> float:
 
 
 def _json(plain: Any) -> bytes:
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")  # which is how JSON writes a lone surrogate
 
 
 def _is_loopback(address: str) -> bool:

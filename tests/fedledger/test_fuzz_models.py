@@ -1,0 +1,131 @@
+"""Campaigns against the readers of models: files, Flower's records, layouts."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord
+from support.fuzzing import INPUTS, changed_bytes, changed_json, changed_value, run
+from support.models import LAYOUT, model, same
+
+from fedledger.arrays import (
+    Layout,
+    from_record,
+    from_safetensors,
+    read_record,
+    to_record,
+    to_safetensors,
+)
+from fedledger.errors import ModelError
+from fedledger.formats import parse_json
+
+GOOD = to_safetensors(model())
+SHAPES = [[], [0], [0, 2**47, 2**47], [2**63], [2**64], [1] * 33, [-1], [0] * 32, [2, 3], [3, 2]]
+OTHERS = [*SHAPES, "F64", "F4", "C64", 0, 1, 2**63, -1, None, True, "", {}, [[1]], 0.5, "\ud800"]
+
+
+def split(data):
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + size]), data[8 + size :]
+
+
+def changed_file(draw):
+    """Change the bytes of a file, or its header, and keep the header's length right."""
+    if draw.randrange(3) == 0:
+        return changed_bytes(draw, GOOD)
+    header, values = split(GOOD)
+    if draw.randrange(2):
+        text = json.dumps(changed_value(draw, header, OTHERS)).encode()
+    else:
+        text = changed_json(draw, header)
+    values = draw.choice((values, values, b"", values[:-1], values + b"\0", bytes(2**16)))
+    return struct.pack("<Q", len(text)) + text + values
+
+
+@INPUTS
+def test_files(inputs, record_property):
+    """A file is a model that is written back to the same arrays, or no model, for every reader."""
+
+    def decode(data):
+        try:
+            arrays = from_safetensors(data)
+        except ModelError:
+            with pytest.raises(ModelError):
+                from_safetensors(data, layout=LAYOUT)
+            raise
+        assert sum(array.nbytes for array in arrays.values()) <= len(data)
+        if not arrays:
+            return
+        same(from_safetensors(to_safetensors(arrays)), arrays)
+        shape = Layout.from_arrays(arrays)
+        assert Layout.from_json(shape.to_json()) == shape
+        if set(arrays) == set(LAYOUT.keys) and LAYOUT.shapes == tuple(
+            arrays[key].shape for key in LAYOUT.keys
+        ):
+            flat = shape.flatten(arrays)
+            assert flat.shape == (shape.size,)
+
+    found = run(inputs, changed_file, decode)
+    record_property("files", dict(found))
+    assert found[""] > inputs / 50
+    assert found["ModelError"] > inputs / 2
+
+
+@INPUTS
+def test_records(inputs, record_property):
+    """A record is the arrays that it declares, or no model."""
+    good = to_record(model())
+    dtypes = [*LAYOUT.dtypes, "float32", "<f4", "object", "datetime64[s]", "V8", ""]
+    shapes = [tuple(shape) for shape in SHAPES if all(0 <= n < 2**63 for n in shape)]
+
+    def make(draw):
+        record = ArrayRecord()
+        for key, array in good.items():
+            record[key] = Array(
+                dtype=draw.choice(dtypes) if draw.randrange(8) == 0 else array.dtype,
+                shape=draw.choice(shapes) if draw.randrange(8) == 0 else array.shape,
+                stype="numpy.ndarray" if draw.randrange(20) else "torch",
+                data=changed_bytes(draw, array.data) if draw.randrange(5) == 0 else array.data,
+            )
+        if draw.randrange(20) == 0:
+            del record["bias"]
+        return record
+
+    def decode(record):
+        arrays = read_record(record)
+        for key, array in arrays.items():
+            assert (array.shape, array.dtype.name) == (record[key].shape, record[key].dtype)
+            assert array.nbytes <= len(record[key].data)
+        checked = from_record(record, LAYOUT)
+        assert list(checked) == list(LAYOUT.keys)
+        same({key: arrays[key] for key in checked}, checked)
+
+    found = run(inputs, make, decode)
+    record_property("records", dict(found))
+    assert found[""] > inputs / 50
+    assert found["ModelError"] > inputs / 4
+
+
+@INPUTS
+def test_layouts(inputs, record_property):
+    """A layout in JSON is one that arrays can have, or none."""
+
+    def decode(data):
+        try:
+            plain = parse_json(data)
+        except ValueError:
+            raise ModelError("no JSON") from None
+        layout = Layout.from_json(plain)
+        assert Layout.from_json(layout.to_json()) == layout
+        if layout.nbytes < 2**20:
+            arrays = {
+                key: np.zeros(shape, dtype)
+                for key, shape, dtype in zip(layout.keys, layout.shapes, layout.dtypes, strict=True)
+            }
+            layout.check(arrays)
+            assert layout.flatten(arrays).shape == (layout.size,)
+
+    found = run(inputs, lambda draw: changed_json(draw, LAYOUT.to_json()), decode)
+    record_property("layouts", dict(found))
+    assert found[""] > inputs / 50
