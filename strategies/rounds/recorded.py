@@ -335,6 +335,7 @@ class RecordedRound(Round):
         """
         recorded = self.phases[-1]
         where = Witness(phase=phase.name, step="clock")
+        self._check_patience(phase, events)
         self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
         if len(self.phases) == 1:
             opened_at = self._ledger.block(self._opened).timestamp
@@ -379,3 +380,21 @@ class RecordedRound(Round):
                 f"{len(left)} submitted updates were dropped, at most {tolerate} may be",
                 where,
             )
+
+    def _check_patience(self, phase: Phase[Any], events: dict[str, list[Event]]) -> None:
+        """A round ends when all parties have answered, or when its patience is over."""
+        parties, patience = self.positions(phase.by), self.terms.patience
+        there = {event.arguments[call.party] for call in phase.calls for event in events[call.name]}
+        if not patience or len(self.phases) > 1 or parties.keys() <= there:
+            return
+        opened, ended = (
+            self._ledger.events("TrainingTask", since=block, until=block)[0].time
+            for block in (self._opened, self._published.block)
+        )
+        self.checks.true(
+            "patience",
+            ended - opened > patience,
+            f"the round ended {ended - opened} seconds after it was opened, without "
+            f"{len(parties.keys() - there)} {phase.by}, who had {patience} seconds",
+            Witness(phase=phase.name, step="clock"),
+        )
