@@ -335,11 +335,11 @@ class RecordedRound(Round):
         """
         recorded = self.phases[-1]
         where = Witness(phase=phase.name, step="clock")
-        self._check_patience(phase, events)
         self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
         if len(self.phases) == 1:
             opened_at = self._ledger.block(self._opened).timestamp
-            self._closes = opened_at + self.terms.window if self.terms.window else math.inf
+            lasts = self.terms.window or self.terms.patience
+            self._closes = opened_at + lasts if lasts else math.inf
         elif window is not None:
             self._closes += math.ceil(window.seconds)
         known = self.positions(phase.by)
@@ -380,21 +380,3 @@ class RecordedRound(Round):
                 f"{len(left)} submitted updates were dropped, at most {tolerate} may be",
                 where,
             )
-
-    def _check_patience(self, phase: Phase[Any], events: dict[str, list[Event]]) -> None:
-        """A round ends when all parties have answered, or when its patience is over."""
-        parties, patience = self.positions(phase.by), self.terms.patience
-        there = {event.arguments[call.party] for call in phase.calls for event in events[call.name]}
-        if not patience or len(self.phases) > 1 or parties.keys() <= there:
-            return
-        opened, ended = (
-            self._ledger.events("TrainingTask", since=block, until=block)[0].time
-            for block in (self._opened, self._published.block)
-        )
-        self.checks.true(
-            "patience",
-            ended - opened > patience,
-            f"the round ended {ended - opened} seconds after it was opened, without "
-            f"{len(parties.keys() - there)} {phase.by}, who had {patience} seconds",
-            Witness(phase=phase.name, step="clock"),
-        )
