@@ -19,12 +19,13 @@ from ..ledger_plugins.accounts import Account, keystore_path, load_account
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.contracts.training_task.seals import salt_purpose
 from ..ledger_plugins.signing import Domain
-from .journal import MAX_FEE, Journal
+from .journal import ANY, MAX_FEE, MAX_FEES, MAX_GAS, Journal
 
 __all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of", "salt_of"]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
 _SECRET_BYTES = 32
+_NO_LIMIT = 2**256
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -101,11 +102,12 @@ def account_of(message: Message, context: Context, disk: Disk) -> Account:
 def journal_of(message: Message, context: Context, request: SigningRequest, disk: Disk) -> Journal:
     """Return this client's journal: beside its keystore, or beside a simulation's secret file.
 
-    A simulation's clients take part in as many ledgers as its cells have, so they have a journal
-    for each.
+    A simulation's clients take part in as many ledgers and tasks as its cells have, so they have a
+    journal for each ledger, sign for every task, and pay with what a development chain gives away.
 
     A device may pin what it signs for in its node config, `ledger-chain-id`, `ledger-contract` and
-    `ledger-task`, say in `max-fee` how many wei a call may cost at most, and with
+    `ledger-task` (a number, or "any"); say in `max-fee` and `max-gas` how many wei and how much gas
+    a call may cost at most, in `max-fees` how many wei all calls of a task; and say with
     `ledger-headers="unchecked"` that it believes the server where headers cannot be checked.
 
     Raises:
@@ -115,7 +117,7 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
     names: Mapping[str, Callable[[Any], Any]] = {
         "chain-id": int,
         "contract": checksum_address,
-        "task": int,
+        "task": lambda value: ANY if value == ANY else int(value),
     }
     try:
         pins = {
@@ -123,24 +125,37 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
             for name, kind in names.items()
             if (value := config.get(f"ledger-{name}")) is not None
         }
-        max_fee = int(config.get("max-fee", MAX_FEE))
+        max_fee, max_fees, max_gas = (
+            int(config.get(name, default))
+            for name, default in (
+                ("max-fee", MAX_FEE),
+                ("max-fees", MAX_FEES),
+                ("max-gas", MAX_GAS),
+            )
+        )
         unchecked = config.get("ledger-headers", "checked") == "unchecked"
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"node config: ledger pins and max-fee: {error}") from error
+        raise ConfigError(f"node config: ledger pins and limits: {error}") from error
     keystore = config.get("account")
+    durable = keystore is not None
     if keystore is not None:
         path = keystore_path(str(keystore))  # by its name it is the same one from everywhere
-        return Journal(
-            path.with_name(f"{path.name}.journal"),
-            disk,
-            max_fee=max_fee,
-            pins=pins,
-            unchecked=unchecked,
-        )
-    secret, partition = _simulated(message, context)
-    place = f"{request.chain_id}-{request.contract}"
-    path = Path(secret).parent / "journals" / place / f"{partition}.json"
-    return Journal(path, disk, durable=False, max_fee=max_fee, pins=pins, unchecked=unchecked)
+        path = path.with_name(f"{path.name}.journal")
+    else:
+        secret, partition = _simulated(message, context)
+        place = f"{request.chain_id}-{request.contract}"
+        path = Path(secret).parent / "journals" / place / f"{partition}.json"
+        pins, max_fees = {"task": ANY, **pins}, max(max_fees, _NO_LIMIT)
+    return Journal(
+        path,
+        disk,
+        durable=durable,
+        max_fee=max_fee,
+        max_fees=max_fees,
+        max_gas=max_gas,
+        pins=pins,
+        unchecked=unchecked,
+    )
 
 
 def salt_of(message: Message, context: Context, account: Account, domain: Domain) -> bytes:

@@ -18,13 +18,19 @@ from fedledger.records import CallRequest, SigningRequest
 
 from ..ledger_plugins.ancestry import linked
 
-__all__ = ["MAX_FEE", "MAX_GAS", "MAX_TIMES", "Journal"]
+__all__ = ["ANY", "MAX_FEE", "MAX_FEES", "MAX_GAS", "MAX_TIMES", "Journal"]
+
+ANY = "any"
+"""What is pinned of a task by a client that signs for every task of its chain and contract."""
 
 MAX_GAS = 5_000_000
-"""Gas limit above which a client signs no call."""
+"""Gas limit above which a client signs no call, unless its node config says otherwise."""
 
 MAX_FEE = 10**16
 """Wei that a call may cost at most, unless the client's node config says otherwise."""
+
+MAX_FEES = 10**18
+"""Wei that all calls of a task may cost together, unless its node config says otherwise."""
 
 MAX_TIMES = 64
 """Answers that a client signs in a round, the repeated ones of a server that restarts included."""
@@ -41,11 +47,12 @@ class _Task(_Strict):
     round: int
     times: int
     answers: dict[str, dict[str, str]]
+    fees: int = 0
 
 
 class _Known(_Strict):
     version: Literal[1]
-    pins: dict[Literal["chain-id", "contract"], int | str]
+    pins: dict[Literal["chain-id", "contract", "task"], int | str]
     contracts: dict[str, str]
     tasks: dict[str, _Task]
     once: dict[str, str]
@@ -55,10 +62,10 @@ class _Known(_Strict):
 class Journal:
     """A client's memory.
 
-    It pins the chain and the contract of the first request it sees, and signs for no other; a call
-    goes to that contract, or to the address that the first call of another contract went to. Of
-    each task it keeps the newest round, and signs for no earlier one. And it keeps the block that
-    it named last, and names no block that does not stand on it.
+    It pins chain, contract and task of the first request it signs for, and signs for no other; a
+    call goes to that contract, or to the address that the first call of another contract went to.
+    Of each task it keeps the newest round, and signs for no earlier one. And it keeps the block
+    that it named last, and names no block that does not stand on it.
 
     Args:
         path: the file; made when something is first remembered.
@@ -66,7 +73,10 @@ class Journal:
         durable: whether each entry is flushed to disk. A simulation's clients live and die with
             their server, so theirs are not.
         max_fee: wei that a call may cost at most.
-        pins: names to values that are pinned from the start: "chain-id", "contract", "task".
+        max_fees: wei that the calls of a task may cost together, if all are executed.
+        max_gas: gas that a call may have at most.
+        pins: names to values that are pinned from the start: "chain-id", "contract", "task" (`ANY`:
+            none is); they hold before what the journal has.
         unchecked: whether the server is believed where headers cannot be checked from outside.
     """
 
@@ -77,6 +87,8 @@ class Journal:
         *,
         durable: bool = True,
         max_fee: int = MAX_FEE,
+        max_fees: int = MAX_FEES,
+        max_gas: int = MAX_GAS,
         pins: Mapping[str, Any] | None = None,
         unchecked: bool = False,
     ) -> None:
@@ -84,6 +96,8 @@ class Journal:
         self._disk = disk
         self._durable = durable
         self._max_fee = max_fee
+        self._max_fees = max_fees
+        self._max_gas = max_gas
         self._pins = dict(pins or {})
         self._unchecked = unchecked
 
@@ -113,6 +127,7 @@ class Journal:
             known["pins"] = {
                 "chain-id": request.chain_id,
                 "contract": request.contract,
+                "task": request.task,
                 **known["pins"],
             }
             for call in request.calls:
@@ -121,6 +136,7 @@ class Journal:
             if task["round"] != request.round:
                 task |= {"round": request.round, "times": 0, "answers": {}}
             task["times"] += 1
+            task["fees"] += _cost(request)
             task["answers"][request.phase] = dict(signed)
             known["seen"] = request.seen or known["seen"]
             self._write(known)
@@ -181,10 +197,10 @@ class Journal:
             "task": request.task,
         }
         for name, pinned in {**known["pins"], **self._pins}.items():
-            if given[name] != pinned:
+            if pinned not in (given[name], ANY):
                 raise AccountError(
-                    f"this client signs for {name} {pinned}, the server asks for {given[name]}: "
-                    f"if that is right, remove {self.path}"
+                    f"this client signs for {name} {pinned}, the server asks for {given[name]}: if "
+                    f"that is right, set ledger-{name} in its node config, or remove {self.path}"
                 )
         task = known["tasks"].get(str(request.task), _new_task())
         newest = task["round"]
@@ -198,6 +214,16 @@ class Journal:
                 f"this client has signed {MAX_TIMES} times for round {newest} of task "
                 f"{request.task} already ({self.path})"
             )
+        self._check_calls(request, known, task["fees"])
+
+    def _check_calls(self, request: SigningRequest, known: Mapping[str, Any], before: int) -> None:
+        """The calls go where they went before, and cost no more than they may."""
+        total = before + _cost(request)
+        if total > self._max_fees:
+            raise AccountError(
+                f"the calls of task {request.task} could cost {total} wei together, this client "
+                f"pays at most {self._max_fees}: set max-fees in its node config if that is right"
+            )
         for call in request.calls:
             pinned = {_TASKS: request.contract, **known["contracts"]}.get(_contract_of(call))
             if call.contract != (pinned or call.contract):
@@ -206,7 +232,12 @@ class Journal:
                     f"{call.contract}: if that is right, remove {self.path}"
                 )
             cost = call.gas * call.max_fee_per_gas
-            if call.gas > MAX_GAS or cost > self._max_fee:
+            if call.gas > self._max_gas:
+                raise AccountError(
+                    f"{call.name} with {call.gas} gas could cost {cost} wei, this client signs for "
+                    f"at most {self._max_gas} gas: set max-gas in its node config if that is right"
+                )
+            if cost > self._max_fee:
                 raise AccountError(
                     f"{call.name} with {call.gas} gas could cost {cost} wei, this client pays at "
                     f"most {self._max_fee}: set max-fee in its node config if that is right"
@@ -278,7 +309,12 @@ class Journal:
 
 
 def _new_task() -> dict[str, Any]:
-    return {"round": 0, "times": 0, "answers": {}}
+    return {"round": 0, "times": 0, "answers": {}, "fees": 0}
+
+
+def _cost(request: SigningRequest) -> int:
+    """Return the wei that a request's calls may cost."""
+    return sum(call.gas * call.max_fee_per_gas for call in request.calls)
 
 
 def _key(request: SigningRequest, number: int, name: str) -> str:

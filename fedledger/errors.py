@@ -168,7 +168,8 @@ class TransactionRefused(LedgerError):
     Attributes:
         reason: a short code: "signature", "nonce", "chain", "contract", "value", "replay"; where
             calls cost something also "fee" (its cap is below the base fee), "funds" (its sender
-            cannot pay), "gas" (its gas limit is too low) and "node" (the node's own reason).
+            cannot pay), "gas" (its gas limit is too low) and "node" (the node's own reason); on
+            a node "sender" (too many of its calls wait already).
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Block",
+    "CallResult",
     "CallTerms",
     "Event",
     "Head",
@@ -157,6 +158,10 @@ class Receipt:
         if len(found) != 1:
             raise KeyError(f"{len(found)} events {name!r} in transaction {self.transaction}")
         return found[0]
+
+
+CallResult = Receipt | ContractError | TransactionRefused | LedgerUnavailable
+"""What became of one call of many: its receipt, or the error that it would have raised alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,15 +345,17 @@ class Ledger(ABC):
             LedgerUnavailable: the ledger cannot be reached; see the message for what happens next.
         """
 
-    def transact_all(
-        self, transactions: Sequence[SignedTransaction]
-    ) -> list["Receipt | ContractError | TransactionRefused"]:
+    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
         """Execute calls in order, each on its own: one that fails does not stop the others.
 
         Backends override this when they can put several calls into one block. The result has one
-        entry for each transaction, its receipt or the error it raised.
+        entry for each transaction, its receipt or the error it raised: LedgerUnavailable for one
+        that no block took in time, while the ledger itself went on.
+
+        Raises:
+            LedgerUnavailable: the ledger cannot be reached.
         """
-        results: list[Receipt | ContractError | TransactionRefused] = []
+        results: list[CallResult] = []
         for transaction in transactions:
             try:
                 results.append(self.transact(transaction))

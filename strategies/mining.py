@@ -15,7 +15,7 @@ import numpy as np
 
 from fedledger.arrays import Layout, from_safetensors, to_safetensors
 from fedledger.effects import Clock
-from fedledger.errors import ConfigError, ContentNotFound, FedledgerError
+from fedledger.errors import AccountError, ConfigError, ContentNotFound, FedledgerError
 from fedledger.guards import Failures, spared
 
 from ..ledger_plugins.accounts import Account
@@ -55,10 +55,24 @@ from .rounds.task import (
     unpaid,
 )
 
-__all__ = ["SALT_WINDOW", "Aggregator", "propose_task", "reveal_salt", "submit_update"]
+__all__ = [
+    "PATIENCE",
+    "SALT_WINDOW",
+    "WINDOW",
+    "Aggregator",
+    "propose_task",
+    "reveal_salt",
+    "submit_update",
+]
 
 SALT_WINDOW = 60.0
 """Seconds in which clients of mined rounds reveal their salts, by the ledger's clock."""
+
+WINDOW = 600
+"""Seconds of a round whose rule is drawn, unless its task says otherwise."""
+
+PATIENCE = 3600
+"""Seconds that a round without a window waits for absent clients, by default."""
 
 GRACE = 10.0
 """Seconds that an aggregator looks for a submitted content before it drops the submission."""
@@ -67,7 +81,7 @@ LEDGER_CLOCK = {"by": "ledger"}
 """The specification's clock where an answer arrives with the block that holds it.
 
 Its arrival is the number of blocks since the one that opened the round, and the contract's own
-window closes the round, so that every miner sees the same arrivals.
+window closes the round, or its patience, by block time, so that every miner sees the same arrivals.
 """
 
 logger = logging.getLogger(__name__)
@@ -81,7 +95,7 @@ class Aggregator:
     Only tasks that `account` owns and whose clock is the ledger's (`propose_task`) are aggregated,
     whatever their protocol.
     A round ends when the contract's window is over; without one, when every registered client has
-    submitted.
+    submitted, or its patience is over. The audit checks that it did not end before.
 
     Args:
         store: where contents are, and where model and evidence go.
@@ -216,11 +230,12 @@ def propose_task(
     model_id: str,
     clients: Sequence[str],
     rounds: int,
-    byzantine: int,
+    byzantine: int | None = None,
     rules: Sequence[str] = MIXED,
     selection: Selection = "beacon",
-    window: int = 0,
+    window: int | None = None,
     salt_window: float = SALT_WINDOW,
+    patience: int = PATIENCE,
     reward: int = 20,
 ) -> int:
     """Propose a task that miners aggregate, with an initial model; return its number.
@@ -233,11 +248,15 @@ def propose_task(
         model_id: the task's name.
         clients: registered accounts.
         rounds: number of rounds.
-        byzantine: number of malicious clients to tolerate.
+        byzantine: number f of malicious clients to tolerate; default: as many as so many clients
+            can, the largest f with 2f+3 of them. More unusable updates than f hold up a round.
         rules: the rules to choose from.
         selection: "beacon" or "timestamp"; an election needs Flower.
-        window: seconds that a round takes updates and lasts; 0 waits for all clients instead.
+        window: seconds that a round takes updates and lasts; 0: it ends once all clients have
+            submitted. Default: `WINDOW` where the rule is drawn by lot, else 0.
         salt_window: seconds after that in which clients reveal their salts (`reveal_salt`).
+        patience: seconds after which a round without a window ends without who is absent; 0 waits
+            for ever.
         reward: tokens for each contribution.
 
     Raises:
@@ -246,11 +265,16 @@ def propose_task(
     """
     if selection == "election":
         raise ConfigError("selection 'election' needs a Flower server: use beacon or timestamp")
-    if selection == "beacon" and len(rules) > 1 and not window:
+    drawn = selection == "beacon" and len(rules) > 1
+    if window is None:
+        window = WINDOW if drawn else 0
+    if drawn and not window:
         raise ConfigError(
             "a lot needs a list of updates that is final: give the task a window, in seconds, or "
             "one rule alone"
         )
+    if byzantine is None:
+        byzantine = max(0, (len(clients) - 3) // 2)
     least = 2 * byzantine + 3
     if least > len(clients):
         raise ConfigError(
@@ -278,7 +302,7 @@ def propose_task(
         clients=list(clients),
         model_id=model_id,
         reward=reward,
-        clock=LEDGER_CLOCK,
+        clock=LEDGER_CLOCK | ({} if window else {"patience": patience}),
         window=window,
     )
     task.open(initial, rounds, protocol)
@@ -307,12 +331,20 @@ def submit_update(
         accuracy: a fraction from 0 to 1.
 
     Raises:
+        AccountError: the account is none of the task's clients; nothing is stored or signed.
         ModelError: it is no model of the task's layout.
+        NotChecked: the task's specification is not in the store.
         StoreError: the current model is not in the store.
     """
     contract = TrainingTask(ledger)
     now = contract.task(task)
     specification = documents.load(Specification, now.spec, store)
+    clients = specification.parties.get("clients", [])
+    if account.address not in clients:
+        raise AccountError(
+            f"{account.address} is none of the {len(clients)} clients of task {task}: its update "
+            f"would count in no round. Only its owner {now.owner} says who they are, in a new task"
+        )
     layout = Layout.from_json(specification.layout)
     base = from_safetensors(store.get(now.current_cid), layout=layout)
     trained = from_safetensors(model, layout=layout)

@@ -35,7 +35,14 @@ def submit(
         ),
     ],
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 1,
-    byzantine: Annotated[int, typer.Option(min=0, help="Malicious clients to tolerate.")] = 0,
+    byzantine: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Malicious clients f to tolerate.",
+            show_default="the most that 2f+3 clients allow",
+        ),
+    ] = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(help="A rule to choose from; repeatable.", show_default=False),
@@ -44,8 +51,22 @@ def submit(
         str, typer.Option(help="How a round's rule is chosen: beacon or timestamp.")
     ] = "beacon",
     window: Annotated[
-        int, typer.Option(min=0, help="Seconds of a round; 0 waits for all clients.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Seconds that each round takes updates and lasts; 0: it ends once all clients "
+            "have submitted.",
+            show_default="600 where the rule is drawn, else 0",
+        ),
+    ] = None,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Without a window: seconds after which a round ends without absent clients; 0 "
+            "waits for ever.",
+        ),
+    ] = 3600,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
@@ -75,6 +96,7 @@ def submit(
             rules=tuple(rule or MIXED),
             selection=cast("Selection", selection),  # checked there
             window=window,
+            patience=patience,
             reward=reward,
         )
     show_record({"task": task, "name": name, "rounds": rounds}, format_)

@@ -12,6 +12,7 @@ from fedledger.errors import CallError, LedgerUnavailable, MalformedTransaction
 from ..addresses import checksum_address
 from ..base import (
     Block,
+    CallResult,
     CallTerms,
     Event,
     Head,
@@ -29,7 +30,7 @@ from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, tr
 from .rpc.node import Node, NodeRefusal
 from .sending.fees import call_terms, check_contract, fees_now, gas_limit
 from .sending.outbox import Outbox
-from .sending.sender import Chain, Result, Sender, as_receipt
+from .sending.sender import Chain, Sender, as_receipt
 from .sending.tracking import Tracker
 from .url import Settings
 from .verifying.chain import headers_between, logs_between, verify_chain
@@ -73,6 +74,7 @@ class EthereumLedger(Ledger):
         self._closed = False
         chain = Chain(deployment.chain_id, self._names, settings.confirmations, settings.wait)
         self._times = Times(node, self._names)
+        self._outbox = outbox
         self._sender = Sender(node, chain, outbox, self._times)
         self._tracker = Tracker(node, self._sender, outbox)
         self._tracker.check()
@@ -176,25 +178,30 @@ class EthereumLedger(Ledger):
     def transact(self, transaction: SignedTransaction) -> Receipt:
         """Execute a signed call; when this returns, a block has it, with enough blocks on it.
 
-        A call that would fail is not sent. One that LedgerUnavailable left open may be given again.
+        A call that would fail is not sent. One that LedgerUnavailable left open may be given again;
+        the outbox has it.
         """
-        (result,) = self.transact_all([transaction])
+        (result,) = self._transact([transaction])
         return as_receipt(result)
 
-    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[Result]:
+    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
         """Execute calls in order, many on the way at once.
 
+        One that no block took in time is let go: the outbox forgets it, and it stops nobody else.
+
         Raises:
-            LedgerUnavailable: the node is gone, or calls are in no block in time; the outbox has
-                them.
+            LedgerUnavailable: the node is gone.
             TransactionsLost: a reorganisation took earlier calls away.
         """
-        self.check_writable()
+        results = self._transact(transactions)
+        late = [
+            (one.hash, "in no block in time")
+            for one, result in zip(transactions, results, strict=True)
+            if isinstance(result, LedgerUnavailable)
+        ]
         with self._open():
-            self._tracker.check()
-            results = self._sender.send_all(transactions)
-            self._tracker.settle(max((one.block for one in _receipts(results)), default=0))
-            return results
+            self._outbox.end(late)
+        return results
 
     def call(self, contract: str, function: str, *args: Any) -> Any:
         """Return a view's result on the newest block."""
@@ -272,6 +279,14 @@ class EthereumLedger(Ledger):
             self._closed = True
             self._node.close()
 
+    def _transact(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
+        self.check_writable()
+        with self._open():
+            self._tracker.check()
+            results = self._sender.send_all(transactions)
+            self._tracker.settle(max((one.block for one in _receipts(results)), default=0))
+            return results
+
     def _terms(self, contract: str, function: str, args: Sequence[Any] | None) -> CallTerms:
         check_contract(contract, function, self._addresses)
         with self._open() as node:
@@ -287,7 +302,7 @@ class EthereumLedger(Ledger):
             yield self._node
 
 
-def _receipts(results: Sequence[Result]) -> list[Receipt]:
+def _receipts(results: Sequence[CallResult]) -> list[Receipt]:
     return [one for one in results if isinstance(one, Receipt)]
 
 

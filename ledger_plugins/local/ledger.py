@@ -21,7 +21,17 @@ from fedledger.errors import (
 
 from ..addresses import checksum_address
 from ..base import Block as PlainBlock
-from ..base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
+from ..base import (
+    CallResult,
+    CallTerms,
+    Event,
+    Head,
+    Inclusion,
+    Ledger,
+    OnLedger,
+    Receipt,
+    SignedTransaction,
+)
 from ..following import Cursor, Followed
 from ..transactions import checked, decode_transaction
 from .chain.block import Block
@@ -35,8 +45,6 @@ from .disk.snapshot import SNAPSHOT_AFTER, save_snapshot, snapshot_path
 __all__ = ["LocalLedger"]
 
 _log = logging.getLogger(__name__)
-
-_Result = Receipt | ContractError | TransactionRefused
 
 
 class LocalLedger(Ledger):
@@ -127,13 +135,13 @@ class LocalLedger(Ledger):
             raise result
         return result
 
-    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[_Result]:
+    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
         """Execute calls in order, in one block: on the disk all of them are, or none is.
 
         More than a block may hold (1,000 transactions, 4 MiB; clause L9) become several blocks.
         """
         self.check_writable()
-        results: list[_Result] = []
+        results: list[CallResult] = []
         with self._open() as chain:
             while len(results) < len(transactions):
                 results += self._one_block(chain, transactions[len(results) :])
@@ -275,7 +283,9 @@ class LocalLedger(Ledger):
         else:
             self._saved = len(self._chain.records.places)
 
-    def _one_block(self, chain: Chain, transactions: Sequence[SignedTransaction]) -> list[_Result]:
+    def _one_block(
+        self, chain: Chain, transactions: Sequence[SignedTransaction]
+    ) -> list[CallResult]:
         """Execute and commit as many as fit; return what became of these."""
         refused: dict[int, ContractError | TransactionRefused] = {}
         taken = 0

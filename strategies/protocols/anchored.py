@@ -1,7 +1,7 @@
 """`Anchored`: any Flower strategy, with its rounds on a ledger."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from flwr.app import Message
 from flwr.serverapp.strategy import Strategy
@@ -12,6 +12,7 @@ from fedledger.effects import Effects
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
+from ..rounds.arrival import LONGEST, ArrivalWindow
 from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
@@ -28,11 +29,18 @@ class AnchoredSettings(Settings):
         strategy: name of its class.
         arguments: what it was made with, as far as somebody said so.
         samples_key: metric that holds the number of training samples.
+        window: length of the arrival window in seconds; None: every client is waited for, until
+            the `timeout` of `start`.
+        quiet: seconds without an arrival that close it early, or None.
+        quorum: answers that have to be there before that.
     """
 
     strategy: str
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     samples_key: str = "num-examples"
+    window: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
+    quiet: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
+    quorum: Annotated[int, Field(ge=0)] = 0
 
 
 class AnchoredProtocol(Protocol[AnchoredSettings, NoState]):
@@ -61,7 +69,10 @@ class AnchoredProtocol(Protocol[AnchoredSettings, NoState]):
 
     def run(self, round: Round, state: NoState) -> tuple[Result, NoState]:
         """Ask for weights; take the strategy's word for the model."""
-        weights = round.ask(WeightsPhase(self.settings.samples_key))
+        settings, window = self.settings, None
+        if settings.window is not None:
+            window = ArrivalWindow(settings.window, settings.quiet, settings.quorum)
+        weights = round.ask(WeightsPhase(settings.samples_key), window=window)
         if not weights:
             return Result.keep("no usable update arrived"), state
 
@@ -97,6 +108,8 @@ class Anchored(LedgerStrategy):
         account: the aggregator's account.
         clients: addresses of the registered clients.
         model_id: the task's name on the ledger.
+        window: the arrival window: a client that is silent holds up nobody beyond it. Without one
+            each round waits for every client until the `timeout` of `start`, as Flower does.
         reward: stake for each contributor and round.
         ledger_window: seconds after a round's opening in which the contract accepts updates,
             and before whose end nobody can publish; 0 sets no limit.
@@ -120,6 +133,7 @@ class Anchored(LedgerStrategy):
         account: Account,
         clients: Sequence[str],
         model_id: str,
+        window: ArrivalWindow | None = None,
         reward: int = 20,
         ledger_window: int = 0,
         owner: str | None = None,
@@ -133,6 +147,9 @@ class Anchored(LedgerStrategy):
             strategy=type(strategy).__name__,
             arguments=dict(arguments or {}),
             samples_key=getattr(strategy, "weighted_by_key", "num-examples"),
+            window=window.seconds if window else None,
+            quiet=window.quiet if window else None,
+            quorum=window.quorum if window else 0,
         )
         super().__init__(
             AnchoredProtocol(settings, self.inner_aggregate),

@@ -161,10 +161,11 @@ def exchange(
     window: ArrivalWindow | None,
     timeout: float,
     accept: Callable[[Message, Message, int], bool],
+    complete: Callable[[], bool] = lambda: False,
     time: effects.Clock,
     poll: float = 0.05,
 ) -> Exchange:
-    """Send messages, then pull until everybody replied, the window closed or the time is up.
+    """Send messages, then pull until all who matter replied, the window closed or the time is up.
 
     Args:
         grid: the grid to send through.
@@ -173,6 +174,8 @@ def exchange(
         timeout: seconds after which nothing is waited for.
         accept: takes a reply, the message it answers, and the milliseconds until it was pulled;
             tells whether it is an answer. Only answers count for the window.
+        complete: whether nothing can be added to the answers that were taken: whoever has not
+            replied then is not waited for.
         time: says how long it took, and waits between two pulls.
         poll: seconds between two pulls.
     """
@@ -191,7 +194,7 @@ def exchange(
                 arrivals.append(elapsed)
             waiting.pop(key, None)
         closes = window.closes(arrivals) if window else timeout * 1000
-        if elapsed > min(closes, timeout * 1000) or not waiting:
+        if elapsed > min(closes, timeout * 1000) or not waiting or complete():
             break
         if not pulled:
             time.sleep(poll)

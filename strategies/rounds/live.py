@@ -122,9 +122,10 @@ class LiveRound(Round):
     ) -> Answers[T]:
         """Ask the nodes, check what they say, and relay what they signed to the ledger.
 
-        An unusable answer counts for no quorum, so nobody ends a phase early with rubbish.
+        An unusable answer counts for no quorum, so nobody ends a phase early with rubbish. Once
+        every party has answered, nodes of strangers are not waited for.
         """
-        self.begin(phase)
+        parties = self.begin(phase)
         first = not self.phases
         request = self._request(phase, subject)
         outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
@@ -156,6 +157,7 @@ class LiveRound(Round):
             window=None if self._way.clock.waits_for_all else window,
             timeout=self._way.timeout,
             accept=accept,
+            complete=lambda: len(good) == len(parties),
             time=self._way.time,
         )
         silent = [node for node in heard.asked if node not in heard.answered]

@@ -90,7 +90,8 @@ class MinedRound(Round):
         self._ledger = ledger
         self._store = store
         self._opened = opened
-        self._closes = opened_at + terms.window if terms.window else math.inf
+        lasts = terms.window or terms.patience
+        self._closes = opened_at + lasts if lasts else math.inf
         self._now = now
         self._lost = lost
         self._history = History(ledger)

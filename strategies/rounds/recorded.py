@@ -338,7 +338,8 @@ class RecordedRound(Round):
         self.checks.equal("late answers under the ledger's clock", len(recorded.late), 0, where)
         if len(self.phases) == 1:
             opened_at = self._ledger.block(self._opened).timestamp
-            self._closes = opened_at + self.terms.window if self.terms.window else math.inf
+            lasts = self.terms.window or self.terms.patience
+            self._closes = opened_at + lasts if lasts else math.inf
         elif window is not None:
             self._closes += math.ceil(window.seconds)
         known = self.positions(phase.by)

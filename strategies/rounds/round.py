@@ -40,6 +40,8 @@ class TaskTerms:
         contract: address of the TrainingTask contract.
         window: seconds in which a round takes updates by the ledger's clock; 0: no limit.
         ledger_clock: whether the ledger says when answers arrive.
+        patience: seconds by the ledger's clock after which a round does not wait for who is absent;
+            0: for ever, or for the contract's window.
     """
 
     task: int
@@ -51,6 +53,7 @@ class TaskTerms:
     contract: str
     window: int
     ledger_clock: bool
+    patience: int = 0
 
     def positions(self, party: str) -> dict[str, int]:
         """Return the number of each account of a party.

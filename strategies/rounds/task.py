@@ -346,6 +346,9 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTe
                 raise AuditError(f"the specification lists {short(account)} among the {party}")
     if specification.clock.get("by") not in _CLOCKS:
         raise AuditError(f"the specification's clock is kept by none of {_CLOCKS}")
+    patience = specification.clock.get("patience", 0)
+    if isinstance(patience, bool) or not isinstance(patience, int) or not 0 <= patience <= LONGEST:
+        raise AuditError("the specification's clock has no whole number of seconds of patience")
     if not specification.parties.get("clients"):
         raise AuditError("the specification lists no clients")
     return TaskTerms(
@@ -358,6 +361,7 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTe
         contract=ledger.terms("TrainingTask", "submitUpdate").to,
         window=task.window,
         ledger_clock=specification.clock.get("by") == "ledger",
+        patience=patience,
     )
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fedledger.clients.journal import MAX_TIMES, Journal
+from fedledger.clients.journal import ANY, MAX_TIMES, Journal
 from fedledger.effects.real import SystemDisk
 from fedledger.errors import AccountError
 from fedledger.records import CallRequest, SigningRequest
@@ -45,18 +45,18 @@ def test_what_is_signed_is_remembered(tmp_path):
     [
         ({"chain_id": 1}, "chain-id 31337, the server asks for 1"),
         ({"contract": "0x" + "2" * 40}, "contract 0x1111"),
+        ({"task": 2}, "task 1, the server asks for 2: .* set ledger-task in its node config"),
         ({"round": 2}, "signed for round 3"),
         ({"calls": [call("TrainingTask", "3")]}, "signs TrainingTask.f for the contract 0x1111"),
         ({"calls": [call("StakeToken", "3")]}, "signs StakeToken.f for the contract 0x2222"),
     ],
 )
-def test_the_first_request_pins_chain_and_contract(tmp_path, change, match):
-    """Another chain, another contract or an earlier round is refused, with the file's name."""
+def test_the_first_request_pins_chain_contract_and_task(tmp_path, change, match):
+    """Another chain, contract or task, or an earlier round, is refused, with the file's name."""
     journal = Journal(tmp_path / "journal", SystemDisk())
     journal.remember(request(), {})
     journal.check(request())
     journal.check(request(round=4))
-    journal.check(request(task=2, round=1))
     journal.remember(request(calls=[call("StakeToken", "2")]), {})
     with pytest.raises(AccountError, match=match):
         journal.check(request(**change))
@@ -92,6 +92,40 @@ def test_a_device_can_pin_from_the_start(tmp_path):
     with pytest.raises(AccountError, match="task 7"):
         journal.check(request(chain_id=5))
     journal.check(request(chain_id=5, task=7))
+
+
+def test_the_config_goes_before_the_first_use(tmp_path):
+    """A device that is told the next task's number signs for it and no more for the one before."""
+    path = tmp_path / "journal"
+    Journal(path, SystemDisk()).remember(request(), {})
+    told = Journal(path, SystemDisk(), pins={"task": 2})
+    told.remember(request(task=2, round=1), {})
+    with pytest.raises(AccountError, match="signs for task 2, the server asks for 1"):
+        told.check(request(round=4))
+    for task in (1, 2, 3):
+        Journal(path, SystemDisk(), pins={"task": ANY}).check(request(task=task, round=4))
+    with pytest.raises(AccountError, match="signs for task 1, the server asks for 2"):
+        Journal(path, SystemDisk()).check(request(task=2, round=4))
+
+
+def test_gas_and_fees_have_limits(tmp_path):
+    """Of each call, and of all calls of a task together, whether or not anybody executes them."""
+    dear = CallRequest("TrainingTask.f", "0x" + "1" * 40, 100_000, 10**10, 10**10)  # 10^15 wei
+
+    def journal(**limits):
+        return Journal(tmp_path / "journal", SystemDisk(), **limits)
+
+    with pytest.raises(AccountError, match=r"could cost 1000000000000000 wei.*set max-fee in"):
+        journal(max_fee=10**15 - 1).check(request(calls=[dear]))
+    with pytest.raises(AccountError, match="this client signs for at most 99999 gas"):
+        journal(max_gas=99_999).check(request(calls=[dear]))
+    for number in range(1, 4):
+        journal(max_fees=3 * 10**15).remember(request(round=number, calls=[dear]), {})
+    with pytest.raises(AccountError, match=r"4000000000000000 wei together.*set max-fees in"):
+        journal(max_fees=4 * 10**15 - 1).remember(request(round=4, calls=[dear]), {})
+    journal(max_fees=4 * 10**15).check(request(round=4, calls=[dear]))
+    free = CallRequest("TrainingTask.f", "0x" + "1" * 40, 100_000, 0, 0)
+    journal(max_fees=3 * 10**15).check(request(round=4, calls=[free]))
 
 
 def test_of_two_lists_one_is_signed(tmp_path):
@@ -157,7 +191,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
 
 def _write(path, task):
     for number in range(1, 11):
-        Journal(path, SystemDisk(), durable=False).remember(request(task=task, round=number), {})
+        Journal(path, SystemDisk(), durable=False, pins={"task": ANY}).remember(
+            request(task=task, round=number), {}
+        )
 
 
 def test_two_processes_lose_nothing(tmp_path):

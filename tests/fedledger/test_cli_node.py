@@ -79,6 +79,11 @@ def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
         *("--reward", "7", *clients, *place, *store),
     )
     assert task == {"task": 1, "name": "lights", "rounds": 1}
+    (tmp_path / "t").write_bytes(to_safetensors(start))
+    refused = console(
+        *("model", "update", tmp_path / "t", "--task", "1", "--account", "owner", *place, *store)
+    )
+    assert "is none of the 3 clients of task 1" in refused
     for number in range(3):
         trained = {"w": start["w"] + np.float32(number + 1)}
         (tmp_path / "t").write_bytes(to_safetensors(trained))

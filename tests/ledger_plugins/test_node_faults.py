@@ -18,7 +18,6 @@ from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.local.node.chain import file, waiting
 from fedledger.ledger_plugins.local.node.chain.file import NodeFile, Step
 from fedledger.ledger_plugins.local.node.http import client
-from fedledger.ledger_plugins.local.node.http.answers import Slots
 from fedledger.ledger_plugins.local.node.http.client import Misbehaved, PeerClient
 from fedledger.ledger_plugins.local.node.http.limits import Sparsely
 from fedledger.ledger_plugins.local.node.http.wire import error_from_json, pack
@@ -195,19 +194,6 @@ def test_contents_may_be_slow_but_not_stand_still(monkeypatch):
         pytest.raises(LedgerUnavailable, match="too slowly"),
     ):
         asyncio.run(fetch(peer.url))
-
-
-def test_large_answers_are_few_at_once():
-    """An address has its slots, all together have theirs, and each comes back once it is free."""
-    slots = Slots(2, 3)
-    first, _ = slots.take("a"), slots.take("a")
-    with pytest.raises(Exception, match="busy"):
-        slots.take("a")
-    slots.take("b")
-    with pytest.raises(Exception, match="busy"):
-        slots.take("c")
-    first()
-    slots.take("c")
 
 
 def test_a_waiting_node_collects_no_tasks(tmp_path, monkeypatch):

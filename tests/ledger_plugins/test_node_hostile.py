@@ -322,6 +322,26 @@ def test_slow_connections_are_cut(cluster):
     assert "127.0.0.8: does not read its answer in 3 s: connection cut" in said
 
 
+def test_idle_connections_of_many_addresses_shut_nobody_out(cluster):
+    """Nine addresses with 64 connections each, silent or asking slowly: all others are answered."""
+    node = cluster.nodes[0]
+    host, port = node.address.split(":")
+    slow = f"GET /transactions/{'0' * 64}?wait=10 HTTP/1.1\r\nhost: a\r\n\r\n".encode()
+    kinds = [b"", b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n", slow]
+    with Watch(cluster), ExitStack() as stack:
+        for number in range(20, 29):
+            for _ in range(64):
+                source = (f"127.0.0.{number}", 0)
+                one = socket.create_connection((host, int(port)), 10, source)
+                stack.enter_context(one).sendall(kinds[number % 3])
+        codes = []
+        for number in range(40, 70):
+            with client(node, f"127.0.0.{number}") as http:
+                codes.append(http.get("/status").status_code)
+    assert codes == [200] * 30
+    assert "gave way: others have fewer connections" in node.said()
+
+
 def test_a_replayed_transaction_happens_once(cluster):
     """The same signed bytes, sent again and again to both nodes, move the amount once."""
     sink = Account.create().address

@@ -19,7 +19,7 @@ from fedledger.errors import (
     TransactionRefused,
 )
 
-from ...base import Receipt, SignedTransaction
+from ...base import CallResult, Receipt, SignedTransaction
 from ...contracts.abi import decode_call, is_view
 from ...transactions import checked
 from ..reading import Times
@@ -32,12 +32,10 @@ from .funding import fund
 from .outbox import Outbox
 from .waiting import await_receipts
 
-__all__ = ["Chain", "Result", "Sender", "as_receipt"]
+__all__ = ["Chain", "Sender", "as_receipt"]
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 256
-
-Result = Receipt | ContractError | TransactionRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,16 @@ class Sender:
     times: Times
     _synchronous: bool = True
 
-    def send_all(self, transactions: Sequence[SignedTransaction]) -> list[Result]:
+    def send_all(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
         """Execute calls in order, each on its own.
 
+        A call that no block has after the time to wait has LedgerUnavailable for its result and
+        stays in the outbox.
+
         Raises:
-            LedgerUnavailable: no answer, or calls that no block has after the time to wait; they
-                are in the outbox.
+            LedgerUnavailable: no answer.
         """
-        results: dict[int, Result] = {}
+        results: dict[int, CallResult] = {}
         waiting: list[_Call] = []
         for place, transaction in enumerate(transactions):
             try:
@@ -148,7 +148,7 @@ class Sender:
         return _Call(place, decoded, contract)
 
     def _sort_out(
-        self, calls: list[_Call], results: dict[int, Result]
+        self, calls: list[_Call], results: dict[int, CallResult]
     ) -> tuple[list[_Call], list[_Call]]:
         """Return what can be sent now and what has to wait for it; the rest has its result."""
         nonces = self._nonces({call.transaction.sender for call in calls})
@@ -203,7 +203,7 @@ class Sender:
             expected = following if nonce > following or nonce in own else mined
             raise TransactionRefused("nonce", f"{nonce}, the next of {sender} is {expected}")
 
-    def _refusal(self, call: _Call, answer: NodeRefusal) -> Result:
+    def _refusal(self, call: _Call, answer: NodeRefusal) -> CallResult:
         if answer.reverted:
             if answer.data:
                 return error_of(call.contract, answer.data, self.chain.names.values())
@@ -213,13 +213,13 @@ class Sender:
             raise answer
         return refused
 
-    def _send(self, calls: list[_Call]) -> dict[int, Result]:
+    def _send(self, calls: list[_Call]) -> dict[int, CallResult]:
         """Send calls that would not fail, and wait for them."""
         needs: dict[str, int] = {}
         for call in calls:
             needs[call.transaction.sender] = needs.get(call.transaction.sender, 0) + call.most
         poor = fund(self.node, self.chain.id, needs, self.chain.wait)
-        results: dict[int, Result] = {
+        results: dict[int, CallResult] = {
             call.place: TransactionRefused("funds", poor[call.transaction.sender])
             for call in calls
             if call.transaction.sender in poor
@@ -238,11 +238,12 @@ class Sender:
                 left,
                 self.chain.wait,
                 confirmations=self.chain.confirmations,
-                idle=self._nudge,
+                together=len(sent) > 1,
+                idle=self.nudge,
             )
         return results | self._conclude(sent, receipts)
 
-    def _submit(self, calls: list[_Call], results: dict[int, Result]) -> dict[str, Any]:
+    def _submit(self, calls: list[_Call], results: dict[int, CallResult]) -> dict[str, Any]:
         """Hand calls to the node; return the receipts that it gives at once."""
         patient = self._synchronous and self.chain.wait >= self.node.timeout
         if len(calls) == 1 and patient and self.chain.confirmations == 1:
@@ -292,7 +293,7 @@ class Sender:
             answer.repeated |= lost
         return answer
 
-    def _nudge(self, hashes: Sequence[str]) -> list[str]:
+    def nudge(self, hashes: Sequence[str]) -> list[str]:
         """Send again what a node may have lost; return what another call replaced."""
         calls = [self.outbox.entries[one].transaction for one in hashes]
         self.node.ask_all([_raw(call) for call in calls])
@@ -301,8 +302,8 @@ class Sender:
         receipts = self.node.results([("eth_getTransactionReceipt", (one,)) for one in passed])
         return [one for one, found in zip(passed, receipts, strict=True) if found is None]
 
-    def _conclude(self, calls: list[_Call], receipts: Mapping[str, Any]) -> dict[int, Result]:
-        results: dict[int, Result] = {}
+    def _conclude(self, calls: list[_Call], receipts: Mapping[str, Any]) -> dict[int, CallResult]:
+        results: dict[int, CallResult] = {}
         ends, missing, done = [], [], []
         for call in calls:
             receipt = receipts.get(call.transaction.hash)
@@ -322,19 +323,17 @@ class Sender:
                 why = f"another transaction of {call.transaction.sender} used this nonce"
                 results[call.place] = TransactionRefused("nonce", why)
                 ends.append((call.transaction.hash, why))
+            elif call.place not in results:
+                results[call.place] = LedgerUnavailable(
+                    f"{call.transaction.hash} is in no block with {self.chain.confirmations} "
+                    f"confirmations after up to {self.chain.wait:g} seconds; it may still be "
+                    "executed"
+                )
         self.outbox.end(ends)
-        late = [call for call in missing if call.place not in results]
-        if late:
-            raise LedgerUnavailable(
-                f"{len(late)} calls are in no block with {self.chain.confirmations} confirmations "
-                f"after {self.chain.wait:g} seconds, the first is {late[0].transaction.hash}. They "
-                "are in the outbox and may still be executed: this ledger looks for them before "
-                "its next call, and when it is opened again"
-            )
         return results
 
     def _replaced(self, calls: Sequence[_Call]) -> set[str]:
-        return set(self._nudge([call.transaction.hash for call in calls])) if calls else set()
+        return set(self.nudge([call.transaction.hash for call in calls])) if calls else set()
 
 
 _TAGS = ("latest", "pending")
@@ -344,7 +343,7 @@ def _raw(transaction: SignedTransaction) -> Request:
     return "eth_sendRawTransaction", (as_hex(transaction.raw),)
 
 
-def as_receipt(result: Result) -> Receipt:
+def as_receipt(result: CallResult) -> Receipt:
     """Return a receipt; raise what is none."""
     if isinstance(result, LedgerError):
         raise result

@@ -1,9 +1,10 @@
 """Reorganisations: what disappeared is submitted again or reported, never assumed (clause L8)."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from fedledger.errors import TransactionsLost
+from fedledger.errors import LedgerUnavailable, TransactionsLost
 
 from ...base import Receipt
 from ..rpc.codec import as_int
@@ -34,6 +35,8 @@ class Tracker:
     sender: Sender
     outbox: Outbox
     busy: bool = False
+    _late: set[str] = field(default_factory=set)
+    _again: float = 0.0
 
     def check(self) -> None:
         """Notice a reorganisation and repair it.
@@ -47,8 +50,14 @@ class Tracker:
         """
         if self.busy or not self.outbox.entries:
             return
-        placed = [entry for entry in self.outbox.entries.values() if entry.block is not None]
-        if len(placed) == len(self.outbox.entries):
+        self._late &= self.outbox.entries.keys()
+        if self._late and self.node.clock.monotonic() >= self._again:
+            self._look_again()
+        watched = [one for key, one in self.outbox.entries.items() if key not in self._late]
+        placed = [entry for entry in watched if entry.block is not None]
+        if len(placed) == len(watched):
+            if not placed:
+                return
             newest = max(placed, key=lambda entry: entry.block or 0)
             block = self.node.ask("eth_getBlockByNumber", hex(newest.block or 0), False)
             if block is not None and block["hash"] == newest.block_hash:
@@ -70,7 +79,7 @@ class Tracker:
 
     def _repair(self) -> None:
         entries = self.outbox.entries
-        hashes = list(entries)
+        hashes = [one for one in entries if one not in self._late]
         receipts = self.node.results([("eth_getTransactionReceipt", (one,)) for one in hashes])
         places, gone, lost = [], [], {}
         for one, receipt in zip(hashes, receipts, strict=True):
@@ -90,7 +99,7 @@ class Tracker:
         failed = {
             one: str(result)
             for one, result in zip(gone, results, strict=True)
-            if not isinstance(result, Receipt)
+            if not isinstance(result, Receipt | LedgerUnavailable)
         }
         self.outbox.end([(one, f"lost: {why}") for one, why in (lost | failed).items()])
         for one, why in failed.items():
@@ -98,3 +107,28 @@ class Tracker:
         lost |= {one: why for one, why in failed.items() if known[one]}
         if lost:
             raise TransactionsLost(lost, [one for one in gone if one not in failed])
+        late = {
+            one: result
+            for one, result in zip(gone, results, strict=True)
+            if isinstance(result, LedgerUnavailable)
+        }
+        for one, error in late.items():
+            if known[one]:
+                raise error  # somebody was told that a block has it
+            _log.warning("call under way: %s", error)
+        self._wait_for_later(late)
+
+    def _look_again(self) -> None:
+        """Look for calls that no block took in time, without waiting for them."""
+        hashes = sorted(self._late)
+        receipts = self.node.results([("eth_getTransactionReceipt", (one,)) for one in hashes])
+        there = {one for one, receipt in zip(hashes, receipts, strict=True) if receipt is not None}
+        self._late -= there  # the repair reads them
+        if self._late:
+            used = "another transaction used its nonce"
+            self.outbox.end([(one, used) for one in self.sender.nudge(sorted(self._late))])
+        self._wait_for_later(())
+
+    def _wait_for_later(self, late: Iterable[str]) -> None:
+        self._late.update(late)
+        self._again = self.node.clock.monotonic() + self.sender.chain.wait

@@ -5,18 +5,25 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from flwr.app import ConfigRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.clock import Clock
+from support.federation import Federation, initial_model, make_app
 
-from fedledger.strategies import (
-    ArrivalWindow,
-)
+from fedledger.arrays import to_record
+from fedledger.experiments.run.engines import get_engine
+from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.records import LEDGER, SigningRequest
+from fedledger.strategies import ArrivalWindow, WallClock, audit_ledger
 from fedledger.strategies.rounds.arrival import exchange
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -39,7 +46,7 @@ class _ScriptedGrid:
         ]
 
 
-def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True):
+def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True, parties=math.inf):
     """Return how many replies were taken, and how many seconds it took."""
     taken = []
 
@@ -58,6 +65,7 @@ def _exchange(arrivals, window, timeout=3600.0, usable=lambda _: True):
         window=window,
         timeout=timeout,
         accept=accept,
+        complete=lambda: len(taken) >= parties,
         time=grid.time,
         poll=0.5,
     )
@@ -91,10 +99,71 @@ def test_rubbish_counts_for_no_quorum():
     assert _exchange(arrivals, window, usable=lambda client: client > 2) == (7, 11.5)
 
 
+def test_who_is_nobodys_party_is_not_waited_for():
+    """Once all parties have answered, silent strangers cost no time, with a window or without."""
+    arrivals = [1.0, None, 3.0, 2.0, None]
+    for window in (None, ArrivalWindow(100.0)):
+        assert _exchange(arrivals, window, parties=3) == (3, 3.0)
+
+
 def test_nobody_waits_longer_than_the_time_of_a_run():
     """Flower's timeout holds for every phase, whatever its window."""
     assert _exchange([None, 1.0], ArrivalWindow(1000.0), timeout=10.0) == (1, 10.5)
     assert _exchange([None, 1.0], None, timeout=10.0) == (1, 10.5)
+
+
+class _Muted:
+    """A grid on which the replies of one account's node to one kind of message are lost."""
+
+    def __init__(self, grid, node, phase):
+        self._grid, self._node, self._phase, self._lost = grid, node, phase, set()
+
+    def __getattr__(self, name):
+        return getattr(self._grid, name)
+
+    def push_messages(self, messages):
+        messages = list(messages)
+        ids = list(self._grid.push_messages(messages))
+        for key, message in zip(ids, messages, strict=True):
+            ledger = message.content.config_records.get(LEDGER)
+            phase = ledger and SigningRequest.from_record(ledger).phase
+            if phase == self._phase and message.metadata.dst_node_id == self._node:
+                self._lost.add(key)
+        return ids
+
+    def pull_messages(self, ids):
+        found = self._grid.pull_messages(ids)
+        return [one for one in found if one.metadata.reply_to_message_id not in self._lost]
+
+
+@pytest.mark.parametrize("kind", ["anchored", "trains and never votes", "never trains"])
+def test_a_silent_client_costs_a_round_no_more_than_its_window(tmp_path, kind):
+    """With Flower's own timeout of an hour, two rounds take seconds, and the others count."""
+    federation = Federation(tmp_path, size=5, byzantine=1)
+    window = ArrivalWindow(60.0, 0.5, 4)
+    if kind == "anchored":
+        strategy = federation.anchored(window=window)
+    else:
+        election = {"selection": "election", "rules": ("krum", "median")}
+        strategy = federation.pofl(**election, window=window, clock=WallClock())
+    phase = {"anchored": "weights", "never trains": "update"}.get(kind, "votes")
+
+    def main(grid):
+        muted = _Muted(grid, max(grid.get_node_ids()), phase)
+        keys = ConfigRecord({"simulation-keys": str(federation.keys.path)})
+        return strategy.start(muted, to_record(initial_model()), num_rounds=2, train_config=keys)
+
+    began = time.monotonic()
+    get_engine("inprocess").run(make_app(), federation.size, main)
+    assert time.monotonic() - began < 45
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    for published in TrainingTask(federation.ledger).aggregates(1):
+        evidence = documents.load(Evidence, published.evidence, federation.store)
+        heard = evidence.phase(phase)
+        assert (evidence.kept, len(heard.accepted)) == (None, 4)
+        assert [one.reason for one in heard.dropped] == ["no-reply"]
+    federation.ledger.close()
 
 
 @pytest.mark.soak

@@ -1,32 +1,180 @@
 """A round that a miner makes, without a network."""
 
+import time
+
 import numpy as np
 import pytest
 from support.clock import Clock
 
 from fedledger.arrays import to_safetensors
-from fedledger.errors import ContentCorrupted, StoreUnavailable
+from fedledger.errors import AccountError, AuditError, ContentCorrupted, StoreUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import audit_ledger, mining
-from fedledger.strategies.mining import Aggregator, propose_task, submit_update
+from fedledger.strategies.audit import verify_round
+from fedledger.strategies.mining import PATIENCE, Aggregator, propose_task, submit_update
+from fedledger.strategies.rounds import mined
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.checks import Outcome
+from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
 MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 
 
+STRANGERS = [Account.from_key(bytes([key]) * 32) for key in range(30, 34)]
+
+
+def propose(federation, **changes):
+    """Propose a task for CLIENTS."""
+    options = {"model_id": "lights", "rounds": 1, "byzantine": 1, "rules": ("median",)} | changes
+    clients = [client.address for client in CLIENTS]
+    ledger, store = federation.ledger, federation.store
+    return propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
+
+
+def submit(federation, clients):
+    """Let clients submit what they trained."""
+    for number, client in enumerate(clients):
+        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
+        ledger, store = federation.ledger, federation.store
+        submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
+
+
+def evidence_of(federation):
+    [published] = TrainingTask(federation.ledger).aggregates(1)
+    return documents.load(Evidence, published.evidence, federation.store)
+
+
+def end(federation):
+    """Let a miner publish the round and pay."""
+    aggregate = Aggregator(federation.store, OWNER, Clock())
+    for _ in range(2):
+        federation.ledger.transact_all(aggregate(federation.ledger, lambda _cid: None))
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+
+
 @pytest.fixture
 def submitted(federation):
     """A task in which all clients have submitted: its ledger and store."""
-    ledger, store = federation.ledger, federation.store
-    options = {"model_id": "lights", "rounds": 1, "byzantine": 1, "rules": ("median",)}
-    clients = [client.address for client in CLIENTS]
-    propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
-    for number, client in enumerate(CLIENTS):
-        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
-        submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
-    return ledger, store
+    propose(federation)
+    submit(federation, CLIENTS)
+    return federation.ledger, federation.store
+
+
+def test_strangers_are_no_part_of_a_round(federation):
+    """More strangers than f submit contents that nobody has, and vote: the round ends as without.
+
+    So do their tasks, under the same name and without a document that anybody has.
+    """
+    propose(federation)
+    contract, nowhere = TrainingTask(federation.ledger), cid_of(b"nowhere")
+    for one in STRANGERS:
+        contract.submit_update(one, task=1, round=1, cid=nowhere, samples=1, accuracy=1)
+        contract.submit_votes(one, task=1, round=1, ballot=bytes(32), scores=[1])
+        contract.propose(one, model_id="lights", model_cid=nowhere, rounds=1, spec=nowhere)
+    submit(federation, CLIENTS)
+    aggregate = Aggregator(federation.store, OWNER, Clock())
+    for _ in range(2):
+        federation.ledger.transact_all(aggregate(federation.ledger, pytest.fail))
+    [phase] = evidence_of(federation).phases
+    assert len(phase.accepted) == len(CLIENTS)
+    assert (phase.dropped, len(phase.asked)) == ([], len(CLIENTS))
+    report = audit_ledger(federation.ledger, federation.store, [1])
+    assert report.passed, report.reason
+
+
+def test_a_client_that_submits_without_end_costs_its_own_say_alone(federation):
+    """Its last answer counts, whatever it is; evidence has one line of it."""
+    propose(federation)
+    submit(federation, CLIENTS)
+    contract = TrainingTask(federation.ledger)
+    for number in range(300):
+        cid = cid_of(b"%d" % number)
+        contract.submit_update(CLIENTS[0], task=1, round=1, cid=cid, samples=1, accuracy=1)
+    clock = Clock()
+    aggregate, wanted = Aggregator(federation.store, OWNER, clock), []
+    assert aggregate(federation.ledger, wanted.append) == []
+    assert wanted == [cid_of(b"299")]
+    clock.sleep(60)
+    for _ in range(2):
+        federation.ledger.transact_all(aggregate(federation.ledger, wanted.append))
+    [phase] = evidence_of(federation).phases
+    assert [one.reason for one in phase.dropped] == ["unavailable"]
+    assert len(phase.accepted) == len(CLIENTS) - 1
+    assert audit_ledger(federation.ledger, federation.store).passed
+
+
+@pytest.mark.parametrize("how", ["window", "patience"])
+def test_an_absent_client_holds_up_a_round_for_so_long(federation, how):
+    """It ends without who is absent after the window, or the patience, by the ledger's clock."""
+    propose(federation, **{how: 2})
+    submit(federation, CLIENTS[:-1])
+    assert Aggregator(federation.store, OWNER, Clock())(federation.ledger, pytest.fail) == []
+    time.sleep(3)
+    TrainingTask(federation.ledger).confirm_history(STRANGERS[0], task=1)  # a block, so time
+    end(federation)
+    [phase] = evidence_of(federation).phases
+    assert len(phase.accepted) == len(CLIENTS) - 1
+    assert TrainingTask(federation.ledger).task(1).finished
+
+
+def test_who_does_not_wait_for_absent_clients_fails_the_audit(federation, monkeypatch):
+    """A miner that ends a round while others still have time cannot leave them out."""
+    propose(federation, patience=1000)
+    submit(federation, CLIENTS[:-1])
+    ask = mined.MinedRound.ask
+
+    def at_once(self, *args, **options):
+        self._closes = 0
+        return ask(self, *args, **options)
+
+    with monkeypatch.context() as here:
+        here.setattr(mined.MinedRound, "ask", at_once)
+        aggregate = Aggregator(federation.store, OWNER, Clock())
+        federation.ledger.transact_all(aggregate(federation.ledger, pytest.fail))
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.outcome is Outcome.FAILED
+    assert "it was ended while 1 clients could still answer" in str(report.reason)
+    with pytest.raises(AuditError, match="could still answer"):
+        verify_round(federation.ledger, federation.store, 1, 1)
+
+
+def test_a_task_has_patience_and_tolerates_what_it_can_by_default(federation):
+    """An hour, and the largest f that so many clients allow."""
+    propose(federation, byzantine=None)
+    task = TrainingTask(federation.ledger).task(1)
+    specification = documents.load(Specification, task.spec, federation.store)
+    assert specification.clock == {"by": "ledger", "patience": 3600}
+    assert PATIENCE == 3600
+    assert specification.settings["byzantine"] == 1
+
+
+@pytest.mark.parametrize("patience", [-1, 1.5, "1", None, [1], 2**80, True])
+def test_patience_that_is_none_is_no_specification(federation, patience):
+    """Whoever writes it."""
+    propose(federation)
+    contract = TrainingTask(federation.ledger)
+    specification = documents.load(Specification, contract.task(1).spec, federation.store)
+    clock = {"by": "ledger", "patience": patience}
+    changed = documents.save(specification.model_copy(update={"clock": clock}), federation.store)
+    first = contract.task(1).model_cid
+    contract.propose(OWNER, model_id="odd", model_cid=first, rounds=1, spec=changed)
+    with pytest.raises(AuditError, match="patience"):
+        read_task(contract.task(2), federation.ledger, federation.store)
+
+
+def test_a_strangers_update_is_refused_before_anything_is_stored(federation):
+    """It would count nowhere, so the account is told, and no call is made."""
+    propose(federation)
+    before = federation.ledger.head(), sorted(federation.path.rglob("*"))
+    with pytest.raises(AccountError, match=f"none of the 5 clients of task 1.*{OWNER.address}"):
+        submit(federation, STRANGERS[:1])
+    assert (federation.ledger.head(), sorted(federation.path.rglob("*"))) == before
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fedledger.errors import LedgerUnavailable
+from fedledger.errors import LedgerUnavailable, TransactionRefused
 
 from ....base import SignedTransaction
 
@@ -48,14 +48,16 @@ class Pool:
         """Check that there is room for one more.
 
         Raises:
-            LedgerUnavailable: the pool is full, or has too many of this sender.
+            LedgerUnavailable: the pool is full.
+            TransactionRefused: "sender": it has too many of this one's.
         """
         size = len(transaction.raw)
         if len(self._pending) >= MAX_TRANSACTIONS or self._bytes + size > MAX_BYTES:
             raise LedgerUnavailable("too many transactions wait for a block: try again later")
         if self._senders[transaction.sender] >= MAX_OF_SENDER:
-            raise LedgerUnavailable(
-                f"{MAX_OF_SENDER} transactions of {transaction.sender} wait for a block already"
+            raise TransactionRefused(
+                "sender",
+                f"{MAX_OF_SENDER} transactions of {transaction.sender} wait for a block already",
             )
 
     def add(self, pending: Pending) -> None:

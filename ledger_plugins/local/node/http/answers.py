@@ -1,16 +1,28 @@
 """Large answers: sent in pieces, as fast as their reader reads, and only so many at once."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from fedledger.effects.transport import PIECE
 
+from .places import Places
 from .service import Refusal
 
 __all__ = ["Answer", "Slots"]
+
+
+class Connection(Protocol):
+    """What an answer leaves by."""
+
+    @property
+    def use(self) -> tuple[bool, float]:
+        """How much it is used."""
+
+    def cut(self) -> None:
+        """End it: its answer is not sent any further."""
 
 
 class Slots:
@@ -19,29 +31,25 @@ class Slots:
     Args:
         of_address: for one address.
         total: for all.
+        peers: addresses whose answers give way to nobody's.
     """
 
-    def __init__(self, of_address: int, total: int) -> None:
-        self._of_address = of_address
-        self._total = total
-        self._taken: Counter[str] = Counter()
+    def __init__(self, of_address: int, total: int, peers: Collection[str] = ()) -> None:
+        self._places: Places[Connection] = Places(peers, total=total, of_address=of_address)
 
-    def take(self, address: str) -> Callable[[], None]:
+    def take(self, address: str, connection: Connection) -> Callable[[], None]:
         """Take a slot; the returned function gives it back.
 
+        When all are taken, an address that has more of them than this one loses one (`Places`).
+
         Raises:
-            Refusal: 503, all of the address's slots or all slots are taken.
+            Refusal: 503, all of the address's slots are taken, or all slots by others with no more.
         """
-        if self._taken[address] >= self._of_address or self._taken.total() >= self._total:
+        if not self._places.has_room(address):
             raise Refusal(503, "busy with other large answers: try again")
-        self._taken[address] += 1
-
-        def give_back() -> None:
-            self._taken[address] -= 1
-            if not self._taken[address]:
-                del self._taken[address]
-
-        return give_back
+        if (other := self._places.take(address, connection)) is not None:
+            other.cut()
+        return lambda: self._places.leave(connection)
 
 
 class Answer(Response):

@@ -12,7 +12,7 @@ __all__ = ["Asking", "Unreachable"]
 
 _SECONDS = 15.0
 _FIRST, _LONGEST, _GROWTH = 0.05, 1.0, 2.0
-_BUSY = 503
+_BUSY = (429, 503)
 
 
 class Unreachable(LedgerUnavailable):
@@ -98,9 +98,9 @@ class Asking:
 def _refusal(code: int, data: bytes) -> LedgerError:
     try:
         plain = parse_json(data)
-        if isinstance(plain, dict) and "error" in plain:
+        if isinstance(plain, dict) and "error" in plain and code not in _BUSY:
             return error_from_json(plain)
         said = f"the node answers {code}: {str(plain)[:200]}"
     except ValueError:
         said = f"the node answers {code}"
-    return Unreachable(said) if code == _BUSY else LedgerUnavailable(said)
+    return Unreachable(said) if code in _BUSY else LedgerUnavailable(said)

@@ -2,16 +2,30 @@
 
 import logging
 from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address
 
 from fedledger.effects import Clock
 
-__all__ = ["RateLimit", "Sparsely", "Strikes"]
+__all__ = ["RateLimit", "Sparsely", "Strikes", "network_of"]
 
 _REMEMBERED = 4_096
 
 
+def network_of(address: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the 64 bits that one customer has."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Address(int(found) >> 64 << 64))
+
+
 class RateLimit:
-    """A token bucket for each address.
+    """A token bucket for each address (`network_of`).
 
     Args:
         rate: tokens a second.
@@ -27,6 +41,7 @@ class RateLimit:
 
     def take(self, address: str, tokens: float = 1.0) -> bool:
         """Take tokens from an address's bucket; False, and nothing taken, when it has too few."""
+        address = network_of(address)
         left = self._left(address)
         enough = left >= tokens
         self._put(address, left - tokens if enough else left)
@@ -34,6 +49,7 @@ class RateLimit:
 
     def charge(self, address: str, tokens: float) -> None:
         """Take tokens for what an address has caused, even more than it has."""
+        address = network_of(address)
         self._put(address, max(self._left(address) - tokens, -self._burst))
 
     def _left(self, address: str) -> float:

@@ -1,4 +1,4 @@
-"""HTTP connections that cannot be held: uvicorn's protocol with deadlines and a cap by address.
+"""HTTP connections that cannot be held: uvicorn's protocol with deadlines and places for everybody.
 
 uvicorn alone waits forever for the end of a request's head, of its body, and for a reader that does
 not read. Here a connection is cut when nothing has moved for a while: a request has to come whole
@@ -7,7 +7,7 @@ before its deadline, and each piece of the answer has to leave before the next d
 
 import asyncio
 import logging
-from collections import Counter
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -16,10 +16,9 @@ from fedledger.effects import Clock
 
 from .guard import PENALTY
 from .limits import RateLimit, Sparsely
+from .places import CONNECTION, Places
 
 __all__ = ["BoundedProtocol", "bounded"]
-
-CONNECTIONS_OF_ADDRESS = 64
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ class BoundedProtocol(H11Protocol):
 
     _limit: ClassVar[RateLimit]
     _seconds: ClassVar[float]
-    _open: ClassVar[Counter[str]]
+    _places: ClassVar[Places["BoundedProtocol"]]
     _say: ClassVar[Sparsely]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -37,6 +36,13 @@ class BoundedProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._address: str | None = None
         self._unsent = False
+        self._moved = 0.0
+        self.app_state = {**self.app_state, CONNECTION: self}
+
+    @property
+    def use(self) -> tuple[bool, float]:
+        """How much it is used: whether a request is under way, then when something last came."""
+        return self.cycle is not None and not self.cycle.response_complete, self._moved
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, or refuse it when its address has too many or opens too many."""
@@ -44,28 +50,38 @@ class BoundedProtocol(H11Protocol):
         # Then asyncio says when something waits to be sent, and when nothing does any more.
         transport.set_write_buffer_limits(0)
         self._address = self.client[0] if self.client else ""
-        self._open[self._address] += 1
-        if self._open[self._address] > CONNECTIONS_OF_ADDRESS:
+        self._moved = self.loop.time()
+        if not self._places.has_room(self._address):
             self._say(self._address, "refused: too many connections at once")
             transport.abort()
-        elif not self._limit.take(self._address):
+            return
+        if (other := self._places.take(self._address, self)) is not None:
+            self._say(other.address, "gave way: others have fewer connections")
+            other.cut()
+        if not self._limit.take(self._address):
             self._say(self._address, "refused: too many connections and requests")
             transport.abort()
         else:
             self._start()
 
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        return self._address or ""
+
+    def cut(self) -> None:
+        """End it at once, whatever is under way."""
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop()
-        if self._address is not None:
-            self._open[self._address] -= 1
-            if not self._open[self._address]:
-                del self._open[self._address]
-            self._address = None
+        self._places.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Start the deadline with a request's first byte; what is no HTTP closes the connection."""
+        self._moved = self.loop.time()
         if self._deadline is None:
             self._start()
         try:
@@ -128,19 +144,22 @@ class BoundedProtocol(H11Protocol):
         self.transport.abort()
 
 
-def bounded(limit: RateLimit, seconds: float, clock: Clock) -> type[BoundedProtocol]:
+def bounded(
+    limit: RateLimit, seconds: float, clock: Clock, peers: Collection[str] = ()
+) -> type[BoundedProtocol]:
     """Return the protocol of one server.
 
     Args:
         limit: tokens by address; a connection takes one, what is no HTTP costs more.
         seconds: the deadline.
         clock: says how long ago something was logged.
+        peers: addresses whose connections give way to nobody; looked at for each connection.
     """
 
     class Bounded(BoundedProtocol):
         _limit = limit
         _seconds = seconds
-        _open: ClassVar[Counter[str]] = Counter()
+        _places: ClassVar[Places[BoundedProtocol]] = Places(peers)
         _say = Sparsely(logger, clock=clock)
 
     return Bounded

@@ -26,7 +26,17 @@ from fedledger.formats import parse_json
 
 from ....addresses import checksum_address
 from ....base import Block as PlainBlock
-from ....base import CallTerms, Event, Head, Inclusion, Ledger, OnLedger, Receipt, SignedTransaction
+from ....base import (
+    CallResult,
+    CallTerms,
+    Event,
+    Head,
+    Inclusion,
+    Ledger,
+    OnLedger,
+    Receipt,
+    SignedTransaction,
+)
 from ....following import Cursor, Followed
 from ....transactions import checked
 from ...chain.block import Block
@@ -44,7 +54,8 @@ __all__ = ["NodeLedger", "open_node_ledger"]
 
 UNDO = 256
 _WAIT = 5.0
-_Result = Receipt | ContractError | TransactionRefused
+APART = 8
+"""Blocks after the last call of a batch that a block took in which no other one is waited for."""
 
 
 def open_node_ledger(
@@ -253,21 +264,31 @@ class NodeLedger(Ledger):
             raise result
         return result
 
-    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[_Result]:
-        """Hand calls to the node in order, then wait until all that it took are in blocks."""
+    def transact_all(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
+        """Hand calls to the node in order, then wait until all that it took are in blocks.
+
+        Once blocks have taken some of them, the others are waited for through `APART` more blocks
+        or half of the patience, whatever comes first: what is missing then is missing alone.
+        """
         self.check_writable()
         end = self._deadline()
-        results: list[_Result | None] = []
-        for transaction in transactions:
+        results: dict[int, CallResult] = {}
+        taken: dict[int, str] = {}
+        for place, transaction in enumerate(transactions):
             try:
-                self._hand_over(checked(transaction), end)
-                results.append(None)
+                known = checked(transaction)
+                self._hand_over(known, end)
+                taken[place] = known.hash
             except (ContractError, TransactionRefused) as error:
-                results.append(error)
-        return [
-            self._included(transaction, end) if result is None else result
-            for transaction, result in zip(transactions, results, strict=True)
-        ]
+                results[place] = error
+        try:
+            found = self._included(list(dict.fromkeys(taken.values())), end)
+        except Unreachable as error:
+            raise LedgerUnavailable(
+                self._missing(next(iter(taken.values())), f"{error}.")
+            ) from error
+        results |= {place: found[one] for place, one in taken.items()}
+        return [results[place] for place in range(len(transactions))]
 
     def verify(self) -> None:
         """Check every block again, from the bytes on.
@@ -298,28 +319,47 @@ class NodeLedger(Ledger):
                 raise
             # A block has it already: the node had taken it, and its answer was lost.
 
-    def _included(self, transaction: SignedTransaction, end: float) -> _Result:
-        try:
-            while (left := end - self._clock.monotonic()) > 0:
-                wait = min(left, _WAIT)
-                place = self._json("GET", f"/transactions/{transaction.hash}?wait={wait:.2f}", end)
-                if place.get("state") == "failed":
-                    error = error_from_json(place.get("error"))
-                    if isinstance(error, ContractError | TransactionRefused):
-                        return error
-                    raise error
-                if place.get("state") == "unknown":
-                    raise LedgerUnavailable(f"the node does not know {transaction.hash} any more")
-                with self._guard:
-                    self._synced(end)
-                    receipt = self._receipt(transaction.hash)
-                if receipt is not None:
-                    return receipt
-            why = "is a miner running?"
-        except Unreachable as error:
-            why = f"{error}."
-        raise LedgerUnavailable(
-            f"{transaction.hash} is in no block after {self._patience:.0f} s: {why} "
+    def _included(self, transactions: Sequence[str], end: float) -> dict[str, CallResult]:
+        """Return what became of calls that the node has; one that no block has is an error alone.
+
+        Raises:
+            Unreachable: the node does not answer.
+        """
+        results: dict[str, CallResult] = {}
+        waiting, until, last = list(transactions), end, None
+        while waiting:
+            with self._guard:
+                head = self._synced(end).head().block
+                found = {one: self._receipt(one) for one in waiting}
+            landed = {one: receipt for one, receipt in found.items() if receipt is not None}
+            results |= landed
+            waiting = [one for one in waiting if one not in results]
+            left = until - self._clock.monotonic()
+            if landed:
+                last, until = head, min(end, self._clock.monotonic() + self._patience / 2)
+            elif left <= 0 or (last is not None and head - last >= APART):
+                break
+            if waiting and (error := self._failure(waiting[0], min(left, _WAIT), end)) is not None:
+                results[waiting.pop(0)] = error
+            waiting = waiting[1:] + waiting[:1]
+        why = "is a miner running?"
+        return results | {one: LedgerUnavailable(self._missing(one, why)) for one in waiting}
+
+    def _failure(self, transaction: str, wait: float, end: float) -> CallResult | None:
+        """Return why the node gave a call up; None after `wait` seconds, or when a block has it."""
+        path = f"/transactions/{transaction}?wait={max(wait, 0):.2f}"
+        place = self._json("GET", path, end)
+        if place.get("state") == "failed":
+            error = error_from_json(place.get("error"))
+            known = ContractError | TransactionRefused | LedgerUnavailable
+            return error if isinstance(error, known) else LedgerUnavailable(str(error))
+        if place.get("state") == "unknown":
+            return LedgerUnavailable(f"the node does not know {transaction} any more")
+        return None
+
+    def _missing(self, transaction: str, why: str) -> str:
+        return (
+            f"{transaction} is in no block after up to {self._patience:.0f} s: {why} "
             "The node keeps it; look for it again before you send another with its nonce"
         )
 

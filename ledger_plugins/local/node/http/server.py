@@ -3,15 +3,16 @@
 Everything that comes in is small, counted, and decoded strictly; `service` says what is answered.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from fastapi import FastAPI, Request, Response
 
 from fedledger.effects import Clock
 
-from .answers import Answer, Slots
+from .answers import Answer, Connection, Slots
 from .guard import PENALTY, Guard, read_body
 from .limits import RateLimit
+from .places import CONNECTION
 from .service import ROUTES, Call, NodeService, Refusal, Route, refused
 
 __all__ = ["make_app"]
@@ -22,7 +23,12 @@ blocks or transactions up to twice `MAX_ANSWER`."""
 
 
 def make_app(
-    service: NodeService, *, limit: RateLimit, clock: Clock, body_seconds: float = 10.0
+    service: NodeService,
+    *,
+    limit: RateLimit,
+    clock: Clock,
+    body_seconds: float = 10.0,
+    peers: Collection[str] = (),
 ) -> FastAPI:
     """Return the node's web application.
 
@@ -31,11 +37,12 @@ def make_app(
         limit: tokens by address; a request takes one, a bad one costs more.
         clock: says how long ago something was logged.
         body_seconds: how long a request's body may take.
+        peers: addresses whose large answers give way to nobody's.
     """
     app = FastAPI(title="fedledger node", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.body_seconds = body_seconds
     app.add_middleware(Guard, limit=limit, clock=clock)
-    slots = {kind: Slots(*numbers) for kind, numbers in _SLOTS.items()}
+    slots = {kind: Slots(*numbers, peers) for kind, numbers in _SLOTS.items()}
     for route in ROUTES:
         endpoint = _endpoint(service, route, slots.get(route.large or ""), limit)
         app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None)
@@ -64,17 +71,19 @@ def _endpoint(
                 address=address,
             )
         if slots is not None:
-            return await _large(service, route, call, slots)
+            return await _large(service, route, call, slots, request.scope["state"][CONNECTION])
         answer = await service.answer(route, call)
         return _sent(answer.status, answer.body)
 
     return endpoint
 
 
-async def _large(service: NodeService, route: Route, call: Call, slots: Slots) -> Response:
+async def _large(
+    service: NodeService, route: Route, call: Call, slots: Slots, connection: Connection
+) -> Response:
     """Answer in pieces; a slot is held from before the reading on until all has been sent."""
     try:
-        give_back = slots.take(call.address)
+        give_back = slots.take(call.address, connection)
     except Refusal as error:
         answer = refused(error)
         return _sent(answer.status, answer.body)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -22,7 +23,8 @@ from .member import Member, NodeConfig
 
 __all__ = ["Node", "NodeConfig", "run_node"]
 
-_CONNECTIONS = 512
+_LOOK = 5.0
+"""Seconds between two looks at the addresses that the peers have."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,13 +99,34 @@ class Node:
         """Answer over HTTP; set `up` once it does, and return when `end` is set."""
         config, clock = self._config, self._effects.clock
         limit = RateLimit(config.rate, 4 * config.rate, clock=clock)
-        app = make_app(service, limit=limit, clock=clock, body_seconds=config.deadline / 2)
-        server = _Server(_uvicorn(app, bounded(limit, config.deadline, clock)), up)
+        peers: set[str] = set()
+        app = make_app(
+            service, limit=limit, clock=clock, body_seconds=config.deadline / 2, peers=peers
+        )
+        protocol = bounded(limit, config.deadline, clock, peers)
+        server = _Server(_uvicorn(app, protocol), up)
         stopping = asyncio.create_task(_stop_at(end, server))
+        knowing = asyncio.create_task(self._know(peers))
         try:
             await server.serve([self._listener])
         finally:
             stopping.cancel()
+            knowing.cancel()
+
+    async def _know(self, peers: set[str]) -> None:
+        """Keep the addresses that the peers' URLs have now."""
+        loop = asyncio.get_running_loop()
+        while True:
+            found: set[str] = set()
+            for peer in self._member.about()["peers"]:
+                host = urlsplit(peer["url"]).hostname
+                try:
+                    found |= {str(one[4][0]) for one in await loop.getaddrinfo(host, None)}
+                except OSError as error:
+                    logger.debug("the address of peer %s is not known: %s", host, error)
+            peers &= found
+            peers |= found
+            await asyncio.sleep(_LOOK)
 
 
 async def _stop_at(end: asyncio.Event, server: uvicorn.Server) -> None:
@@ -140,7 +163,7 @@ def _uvicorn(app: Any, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=None,  # `Places` says who may have a connection
         timeout_keep_alive=5,
         timeout_graceful_shutdown=3,
     )
