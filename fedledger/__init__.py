@@ -9,7 +9,18 @@ The rooms of the library, each a subpackage:
 - `fedledger.crypto`: encryption, commitments and sharing.
 """
 
-from importlib.metadata import version
+TYPE_CHECKING = False  # type checkers know this name, and need no import for it
 
-__version__ = version("fedledger")
 __all__ = ["__version__"]
+
+if TYPE_CHECKING:
+    __version__: str
+
+
+def __getattr__(name: str) -> str:
+    # Looked up when it is asked for: a command hears Ctrl-C the sooner.
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - as said
+
+        return version("fedledger")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 
+from ...strategies.aggregation.kernels.compiled import kernel
 from ...strategies.aggregation.kernels.lanes import INDEX, Lanes, emitted
 from ...strategies.aggregation.kernels.parallel import run_pieces
 
@@ -25,12 +26,12 @@ def read_once(arrays: Sequence[npt.NDArray[np.float32]]) -> float:
     size = min(array.size for array in arrays)
 
     def task(start: int, stop: int) -> float:
-        return sum(_load(array.ctypes.data + 4 * start, stop - start) for array in arrays)
+        return float(sum(_load(a.ctypes.data + 4 * start, stop - start) for a in arrays))
 
     return sum(run_pieces(task, size, 1 << 16))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _load(address: int, count: int) -> float:
     return float(_sum(address, count))
 

@@ -1,8 +1,9 @@
 """What it takes to run a run's cells, in the run's own process or in one beside it."""
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -91,7 +92,7 @@ def finished_cell(run: RunDirectory, cell: Cell) -> CellResult | None:
 def log_to(path: Path, name: str) -> Iterator[None]:
     """Send a logger's messages to a file and not to the console, where the progress bar is."""
     log = logging.getLogger(name)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler = _Log(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
@@ -104,6 +105,18 @@ def log_to(path: Path, name: str) -> Iterator[None]:
         log.setLevel(level)
         log.propagate = propagate
         handler.close()
+
+
+class _Log(logging.FileHandler):
+    """A log that ends where the disk is full: what the run then cannot write, the run says."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that could not be written before
+            super().close()
 
 
 def _file_of(cell: Cell) -> str:

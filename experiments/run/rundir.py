@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -109,12 +109,10 @@ class RunDirectory:
         """
         now = datetime.now(UTC)
         parent = base.resolve() / config.name
-        try:
+        with _writing(parent):
             path = _new_folder(parent, now.strftime("%Y%m%dT%H%M%SZ"))
-        except OSError as error:
-            raise RunError(f"{error.filename or parent}: {error.strerror}") from error
+            (path / _CELLS).mkdir()
         run = cls(path)
-        (path / _CELLS).mkdir()
         run.write(_CONFIG, tomli_w.dumps(config.to_toml()))
         pairs = dict.fromkeys(
             tuple(mask_url(one.replace("{cell}", cell.id)) for one in (config.ledger, config.store))
@@ -199,21 +197,26 @@ class RunDirectory:
         return template.replace("{run}", quote(str(self.path))).replace("{cell}", quote(cell))
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file whole or not at all, and durably."""
+        """Write a file whole or not at all, and durably.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         data = content.encode() if isinstance(content, str) else content
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                raise
         return path
 
     def write_json(self, name: str, value: Any) -> Path:
@@ -233,6 +236,14 @@ class RunDirectory:
             noted = {"block": head and head.block, "hash": head and head.hash}
             evidence.append(entry.model_copy(update=noted))
         self.write_manifest(manifest.model_copy(update={"evidence": tuple(evidence)}))
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _lasting(config: ExperimentConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from flwr.serverapp import Grid
 
@@ -15,7 +16,7 @@ from ..report.results import CellResult, RunResult
 from .client import build_client_app, reproducible
 from .engines import get_engine
 from .job import Job, finished_cell, log_to
-from .parallel import jobs_of, run_parallel
+from .parallel import jobs_of, run_parallel, runs_apart
 from .progress import Reporter, make_reporter
 from .rundir import RunDirectory
 from .urls import given
@@ -65,7 +66,7 @@ def run_experiment(
     left = [cell for cell in cells if cell.id not in done]
     shown = make_reporter(config.name, len(cells), config.rounds, shown=progress, done=len(done))
     with given(config), log_to(run.path / "run.log", "fedledger"), shown as reporter:
-        reporter.note(f"{run.path} (if stopped: fedledger run --resume {run.path})")
+        reporter.note(f"{run.path} (if stopped: fedledger run --resume {quote(str(run.path))})")
         noted = _Progress(run, cells, reporter)
         if left:
             run.record_heads({})
@@ -87,15 +88,17 @@ def _run_cells(
 ) -> None:
     jobs = jobs_of(config, len(cells))
     job = Job(run, config)  # makes the keys that workers share
-    if jobs == 1:
+    if not runs_apart(config, jobs):
         noted.phase(f"starting engine {config.engine}")
         _run_here(job, cells, config, noted)
     else:
         with reproducible():  # what is not installed is missed here, not in every process
-            noted.phase(f"starting {jobs} processes")
+            what = f"{jobs} processes" if jobs > 1 else f"engine {config.engine}"
+            noted.phase(f"starting {what}")
         run_parallel(
             run.path,
             [cell.id for cell in cells],
+            engine=config.engine,
             jobs=jobs,
             on_begin=noted.begin,
             on_round=noted.advance,

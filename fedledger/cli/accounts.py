@@ -8,11 +8,12 @@ import typer
 
 from fedledger.errors import AccountError
 
-from .options import Format, FormatOption
+from .options import Commands, Format, FormatOption
 
 __all__ = ["PasswordOption", "accounts", "password_of"]
 
 accounts = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="Keys with which clients and servers sign, kept in encrypted files.",
 )

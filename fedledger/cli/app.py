@@ -10,7 +10,9 @@ from .data import data
 from .deploy import deploy
 from .listing import listing
 from .models import models
+from .new import new
 from .node import miner, node
+from .options import Commands
 from .run import run
 from .show import show
 from .transfers import transfers
@@ -31,10 +33,10 @@ _EPILOG = "`fedledger COMMAND --help` explains a command and gives an example."
 
 app = typer.Typer(
     name="fedledger",
+    cls=Commands,
     help=_HELP,
     epilog=_EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,6 +66,7 @@ app.command("run")(run)
 app.command("audit")(audit)
 app.command("list")(listing)
 app.command("deploy")(deploy)
+app.command("new")(new)
 app.add_typer(accounts, name="account")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")

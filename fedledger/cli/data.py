@@ -1,21 +1,15 @@
 """`fedledger data`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .options import Format, FormatOption
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from fedledger.experiments.datasets import DatasetStatus
+from .options import Commands, Format, FormatOption
 
 __all__ = ["data"]
 
 data = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="Data sets that must be fetched before a config can use them.",
 )
@@ -35,14 +29,18 @@ def fetch(
 
     Example: `fedledger data fetch traffic_lights`
     """
+    from rich.console import Console  # noqa: PLC0415 - only when something is shown
+
     from fedledger.experiments.datasets import fetch_dataset  # noqa: PLC0415 - slow to import
 
-    tell = _console(stderr=True)
+    from .render import show_datasets  # noqa: PLC0415 - the same
+
+    tell = Console(stderr=True, highlight=False)
     statuses = [
         fetch_dataset(name, progress=lambda step: tell.print(step, markup=False, soft_wrap=True))
         for name in names
     ]
-    _show(statuses, format_)
+    show_datasets(statuses, format_)
 
 
 @data.command("list")
@@ -50,34 +48,6 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     """Print every data set: whether it was fetched, how large it is, its licence and origin."""
     from fedledger.experiments.datasets import dataset_statuses  # noqa: PLC0415 - slow to import
 
-    _show(dataset_statuses(), format_)
+    from .render import show_datasets  # noqa: PLC0415 - the same
 
-
-def _show(statuses: "Sequence[DatasetStatus]", form: Format) -> None:
-    if form is Format.json:
-        import json  # noqa: PLC0415 - only here
-
-        # Not through rich: what programs read must not depend on a terminal.
-        typer.echo(json.dumps([status.to_json() for status in statuses], indent=1))
-        return
-    rows = [("name", "state", "train+test", "image", "classes", "licence", "origin")]
-    for status in statuses:
-        source = status.source
-        state = status.state + (f", {status.size / 1e6:.1f} MB" if status.size else "")
-        about = ("", "", "", "", "")
-        if source is not None:
-            shape = "x".join(map(str, source.shape))
-            counts = f"{source.train}+{source.test}"
-            about = (counts, shape, str(len(source.classes)), source.licence, source.origin)
-        rows.append((status.name, state, *about))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    console = _console()
-    for row in rows:
-        line = "  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True))
-        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console  # noqa: PLC0415 - only when something is shown
-
-    return Console(stderr=stderr, highlight=False)
+    show_datasets(dataset_statuses(), format_)

@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 def listing(
-    kind: Annotated[Kind, typer.Argument()],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND")],
     *,
     format_: FormatOption = Format.text,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, password_of
-from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
 
 if TYPE_CHECKING:
     from fedledger.strategies.protocols.pofl import Selection
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 models = typer.Typer(
-    no_args_is_help=True, help="Training tasks that miners aggregate, without a Flower server."
+    cls=Commands,
+    no_args_is_help=True,
+    help="Training tasks that miners aggregate, without a Flower server.",
 )
 
 

@@ -10,15 +10,17 @@ from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, password_of
 from .lines import one_line
-from .options import DataOption, Format, FormatOption
+from .options import Commands, DataOption, Format, FormatOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store
 
 __all__ = ["miner", "node"]
 
-node = typer.Typer(no_args_is_help=True, help="A node of the embedded chain's network.")
-miner = typer.Typer(no_args_is_help=True, help="The miner of a node that runs.")
+node = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="A node of the embedded chain's network."
+)
+miner = typer.Typer(cls=Commands, no_args_is_help=True, help="The miner of a node that runs.")
 
 
 @node.command("run")

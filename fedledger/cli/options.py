@@ -4,11 +4,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperGroup
 
 __all__ = [
     "FAILED",
     "AccountOption",
+    "Commands",
     "DataOption",
     "Format",
     "FormatOption",
@@ -21,6 +24,21 @@ FAILED = 1
 
 UNCHECKED = 2
 """Exit status when something could not be checked, or what was asked for makes no sense."""
+
+
+class Commands(TyperGroup):
+    """Commands of which a mistyped one is suggested once: click and typer both do, when new."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if "Did you mean" in error.message and hasattr(error, "possibilities"):
+                error.possibilities = None
+            raise
 
 
 class Format(StrEnum):

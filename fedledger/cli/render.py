@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .lines import one_line
+from .lines import date_of, laid_out, one_line, records
 from .options import Format
 
 if TYPE_CHECKING:
+    from fedledger.experiments.datasets import DatasetStatus
     from fedledger.experiments.report.audit import AuditedLedger, RunAudit
     from fedledger.experiments.report.results import RunResult
+    from fedledger.experiments.report.tables import Summary
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.base import OnLedger
@@ -26,9 +29,11 @@ __all__ = [
     "show_accounts",
     "show_audit",
     "show_balances",
+    "show_block",
     "show_blocks",
     "show_catalogue",
     "show_contracts",
+    "show_datasets",
     "show_error",
     "show_line",
     "show_miner",
@@ -60,14 +65,7 @@ def show_run(result: "RunResult", form: Format) -> None:
 
     console = Console()
     summary = summarise(result)
-    table = Table(title=result.config.title or result.config.name, title_justify="left")
-    table.add_column("accuracy after the last round")
-    for column in summary.columns:
-        table.add_column(column, justify="right")
-    for row in summary.rows:
-        marks = "".join(f"[{mark}]" for mark in row.marks)
-        table.add_row(Text(f"{row.title} {marks}".strip()), *row.values)
-    console.print(table)
+    _show_summary(console, result.config.title or result.config.name, summary)
     for mark, note in enumerate(summary.footnotes, start=1):
         _line(console, f"[{mark}] {note}")
     for cell, failure in result.failures.items():
@@ -75,6 +73,27 @@ def show_run(result: "RunResult", form: Format) -> None:
     _line(console, f"plot: {result.directory / 'accuracy.png'}")
     _line(console, f"results: {result.directory / 'results.json'}")
     _show_end(console, result.audit)
+
+
+def _show_summary(console: Console, title: str, summary: "Summary") -> None:
+    """Print a table of accuracies; where words would break in it, a line for each number."""
+    first = "accuracy after the last round"
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for column in summary.columns:
+        table.add_column(column, justify="right")
+    rows = []
+    for row in summary.rows:
+        marks = "".join(f"[{mark}]" for mark in row.marks)
+        rows.append((f"{row.title} {marks}".strip(), *row.values))
+        table.add_row(*map(Text, rows[-1]))
+    unbounded = console.options.update(max_width=10_000)
+    if Measurement.get(console, unbounded, table).minimum <= console.width:
+        console.print(table)
+        return
+    _line(console, title)
+    for line in ("", *records(rows, (first, *summary.columns)), ""):
+        _line(console, line)
 
 
 def show_verdict(verdict: "RoundVerdict") -> None:
@@ -203,9 +222,34 @@ def show_blocks(blocks: Sequence[Mapping[str, Any]], form: Format) -> None:
         _print_json([dict(block) for block in blocks])
         return
     columns = ("index", "hash", "time", "transactions", "models")
-    _show_rows(
-        columns, [{**block, "time": f"{block['timestamp'] / 1000:.3f}"} for block in blocks], ""
-    )
+    rows = [{**block, "time": date_of(block["timestamp"])} for block in blocks]
+    _show_rows(columns, rows, "")
+
+
+def show_block(block: Mapping[str, Any], form: Format) -> None:
+    """Print a block, one value a line."""
+    time = {} if form is Format.json else {"timestamp": date_of(block["timestamp"])}
+    show_record({**block, **time}, form)
+
+
+def show_datasets(statuses: "Sequence[DatasetStatus]", form: Format) -> None:
+    """Print data sets: whether they are there, how large they are, their licence and origin."""
+    if form is Format.json:
+        _print_json([status.to_json() for status in statuses])
+        return
+    columns = ("name", "state", "train+test", "image", "classes", "licence", "origin")
+    rows = []
+    for status in statuses:
+        source = status.source
+        size = f", {status.size / 1e6:.1f} MB" if status.size else ""
+        about = ("", "", "", "", "")
+        if source is not None:
+            shape = "x".join(map(str, source.shape))
+            counts = f"{source.train}+{source.test}"
+            about = (counts, shape, str(len(source.classes)), source.licence, source.origin)
+        row = (status.name, status.state + size, *about)
+        rows.append(dict(zip(columns, row, strict=True)))
+    _show_rows(columns, rows, "no data sets")
 
 
 def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
@@ -301,11 +345,8 @@ def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty:
     if not rows:
         _line(console, empty)
         return
-    lines = [columns, *([str(row[column]) for column in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = (entry.ljust(width) for entry, width in zip(line, widths, strict=True))
-        _line(console, "  ".join(padded).rstrip())
+    for line in laid_out(console, [[str(row[c]) for c in columns] for row in rows], columns):
+        _line(console, line)
 
 
 def _show_end(console: Console, audit: "RunAudit") -> None:
@@ -343,10 +384,9 @@ def _show_table(
     if not entries:
         _line(console, empty)
         return
-    widths = [max(len(entry[column]) for entry in entries) for column in columns[:-1]]
-    for entry in entries:
-        padded = [entry[c].ljust(width) for c, width in zip(columns, widths, strict=False)]
-        _line(console, "  ".join([*padded, entry[columns[-1]]]))
+    rows = [[entry[column] for column in columns] for entry in entries]
+    for line in laid_out(console, rows, columns, headings=False):
+        _line(console, line)
 
 
 def _line(console: Console, text: str, style: str | None = None) -> None:

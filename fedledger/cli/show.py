@@ -6,11 +6,13 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import DataOption, Format, FormatOption, LedgerOption, StoreOption
+from .options import Commands, DataOption, Format, FormatOption, LedgerOption, StoreOption
 
 __all__ = ["show"]
 
-show = typer.Typer(no_args_is_help=True, help="What a chain and a node look like now.")
+show = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="What a chain and a node look like now."
+)
 
 
 @show.command("chain")
@@ -41,10 +43,10 @@ def block(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.inspection import one_block  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from .render import show_block  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
-        show_record(one_block(opened, index), format_)
+        show_block(one_block(opened, index), format_)
 
 
 @show.command("rounds")

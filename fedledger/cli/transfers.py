@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from .accounts import PasswordOption, password_of
-from .options import AccountOption, Format, FormatOption, LedgerOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
 
 __all__ = ["transfers"]
 
-transfers = typer.Typer(no_args_is_help=True, help="Transactions of the stake token.")
+transfers = typer.Typer(cls=Commands, no_args_is_help=True, help="Transactions of the stake token.")
 
 
 @transfers.command("transfer")

@@ -6,6 +6,7 @@ starts the server before the nodes are registered and ray is up. All of that is 
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
+from types import FrameType
 from typing import TypeVar
 
 from flwr.app import Context, Message, RecordDict
@@ -77,8 +79,13 @@ class FlowerEngine:
         server_app = ServerApp()
         server_app.main()(serve)
         try:
-            with _environment(), task_identity(1), quiet_flower(quiet=self.quiet):
-                self._simulate(server_app, client_app, nodes)
+            with (
+                _interruptible(ended),
+                _environment(),
+                task_identity(1),
+                quiet_flower(quiet=self.quiet),
+            ):
+                self._simulate(server_app, client_app, nodes, ended)
         except Exception as error:
             # What `main` raised comes first: the engine's own trouble may only follow from it.
             if not errors:
@@ -91,7 +98,9 @@ class FlowerEngine:
             raise RunError("Flower's simulation ended before the server did")
         return results[0]
 
-    def _simulate(self, server_app: ServerApp, client_app: ClientApp, nodes: int) -> None:
+    def _simulate(
+        self, server_app: ServerApp, client_app: ClientApp, nodes: int, ended: threading.Event
+    ) -> None:
         # Imported here: it loads ray, which takes seconds, and reads the environment.
         from flwr.simulation import run_simulation  # noqa: PLC0415
         from flwr.supercore import telemetry  # noqa: PLC0415
@@ -99,6 +108,8 @@ class FlowerEngine:
         # Read from the environment at import, which something else may have done before us.
         telemetry.FLWR_TELEMETRY_ENABLED = os.environ["FLWR_TELEMETRY_ENABLED"]
         with _ray(quiet=self.quiet):
+            if ended.is_set():
+                return
             run_simulation(
                 server_app,
                 client_app,
@@ -211,6 +222,27 @@ def _ray(*, quiet: bool) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()  # Flower has done so, unless it failed early
+
+
+@contextmanager
+def _interruptible(ended: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C end the server, and then the engine: raised inside ray it hangs or crashes."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if ended.is_set():  # asked for again
+            signal.default_int_handler(number, frame)
+        ended.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if ended.is_set():
+            raise KeyboardInterrupt
 
 
 @contextmanager

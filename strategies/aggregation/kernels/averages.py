@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from .compiled import kernel
 from .lanes import INDEX, Lanes, emitted
 from .parallel import run_pieces
 from .rows import Rows, Vector
@@ -51,7 +52,7 @@ def average(rows: Rows, weights: Sequence[float] | None = None) -> Vector:
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _average(  # noqa: PLR0917 - compiled code is called by position
     table: Any, factors: Any, divisor: float, start: int, stop: int, out: int
 ) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 
+from .compiled import kernel
 from .lanes import DOUBLE, INDEX, Lanes, emitted
 from .network import BLOCK, LOWER, MERGE, SORT, UPPER, merges
 from .parallel import run_pieces
@@ -89,7 +90,7 @@ def _statistic(rows: Rows, first: int, count: int, slides: int) -> Vector:
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _columns(  # noqa: PLR0917 - compiled code is called by position
     rows: Any,
     program: npt.NDArray[np.int64],

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import types
 
+from .compiled import kernel
 from .lanes import DOUBLE, FLOAT, INDEX, Lanes, emitted
 from .parallel import run_pieces
 from .rows import Rows
@@ -73,7 +74,7 @@ def squared_distances(rows: Rows) -> npt.NDArray[np.float64]:
     return total + total.T
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_distances(table: Any, start: int, stop: int, out: Any) -> None:
     """Add to out[p, q], p < q, the squared distances over start..stop."""
     count = (table.size + _PANEL - 1) // _PANEL
@@ -104,7 +105,7 @@ def _add_distances(table: Any, start: int, stop: int, out: Any) -> None:
                 out[p, q] += found[block, slot]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _redo(block: Any, table: Any, offset: int, sums: Any) -> None:
     """Take a block's sums that leave float32's range again, in float64."""
     for slot in range(_SLOTS):
@@ -114,7 +115,7 @@ def _redo(block: Any, table: Any, offset: int, sums: Any) -> None:
                 sums[slot] = _pair(table[p] + 4 * offset, table[q] + 4 * offset)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _blocks(count: int) -> Any:
     """Return the blocks that hold every pair of rows once: left panel, right panel, within them.
 
@@ -132,7 +133,7 @@ def _blocks(count: int) -> Any:
     return blocks[:size]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rows(block: Any, slot: int) -> tuple[int, int]:
     """Return the rows whose sum is in a slot of a block; not p < q < n where it holds nothing."""
     left, right, within = block
@@ -142,7 +143,7 @@ def _rows(block: Any, slot: int) -> tuple[int, int]:
     return p, q
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pack_rows(table: Any, offset: int, tile: int) -> None:
     """Copy a segment of all rows into the tile, panel by panel; the last row fills the last one."""
     sources = np.empty(_PANEL, np.int64)

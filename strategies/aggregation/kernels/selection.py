@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from .compiled import kernel
 
 __all__ = ["KRUM_SCORES", "krum_selection"]
 
@@ -38,7 +39,7 @@ def krum_selection(
     return tuple(sorted(int(row) for row in chosen))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _select(distances: Any, order: Any, byzantine: int, keep: int, shrinking: bool) -> Any:  # noqa: FBT001 - compiled code is called by position
     n = distances.shape[0]
     there = np.ones(n, np.bool_)
@@ -63,7 +64,7 @@ def _select(distances: Any, order: Any, byzantine: int, keep: int, shrinking: bo
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _score(distances: Any, order: Any, there: Any, count: int) -> float:
     """Return the sum of the `count` smallest distances to rows still there, smallest first."""
     total = 0.0

@@ -103,6 +103,7 @@ def test_a_worker_that_dies_fails_its_cell_and_not_the_run(tmp_path):
     run_parallel(
         run.path,
         cells,
+        engine="inprocess",
         jobs=1,
         on_begin=lambda _cell: None,
         on_round=kill_the_first,
