@@ -4,6 +4,7 @@ import json
 import os
 import time
 from copy import deepcopy
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_other_writings_of_the_same_file_open(tmp_path):
     content = {"Version": 3, "Crypto": {name.upper(): one for name, one in PBKDF2.items()}}
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(content).encode())
     assert Account.load(path, PASSWORD).address == ADDRESS
-    write(path, PBKDF2 | {"ciphertext": "0x" + PBKDF2["ciphertext"].upper()})
+    write(path, PBKDF2 | {"ciphertext": "0x" + str(PBKDF2["ciphertext"]).upper()})
     assert Account.load(path, PASSWORD).address == ADDRESS
 
 
@@ -143,7 +144,7 @@ JUNK = st.recursive(
 @given(data=st.data(), junk=JUNK)
 def test_no_damage_leaves_the_tree_of_errors(tmp_path_factory, data, junk):
     """Whatever stands where in a keystore file, it opens or is an AccountError that names it."""
-    content = {"version": 3, "address": ADDRESS, "crypto": deepcopy(LIGHT)}
+    content: dict[str, Any] = {"version": 3, "address": ADDRESS, "crypto": deepcopy(LIGHT)}
     place = content
     while True:
         name = data.draw(st.sampled_from(sorted(place)))
