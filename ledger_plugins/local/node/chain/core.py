@@ -171,8 +171,12 @@ class Core:
 
     # What comes in --------------------------------------------------------------------------
 
-    def submit(self, raw: bytes) -> str:
+    def submit(self, raw: bytes, source: str = "") -> str:
         """Take a client's transaction; when this returns its hash, it will not get lost.
+
+        Args:
+            raw: its envelope.
+            source: the network it comes from, which has its share of the pool; "": all of it.
 
         Raises:
             MalformedTransaction: bytes that are no transaction.
@@ -183,7 +187,7 @@ class Core:
         step = Step()
         with self._guard:
             self._check()
-            self._waiting.submit(transaction, step)
+            self._waiting.submit(transaction, step, source)
             self._commit(step)
         self._tell()
         return transaction.hash
