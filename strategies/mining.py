@@ -382,7 +382,7 @@ def reveal_salt(ledger: Ledger, store: Store, account: Account, *, task: int) ->
         raise ConfigError(f"task {task} throws no lots on the ledger")
     ended, number = contract.ended(task), now.current_round + 1
     opened = contract.opened_in(task, ended)
-    events = called(ledger, SUBMIT_UPDATE, task, number, since=opened)
+    events = called(ledger, SUBMIT_UPDATE, task, number, terms.parties["clients"], since=opened)
     signed = standing(events, SUBMIT_UPDATE, terms.positions("clients"))
     state = state_after(ended, len(ended), protocol, store) or PoFLState()
     assert isinstance(state, PoFLState)  # noqa: S101 - it is this protocol's
