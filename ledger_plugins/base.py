@@ -23,6 +23,7 @@ from fedledger.errors import (
 )
 
 from .addresses import checksum_address
+from .calls import CallTerms, SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from .following import Cursor, Followed
@@ -41,59 +42,6 @@ __all__ = [
     "SignedTransaction",
     "UnsignedTransaction",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CallTerms:
-    """What a client needs, besides its nonce, to sign a call offline.
-
-    Attributes:
-        chain_id: EIP-155 id of the chain.
-        to: address of the contract.
-        gas: gas limit of the call (0 on a ledger without gas).
-        max_fee_per_gas: EIP-1559 fee cap in wei.
-        max_priority_fee_per_gas: EIP-1559 tip in wei.
-    """
-
-    chain_id: int
-    to: str
-    gas: int = 0
-    max_fee_per_gas: int = 0
-    max_priority_fee_per_gas: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UnsignedTransaction:
-    """An EIP-1559 transaction before it is signed: one call of one contract.
-
-    Attributes:
-        terms: chain, contract address and fees.
-        nonce: number of transactions the sender has made on this ledger.
-        data: ABI-encoded call (4 bytes of selector, then the arguments).
-    """
-
-    terms: CallTerms
-    nonce: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SignedTransaction:
-    """A signed EIP-1559 transaction in its EIP-2718 envelope, the same bytes on every backend.
-
-    Attributes:
-        raw: the envelope's bytes.
-        hash: keccak-256 of `raw`.
-        sender: the address recovered from the signature.
-        unsigned: what was signed.
-
-    Build one with `Account.sign` or, from bytes somebody sent, `accounts.decode_transaction`.
-    """
-
-    raw: bytes
-    hash: str
-    sender: str
-    unsigned: UnsignedTransaction
 
 
 class Placed:
@@ -384,6 +332,33 @@ class Ledger(ABC):
             since: first block to look at.
             until: last block to look at (default: the head).
         """
+
+    def matching(
+        self,
+        contract: str,
+        event: str,
+        equal: Mapping[str, Any],
+        *,
+        since: int = 0,
+        until: int | None = None,
+    ) -> list[Event]:
+        """Return the events whose arguments have given values, in ledger order.
+
+        A backend that can look for them overrides this, so that nobody else's events cost time.
+
+        Args:
+            contract: the contract's name.
+            event: the event's name.
+            equal: values by the argument's name, or lists of which one has to be there.
+            since: first block to look at.
+            until: last block to look at (default: the head).
+        """
+        among = {name: one if isinstance(one, list) else [one] for name, one in equal.items()}
+        return [
+            one
+            for one in self.events(contract, event, since=since, until=until)
+            if all(one.arguments.get(name) in values for name, values in among.items())
+        ]
 
     @abstractmethod
     def transaction(self, transaction: str) -> SignedTransaction:

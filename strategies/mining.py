@@ -132,7 +132,7 @@ class Aggregator:
 
     def _calls(self, ledger: Ledger, want: Callable[[str], None]) -> Iterable[_Call]:
         contract = TrainingTask(ledger)
-        for number in range(1, contract.count() + 1):
+        for number in contract.of(self._account.address):
             with spared(f"aggregating task {number}", logger, failures=self._failures):
                 try:
                     yield from list(self._calls_of(contract.task(number), ledger))
@@ -148,8 +148,6 @@ class Aggregator:
                     want(cause.cid)
 
     def _calls_of(self, task: Task, ledger: Ledger) -> Iterable[_Call]:
-        if task.owner != self._account.address:
-            return
         terms, protocol = read_task(task, ledger, self._store)
         if not terms.ledger_clock:
             return
@@ -384,7 +382,7 @@ def reveal_salt(ledger: Ledger, store: Store, account: Account, *, task: int) ->
         raise ConfigError(f"task {task} throws no lots on the ledger")
     ended, number = contract.ended(task), now.current_round + 1
     opened = contract.opened_in(task, ended)
-    events = called(ledger, SUBMIT_UPDATE, task, number, since=opened)
+    events = called(ledger, SUBMIT_UPDATE, task, number, terms.parties["clients"], since=opened)
     signed = standing(events, SUBMIT_UPDATE, terms.positions("clients"))
     state = state_after(ended, len(ended), protocol, store) or PoFLState()
     assert isinstance(state, PoFLState)  # noqa: S101 - it is this protocol's

@@ -32,6 +32,7 @@ __all__ = [
     "error_inputs",
     "event_inputs",
     "event_topic",
+    "event_topics",
     "function_inputs",
     "function_outputs",
     "is_view",
@@ -113,6 +114,34 @@ def decode_result(contract: str, function: str, data: bytes) -> Any:
 def event_topic(contract: str, event: str) -> bytes:
     """Return the 32 bytes that mark an event's log: the hash of its signature."""
     return find(contract, "event", event).hash
+
+
+def event_topics(
+    contract: str, event: str, equal: Mapping[str, Any]
+) -> list[bytes | list[bytes] | None]:
+    """Return the topics of an event's logs in which indexed arguments have given values.
+
+    Args:
+        contract: the contract's name.
+        event: the event's name.
+        equal: values by name, or lists of which one has to be there; what is no indexed argument
+            of the event is left out.
+
+    Raises:
+        CallError: unknown contract or event, or values that are not the ABI's.
+    """
+    item = find(contract, "event", event)
+    topics: list[bytes | list[bytes] | None] = [item.hash]
+    for parameter in item.inputs:
+        if not parameter.indexed:
+            continue
+        wanted = equal.get(parameter.name)
+        if isinstance(wanted, list):
+            topics.append([_encode(item, (parameter,), (one,)) for one in wanted])
+        else:
+            found = None if wanted is None else _encode(item, (parameter,), (wanted,))
+            topics.append(found)
+    return topics
 
 
 def encode_event(

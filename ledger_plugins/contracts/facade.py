@@ -64,8 +64,9 @@ class Facade:
             raise CallError(f"{item.where} has no {min(strange)!r}")
         return [
             record.read(event)
-            for event in self.ledger.events(self.contract, record.event, since=since, until=until)
-            if all(event.arguments.get(name) == value for name, value in wanted.items())
+            for event in self.ledger.matching(
+                self.contract, record.event, wanted, since=since, until=until
+            )
         ]
 
     def _send(self, account: Account, function: str, *args: Any) -> Receipt:

@@ -23,7 +23,14 @@ from ..base import (
     SignedTransaction,
     UnsignedTransaction,
 )
-from ..contracts.abi import decode_result, encode_call, event_inputs, event_topic, is_view
+from ..contracts.abi import (
+    decode_result,
+    encode_call,
+    event_inputs,
+    event_topic,
+    event_topics,
+    is_view,
+)
 from .deployment.document import Deployment
 from .reading import Times, calls_between, index_of, read_block, read_blocks, read_transaction
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
@@ -229,17 +236,34 @@ class EthereumLedger(Ledger):
             CallError: unknown contract or event.
         """
         check_contract(contract, None, self._addresses)
-        topic = None
+        topics: list[Any] = []
         if event is not None:
             event_inputs(contract, event)
-            topic = as_hex(event_topic(contract, event))
-        with self._open() as node:
-            self._tracker.check()
-            newest = as_int(_newest(node)["number"])
-            last = newest if until is None else min(until, newest)
-            first = max(since, self.deployment.block)
-            logs = logs_between(node, [self._addresses[contract]], first, last, topic)
-            return self._times.events(logs)
+            topics = [as_hex(event_topic(contract, event))]
+        return self._events(contract, topics, since, until)
+
+    def matching(
+        self,
+        contract: str,
+        event: str,
+        equal: Mapping[str, Any],
+        *,
+        since: int = 0,
+        until: int | None = None,
+    ) -> list[Event]:
+        """Return the events whose arguments have given values; the node looks for the indexed ones.
+
+        Raises:
+            CallError: unknown contract or event, or values that are not the ABI's.
+        """
+        check_contract(contract, None, self._addresses)
+        topics = [_topic(one) for one in event_topics(contract, event, equal)]
+        among = {name: one if isinstance(one, list) else [one] for name, one in equal.items()}
+        return [
+            one
+            for one in self._events(contract, topics, since, until)
+            if all(one.arguments.get(name) in values for name, values in among.items())
+        ]
 
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the call with this hash, its bytes put together again; KeyError: there is none."""
@@ -279,6 +303,17 @@ class EthereumLedger(Ledger):
             self._closed = True
             self._node.close()
 
+    def _events(
+        self, contract: str, topics: list[Any], since: int, until: int | None
+    ) -> list[Event]:
+        with self._open() as node:
+            self._tracker.check()
+            newest = as_int(_newest(node)["number"])
+            last = newest if until is None else min(until, newest)
+            first = max(since, self.deployment.block)
+            logs = logs_between(node, [self._addresses[contract]], first, last, topics)
+            return self._times.events(logs)
+
     def _transact(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
         self.check_writable()
         with self._open():
@@ -300,6 +335,13 @@ class EthereumLedger(Ledger):
             if self._closed:
                 raise LedgerUnavailable("this ledger was closed")
             yield self._node
+
+
+def _topic(wanted: bytes | list[bytes] | None) -> Any:
+    """Return a topic as a node is asked for it: one of a list, or any where there is None."""
+    if isinstance(wanted, list):
+        return [as_hex(one) for one in wanted]
+    return None if wanted is None else as_hex(wanted)
 
 
 def _receipts(results: Sequence[CallResult]) -> list[Receipt]:

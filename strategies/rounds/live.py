@@ -328,7 +328,12 @@ class LiveRound(Round):
             (call.name, str(event.arguments[call.party])): event
             for call in phase.calls
             for event in called(
-                self._way.ledger, call, self.terms.task, self.number, since=self._since
+                self._way.ledger,
+                call,
+                self.terms.task,
+                self.number,
+                self.terms.parties[phase.by],
+                since=self._since,
             )
         }
 

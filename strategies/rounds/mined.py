@@ -119,7 +119,9 @@ class MinedRound(Round):
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
         [call] = phase.calls
         positions = self.begin(phase)
-        events = called(self._ledger, call, self.terms.task, self.number, since=self._opened)
+        events = called(
+            self._ledger, call, self.terms.task, self.number, positions, since=self._opened
+        )
         last = {
             event.arguments[call.party]: event
             for event in events

@@ -117,7 +117,9 @@ class RecordedRound(Round):
         order = sorted(set(parties), key=positions.__getitem__)
         self.checks.equal("answers that count (each once, in order)", parties, order, where)
         events = {
-            call.name: called(self._ledger, call, self.terms.task, self.number, since=self._opened)
+            call.name: called(
+                self._ledger, call, self.terms.task, self.number, positions, since=self._opened
+            )
             for call in phase.calls
         }
         answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]

@@ -6,7 +6,7 @@ aggregate to the ledger, then the payments. Each step can be repeated.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -425,21 +425,21 @@ def state_after(
         raise AuditError(f"the state after round {number} is none of {protocol.name!r}") from error
 
 
-def called(ledger: Ledger, call: Call, task: int, number: int, *, since: int = 0) -> list[Event]:
-    """Return the events by which the ledger repeats a call made in a round, in ledger order.
+def called(
+    ledger: Ledger, call: Call, task: int, number: int, parties: Collection[str], *, since: int = 0
+) -> list[Event]:
+    """Return the events by which the ledger repeats parties' call in a round, in ledger order.
 
     Args:
         ledger: the ledger.
         call: the call.
         task: the task's number.
         number: the round.
+        parties: whose calls; what strangers call costs nobody time.
         since: a block at or before the one in which the round opened.
     """
-    return [
-        event
-        for event in ledger.events(call.contract, call.event, since=since)
-        if (event.arguments.get("task"), event.arguments.get("round")) == (task, number)
-    ]
+    wanted = {"task": task, "round": number, call.party: list(parties)}
+    return ledger.matching(call.contract, call.event, wanted, since=since)
 
 
 def task_secret(account: Account, ledger: Ledger, model_id: str, purpose: str) -> bytes:

@@ -20,7 +20,7 @@ _RANGE = 10_000  # blocks that public nodes look through for logs in one request
 
 
 def logs_between(
-    node: Node, addresses: Sequence[str], first: int, last: int, topic: str | None = None
+    node: Node, addresses: Sequence[str], first: int, last: int, topics: Sequence[Any] = ()
 ) -> list[Mapping[str, Any]]:
     """Return the logs of contracts in order; a node that finds a range too long gets halves.
 
@@ -29,7 +29,7 @@ def logs_between(
         addresses: the contracts.
         first: first block.
         last: last block.
-        topic: only logs of this event, or all.
+        topics: only logs of this event and with these indexed arguments, or all.
     """
     logs: list[Mapping[str, Any]] = []
     ranges = [(at, min(last, at + _RANGE - 1)) for at in range(first, last + 1, _RANGE)]
@@ -38,8 +38,8 @@ def logs_between(
         start, end = ranges.pop()
         wanted: dict[str, Any] = {"fromBlock": hex(start), "toBlock": hex(end)}
         wanted["address"] = list(addresses)
-        if topic is not None:
-            wanted["topics"] = [topic]
+        if topics:
+            wanted["topics"] = list(topics)
         try:
             logs += node.ask("eth_getLogs", wanted)
         except NodeRefusal:

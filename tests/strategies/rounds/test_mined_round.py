@@ -9,8 +9,10 @@ from support.clock import Clock
 from fedledger.arrays import to_safetensors
 from fedledger.errors import AccountError, AuditError, ContentCorrupted, StoreUnavailable
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.base import UnsignedTransaction
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.storage.cid import cid_of
+from fedledger.ledger_plugins.contracts.abi import encode_call
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies import audit_ledger, mining
 from fedledger.strategies.audit import verify_round
 from fedledger.strategies.mining import PATIENCE, Aggregator, propose_task, submit_update
@@ -64,6 +66,38 @@ def submitted(federation):
     propose(federation)
     submit(federation, CLIENTS)
     return federation.ledger, federation.store
+
+
+class Counted:
+    """A ledger that counts the views it is asked for."""
+
+    def __init__(self, ledger):
+        self._ledger, self.views = ledger, 0
+
+    def __getattr__(self, name):
+        return getattr(self._ledger, name)
+
+    def call(self, *args):
+        self.views += 1
+        return self._ledger.call(*args)
+
+
+def test_strangers_tasks_are_not_looked_at(federation):
+    """A miner asks the ledger as much with two hundred tasks of strangers as with none."""
+    propose(federation)
+    aggregate, views = Aggregator(federation.store, OWNER, Clock()), []
+    for _ in range(2):
+        counted = Counted(federation.ledger)
+        assert aggregate(counted, pytest.fail) == []
+        views.append(counted.views)
+        terms = federation.ledger.terms("TrainingTask", "propose")
+        cid = cid_to_bytes(cid_of(b"nowhere"))
+        data = encode_call("TrainingTask", "propose", "x", cid, 1, 0, 0, cid)
+        calls = [UnsignedTransaction(terms, number, data) for number in range(200)]
+        if len(views) == 1:
+            federation.ledger.transact_all([STRANGERS[0].sign(one) for one in calls])
+    assert TrainingTask(federation.ledger).count() == 201
+    assert views[0] == views[1]
 
 
 def test_strangers_are_no_part_of_a_round(federation):

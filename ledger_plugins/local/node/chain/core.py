@@ -12,10 +12,8 @@ from threading import RLock
 
 from fedledger.effects import Clock, Disk
 from fedledger.errors import (
-    ContentNotFound,
     ContractError,
     ContractMissing,
-    FedledgerError,
     LedgerUnavailable,
     MalformedBlock,
     MalformedTransaction,
@@ -27,15 +25,15 @@ from fedledger.guards import Failures, spared
 from ....storage.base import Store
 from ....transactions import decode_transaction, transaction_hash
 from ...chain.block import check_link, check_seal
-from ...chain.chain import Draft
-from ...chain.execution import Executed
 from ...chain.genesis import Genesis
-from .branch import Branch, Moved, Verifier, is_passing
+from .branch import Branch, Moved, Verifier
 from .envelope import Envelope
 from .file import NodeFile, Step
 from .first import first_block
 from .leader import LeaderRule
 from .moments import Outcome, Place, Snapshot, Source, Template
+from .pool import Pending
+from .publications import Publications
 from .tree import Node, Tree
 from .waiting import Waiting
 from .wanted import Wanted
@@ -106,6 +104,14 @@ class Core:
                 block, self._tree, self._read, rule=rule, verifier=verifier, store=store
             )
             self._waiting = Waiting(self._branch, self.now, clock)
+            self._publications = Publications(
+                self._branch,
+                self._waiting.pool,
+                has=self._has,
+                want=self._want,
+                drop=self._drop,
+                failures=self._failures,
+            )
             self._load()
         except BaseException:
             self._file.close()
@@ -165,8 +171,12 @@ class Core:
 
     # What comes in --------------------------------------------------------------------------
 
-    def submit(self, raw: bytes) -> str:
+    def submit(self, raw: bytes, source: str = "") -> str:
         """Take a client's transaction; when this returns its hash, it will not get lost.
+
+        Args:
+            raw: its envelope.
+            source: the network it comes from, which has its share of the pool; "": all of it.
 
         Raises:
             MalformedTransaction: bytes that are no transaction.
@@ -177,7 +187,7 @@ class Core:
         step = Step()
         with self._guard:
             self._check()
-            self._waiting.submit(transaction, step)
+            self._waiting.submit(transaction, step, source)
             self._commit(step)
         self._tell()
         return transaction.hash
@@ -252,11 +262,11 @@ class Core:
             now = max(self.now(), chain.head.timestamp + 1)
             if self.rule.earliest(chain, miner) > now:
                 return None
-            skip: set[str] = set()
+            skip = self._publications.held()
             while True:
                 draft = chain.begin(now)
                 self._waiting.fill(draft, bounded=True, skip=frozenset(skip))
-                if not (wrong := self._wrong_rounds(draft)):
+                if not (wrong := self._publications.wrong(draft)):
                     break
                 skip |= wrong
             with spared("the miner's source", logger, failures=self._failures):
@@ -284,30 +294,10 @@ class Core:
         with self._guard:
             return self._tree.restless(self._branch.head, BURIED)
 
-    def _wrong_rounds(self, draft: Draft) -> set[str]:
-        """Return the transactions of a draft that publish what cannot be verified."""
-        for one in draft.executed:
-            with spared(f"verifying {one.transaction.hash}", logger, failures=self._failures):
-                if self._is_right(one, draft):
-                    continue
-            return {one.transaction.hash}
-        return set()
-
-    def _is_right(self, one: Executed, draft: Draft) -> bool:
-        try:
-            self._branch.verify(self._branch.chain.rounds(one.events), draft)
-        except ContentNotFound as error:
-            self._want(error.cid)
-        except FedledgerError as error:
-            if is_passing(error):
-                raise
-            if (pending := self._waiting.pool.get(one.transaction.hash)) is not None:
-                step = Step()
-                self._waiting.drop(pending, TransactionRefused("aggregate", str(error)), step)
-                self._commit(step)
-        else:
-            return True
-        return False
+    def _drop(self, pending: Pending, error: Exception) -> None:
+        step = Step()
+        self._waiting.drop(pending, error, step)
+        self._commit(step)
 
     def tend(self) -> None:
         """Do what time brings: verify what waited for contents, give up what cannot be executed."""

@@ -26,12 +26,14 @@ class Pending:
         kept: whether somebody was promised that it will not get lost.
         failing: since when it cannot be executed (seconds of the monotonic clock), or None.
         error: why, or None.
+        source: the network that handed it over, or "" for one that came from a peer.
     """
 
     transaction: SignedTransaction
     kept: bool
     failing: float | None = None
     error: Exception | None = None
+    source: str = ""
 
 
 class Pool:
@@ -40,20 +42,30 @@ class Pool:
     def __init__(self) -> None:
         self._pending: OrderedDict[str, Pending] = OrderedDict()
         self._senders: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+        self._bytes_of: Counter[str] = Counter()
         self._bytes = 0
         self.version = 0
         """Grows with every transaction that comes."""
 
-    def check_room(self, transaction: SignedTransaction) -> None:
+    def check_room(self, transaction: SignedTransaction, source: str = "") -> None:
         """Check that there is room for one more.
 
+        A source may have as many, and as many bytes, as there is room left. So however many sources
+        take all they can, each has an equal share, and as much is left for who comes next.
+
         Raises:
-            LedgerUnavailable: the pool is full.
+            LedgerUnavailable: the pool is full, or has too many of this source.
             TransactionRefused: "sender": it has too many of this one's.
         """
         size = len(transaction.raw)
         if len(self._pending) >= MAX_TRANSACTIONS or self._bytes + size > MAX_BYTES:
             raise LedgerUnavailable("too many transactions wait for a block: try again later")
+        if source and (
+            self._sources[source] >= MAX_TRANSACTIONS - len(self._pending)
+            or self._bytes_of[source] + size > MAX_BYTES - self._bytes
+        ):
+            raise LedgerUnavailable("too many transactions from here wait: try again later")
         if self._senders[transaction.sender] >= MAX_OF_SENDER:
             raise TransactionRefused(
                 "sender",
@@ -84,10 +96,34 @@ class Pool:
         if not self._senders[sender]:
             del self._senders[sender]
         self._bytes -= len(pending.transaction.raw)
+        self._sources[pending.source] -= 1
+        self._bytes_of[pending.source] -= len(pending.transaction.raw)
+        if not self._sources[pending.source]:
+            del self._sources[pending.source], self._bytes_of[pending.source]
 
     def get(self, transaction: str) -> Pending | None:
         """Return the pending transaction with this hash, or None."""
         return self._pending.get(transaction)
+
+    def in_turn(self, most: int, size: int) -> list[Pending]:
+        """Return what waits, oldest first; when a block holds less, each source in its turn.
+
+        What peers have sent takes turns by its sender.
+
+        Args:
+            most: transactions that a block holds.
+            size: bytes of them.
+        """
+        if len(self._pending) <= most and self._bytes <= size:
+            return list(self)
+        turns: Counter[str] = Counter()
+        ordered = []
+        for place, pending in enumerate(self._pending.values()):
+            source = pending.source or pending.transaction.sender
+            ordered.append((turns[source], place, pending))
+            turns[source] += 1
+        ordered.sort(key=lambda one: one[:2])
+        return [pending for _, _, pending in ordered]
 
     def hashes(self) -> list[str]:
         """Return all hashes, oldest first."""
@@ -106,5 +142,7 @@ class Pool:
         transaction = pending.transaction
         self._pending[transaction.hash] = pending
         self._senders[transaction.sender] += 1
+        self._sources[pending.source] += 1
+        self._bytes_of[pending.source] += len(transaction.raw)
         self._bytes += len(transaction.raw)
         self.version += 1

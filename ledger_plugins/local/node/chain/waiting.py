@@ -15,6 +15,7 @@ from fedledger.errors import (
 from fedledger.guards import encodable
 
 from ....base import SignedTransaction
+from ...chain.block import MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS
 from ...chain.chain import Chain, Draft
 from .branch import Branch
 from .file import Step
@@ -77,8 +78,8 @@ class Waiting:
             and transaction not in self._branch.chain.records.places
         )
 
-    def submit(self, transaction: SignedTransaction, step: Step) -> None:
-        """Take a client's transaction, to be kept from `step` on.
+    def submit(self, transaction: SignedTransaction, step: Step, source: str = "") -> None:
+        """Take a client's transaction, to be kept from `step` on; `source` handed it over.
 
         Raises:
             TransactionRefused, ContractError: it cannot be executed after what is waiting.
@@ -86,9 +87,9 @@ class Waiting:
         """
         known = self.pool.get(transaction.hash)
         if known is None:
-            self.pool.check_room(transaction)
+            self.pool.check_room(transaction, source)
             self._executed().add(transaction)
-            known = Pending(transaction, kept=True)
+            known = Pending(transaction, kept=True, source=source)
             self.pool.add(known)
         known.kept = True
         self._failed.pop(transaction.hash, None)
@@ -162,7 +163,8 @@ class Waiting:
             bounded: only as much as fits into a block.
             skip: hashes of what to leave out.
         """
-        todo = [one for one in self.pool if one.transaction.hash not in skip]
+        waiting = self.pool.in_turn(MAX_BLOCK_TRANSACTIONS, MAX_BLOCK_BYTES)
+        todo = [one for one in waiting if one.transaction.hash not in skip]
         progress, tried = True, 0
         while todo and progress:
             progress, later = False, []

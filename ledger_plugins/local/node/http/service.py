@@ -23,6 +23,7 @@ from ....transactions import MAX_TRANSACTION_BYTES
 from ..chain.core import Core
 from ..chain.pool import MAX_TRANSACTIONS
 from ..process.timing import set_within
+from .limits import network_of
 from .wire import error_to_json, pack, unpack
 
 __all__ = [
@@ -193,7 +194,8 @@ class NodeService:
 
     async def submit(self, call: Call) -> dict[str, Any]:
         """Take a client's transaction."""
-        return {"transaction": await self._work.run(self._core.submit, call.body)}
+        source = network_of(call.address)
+        return {"transaction": await self._work.run(self._core.submit, call.body, source)}
 
     async def place(self, call: Call) -> dict[str, Any]:
         """Return where a transaction is; while it is pending, after `wait` seconds at most."""
