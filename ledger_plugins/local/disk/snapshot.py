@@ -87,7 +87,7 @@ def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
     chain = None
     with spared(f"{path} is not used: reading it", _log):
         chain = _restored(packed, file)
-    return chain
+    return chain  # noqa: RET504 - None where reading failed
 
 
 def _restored(packed: bytes, file: BlockFile) -> Chain:
