@@ -2,6 +2,8 @@
 
 import json
 import struct
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -129,3 +131,32 @@ def test_layouts(inputs, record_property):
     found = run(inputs, lambda draw: changed_json(draw, LAYOUT.to_json()), decode)
     record_property("layouts", dict(found))
     assert found[""] > inputs / 50
+
+
+def test_what_a_header_claims_is_looked_at_before_it_is_built():
+    """800,000 empty arrays in 42 MiB, or just more than a model may have: no time, no memory."""
+    empty = b'":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    for count, layout in [(800_000, None), (800_000, LAYOUT), (60_000, LAYOUT), (70_000, None)]:
+        text = b"{" + b",".join(b'"%06d' % number + empty for number in range(count)) + b"}"
+        data = struct.pack("<Q", len(text)) + text
+        tracemalloc.start()
+        start = time.process_time()
+        with pytest.raises(ModelError, match="above"):
+            from_safetensors(data, layout=layout)
+        assert time.process_time() - start < 1
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(0, 2**47, 2**47), (2**47, 0, 2**47), (2**24, 2**24), (2**48,)])
+def test_no_shape_is_taken_that_numpy_cannot_multiply(shape):
+    """Nor by a layout, nor by a record, with or without values."""
+    for refused in (
+        lambda: Layout(("w",), (shape,), ("float32",)),
+        lambda: read_record(
+            ArrayRecord({"w": Array("float32", shape, "numpy.ndarray", Array(np.zeros(0)).data)})
+        ),
+    ):
+        with pytest.raises(ModelError, match="is not a shape"):
+            refused()
+    assert Layout(("w",), ((0, 2**46),), ("float32",)).size == 0

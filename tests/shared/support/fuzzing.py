@@ -149,7 +149,7 @@ def run(
     draw, found = random.Random(SEED), Counter[str]()
     logging.disable(logging.CRITICAL)  # what is refused may be logged, a hundred thousand times
     try:
-        _try_all(inputs, draw, make, decode, found, seconds)
+        _try_all(inputs, draw, make, decode, found, seconds=seconds)
     finally:
         logging.disable(logging.NOTSET)
     return found
@@ -161,6 +161,7 @@ def _try_all(
     make: Callable[[random.Random], Any],
     decode: Callable[[Any], None],
     found: Counter[str],
+    *,
     seconds: float,
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
