@@ -45,7 +45,7 @@ BLOCK = seal(
 CID = cid_of(b"a content")
 ADDRESS = "0x" + "22" * 20
 CALLS = [
-    ("TrainingTask", "submitUpdate", 1, 1, cid_to_bytes(CID), 5, 500_000, bytes(32)),
+    ("TrainingTask", "submitUpdate", 1, 1, cid_to_bytes(CID), 5, 500_000, bytes(32), bytes(32)),
     ("TrainingTask", "propose", "a model", cid_to_bytes(CID), 3, 60, 20, cid_to_bytes(CID)),
     ("StakeToken", "mint", ADDRESS, 10**20),
 ]

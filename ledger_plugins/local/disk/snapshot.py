@@ -84,9 +84,10 @@ def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
     if data[:start] != _MAGIC + hashlib.sha256(packed).digest():
         _log.warning("%s is damaged or of another version, and is not used", path)
         return None
+    chain = None
     with spared(f"{path} is not used: reading it", _log):
-        return _restored(packed, file)
-    return None
+        chain = _restored(packed, file)
+    return chain  # noqa: RET504 - None where reading failed
 
 
 def _restored(packed: bytes, file: BlockFile) -> Chain:

@@ -23,8 +23,7 @@ __all__ = ["INPUTS", "changed_bytes", "changed_json", "changed_value", "run"]
 INPUTS = pytest.mark.parametrize("inputs", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
 """How many inputs: some in `make test`, all of them in `make soak`."""
 
-SECONDS = 1.0
-"""Of this process's own time that an input may cost: a small one takes microseconds."""
+SEED = 10
 
 GROWTH = 256 * 1024
 """Kibibytes by which all inputs together may let the process grow."""
@@ -130,7 +129,11 @@ def _places(whole: Any) -> Any:
 
 
 def run(
-    inputs: int, make: Callable[[random.Random], Any], decode: Callable[[Any], None], seed: int = 10
+    inputs: int,
+    make: Callable[[random.Random], Any],
+    decode: Callable[[Any], None],
+    *,
+    seconds: float = 1.0,
 ) -> Counter[str]:
     """Decode many inputs; each is decoded, or refused by an error of this library, and at once.
 
@@ -138,15 +141,15 @@ def run(
         inputs: how many.
         make: makes one.
         decode: decodes it, and checks what came of it.
-        seed: of all that is drawn.
+        seconds: of this process's own time that an input may cost; most take microseconds.
 
     Returns:
         How often each error came; "" for what was decoded.
     """
-    draw, found = random.Random(seed), Counter[str]()
+    draw, found = random.Random(SEED), Counter[str]()
     logging.disable(logging.CRITICAL)  # what is refused may be logged, a hundred thousand times
     try:
-        _try_all(inputs, draw, make, decode, found)
+        _try_all(inputs, draw, make, decode, found, seconds=seconds)
     finally:
         logging.disable(logging.NOTSET)
     return found
@@ -158,6 +161,8 @@ def _try_all(
     make: Callable[[random.Random], Any],
     decode: Callable[[Any], None],
     found: Counter[str],
+    *,
+    seconds: float,
 ) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(inputs):
@@ -172,6 +177,6 @@ def _try_all(
         except Exception:  # noqa: BLE001 - any class but ours is what is looked for
             pytest.fail(f"input {number}, {given!r:.2000}:\n{traceback.format_exc()}")
         took = time.process_time() - start
-        assert took < SECONDS, f"input {number} took {took:.2f} s: {given!r:.2000}"
+        assert took < seconds, f"input {number} took {took:.2f} s: {given!r:.2000}"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < GROWTH, f"grown by {grown} KiB"

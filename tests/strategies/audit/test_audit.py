@@ -1,6 +1,8 @@
 """The audit passes on an honest run and names what is wrong in every other."""
 
 import dataclasses
+import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,9 @@ import pytest
 from support.federation import make_app
 
 from fedledger.errors import AuditError, ChainCorrupted
+from fedledger.formats import canonical_json
 from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_text
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
@@ -433,3 +437,56 @@ def test_documents_of_another_form_are_refused(honest):
         documents.load(Evidence, cid, honest.store)
     with pytest.raises(AuditError, match="Specification"):
         documents.load(Specification, contract.aggregates(1)[0].evidence, honest.store)
+
+
+MANY = range(70_000)
+
+
+def test_strangers_tasks_make_nobody_elses_audit_fail_to_end(honest):
+    """On an open chain anybody proposes: each task is judged for itself, none is a traceback."""
+    contract, stranger = TrainingTask(honest.ledger), Account.from_key(b"\x44" * 32)
+    plain = json.loads(honest.store.get(contract.task(1).spec))
+    model = honest.store.put(b"no model")
+    for number, change in enumerate(
+        [
+            {"settings": plain["settings"] | {"byzantine": "zz"}},
+            {"settings": plain["settings"] | {"quiet": 1e308}},
+            {"settings": {f"s{number}": 0 for number in range(200_000)}},
+            {"layout": {"arrays": [{"key": "w", "shape": [0, 2**47, 2**47], "dtype": "float32"}]}},
+            {"layout": {"arrays": [{"key": str(k), "shape": [], "dtype": "bool"} for k in MANY]}},
+            {"parties": {str(party): [] for party in range(300_000)}},
+            {"clock": {"by": ["ledger"]}},
+            {"protocol": "a\x00b"},
+            {"protocol_version": 10**300},
+        ]
+    ):
+        spec = honest.store.put(canonical_json(plain | change))
+        name = f"stranger {number}"
+        options = {"model_cid": model, "rounds": 1, "window": 0, "reward": 0, "spec": spec}
+        contract.propose(stranger, model_id=name, **options)
+    start = time.process_time()
+    report = _audit(honest)
+    assert time.process_time() - start < 30
+    own = [verdict for verdict in report.rounds if verdict.task == 1]
+    assert [verdict.outcome for verdict in own] == [Outcome.PASSED] * 3
+    others = {verdict.task: verdict for verdict in report.rounds if verdict.task != 1}
+    assert sorted(others) == list(range(2, 11))
+    assert not any(verdict.passed for verdict in others.values())
+    assert not any("fails" in verdict.reason for verdict in others.values())
+
+
+def test_a_transaction_that_the_ledger_does_not_show_cannot_be_checked(honest, monkeypatch):
+    """Nodes prune their index of transactions: that is no evidence against anybody."""
+    hidden = TrainingTask(honest.ledger).submissions(1, 2)[honest.clients[2]].transaction
+    transaction = type(honest.ledger).transaction
+
+    def pruned(self, wanted):
+        if wanted == hidden:
+            raise KeyError(wanted)
+        return transaction(self, wanted)
+
+    monkeypatch.setattr(type(honest.ledger), "transaction", pruned)
+    report = _audit(honest)
+    assert report.outcome is Outcome.UNCHECKED
+    assert "does not show the transaction itself" in (report.reason or "")
+    assert [verdict.passed for verdict in report.rounds] == [True, False, True]
