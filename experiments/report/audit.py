@@ -13,6 +13,7 @@ from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
+from ...strategies.audit import AuditSummary
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
@@ -53,6 +54,22 @@ class AuditedLedger:
         """Whether everything was checked, and follows."""
         return self.outcome is Outcome.PASSED
 
+    @property
+    def unchecked(self) -> list[str]:
+        """What was not checked and why, besides rounds: a sentence each."""
+        found = []
+        if self.outcome is Outcome.UNCHECKED and not self.rounds:
+            found.append(f"{self.ledger}: {self.reason}")
+        if self.skipped:
+            some = ", ".join(map(str, self.skipped[:8])) + (", …" if len(self.skipped) > 8 else "")
+            others = (
+                "1 other task" if len(self.skipped) == 1 else f"{len(self.skipped)} other tasks"
+            )
+            found.append(f"{others} ({some}), and the sum of stake that tasks minted")
+        if self.caveat:
+            found.append(self.caveat)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         plain = {name: getattr(self, name) for name in ("ledger", "reason", "head_compared")}
@@ -73,9 +90,11 @@ class RunAudit:
 
     Attributes:
         ledgers: one entry for each ledger.
+        just_run: whether the rounds were made by this process: no head was there to compare with.
     """
 
     ledgers: tuple[AuditedLedger, ...]
+    just_run: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -111,23 +130,39 @@ class RunAudit:
         """Number of rounds looked at."""
         return sum(len(ledger.rounds) for ledger in self.ledgers)
 
+    @property
+    def summary(self) -> AuditSummary:
+        """Rounds, answers and accounts in numbers, and what was not checked and why."""
+        away = dict.fromkeys(one for ledger in self.ledgers for one in ledger.unchecked)
+        if not self.just_run and any(one.rounds and not one.head_compared for one in self.ledgers):
+            away["whether newer blocks were taken away: no head was noted (--head HASH)"] = None
+        return AuditSummary.of([one for ledger in self.ledgers for one in ledger.rounds], away)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "passed": self.passed,
             "outcome": self.outcome.value,
             "reason": self.reason,
+            "summary": self.summary.to_json(),
             "ledgers": [ledger.to_json() for ledger in self.ledgers],
         }
 
 
-def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None = None) -> RunAudit:
+def audit_run(
+    path: Path,
+    *,
+    head: str | None = None,
+    on_round: OnRound | None = None,
+    just_run: bool = False,
+) -> RunAudit:
     """Audit all that a run's folder names, and compare the ledgers' heads with the recorded ones.
 
     Args:
         path: the run's folder.
         head: hash of the newest block; what the folder recorded counts when it is None.
         on_round: called with each verdict as it is reached.
+        just_run: whether this process has made the rounds.
 
     Raises:
         RunError: it is no run's folder.
@@ -141,7 +176,7 @@ def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None =
     for entry in run.manifest.evidence:
         urls = run.url(entry.ledger), run.url(entry.store)
         audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, own_tasks))
-    return RunAudit(tuple(audited))
+    return RunAudit(tuple(audited), just_run)
 
 
 def audit_urls(

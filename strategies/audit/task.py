@@ -137,6 +137,7 @@ class TaskAudit:
         contributors = list(published.contributors)
         checks.equal("contributors", contributors, list(result.contributors))
         checks.equal("number of phases", len(evidence.phases), len(recorded.phases))
+        recorded.check_accounts()
         if result.model is not None and not recorded.attested:
             self._check_model(published, result.model, checks)
         elif result.model is None:

@@ -106,14 +106,18 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         raise UpdateRejected(
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
-    _check_terms(transactions, request, party)
-    for call in phase.calls:
-        history.check(signed[call.name])
-    content = phase.read(message.content, asked, signed, round)
-    cap = phase.max_bytes(round)
-    if len(content.data) > cap:
-        raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
-    value = read_answer(phase, Given(party, content, signed), round, subject)
+    try:
+        _check_terms(transactions, request, party)
+        for call in phase.calls:
+            history.check(signed[call.name])
+        content = phase.read(message.content, asked, signed, round)
+        cap = phase.max_bytes(round)
+        if len(content.data) > cap:
+            raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
+        value = read_answer(phase, Given(party, content, signed), round, subject)
+    except UpdateRejected as error:
+        error.party = party  # it has signed for this round, whatever is wrong with the rest
+        raise
     answer = Answer(party, positions[party], value, content, signed, 0, message)
     return Checked(answer, transactions, tuple(anchors))
 
