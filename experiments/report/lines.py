@@ -119,9 +119,8 @@ def _passed(found: Sequence[RoundVerdict]) -> str:
         f"{sum(verdict.accepted for verdict in found)} updates",
         f"{sum(verdict.contributors for verdict in found)} rewarded",
     ]
-    for name in ("late", "dropped"):
-        if n := sum(getattr(verdict, name) for verdict in found):
-            said.append(f"{n} {name}")
+    lost = {name: sum(getattr(one, name) for one in found) for name in ("late", "dropped")}
+    said += [f"{n} {name}" for name, n in lost.items() if n]
     how = Counter(verdict.aggregate for verdict in found)
     if len(found) == 1:
         said.append(f"aggregate {first.aggregate}")
