@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedledger.errors import ConfigError, FedledgerError
+from fedledger.errors import ConfigError, FedledgerError, RunError
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import Head, open_ledger, open_store
@@ -175,7 +175,13 @@ def audit_run(
 
     for entry in run.manifest.evidence:
         urls = run.url(entry.ledger), run.url(entry.store)
-        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, own_tasks))
+        noted = head or entry.hash
+        try:
+            places = run.places(entry.ledger)
+            found = _audit(entry.ledger, urls, noted, on_round, own_tasks, places=places)
+        except (ConfigError, RunError) as error:  # the others' evidence can be looked at
+            found = _unread(entry.ledger, error, Outcome.UNCHECKED, noted)
+        audited.append(found)
     return RunAudit(tuple(audited), just_run)
 
 
@@ -217,11 +223,14 @@ def _audit(
     expected: str | None,
     on_round: OnRound | None,
     choose: Callable[[TrainingTask], list[int] | None],
+    *,
+    places: dict[str, Any] | None = None,
 ) -> AuditedLedger:
     """Audit a ledger: the tasks that `choose` returns, or all for None."""
+    options = {} if places is None else {"places": places}
     try:
         with (
-            open_ledger(urls[0], read_only=True) as ledger,
+            open_ledger(urls[0], read_only=True, **options) as ledger,
             open_store(urls[1], read_only=True) as store,
         ):
             contract = TrainingTask(ledger)
@@ -233,9 +242,7 @@ def _audit(
     except ConfigError:
         raise
     except FedledgerError as error:
-        logger.info("%s cannot be audited", name, exc_info=True)
-        found = outcome_of(error)
-        return AuditedLedger(name, found, str(error), None, (), expected is not None)
+        return _unread(name, error, outcome_of(error), expected)
     outcome, reason = report.outcome, report.reason
     if outcome is not Outcome.FAILED and not there:
         outcome, reason = Outcome.FAILED, _other_head(report.head, expected)
@@ -249,6 +256,13 @@ def _audit(
         skipped,
         report.caveat,
     )
+
+
+def _unread(
+    name: str, error: FedledgerError, outcome: Outcome, expected: str | None
+) -> AuditedLedger:
+    logger.info("%s cannot be audited", name, exc_info=error)
+    return AuditedLedger(name, outcome, str(error), None, (), expected is not None)
 
 
 def _chosen(contract: TrainingTask, owner: str | None, tasks: Collection[int]) -> list[int]:
