@@ -123,6 +123,10 @@ class Disk(ABC):
         """
 
     @abstractmethod
+    def held(self, path: Path) -> bool:
+        """Tell whether somebody has a file open by `lock`; nothing is made, and nobody waits."""
+
+    @abstractmethod
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
 

@@ -76,6 +76,22 @@ class SystemDisk(Disk):
             raise
         return _SystemFile(file)
 
+    def held(self, path: Path) -> bool:
+        """Ask for flock's shared lock, for which reading is enough, and let go of it."""
+        if fcntl is None:
+            return False
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
         return path.exists()
