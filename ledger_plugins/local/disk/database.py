@@ -33,7 +33,7 @@ import apsw.sqlite_extra
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-__all__ = ["NODE_ID", "BlockFile", "NodesFile", "copied", "require_log"]
+__all__ = ["NODE_ID", "BlockFile", "NodesFile", "own_copy", "require_log"]
 
 _VFS = "cksmvfs"
 _RESERVED = 8
@@ -78,7 +78,7 @@ class BlockFile:
         try:
             if not write and _is_left_over(path):
                 self._copy = TemporaryDirectory(prefix="fedledger-")
-                path = copied(path, Path(self._copy.name))
+                path = _copied(path, Path(self._copy.name))
             self._path = path
             self._connection = _connect(path, write=write)
         except BaseException:
@@ -385,7 +385,18 @@ def _is_left_over(path: Path) -> bool:
     return journal.exists() or (log.exists() and not path.with_name(path.name + "-shm").exists())
 
 
-def copied(path: Path, folder: Path) -> Path:
+@contextmanager
+def own_copy(path: Path) -> Iterator[Path]:
+    """Have a copy of a file and its journals, which is gone at the end.
+
+    Raises:
+        LedgerUnavailable: they cannot be read, or the disk is full.
+    """
+    with TemporaryDirectory(prefix="fedledger-") as folder:
+        yield _copied(path, Path(folder))
+
+
+def _copied(path: Path, folder: Path) -> Path:
     """Copy a chain's file and its journals into a folder of our own.
 
     Raises:

@@ -6,7 +6,6 @@ checked and executed, as a node's client does.
 
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -16,7 +15,7 @@ from fedledger.errors import ChainCorrupted, LedgerUnavailable, MalformedBlock
 
 from ...chain.block import Block
 from ...chain.chain import replay
-from ...disk.database import NODE_ID, copied
+from ...disk.database import NODE_ID, own_copy
 from .envelope import Envelope
 from .view import ChainView
 
@@ -60,9 +59,9 @@ def read_node_file(path: Path, url: str, disk: Disk) -> ChainView:
             f"{path} belongs to a node that is running: open the node, local+http://HOST:PORT, "
             "or stop it"
         )
-    with TemporaryDirectory(prefix="fedledger-") as folder:
+    with own_copy(path) as copy:
         try:
-            blocks = _main_branch(copied(path, Path(folder)), disk)
+            blocks = _main_branch(copy, disk)
         except (apsw.Error, MalformedBlock) as error:
             raise ChainCorrupted(0, f"{path} is damaged: {error}") from error
     if not blocks:
