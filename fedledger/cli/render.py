@@ -288,6 +288,8 @@ def show_round(record: "RoundRecord", form: Format) -> None:
             marks = "" if one.party in record.contributors else ", no weight in the model"
             marks = f", paid {record.paid[one.party]}" if one.party in record.paid else marks
             _line(console, f"  counted  {one.party} at {one.arrival}{marks}")
+            if one.content is not None:
+                _line(console, f"           content {one.content}")
         for late in phase.late:
             _line(console, f"  late     {late.party} at {late.arrival}")
         for lost in (*phase.dropped, *phase.silent):
