@@ -83,7 +83,7 @@ class TaskAudit:
             failed = error.check if isinstance(error, CheckFailed) else None
             outcome, said = outcome_of(error), str(error)
             if isinstance(error, ContentNotFound):
-                said = f"{_holder(error.cid, evidence)} is not in the store: erased, or never kept"
+                said = f"{error}: {_holder(error.cid, evidence)} was erased, or never kept"
             last = failed or Check(said, "", outcome)
             return RoundVerdict(
                 record=self._record(ended, evidence),
@@ -261,5 +261,5 @@ def _holder(cid: str, evidence: Evidence | None) -> str:
     for phase in evidence.phases if evidence else ():
         for one in phase.accepted:
             if one.content == cid:
-                return f"what {one.party} answered in phase {phase.name!r} ({cid})"
-    return f"content {cid}"
+                return f"what {one.party} answered in phase {phase.name!r}"
+    return "it"

@@ -285,11 +285,14 @@ class LiveRound(Round):
         """Return what became of the accounts of which nothing else is said."""
         known = self._way.nodes
         strange = sum(node not in known for node in asked)
+        reached = {known[node] for node in asked if node in known}
         found = []
         for party in self.terms.parties[phase.by]:
             if party in said:
                 continue
-            if strange and party not in known.values():
+            if party in reached:
+                found.append(Dropped(reason=SILENT, detail="nothing usable arrived", party=party))
+            elif strange and party not in known.values():
                 detail = f"{strange} nodes were asked that have never said whose they are"
                 found.append(Dropped(reason=UNHEARD, detail=detail, party=party))
             else:

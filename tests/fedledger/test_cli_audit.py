@@ -133,9 +133,10 @@ def test_an_update_is_erased_by_its_cid(shared, tmp_path):
     assert (done.returncode, json.loads(done.stdout)) == (0, {"deleted": [{"cid": cids[0]}]})
     again = fedledger("store", "delete", cids[0], *urls[2:])
     assert (again.returncode, again.stderr) == (2, f"error: nothing stored under {cids[0]}\n")
-    audit = fedledger("audit", tmp_path / "run")
+    audit = fedledger("audit", *urls, "--task", "1")
     assert audit.returncode == 2
-    assert f"({cids[0]}) is not in the store: erased, or never kept" in audit.stdout
+    assert f"nothing stored under {cids[0]}: what 0x" in audit.stdout
+    assert "was erased, or never kept" in audit.stdout
     nowhere = fedledger("store", "delete", cids[1], "--store", f"file://{tmp_path}/no-store")
     assert nowhere.returncode == 2
     assert not (tmp_path / "no-store").exists()

@@ -87,10 +87,12 @@ class SystemDisk(Disk):
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return True
+            held = True
+        else:
+            held = False
         finally:
             os.close(file)
-        return False
+        return held
 
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""

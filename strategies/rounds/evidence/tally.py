@@ -23,7 +23,8 @@ class PhaseTally:
         accounts: what became of the registered accounts: "counted", "late" or a reason's code, to
             how often; each account once a round.
         dropped: answers that did not count, or that nodes did not give, by the reason's code.
-        absent: account to the number of rounds in which it was silent, unheard or not asked.
+        absent: account to the number of rounds in which it was silent, unheard or, in the first
+            phase, not asked.
         rounds: account to the number of rounds in which it was registered.
     """
 
@@ -91,13 +92,14 @@ class Tally:
             rounds += 1
             kept += record.kept is not None
             used += len(record.contributors)
-            for phase in record.phases:
+            for place, phase in enumerate(record.phases):
                 empty = (Counter[str](), Counter[str](), Counter[str](), Counter[str]())
                 accounts, dropped, absent, present = phases.setdefault(phase.name, empty)
                 found = phase.accounts
                 accounts.update(found.values())
                 dropped.update(one.reason for one in (*phase.dropped, *phase.silent))
-                away = {SILENT, UNHEARD, NOT_ASKED}
+                # A phase that asks only those of an earlier one misses nobody else.
+                away = {SILENT, UNHEARD} if place else {SILENT, UNHEARD, NOT_ASKED}
                 absent.update(account for account, what in found.items() if what in away)
                 present.update(list(found))
         summed = (PhaseTally(name, *map(_sorted, counts)) for name, counts in phases.items())

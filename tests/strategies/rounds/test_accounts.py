@@ -106,8 +106,8 @@ def _tampered(federation, monkeypatch, change, app=None):
 
     def save(document, store):
         if isinstance(document, Evidence):
-            [phase] = document.phases
-            document = document.model_copy(update={"phases": [change(phase)]})
+            phases = [change(document.phases[0]), *document.phases[1:]]
+            document = document.model_copy(update={"phases": phases})
         return honest(document, store)
 
     monkeypatch.setattr(documents, "save", save)
