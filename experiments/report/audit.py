@@ -174,9 +174,9 @@ def audit_run(
         return contract.of(run.owner) if run.owner and contract.ledger.shared else None
 
     for entry in run.manifest.evidence:
-        urls = run.url(entry.ledger), run.url(entry.store)
         noted = head or entry.hash
         try:
+            urls = run.url(entry.ledger), run.url(entry.store)
             places = run.places(entry.ledger)
             found = _audit(entry.ledger, urls, noted, on_round, own_tasks, places=places)
         except (ConfigError, RunError) as error:  # the others' evidence can be looked at

@@ -204,9 +204,10 @@ class RunDirectory:
 
     def _places(self, ledger: str) -> str:
         known = list(dict.fromkeys(entry.ledger for entry in self.manifest.evidence))
-        if ledger not in known:
-            raise RunError(f"{self.path / _MANIFEST} does not name {ledger}")
-        return f"places/{1 + known.index(ledger)}.json"
+        named = mask_url(ledger)
+        if named not in known:
+            raise RunError(f"{self.path / _MANIFEST} does not name {named}")
+        return f"places/{1 + known.index(named)}.json"
 
     def url(self, template: str, cell: str = "") -> str:
         """Return a URL with {run} and {cell} put in, percent-encoded.
