@@ -79,7 +79,7 @@ class SystemDisk(Disk):
     def held(self, path: Path) -> bool:
         """Ask for flock's shared lock, for which reading is enough, and let go of it."""
         if fcntl is None:
-            return False
+            raise NotImplementedError("this system has no POSIX locks")
         try:
             file = os.open(path, os.O_RDONLY)
         except OSError:
