@@ -78,14 +78,15 @@ class SystemDisk(Disk):
 
     def held(self, path: Path) -> bool:
         """Ask for flock's shared lock, for which reading is enough, and let go of it."""
-        if fcntl is None:
+        flock = getattr(fcntl, "flock", None)
+        if flock is None:
             raise NotImplementedError("this system has no POSIX locks")
         try:
             file = os.open(path, os.O_RDONLY)
         except OSError:
             return False
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             held = True
         else:
