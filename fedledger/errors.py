@@ -465,7 +465,10 @@ class UpdateRejected(FedledgerError):
     Attributes:
         reason: a short code that goes into the round's evidence.
         detail: what was wrong, for people.
+        party: the account that has signed it, where that is certain, or None.
     """
+
+    party: str | None = None
 
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason

@@ -43,7 +43,7 @@ LEDGERS = Registry(
     "ledger",
     {
         "ethereum": "fedledger.ledger_plugins.ethereum:open_ethereum_ledger",
-        "local": "fedledger.ledger_plugins.local:open_local_ledger",
+        "local": "fedledger.ledger_plugins.local:open_local",
         "local+http": "fedledger.ledger_plugins.local.node.http.remote:open_node_ledger",
     },
     group="fedledger.ledgers",

@@ -11,7 +11,6 @@ the registry of contracts ("TrainingTask"), never by its address.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fedledger.errors import (
@@ -267,6 +266,11 @@ class Ledger(ABC):
         """
         raise LedgerUnavailable(f"{self.url} has no headers that can be checked")
 
+    @property
+    def places(self) -> dict[str, Any] | None:
+        """What a reader elsewhere needs besides the URL (`open_ledger(…, places=…)`): JSON."""
+        return None
+
     @abstractmethod
     def contracts(self) -> Mapping[str, OnLedger]:
         """Return the contracts that the next block has, by name (clause L16)."""
@@ -473,10 +477,5 @@ class Ledger(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

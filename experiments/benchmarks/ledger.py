@@ -140,7 +140,7 @@ def _long_chain(path: Path, transactions: int) -> tuple[float, float]:
         for _ in track(range(0, transactions, _BLOCK), "making a long chain", console=console):
             ledger.transact_all(caller.sign(_BLOCK))
     with _timed() as opened:
-        ledger = open_ledger(url, read_only=True)
+        ledger = open_ledger(url)
     with ledger, _timed() as verified:
         ledger.verify()
     return opened(), verified()

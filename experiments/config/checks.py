@@ -67,6 +67,16 @@ def _check_store(config: ExperimentConfig) -> None:
     _check_url("store", config.store, STORES)
 
 
+def _check_network(config: ExperimentConfig) -> None:
+    """The nodes of a network fetch contents from each other, before they put a round on a block."""
+    if config.ledger.startswith("local+http:") and "{run}" in config.store:
+        raise ConfigError(
+            f"the nodes behind {config.ledger} cannot fetch what is in the run's own store "
+            f"({config.store}), and put no round on their chain without: name the store of one of "
+            "them, --set store=file:///…/NODE/store"
+        )
+
+
 def _check_url(key: str, url: str, registry: Registry) -> None:
     """Refuse what names no backend, or one whose packages are missing; nothing is opened."""
     scheme, separator, _ = url.partition("://")
@@ -177,6 +187,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[ExperimentConfig], None]], ...] 
     (("paper", "figures", "approaches", "attacks", "cells"), _check_references),
     (("ledger",), _check_ledger),
     (("store",), _check_store),
+    (("store", "ledger"), _check_network),
     (("jobs", "engine", "ledger"), _check_jobs),
     (("approaches", "seeds", "datasets", "partitions", "attacks", "malicious"), _check_cells),
     (("clients", "approaches", "malicious", "attacks"), _check_clients),

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedledger.errors import ConfigError, FedledgerError
+from fedledger.errors import ConfigError, FedledgerError, RunError
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
+from ...strategies.audit import AuditSummary
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
@@ -53,6 +54,22 @@ class AuditedLedger:
         """Whether everything was checked, and follows."""
         return self.outcome is Outcome.PASSED
 
+    @property
+    def unchecked(self) -> list[str]:
+        """What was not checked and why, besides rounds: a sentence each."""
+        found = []
+        if self.outcome is Outcome.UNCHECKED and not self.rounds:
+            found.append(f"{self.ledger}: {self.reason}")
+        if self.skipped:
+            some = ", ".join(map(str, self.skipped[:8])) + (", …" if len(self.skipped) > 8 else "")
+            others = (
+                "1 other task" if len(self.skipped) == 1 else f"{len(self.skipped)} other tasks"
+            )
+            found.append(f"{others} ({some}), and the sum of stake that tasks minted")
+        if self.caveat:
+            found.append(self.caveat)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         plain = {name: getattr(self, name) for name in ("ledger", "reason", "head_compared")}
@@ -73,9 +90,11 @@ class RunAudit:
 
     Attributes:
         ledgers: one entry for each ledger.
+        just_run: whether the rounds were made by this process: no head was there to compare with.
     """
 
     ledgers: tuple[AuditedLedger, ...]
+    just_run: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -111,23 +130,39 @@ class RunAudit:
         """Number of rounds looked at."""
         return sum(len(ledger.rounds) for ledger in self.ledgers)
 
+    @property
+    def summary(self) -> AuditSummary:
+        """Rounds, answers and accounts in numbers, and what was not checked and why."""
+        away = dict.fromkeys(one for ledger in self.ledgers for one in ledger.unchecked)
+        if not self.just_run and any(one.rounds and not one.head_compared for one in self.ledgers):
+            away["whether newer blocks were taken away: no head was noted (--head HASH)"] = None
+        return AuditSummary.of([one for ledger in self.ledgers for one in ledger.rounds], away)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "passed": self.passed,
             "outcome": self.outcome.value,
             "reason": self.reason,
+            "summary": self.summary.to_json(),
             "ledgers": [ledger.to_json() for ledger in self.ledgers],
         }
 
 
-def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None = None) -> RunAudit:
+def audit_run(
+    path: Path,
+    *,
+    head: str | None = None,
+    on_round: OnRound | None = None,
+    just_run: bool = False,
+) -> RunAudit:
     """Audit all that a run's folder names, and compare the ledgers' heads with the recorded ones.
 
     Args:
         path: the run's folder.
         head: hash of the newest block; what the folder recorded counts when it is None.
         on_round: called with each verdict as it is reached.
+        just_run: whether this process has made the rounds.
 
     Raises:
         RunError: it is no run's folder.
@@ -139,9 +174,15 @@ def audit_run(path: Path, *, head: str | None = None, on_round: OnRound | None =
         return contract.of(run.owner) if run.owner and contract.ledger.shared else None
 
     for entry in run.manifest.evidence:
-        urls = run.url(entry.ledger), run.url(entry.store)
-        audited.append(_audit(entry.ledger, urls, head or entry.hash, on_round, own_tasks))
-    return RunAudit(tuple(audited))
+        noted = head or entry.hash
+        try:
+            urls = run.url(entry.ledger), run.url(entry.store)
+            places = run.places(entry.ledger)
+            found = _audit(entry.ledger, urls, noted, on_round, own_tasks, places=places)
+        except (ConfigError, RunError) as error:  # the others' evidence can be looked at
+            found = _unread(entry.ledger, error, Outcome.UNCHECKED, noted)
+        audited.append(found)
+    return RunAudit(tuple(audited), just_run)
 
 
 def audit_urls(
@@ -182,11 +223,14 @@ def _audit(
     expected: str | None,
     on_round: OnRound | None,
     choose: Callable[[TrainingTask], list[int] | None],
+    *,
+    places: dict[str, Any] | None = None,
 ) -> AuditedLedger:
     """Audit a ledger: the tasks that `choose` returns, or all for None."""
+    options = {} if places is None else {"places": places}
     try:
         with (
-            open_ledger(urls[0], read_only=True) as ledger,
+            open_ledger(urls[0], read_only=True, **options) as ledger,
             open_store(urls[1], read_only=True) as store,
         ):
             contract = TrainingTask(ledger)
@@ -198,9 +242,7 @@ def _audit(
     except ConfigError:
         raise
     except FedledgerError as error:
-        logger.info("%s cannot be audited", name, exc_info=True)
-        found = outcome_of(error)
-        return AuditedLedger(name, found, str(error), None, (), expected is not None)
+        return _unread(name, error, outcome_of(error), expected)
     outcome, reason = report.outcome, report.reason
     if outcome is not Outcome.FAILED and not there:
         outcome, reason = Outcome.FAILED, _other_head(report.head, expected)
@@ -214,6 +256,13 @@ def _audit(
         skipped,
         report.caveat,
     )
+
+
+def _unread(
+    name: str, error: FedledgerError, outcome: Outcome, expected: str | None
+) -> AuditedLedger:
+    logger.info("%s cannot be audited", name, exc_info=error)
+    return AuditedLedger(name, outcome, str(error), None, (), expected is not None)
 
 
 def _chosen(contract: TrainingTask, owner: str | None, tasks: Collection[int]) -> list[int]:

@@ -28,6 +28,8 @@ class CellResult(BaseModel):
         task: the task's number on the ledger.
         model: CID of the final model.
         resumed_after: rounds that were on the ledger already when this process took over.
+        unused: whether no round used any update.
+        trouble: that, or that most updates did not count, and why; None where all is well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +42,8 @@ class CellResult(BaseModel):
     task: int
     model: str
     resumed_after: int = 0
+    unused: bool = False
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,14 @@ class RunResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every cell finished and the audit passed."""
-        return not self.failures and self.audit.passed
+        """Whether every cell finished and used updates, and the audit passed."""
+        unused = any(result.unused for result in self.results.values())
+        return not self.failures and not unused and self.audit.passed
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What a user has to hear about a finished cell, by its id."""
+        return {id_: one.trouble for id_, one in self.results.items() if one.trouble is not None}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -126,6 +136,7 @@ class RunResult:
                     "model": result.model if result else None,
                     "footnotes": self.footnotes(cell),
                     "error": self.failures.get(cell.id),
+                    "trouble": result.trouble if result else None,
                 }
             )
         return {
@@ -149,5 +160,6 @@ class RunResult:
                 "outcome": self.audit.outcome.value,
                 "reason": self.audit.reason,
                 "rounds": self.audit.rounds,
+                "summary": self.audit.summary.to_json(),
             },
         }

@@ -16,6 +16,7 @@ from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
 from ...strategies.rounds.evidence.record import read_rounds
+from ...strategies.rounds.evidence.tally import Tally
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
 from ..config.approaches import Surroundings
@@ -101,6 +102,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     measured = [one.value("accuracy") for one in rounds]
     if len(rounds) != cell.scenario.rounds or None in measured:
         raise RunError(f"cell {cell.id}: the ledger does not hold every round of task {task.id}")
+    tally = Tally.of(rounds)
     initial = judge.measure(0, to_record(from_safetensors(store.get(task.model_cid))))["accuracy"]
     by_round = (initial, *(value for value in measured if value is not None))
     return CellResult(
@@ -112,6 +114,8 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         task=task.id,
         model=task.current_cid,
         resumed_after=done,
+        unused=tally.unused,
+        trouble=tally.trouble,
     )
 
 

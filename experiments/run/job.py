@@ -54,7 +54,7 @@ class Job:
         result = run_cell(
             cell,
             grid,
-            ledger=self._ledger(self._run.url(self._config.ledger, cell.id)),
+            ledger=self._ledger(cell.id),
             store=self._store(self._run.url(self._config.store, cell.id)),
             keys=self._keys,
             on_round=on_round,
@@ -62,9 +62,13 @@ class Job:
         self._run.write_json(_file_of(cell), result.model_dump(mode="json"))
         return result
 
-    def _ledger(self, url: str) -> Ledger:
+    def _ledger(self, cell: str) -> Ledger:
+        url = self._run.url(self._config.ledger, cell)
         if url not in self._ledgers:
-            self._ledgers[url] = self._stack.enter_context(open_ledger(url))
+            ledger = self._stack.enter_context(open_ledger(url))
+            if (places := ledger.places) is not None:
+                self._run.note_places(self._config.ledger.replace("{cell}", cell), places)
+            self._ledgers[url] = ledger
         return self._ledgers[url]
 
     def _store(self, url: str) -> Store:

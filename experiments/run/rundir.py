@@ -4,6 +4,7 @@ config.toml     the config, complete
 run.json        the manifest: where ledgers and stores are, and the ledgers' heads at the end
 simulation.secret   keys of the simulated clients and of the server
 chain.db, store/    the evidence
+places/N.json   where the contracts of the N-th ledger are, where its URL does not say it
 cells/ID.json   one finished cell each; ID.db its chain, where each cell has its own
 run.log         what Flower and the library logged
 results.json, results.csv, table.md, table.tex, accuracy.png, accuracy.svg
@@ -185,6 +186,28 @@ class RunDirectory:
                 f"{self.path / _CONFIG} was changed after the run began, and finished cells do not "
                 "follow it: undo the change, or start a new run"
             )
+
+    def note_places(self, ledger: str, places: Mapping[str, Any]) -> None:
+        """Keep what an auditor elsewhere needs to open a ledger of the manifest, by its URL."""
+        self.write_json(self._places(ledger), dict(places))
+
+    def places(self, ledger: str) -> dict[str, Any] | None:
+        """Return what was kept of a ledger, or None; RunError when it cannot be read."""
+        path = self.path / self._places(ledger)
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+        return found
+
+    def _places(self, ledger: str) -> str:
+        known = list(dict.fromkeys(entry.ledger for entry in self.manifest.evidence))
+        named = mask_url(ledger)
+        if named not in known:
+            raise RunError(f"{self.path / _MANIFEST} does not name {named}")
+        return f"places/{1 + known.index(named)}.json"
 
     def url(self, template: str, cell: str = "") -> str:
         """Return a URL with {run} and {cell} put in, percent-encoded.

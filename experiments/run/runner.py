@@ -48,7 +48,8 @@ def run_experiment(
         progress: show progress on standard error.
 
     Returns:
-        The results; `passed` tells whether every cell finished and the audit passed.
+        The results; `passed` tells whether every cell finished and used updates, and the audit
+        passed.
 
     Raises:
         ConfigError: the engine, the data or the model needs what is not installed.
@@ -74,7 +75,7 @@ def run_experiment(
         known, failures = done | noted.results, noted.failures
         results = {cell.id: known[cell.id] for cell in cells if cell.id in known}
         reporter.phase("audit")
-        audit = audit_run(run.path)
+        audit = audit_run(run.path, just_run=True)
         _record_heads(run, audit)
         result = RunResult(run.path, config, results, failures, audit)
         reporter.phase("tables and plots")

@@ -156,6 +156,10 @@ class MemoryDisk(Disk):
         locked = _Content() if self.is_folder(path) else self.made(path)
         return _MemoryFile(self, locked, lambda: self._locks.discard(str(path)))
 
+    def held(self, path: Path) -> bool:
+        """Tell whether somebody has locked it."""
+        return str(path) in self._locks
+
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
         return str(path) in self._files or self.is_folder(path)

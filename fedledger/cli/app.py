@@ -15,6 +15,7 @@ from .node import miner, node
 from .options import Commands
 from .run import run
 from .show import show
+from .store import store
 from .transfers import transfers
 
 __all__ = ["app"]
@@ -74,3 +75,4 @@ app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
+app.add_typer(store, name="store")

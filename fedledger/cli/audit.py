@@ -71,17 +71,20 @@ def audit(
     if run_dir is not None and (owner is not None or task):
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.lines import VerdictLines  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.evidence.checks import Outcome  # noqa: PLC0415 - the same
 
-    from .render import show_audit, show_verdict  # noqa: PLC0415 - the same
+    from .render import show_audit, show_lines  # noqa: PLC0415 - the same
 
-    shown = show_verdict if format_ is Format.text else None
+    lines = VerdictLines()
+    shown = (lambda verdict: show_lines(lines.add(verdict))) if format_ is Format.text else None
     if run_dir is not None:
         result = audit_run(run_dir, head=head, on_round=shown)
     else:
         result = audit_urls(
             ledger or "", store or "", owner=owner, tasks=task or (), head=head, on_round=shown
         )
+    show_lines(lines.end())
     show_audit(result, format_)
     if not result.passed:
         raise typer.Exit(UNCHECKED if result.outcome is Outcome.UNCHECKED else FAILED)

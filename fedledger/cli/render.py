@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.base import OnLedger
-    from fedledger.strategies import RoundVerdict
     from fedledger.strategies.rounds.evidence.record import RoundRecord
 
 __all__ = [
@@ -36,6 +35,7 @@ __all__ = [
     "show_datasets",
     "show_error",
     "show_line",
+    "show_lines",
     "show_miner",
     "show_peers",
     "show_receipt",
@@ -43,7 +43,6 @@ __all__ = [
     "show_round",
     "show_rounds",
     "show_run",
-    "show_verdict",
 ]
 
 _GOOD, _BAD = "green", "red"
@@ -70,6 +69,8 @@ def show_run(result: "RunResult", form: Format) -> None:
         _line(console, f"[{mark}] {note}")
     for cell, failure in result.failures.items():
         _line(console, f"cell {cell} FAILED: {failure}", style=_BAD)
+    for cell, trouble in result.troubles.items():
+        _line(console, f"cell {cell}: {trouble}", style=_BAD)
     _line(console, f"plot: {result.directory / 'accuracy.png'}")
     _line(console, f"results: {result.directory / 'results.json'}")
     _show_end(console, result.audit)
@@ -96,27 +97,8 @@ def _show_summary(console: Console, title: str, summary: "Summary") -> None:
         _line(console, line)
 
 
-def show_verdict(verdict: "RoundVerdict") -> None:
-    """Print a round's verdict as the audit reaches it."""
-    where = f"{verdict.model_id} round {verdict.round}" if verdict.round else verdict.model_id
-    counts = f"{verdict.rule}, {verdict.accepted} updates, {verdict.contributors} rewarded"
-    if verdict.late:
-        counts += f", {verdict.late} late"
-    if verdict.dropped:
-        counts += f", {verdict.dropped} dropped"
-    if verdict.passed:
-        _line(Console(), f"passed  {where}: {counts}, aggregate {verdict.aggregate}")
-        return
-    word = "FAILED" if verdict.outcome == "failed" else "could not check"
-    _line(Console(), f"{word}  {where}: {verdict.reason}", style=_BAD)
-    if (at := verdict.witness) is not None:
-        found = {"phase": at.phase, "answer of": at.answer, "value": at.coordinate, "step": at.step}
-        places = [f"{name} {place}" for name, place in found.items() if place is not None]
-        _line(Console(), f"        look at: {', '.join(places)}")
-
-
 def show_audit(audit: "RunAudit", form: Format) -> None:
-    """Print an audit's end: the heads and the verdict. The rounds came through `show_verdict`."""
+    """Print an audit's end: summary, heads and verdict. The rounds came through `show_lines`."""
     if form is Format.json:
         _print_json(audit.to_json())
         return
@@ -186,6 +168,12 @@ def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
 def show_line(text: str) -> None:
     """Print one line at once, for whoever waits for it."""
     _line(Console(), text)
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines of a report; those that begin with "passed" are as wished."""
+    for line in lines:
+        _line(Console(), line, style=None if line.startswith(("passed", " ")) else _BAD)
 
 
 def show_receipt(receipt: "Receipt", form: Format) -> None:
@@ -265,6 +253,7 @@ def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
             "counted": record.accepted,
             "late": record.late,
             "dropped": ", ".join(f"{n} {why}" for why, n in record.reasons().items()) or "-",
+            "absent": sum(len(phase.absent) for phase in record.phases),
             "rewarded": len(record.contributors),
             "blocks": f"{record.opened}-{record.closed}",
             "measured": ", ".join(f"{m.metric} {m.ppm / 1e6:g}" for m in record.measured) or "-",
@@ -299,6 +288,8 @@ def show_round(record: "RoundRecord", form: Format) -> None:
             marks = "" if one.party in record.contributors else ", no weight in the model"
             marks = f", paid {record.paid[one.party]}" if one.party in record.paid else marks
             _line(console, f"  counted  {one.party} at {one.arrival}{marks}")
+            if one.content is not None:
+                _line(console, f"           content {one.content}")
         for late in phase.late:
             _line(console, f"  late     {late.party} at {late.arrival}")
         for lost in (*phase.dropped, *phase.silent):
@@ -306,6 +297,9 @@ def show_round(record: "RoundRecord", form: Format) -> None:
             who = lost.party or f"node {lost.node}"
             _line(console, f"  dropped  {who}: {reason.sentence} ({lost.reason}): {lost.detail}")
             _line(console, f"           {reason.remedy}")
+        for away in phase.absent:
+            said = f"{reason_of(away.reason).sentence} ({away.reason}): {away.detail}"
+            _line(console, f"  absent   {away.party}: {said}")
 
 
 def show_balances(balances: Sequence[Mapping[str, Any]], form: Format) -> None:
@@ -350,22 +344,19 @@ def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty:
 
 
 def _show_end(console: Console, audit: "RunAudit") -> None:
+    from fedledger.experiments.report.lines import summary_lines  # noqa: PLC0415 - slow to import
+
+    summary = audit.summary
+    for line in summary_lines(summary):
+        _line(console, line)
+    if (trouble := summary.tally.trouble) is not None and not audit.just_run:
+        _line(console, trouble, style=_BAD)
     for ledger in audit.ledgers:
-        if ledger.skipped:
-            _line(console, _skipped(ledger.skipped))
-        if ledger.caveat:
-            _line(console, f"not checked: {ledger.caveat}")
         if ledger.head is None or len(audit.ledgers) <= _HEADS:
             _line(console, _head(ledger))
     if len(audit.ledgers) > _HEADS:
         _line(console, f"chain heads: {len(audit.ledgers)}, listed by --format json")
     _line(console, audit.verdict, style=_GOOD if audit.passed else _BAD)
-
-
-def _skipped(tasks: Sequence[int]) -> str:
-    some = ", ".join(map(str, tasks[:8])) + (", …" if len(tasks) > 8 else "")
-    others = "1 other task" if len(tasks) == 1 else f"{len(tasks)} other tasks"
-    return f"skipped: {others} ({some}), and the sum of stake that tasks minted"
 
 
 def _head(ledger: "AuditedLedger") -> str:

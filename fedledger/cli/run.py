@@ -56,7 +56,8 @@ def run(
 
     Example: `fedledger run quickstart --set rounds=5 --set "seeds=[1, 2, 3]"`
 
-    Exit status 0 when every cell finished and the audit passed, else 1; 2 when the config is wrong.
+    Exit status 0 when every cell finished and used updates, and the audit passed, else 1; 2 when
+    the config is wrong.
     """
     if config is None and resume is None:
         raise ConfigError("which experiment? Give a CONFIG, for example: fedledger run quickstart")

@@ -123,6 +123,14 @@ class Disk(ABC):
         """
 
     @abstractmethod
+    def held(self, path: Path) -> bool:
+        """Tell whether somebody has a file open by `lock`; nothing is made, and nobody waits.
+
+        Raises:
+            NotImplementedError: this system has no such locks.
+        """
+
+    @abstractmethod
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
 

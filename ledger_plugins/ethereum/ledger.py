@@ -91,6 +91,14 @@ class EthereumLedger(Ledger):
         """EIP-155 chain id that every transaction on this ledger signs."""
         return self.deployment.chain_id
 
+    @property
+    def places(self) -> dict[str, Any] | None:
+        """Where the contracts are: a deployment, without what is under way."""
+        if self._settings.kind == "tester":
+            return None  # its chain ends with this process
+        settled = self.deployment.model_copy(update={"under_way": {}})
+        return settled.model_dump(mode="json")
+
     def contracts(self) -> Mapping[str, OnLedger]:
         """Return the contracts that this ledger has, by name, as it was opened."""
         return self.deployment.on_ledger

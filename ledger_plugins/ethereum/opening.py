@@ -1,7 +1,9 @@
 """Opening a ledger of this backend by its URL."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fedledger.effects import Disk, Effects
 from fedledger.errors import ConfigError, LedgerUnavailable
@@ -26,6 +28,7 @@ def open_ethereum_ledger(
     *,
     admin: str | None = None,
     read_only: bool = False,
+    places: Mapping[str, Any] | None = None,
     effects: Effects | None = None,
 ) -> EthereumLedger:
     """Open the contracts on a chain.
@@ -37,6 +40,8 @@ def open_ethereum_ledger(
             created when its chain is first opened, all others by `fedledger deploy`.
         read_only: refuse transactions, create and write nothing (clause L15), and leave the calls
             under way to others.
+        places: where the contracts are, as an earlier opening's `places` has it, instead of the
+            deployment's file; to read only.
         effects: for waiting, and for the files beside the deployment; this machine's by default.
 
     Raises:
@@ -46,6 +51,8 @@ def open_ethereum_ledger(
             deploying was not finished; to read only: no deployment is there.
         TransactionsLost: calls that an earlier process had acknowledged are gone for good.
     """
+    if places is not None and not read_only:
+        raise ConfigError("places are for who only reads: name the deployment's file in the URL")
     settings = parse_url(url)
     wanted = checksum_address(admin) if admin else None
     if read_only and settings.kind == "tester":
@@ -55,9 +62,12 @@ def open_ethereum_ledger(
     try:
         if settings.kind == "tester":
             deployment, path = _tester(url, settings, node, wanted, effects), None
+        elif places is not None:
+            deployment, path = Deployment.of(places, "what was noted of the contracts"), None
+            check_deployment(node, deployment, "what was noted of the contracts", reader=True)
         else:
             deployment, path = _deployed(node, settings, effects.disk, read_only=read_only)
-        _check(deployment, wanted, settings)
+        _check(deployment, wanted, settings, read_only=read_only)
         outbox = Outbox()
         if path is not None and not read_only:
             outbox = OutboxFile(path.with_suffix(".outbox"), deployment.identity, effects.disk)
@@ -76,7 +86,8 @@ def _deployed(
     if not disk.exists(path) and read_only:
         raise LedgerUnavailable(
             f"there is no {path}, which says where the contracts are: copy it from whoever "
-            "deployed them, and name it with ?deployment=FILE in the ledger's URL"
+            "deployed them, and name it with ?deployment=FILE in the ledger's URL; a run's folder "
+            "has it as places/1.json"
         )
     if not disk.exists(path):
         raise ConfigError(
@@ -84,15 +95,17 @@ def _deployed(
             f"--rpc {settings.where}`, or name the file with ?deployment=FILE in the ledger's URL"
         )
     deployment = Deployment.load(path, disk)
-    check_deployment(node, deployment, str(path))
+    check_deployment(node, deployment, str(path), reader=read_only)
     return deployment, path
 
 
-def _check(deployment: Deployment, admin: str | None, settings: Settings) -> None:
+def _check(
+    deployment: Deployment, admin: str | None, settings: Settings, *, read_only: bool
+) -> None:
     if not deployment.contracts:
+        onward = "ask whoever deploys them" if read_only else "run `fedledger deploy` again"
         raise LedgerUnavailable(
-            f"deploying the contracts at {settings.where} was not finished: run `fedledger deploy` "
-            "again, which goes on with it"
+            f"deploying the contracts at {settings.where} was not finished: {onward}, which goes on"
         )
     if admin is not None and admin != deployment.admin:
         raise ConfigError(

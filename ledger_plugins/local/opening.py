@@ -3,22 +3,46 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 
 from ..addresses import checksum_address
+from ..base import Ledger
 from .chain.chain import replay
 from .chain.genesis import DEFAULT_DIFFICULTY, Genesis
-from .disk.database import BlockFile
+from .disk.database import BlockFile, NodesFile
 from .disk.lock import WriteLock, acknowledged
 from .disk.snapshot import load_snapshot, snapshot_path
 from .ledger import LocalLedger
+from .node.chain.reading import is_nodes_file, read_node_file
 
-__all__ = ["open_local_ledger"]
+__all__ = ["open_local", "open_local_ledger"]
 
 _log = logging.getLogger(__name__)
+
+
+def open_local(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
+    """Open what a file of the embedded chain's kind holds; see `open_local_ledger`.
+
+    The file of a node of a network is opened to read only, while the node is not running.
+
+    Raises:
+        ConfigError, ChainCorrupted, LedgerUnavailable: as `open_local_ledger`; or the node runs.
+    """
+    disk, path = Effects.real().disk, _path_of(url)
+    if not read_only or not is_nodes_file(path, disk):
+        try:
+            return open_local_ledger(url, read_only=read_only, **options)
+        except NodesFile:
+            if not read_only:
+                raise
+    found = read_node_file(path, url, disk)
+    wanted = {name: options.get(name) for name in ("admin", "chain_id", "difficulty")}
+    _compare(found.genesis, **wanted)
+    return found
 
 
 def open_local_ledger(
@@ -33,8 +57,9 @@ def open_local_ledger(
 ) -> LocalLedger:
     """Open an embedded chain.
 
-    All of it is verified before this returns, but of a chain with a snapshot only what came after:
-    `LocalLedger.verify` verifies the rest.
+    All of it is verified before this returns. Who writes may take up a snapshot, its own cache
+    beside the file: then only what came after is, and `LocalLedger.verify` verifies the rest.
+    Readers use none, since anybody may have written it.
 
     Args:
         url: "local:///absolute/path/chain.db"; the folder exists.
@@ -57,6 +82,7 @@ def open_local_ledger(
     path = _path_of(url)
     wanted = checksum_address(admin) if admin else None
     guard = path.with_name(path.name + ".lock")
+    at_least = acknowledged(guard, effects.disk)
     lock = None if read_only else WriteLock(guard, effects.disk)
     file = None
     try:
@@ -65,15 +91,15 @@ def open_local_ledger(
             drawn = 1 << 47 | effects.entropy.below(1 << 47)
             _create(path, wanted, drawn if chain_id is None else chain_id, difficulty, clock)
             lock.acknowledge(0)  # a count that is there is that of a deleted chain
+            at_least = 0
         file = BlockFile(path, write=not read_only)
-        at_least = acknowledged(guard, effects.disk)
-        known = load_snapshot(snapshot_path(path), file, effects.disk)
+        known = None if read_only else load_snapshot(snapshot_path(path), file, effects.disk)
         encoded = file.read_all(known.head.index + 1 if known else 0, known=at_least)
         chain = replay(encoded, onto=known)
         _compare(chain.genesis, wanted, chain_id, difficulty)
         if lock:
+            lock.acknowledge(chain.head.index + 1)  # before the file speaks of a log
             file.start_writing()
-            lock.acknowledge(chain.head.index + 1)
     except BaseException:
         if file:
             file.close()

@@ -62,7 +62,7 @@ def audit_ledger(
     for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
         worst = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
         if worst is not None:
-            return AuditReport(outcome, _reason(worst), _head(ledger), tuple(verdicts), caveat)
+            return AuditReport(outcome, worst.sentence, _head(ledger), tuple(verdicts), caveat)
     if not verdicts:
         nothing = "there is no round to check"
         return AuditReport(Outcome.UNCHECKED, nothing, _head(ledger), (), caveat)
@@ -90,13 +90,6 @@ def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
         TaskAudit(TrainingTask(ledger).task(task), ledger, store).check_only(number)
     except NotInstalled as error:
         logger.warning("task %d, round %d is not checked: %s", task, number, error)
-
-
-def _reason(verdict: RoundVerdict) -> str:
-    where = f"task {verdict.task} ({verdict.model_id})"
-    if verdict.round:
-        return f"{where}, round {verdict.round}: {verdict.reason}"
-    return f"{where}: {verdict.reason}"
 
 
 def _head(ledger: Ledger) -> Head | None:

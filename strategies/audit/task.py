@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, to_safetensors
-from fedledger.errors import AuditError, FedledgerError, NotChecked
+from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
 from fedledger.guards import guarded
 
 from ...ledger_plugins.base import Ledger
@@ -81,14 +81,16 @@ class TaskAudit:
         except FedledgerError as error:
             self._states.setdefault(number, self._stated(number))
             failed = error.check if isinstance(error, CheckFailed) else None
-            outcome = outcome_of(error)
-            last = failed or Check(str(error), "", outcome)
+            outcome, said = outcome_of(error), str(error)
+            if isinstance(error, ContentNotFound):
+                said = f"{error}: {_holder(error.cid, evidence)} was erased, or never kept"
+            last = failed or Check(said, "", outcome)
             return RoundVerdict(
                 record=self._record(ended, evidence),
                 outcome=outcome,
                 aggregate=proved or (ATTESTED if self._protocol.attests else PROVED),
                 checks=(*checks.all(), last),
-                reason=str(error),
+                reason=said,
                 witness=error.witness if isinstance(error, CheckFailed) else None,
             )
         return RoundVerdict(self._record(ended, evidence), Outcome.PASSED, proved, checks.all())
@@ -137,6 +139,7 @@ class TaskAudit:
         contributors = list(published.contributors)
         checks.equal("contributors", contributors, list(result.contributors))
         checks.equal("number of phases", len(evidence.phases), len(recorded.phases))
+        recorded.check_accounts()
         if result.model is not None and not recorded.attested:
             self._check_model(published, result.model, checks)
         elif result.model is None:
@@ -251,3 +254,12 @@ class TaskAudit:
             opened=self._opened(ended.round),
             paid=self._payments,
         )
+
+
+def _holder(cid: str, evidence: Evidence | None) -> str:
+    """Return what a content is, for people."""
+    for phase in evidence.phases if evidence else ():
+        for one in phase.accepted:
+            if one.content == cid:
+                return f"what {one.party} answered in phase {phase.name!r}"
+    return "it"

@@ -79,6 +79,16 @@ class RoundVerdict:
         """Number of answers that did not count, late ones aside."""
         return self.record.dropped
 
+    @property
+    def sentence(self) -> str:
+        """Where something is wrong or could not be checked, and what."""
+        where = f"task {self.task} ({self.model_id})"
+        return (
+            f"{where}, round {self.round}: {self.reason}"
+            if self.round
+            else f"{where}: {self.reason}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {

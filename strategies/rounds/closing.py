@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.common import log
 
 from fedledger.errors import FedledgerError
 from fedledger.records import CONFIG
@@ -16,11 +17,14 @@ from fedledger.records import CONFIG
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import TrainingTask
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
+from ...ledger_plugins.storage.base import Store
+from .evidence.record import read_rounds
+from .evidence.tally import Tally
 from .live import LiveRound
 from .phase import Given, Phase
 from .round import Round
 
-__all__ = ["ClosingPhase", "closing_messages", "confirm_history", "confirmed"]
+__all__ = ["ClosingPhase", "closing_messages", "confirm_history", "confirmed", "say_trouble"]
 
 SECONDS = 60.0
 """How long the end of a run waits for confirmations."""
@@ -62,6 +66,17 @@ def confirmed(ledger: Ledger, task: int, clients: Collection[str]) -> set[str]:
     return {
         event.arguments[CONFIRM_HISTORY.party] for event in said if event.arguments["task"] == task
     } & set(clients)
+
+
+def say_trouble(ledger: Ledger, store: Store, task: int) -> None:
+    """Log it, in Flower's own log, when no update of a task was used or most were lost."""
+    try:
+        tally = Tally.of(read_rounds(ledger, store, task))
+    except FedledgerError as error:
+        logger.warning("what became of the updates cannot be read: %s", error)
+        return
+    if tally.trouble is not None:
+        log(logging.ERROR if tally.unused else logging.WARNING, tally.trouble)
 
 
 def closing_messages(nodes: Iterable[int], config: ConfigRecord) -> list[Message]:

@@ -1,7 +1,7 @@
 """A round that runs under Flower: it asks, checks, relays to the ledger, and notes."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, exchange
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
 from .history import History, Pins
 from .phase import Answer, Answers, Phase, malformed, record_forms
 from .protocol import Protocol
@@ -142,7 +143,7 @@ class LiveRound(Round):
                     self._bind(node, checked.answer.party, good)
                     del message.content[LEDGER]  # Flower's strategies see their own records alone
             except UpdateRejected as error:
-                dropped.append(self._drop(node, error.reason, error.detail))
+                dropped.append(self._drop(node, error.reason, error.detail, error.party))
                 return False
             answer = checked.answer
             if self._settled is not None:  # its journal has it, whichever block it named
@@ -161,7 +162,7 @@ class LiveRound(Round):
             time=self._way.time,
         )
         silent = [node for node in heard.asked if node not in heard.answered]
-        dropped += [self._drop(node, "no-reply", "nothing arrived in time") for node in silent]
+        dropped += [self._drop(node, SILENT, "nothing arrived in time") for node in silent]
         ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
         closes = window.closes(one.answer.arrival for one in ordered) if window else None
         if phase.alike:
@@ -176,6 +177,8 @@ class LiveRound(Round):
         dropped += refused
         for entry in dropped:
             logger.warning("%s: dropped (%s): %s", phase.name, entry.reason, entry.detail)
+        said = {one.answer.party for one in (*intime, *late)} | {one.party for one in dropped}
+        dropped += self._absent(phase, heard.asked, said)
         self.phases.append(
             PhaseEvidence(
                 name=phase.name,
@@ -268,13 +271,33 @@ class LiveRound(Round):
         if self._way.nodes.setdefault(node, party) != party:
             raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
 
-    def _drop(self, node: int, reason: str, detail: str) -> Dropped:
+    def _drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
         return Dropped(
             reason=reason,
             detail=detail,
-            party=self._way.nodes.get(node),
+            party=party or self._way.nodes.get(node),
             node=str(node),
         )
+
+    def _absent(
+        self, phase: Phase[Any], asked: Sequence[int], said: Collection[str | None]
+    ) -> list[Dropped]:
+        """Return what became of the accounts of which nothing else is said."""
+        known = self._way.nodes
+        strange = sum(node not in known for node in asked)
+        reached = {known[node] for node in asked if node in known}
+        found = []
+        for party in self.terms.parties[phase.by]:
+            if party in said:
+                continue
+            if party in reached:
+                found.append(Dropped(reason=SILENT, detail="nothing usable arrived", party=party))
+            elif strange and party not in known.values():
+                detail = f"{strange} nodes were asked that have never said whose they are"
+                found.append(Dropped(reason=UNHEARD, detail=detail, party=party))
+            else:
+                found.append(Dropped(reason=NOT_ASKED, detail="no message went to it", party=party))
+        return found
 
     def _relay(
         self, phase: Phase[T], checked: Sequence[Checked[T]]

@@ -24,6 +24,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
+from .evidence.reasons import NOT_ASKED, SILENT
 from .history import History
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
@@ -159,6 +160,16 @@ class MinedRound(Round):
         unusable = sum(entry.reason != "copy" for entry in dropped)
         if tolerate is not None and unusable > tolerate:
             raise NotYet(f"{unusable} answers are unusable, {tolerate} may be")
+        dropped += [
+            Dropped(reason=SILENT, detail="it has put nothing on the ledger", party=party)
+            for party in asked
+            if party not in last
+        ]
+        dropped += [
+            Dropped(reason=NOT_ASKED, detail="the phase does not ask it", party=party)
+            for party in positions
+            if whom is not None and party not in whom
+        ]
         self.phases.append(
             PhaseEvidence(
                 name=phase.name,

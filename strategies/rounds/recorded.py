@@ -17,6 +17,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Counted, Evidence, PhaseEvidence
+from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
 from .history import History, others
 from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
@@ -69,6 +70,7 @@ class RecordedRound(Round):
         self._opened = opened
         self.checks = checks
         self._history = History(ledger)
+        self._asked: list[Phase[Any]] = []
         self._closes: float = math.inf
 
     @cached_property
@@ -94,6 +96,7 @@ class RecordedRound(Round):
             self.checks.equal(f"phase {at + 1}", found, phase.name, where)
         recorded = self._evidence.phases[at]
         self.phases.append(recorded)
+        self._asked.append(phase)
         parties = [entry.party for entry in recorded.accepted]
         for party in parties:
             self.checks.true(
@@ -125,7 +128,7 @@ class RecordedRound(Round):
         answers = [self._answer(phase, subject, entry, events) for entry in recorded.accepted]
         if phase.once:
             self._check_once(phase, answers, events)
-        self._check_coverage(phase, recorded, events)
+        self._check_coverage(phase, subject, recorded, events)
         self._check_histories(phase, events)
         if self.terms.ledger_clock:
             self._check_ledger_clock(phase, subject, events, window, tolerate)
@@ -180,6 +183,26 @@ class RecordedRound(Round):
         super().note(name, value)
         found = self._evidence.notes.get(name)
         self.checks.equal(name, found, self.notes[name], Witness(step=name))
+
+    def check_accounts(self) -> None:
+        """In each phase every account of its party has an entry, and no two that contradict.
+
+        Raises:
+            CheckFailed: one has none, or is said to be unheard or not asked, and elsewhere asked.
+        """
+        for phase, recorded in zip(self._asked, self.phases, strict=True):
+            heard = {one.party for one in recorded.accepted} | {one.party for one in recorded.late}
+            explained = heard | {one.party for one in recorded.dropped}
+            for party in self.positions(phase.by):
+                said = f"the evidence does not say what became of {party}, one of the {phase.by}"
+                where = Witness(phase.name, party)
+                self.checks.true("accounted for", party in explained, said, where)
+            asked = heard | {one.party for one in recorded.asked}
+            for one in recorded.dropped:
+                if one.reason in {NOT_ASKED, UNHEARD}:
+                    said = f"{one.party} is said to be {one.reason}, and that it was asked"
+                    where = Witness(phase.name, one.party)
+                    self.checks.true("accounted for", one.party not in asked, said, where)
 
     # Inside --------------------------------------------------------------------------------
 
@@ -259,25 +282,37 @@ class RecordedRound(Round):
             self.checks.true("content counts once", owner == answer.party, said, here)
 
     def _check_coverage(
-        self, phase: Phase[Any], recorded: PhaseEvidence, events: dict[str, list[Event]]
+        self,
+        phase: Phase[Any],
+        subject: Any,
+        recorded: PhaseEvidence,
+        events: dict[str, list[Event]],
     ) -> None:
-        """What is on the ledger counted, or has a reason.
+        """What is on the ledger counted, or has a reason; that it was silent is none.
 
         A party may sign again until the round is published, also when the aggregator has looked
         already, so any of its own answers may be the one that counted. And who answered for the
-        first time after all that counted needs no reason: the aggregator could have published
-        before that. So no party can make an honest round fail, and strangers do not matter.
+        first time after all that counted may be called silent: the aggregator could have published
+        before that, and so it could where an ordinary reorganisation may have moved the answer. So
+        no party can make an honest round fail, and strangers do not matter.
         """
         anchors = {anchor.transaction for entry in recorded.accepted for anchor in entry.anchors}
-        explained = {one.party for one in recorded.accepted}
-        explained |= {one.party for one in recorded.dropped if one.party}
-        known = self.positions(phase.by)
+        away = {SILENT, UNHEARD, NOT_ASKED}
+        silent = {one.party for one in recorded.dropped if one.reason in away}
+        explained = {one.party for one in recorded.accepted} | {
+            one.party for one in recorded.dropped if one.party and one.reason not in away
+        }
+        whom = phase.whom(self, subject)
+        known = self.positions(phase.by) if whom is None else whom
         for call in phase.calls:
             places = [event.place for event in events[call.name] if event.transaction in anchors]
-            end = max(places, default=None)
+            last = max(places, default=(-1, 0))
             for event in events[call.name]:
                 party = event.arguments[call.party]
-                if party in known and party not in explained and (not end or event.place < end):
+                if party not in known or party in explained:
+                    continue
+                settled = event.block <= last[0] - self._ledger.settled_depth
+                if party not in silent or (event.place < last and settled):
                     said = (
                         f"the answer of {party} is on the ledger, "
                         "but the evidence neither counts nor drops it"

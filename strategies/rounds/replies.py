@@ -6,7 +6,7 @@ declared shape are known to fit.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,11 +18,11 @@ from fedledger.records import LEDGER, Signatures, SigningRequest
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import SignedTransaction
-from ...ledger_plugins.signing import plain_values
+from ...ledger_plugins.signing import Statement, plain_values
 from .evidence.carriers import read_call, read_statement, statement_values
 from .evidence.documents import Anchor
 from .history import History
-from .phase import Answer, Given, Phase, read_answer, record_forms
+from .phase import Answer, Content, Given, Phase, read_answer, record_forms
 from .round import Round
 
 __all__ = ["Checked", "check_reply", "most_common_form"]
@@ -81,21 +81,13 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     for call, asked_call, transaction in zip(phase.calls, request.calls, transactions, strict=True):
         signed[call.name] = read_call(call, transaction, asked_call.contract, round.domain)
     anchors = []
-    if len(signatures.statements) != len(phase.statements):
-        raise UpdateRejected(
-            "statements",
-            f"{len(signatures.statements)} statements signed, {len(phase.statements)} asked for",
-        )
-    for statement, (text, signature) in zip(phase.statements, signatures.statements, strict=True):
-        values = statement_values(statement, _json(text))
+    for statement, values, signature in _statements(signatures, phase):
         parties.add(read_statement(statement, round.domain, values, signature))
         signed[statement.name] = values
+        plain = plain_values(values)
         anchors.append(
             Anchor(
-                carrier="signature",
-                name=statement.name,
-                signature=signature.hex(),
-                values=plain_values(values),
+                carrier="signature", name=statement.name, signature=signature.hex(), values=plain
             )
         )
     if len(parties) != 1:
@@ -106,14 +98,15 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         raise UpdateRejected(
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
-    _check_terms(transactions, request, party)
-    for call in phase.calls:
-        history.check(signed[call.name])
-    content = phase.read(message.content, asked, signed, round)
-    cap = phase.max_bytes(round)
-    if len(content.data) > cap:
-        raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
-    value = read_answer(phase, Given(party, content, signed), round, subject)
+    try:
+        _check_terms(transactions, request, party)
+        for call in phase.calls:
+            history.check(signed[call.name])
+        content = _content(message, asked, phase, signed, round)
+        value = read_answer(phase, Given(party, content, signed), round, subject)
+    except UpdateRejected as error:
+        error.party = party  # it has signed for this round, whatever is wrong with the rest
+        raise
     answer = Answer(party, positions[party], value, content, signed, 0, message)
     return Checked(answer, transactions, tuple(anchors))
 
@@ -133,6 +126,32 @@ def _transactions(signatures: Signatures, phase: Phase[Any]) -> tuple[SignedTran
         return tuple(decode_transaction(raw) for raw in signatures.transactions)
     except LedgerError as error:
         raise UpdateRejected("signature", str(error)) from error
+
+
+def _statements(
+    signatures: Signatures, phase: Phase[Any]
+) -> Iterator[tuple[Statement, dict[str, Any], bytes]]:
+    if len(signatures.statements) != len(phase.statements):
+        raise UpdateRejected(
+            "statements",
+            f"{len(signatures.statements)} statements signed, {len(phase.statements)} asked for",
+        )
+    for statement, (text, signature) in zip(phase.statements, signatures.statements, strict=True):
+        yield statement, statement_values(statement, _json(text)), signature
+
+
+def _content(
+    message: Message,
+    asked: RecordDict,
+    phase: Phase[Any],
+    signed: dict[str, dict[str, Any]],
+    round: Round,
+) -> Content:
+    content = phase.read(message.content, asked, signed, round)
+    cap = phase.max_bytes(round)
+    if len(content.data) > cap:
+        raise UpdateRejected("oversized", f"{len(content.data)} bytes, {cap} allowed")
+    return content
 
 
 def _check_terms(

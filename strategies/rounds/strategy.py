@@ -30,7 +30,7 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
 from .closing import SECONDS as CLOSING_SECONDS
-from .closing import closing_messages, confirm_history, confirmed
+from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evidence.documents import Measured
 from .history import Pins
 from .live import LiveRound, Way
@@ -182,6 +182,7 @@ class LedgerStrategy(Strategy):
             result.arrays = record
         if task.opened.finished and not (done == num_rounds and self._confirmed()):
             self._close(self._way)
+        say_trouble(task.ledger, task.store, task.opened.id)
         for name in (
             "train_metrics_clientapp",
             "evaluate_metrics_clientapp",

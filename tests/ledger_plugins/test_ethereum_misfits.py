@@ -146,11 +146,15 @@ def test_a_file_that_does_not_fit_is_refused_and_stays(  # noqa: PLR0917 - fixtu
     bad = deployment_file.read_bytes()
     for attempt in (
         lambda: open_ledger(node_url),
-        lambda: open_ledger(node_url, read_only=True),
         lambda: deploy(node_url, account=admin, contracts=BOTH),
     ):
         with pytest.raises((ConfigError, LedgerUnavailable), match=says):
             attempt()
+    with pytest.raises(
+        (ConfigError, LedgerUnavailable), match=says.removesuffix(" --anew")
+    ) as told:
+        open_ledger(node_url, read_only=True)
+    assert "--anew" not in str(told.value), "who only reads is not told to deploy"
     assert deployment_file.read_bytes() == bad
     assert {path.name for path in deployment_file.parent.iterdir()} <= {
         deployment_file.name,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fedledger.effects.real import SystemDisk
-from fedledger.errors import ChainCorrupted
+from fedledger.errors import ChainCorrupted, LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.local import open_local_ledger
-from fedledger.ledger_plugins.local.disk.lock import acknowledged
+from fedledger.ledger_plugins.local.disk.lock import WriteLock, acknowledged
 
 ADMIN = Account.from_key(b"\1" * 32)
 BLOCKS = 9
@@ -115,11 +115,54 @@ def test_a_log_that_is_cut_or_gone_is_found(folder, crashed):
 
 def test_a_block_that_nobody_was_told_of_may_be_half_written(folder, crashed):
     """The end of the log is torn, and the writer had not acknowledged it: that is no damage."""
-    lock = bytearray((crashed / LOCK).read_bytes())
-    lock[32:40] = BLOCKS.to_bytes(8, "little")  # one less than there are, with block 0
-    (folder / LOCK).write_bytes(lock)
+    lock = WriteLock(folder / LOCK, SystemDisk())
+    lock.acknowledge(BLOCKS)  # one less than there are, with block 0
+    lock.release()
     (folder / LOG).write_bytes((crashed / LOG).read_bytes()[:-100])
     assert opened(folder) == BLOCKS - 1
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_without_the_lock_a_crashed_chain_is_not_read_as_if_it_were_whole(
+    folder, crashed, read_only
+):
+    """Its log may be whole, cut or gone: nobody can tell, so all three files are asked for."""
+    whole = (crashed / LOG).read_bytes()
+    for log in (whole, whole[: HEADER + FRAME], whole[:-1], b""):
+        restore(crashed, folder)
+        (folder / LOCK).unlink()
+        (folder / LOG).write_bytes(log)
+        for _ in range(2):  # the first attempt to write has left a lock file
+            with pytest.raises(LedgerUnavailable, match=r"chain\.db-wal and chain\.db\.lock toge"):
+                opened(folder, read_only=read_only)
+    restore(crashed, folder)
+    (folder / LOCK).write_bytes(b"")
+    assert opened(folder, read_only=read_only) == BLOCKS, "an empty file accepts what is there"
+
+
+def test_a_flipped_byte_in_the_lock_corrupts_no_chain(folder, crashed):
+    """Of a closed chain nothing depends on it; of a crashed one it is named, and no block is."""
+    with open_local_ledger(f"local://{folder}/chain.db"):
+        pass
+    closed = (folder / LOCK).read_bytes()
+    for position in range(len(closed)):
+        for bit in (1, 64):
+            lock = bytearray(closed)
+            lock[position] ^= bit
+            (folder / LOCK).write_bytes(lock)
+            assert opened(folder, read_only=True) == BLOCKS
+    assert opened(folder) == BLOCKS
+    restore(crashed, folder)
+    good = (crashed / LOCK).read_bytes()
+    for position in range(len(good)):
+        lock = bytearray(good)
+        lock[position] ^= 4
+        (folder / LOCK).write_bytes(lock)
+        if position < 32:  # who held it; the number is whole
+            assert opened(folder, read_only=True) == BLOCKS
+        else:
+            with pytest.raises(LedgerUnavailable, match="missing or damaged"):
+                opened(folder, read_only=True)
 
 
 def test_readers_follow_a_writer_through_its_checkpoints(tmp_path):

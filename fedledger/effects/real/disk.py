@@ -76,6 +76,25 @@ class SystemDisk(Disk):
             raise
         return _SystemFile(file)
 
+    def held(self, path: Path) -> bool:
+        """Ask for flock's shared lock, for which reading is enough, and let go of it."""
+        flock = getattr(fcntl, "flock", None)
+        if flock is None:
+            raise NotImplementedError("this system has no POSIX locks")
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            held = True
+        else:
+            held = False
+        finally:
+            os.close(file)
+        return held
+
     def exists(self, path: Path) -> bool:
         """Tell whether there is a file or a folder."""
         return path.exists()

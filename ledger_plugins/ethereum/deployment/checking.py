@@ -26,7 +26,9 @@ class OtherCode(LedgerUnavailable):
     """The code at an address is not what the artifact creates there."""
 
 
-def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
+def check_deployment(
+    node: Node, deployment: Deployment, where: str, *, reader: bool = False
+) -> None:
     """Compare a deployment with the chain, and with the contracts that are known here.
 
     What the code at an address has to be is asked of the artifact: its creation code, run with the
@@ -36,6 +38,7 @@ def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
         node: the node.
         deployment: what should be there.
         where: the file, for messages.
+        reader: whether it is for somebody who only reads, and is not told to deploy.
 
     Raises:
         ConfigError: another chain, or other contracts than are known here.
@@ -46,8 +49,11 @@ def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
         raise ConfigError(
             f"{where} is about another chain {deployment.chain_id}: its first block is "
             f"{deployment.genesis}, at {node.where} it is {genesis['hash']}. "
-            + _what_to_do(deployment)
+            + _what_to_do(deployment, reader=reader)
         )
+    onward = (
+        "" if reader else ", or deploy the contracts of today to another file with --deployment"
+    )
     for name, contract in {**deployment.contracts, **deployment.under_way}.items():
         if name not in CONTRACTS.names():
             raise ConfigError(
@@ -61,13 +67,12 @@ def check_deployment(node: Node, deployment: Deployment, where: str) -> None:
                 raise ConfigError(
                     f"{where}: {name}, version {contract.version}, {what} than version "
                     f"{contract_of(name)[0].newest} here (SHA-256 {found[:16]}… instead of "
-                    f"{here[:16]}…): install the version that deployed it, or deploy the contracts "
-                    "of today to another file with --deployment"
+                    f"{here[:16]}…): install the version that deployed it{onward}"
                 )
-    check_code(node, deployment)
+    check_code(node, deployment, reader=reader)
 
 
-def check_code(node: Node, deployment: Deployment) -> None:
+def check_code(node: Node, deployment: Deployment, *, reader: bool = False) -> None:
     """Check that every contract's code is what its artifact creates.
 
     Raises:
@@ -92,7 +97,7 @@ def check_code(node: Node, deployment: Deployment) -> None:
             raise LedgerUnavailable(
                 f"no contract at {contract.address}, where {name} should be on chain "
                 f"{deployment.chain_id} at {node.where} since transaction "
-                f"{contract.transaction}. " + _what_to_do(deployment)
+                f"{contract.transaction}. " + _what_to_do(deployment, reader=reader)
             )
         if as_bytes(found) != as_bytes(wanted):
             digests = (sha256(as_bytes(code)).hexdigest()[:16] for code in (found, wanted))
@@ -162,8 +167,10 @@ def _check_chain(node: Node, deployment: Deployment, where: str) -> Mapping[str,
     return found
 
 
-def _what_to_do(deployment: Deployment) -> str:
+def _what_to_do(deployment: Deployment, *, reader: bool) -> str:
     """Return what to do where the chain has nothing of a deployment."""
+    if reader:
+        return "Ask a node that has the whole chain of the contracts"
     if deployment.chain_id in DEVELOPMENT_CHAINS:
         return (
             "A development node that was started anew has an empty chain: run `fedledger deploy "

@@ -158,13 +158,30 @@ class Deployment(_Record):
             content = disk.read(path)
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-        _check_version(path, content)
         try:
-            return cls.model_validate_json(content)
+            said = json.loads(content)
+        except ValueError as error:
+            raise ConfigError(f"{path} is no deployment: it is no JSON: {error}") from error
+        return cls.of(said, str(path))
+
+    @classmethod
+    def of(cls, said: object, where: str) -> "Deployment":
+        """Read what a file says.
+
+        Args:
+            said: JSON values.
+            where: the file, for messages.
+
+        Raises:
+            ConfigError: it is of another version, or is no deployment.
+        """
+        _check_version(where, said)
+        try:
+            return cls.model_validate(said)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise ConfigError(f"{path} is no deployment: {where}: {first['msg']}") from error
+            at = ".".join(map(str, first["loc"])) or "the file"
+            raise ConfigError(f"{where} is no deployment: {at}: {first['msg']}") from error
 
 
 def deployment_path(chosen: Path | None, chain_id: int) -> Path:
@@ -172,15 +189,11 @@ def deployment_path(chosen: Path | None, chain_id: int) -> Path:
     return (chosen or Path("deployments") / f"chain-{chain_id}.json").absolute()
 
 
-def _check_version(path: Path, content: bytes) -> None:
-    try:
-        said = json.loads(content)
-    except ValueError as error:
-        raise ConfigError(f"{path} is no deployment: it is no JSON: {error}") from error
+def _check_version(where: str, said: object) -> None:
     version = said.get("version") if isinstance(said, dict) else None
     if version != _VERSION:
         raise ConfigError(
-            f"{path} is a deployment of form {version!r}, and this version of fedledger reads form "
-            f"{_VERSION}: use the version that wrote it, or name another file with --deployment "
-            "and deploy there"
+            f"{where} is a deployment of form {version!r}, and this version of fedledger reads "
+            f"form {_VERSION}: use the version that wrote it, or name another file with "
+            "--deployment and deploy there"
         )

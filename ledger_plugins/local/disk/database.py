@@ -33,13 +33,13 @@ import apsw.sqlite_extra
 
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
-__all__ = ["BlockFile", "require_log"]
+__all__ = ["NODE_ID", "BlockFile", "NodesFile", "own_copy", "require_log"]
 
 _VFS = "cksmvfs"
 _RESERVED = 8
 _PAGE = 4096
 _APPLICATION_ID = 0x464C4231  # "FLB1"
-_NODE_ID = 0x464C4E31  # "FLN1": a node's file, see `node.file`
+NODE_ID = 0x464C4E31  # "FLN1": a node's file, see `node.file`
 _BUSY_MS = 30_000
 _SCHEMA = "CREATE TABLE block (position INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT"
 _EXPECTED = {
@@ -52,6 +52,10 @@ _EXPECTED = {
 _MODES = ("delete", "wal")
 _DAMAGE = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS}
 _loading = Lock()
+
+
+class NodesFile(LedgerUnavailable):
+    """It is the file of a node of a network, which is no embedded chain's."""
 
 
 class BlockFile:
@@ -118,27 +122,31 @@ class BlockFile:
         draft.rename(path)
         _sync_folder(path.parent)
 
-    def read_all(self, start: int = 0, *, known: int = 0) -> list[bytes]:
+    def read_all(self, start: int = 0, *, known: int | None = 0) -> list[bytes]:
         """Return all blocks from `start` on, as one moment has them.
 
         Args:
             start: the first block wanted.
-            known: blocks that the file must have, from block 0 on.
+            known: blocks that the file must have, from block 0 on; None: nobody knows, which
+                matters where some may be in the log alone.
 
         Raises:
             ChainCorrupted: the file is damaged, with the first block that cannot be read.
-            LedgerUnavailable: it cannot be read for another reason.
+            LedgerUnavailable: it cannot be read for another reason, or nobody can tell whether all
+                of it is there.
         """
         with _mapped(0):
             self._connection.execute("BEGIN")
         try:
             with _mapped(0):
                 self._check_file()
+            if known is None and _says_log(self._path):
+                raise self._uncounted()
             rows = self._read_rows(start)
         finally:
             with suppress(apsw.Error):  # a read that failed has ended its transaction itself
                 self._connection.execute("ROLLBACK")
-        if start + len(rows) < known:
+        if known is not None and start + len(rows) < known:
             raise ChainCorrupted(
                 start + len(rows),
                 f"{known} blocks were acknowledged, and the file has {start + len(rows)}: its "
@@ -209,13 +217,23 @@ class BlockFile:
             self._copy.cleanup()
             self._copy = None
 
+    def _uncounted(self) -> LedgerUnavailable:
+        name = self._named.name
+        return LedgerUnavailable(
+            f"{self._named} was not closed, so blocks may be in its log alone, and {name}.lock, "
+            f"which says how many there are, is missing or damaged: copy {name}, {name}-wal and "
+            f"{name}.lock together. Where it is lost for good, an empty file of that name accepts "
+            "what is there"
+        )
+
     def _check_file(self) -> None:
         connection = self._connection
         schema = connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall()
-        if connection.pragma("application_id") == _NODE_ID:
-            raise LedgerUnavailable(
+        if connection.pragma("application_id") == NODE_ID:
+            raise NodesFile(
                 f"{self._named} is the file of a node of a network, with blocks of all branches: "
-                "start the node (`fedledger node run`) and open local+http://HOST:PORT"
+                "start the node (`fedledger node run`) and open local+http://HOST:PORT, or open "
+                "the file to read only"
             )
         if schema != [("table", "block", _SCHEMA)]:
             raise ChainCorrupted(0, "the file is not an embedded chain's")
@@ -365,6 +383,17 @@ def _is_left_over(path: Path) -> bool:
     """Tell whether there is a journal that no running process is using."""
     journal, log = _journals_of(path)
     return journal.exists() or (log.exists() and not path.with_name(path.name + "-shm").exists())
+
+
+@contextmanager
+def own_copy(path: Path) -> Iterator[Path]:
+    """Have a copy of a file and its journals, which is gone at the end.
+
+    Raises:
+        LedgerUnavailable: they cannot be read, or the disk is full.
+    """
+    with TemporaryDirectory(prefix="fedledger-") as folder:
+        yield _copied(path, Path(folder))
 
 
 def _copied(path: Path, folder: Path) -> Path:

@@ -1,11 +1,12 @@
 """One process writes: an advisory lock on a file beside the chain.
 
 The file also has the number of blocks that its holder acknowledged since it began, as long as some
-of them may only be in the write-ahead log: see `database`.
+of them may only be in the write-ahead log: see `database`. The number has a checksum: a damaged one
+is no number.
 """
 
 import os
-import struct
+from hashlib import sha256
 from pathlib import Path
 
 from fedledger.effects import Disk
@@ -14,7 +15,7 @@ from fedledger.errors import LedgerUnavailable
 __all__ = ["WriteLock", "acknowledged"]
 
 _OWNER = 32  # bytes; eight aligned ones follow, which readers see as a whole
-_COUNT = struct.Struct("<Q")
+_NUMBER, _CHECK = 5, 3
 
 
 class WriteLock:
@@ -53,7 +54,8 @@ class WriteLock:
 
     def acknowledge(self, blocks: int) -> None:
         """Note how many blocks the chain has; 0: all of them are in the chain's file itself."""
-        self._file.write(_OWNER, _COUNT.pack(blocks))
+        number = blocks.to_bytes(_NUMBER, "little")
+        self._file.write(_OWNER, number + _check(number))
 
     def release(self) -> None:
         """Give the lock back; a second time nothing happens."""
@@ -66,10 +68,21 @@ class WriteLock:
         self._file.write(0, f"{owner:<{_OWNER - 1}}\n".encode())
 
 
-def acknowledged(path: Path, disk: Disk) -> int:
-    """Return the number of blocks that a lock file says the chain has at least."""
+def acknowledged(path: Path, disk: Disk) -> int | None:
+    """Return the number of blocks that a lock file says the chain has at least.
+
+    None: there is no such file, or it is damaged. An empty one says 0: whoever puts it there
+    accepts what the chain has.
+    """
     try:
-        noted = disk.read(path)[_OWNER : _OWNER + _COUNT.size]
+        noted = disk.read(path)
     except OSError:
-        return 0
-    return int(_COUNT.unpack(noted)[0]) if len(noted) == _COUNT.size else 0
+        return None
+    number, check = noted[_OWNER:][:_NUMBER], noted[_OWNER + _NUMBER :]
+    if noted and (len(number) != _NUMBER or check != _check(number)):
+        return None
+    return int.from_bytes(number, "little")
+
+
+def _check(number: bytes) -> bytes:
+    return sha256(number).digest()[:_CHECK]

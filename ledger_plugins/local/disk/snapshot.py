@@ -1,9 +1,9 @@
 """A long chain's state beside its file, so that opening it need not execute every block again.
 
-The snapshot is a cache and no evidence: under a block's hash and a checksum it holds what executing
-the blocks up to that one led to. The blocks that follow are checked and executed as ever, and
-`verify`, which every audit calls, executes all blocks and compares the state itself. A snapshot
-that is damaged, of another chain, or of a block that the file does not have, is not used.
+The snapshot is its writer's cache and no evidence: under a block's hash and a checksum it holds
+what executing the blocks up to that one led to. The blocks that follow are checked and executed as
+ever, and `verify` executes all blocks and compares the state itself. A snapshot that is damaged, of
+another chain, or of a block that the file does not have, is not used, nor any by who only reads.
 """
 
 import hashlib

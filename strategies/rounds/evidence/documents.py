@@ -38,7 +38,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_VALUES = 2**18
 """Values in a document, counted by their commas before anything is made of them."""
 
-VERSION = 2
+VERSION = 3
 
 _LONGEST = 400
 
@@ -73,7 +73,7 @@ class Specification(_Document):
         profile: import profile of the CIDs.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     protocol: Text
     protocol_version: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
@@ -167,7 +167,8 @@ class PhaseEvidence(_Document):
         asked: who was asked.
         accepted: the answers that counted, in the order of the party's list.
         late: the answers that came too late.
-        dropped: everything else, with a reason; "no-reply" for who was silent.
+        dropped: everything else, with a reason; "no-reply" for who was silent. Every account of the
+            party that is neither above nor named by another entry has one of its own.
         milliseconds: how long it took; 0 where the ledger was read.
         bytes: of the contents that counted.
     """
@@ -216,7 +217,7 @@ class Evidence(_Document):
         measured: what was measured about the model.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     task: int
     round: int
     base: str

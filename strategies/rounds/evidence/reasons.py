@@ -5,7 +5,11 @@ A code stands in the evidence for ever; the sentence and the remedy may be worde
 
 from dataclasses import dataclass
 
-__all__ = ["REASONS", "Reason", "reason_of"]
+__all__ = ["NOT_ASKED", "REASONS", "SILENT", "UNHEARD", "Reason", "reason_of"]
+
+SILENT = "no-reply"
+UNHEARD = "unheard"
+NOT_ASKED = "not-asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,13 @@ class Reason:
 
 
 _TABLE = (
-    ("no-reply", "nothing arrived in time", "look at the client's log and its connection"),
+    (SILENT, "nothing arrived in time", "look at the client's log and its connection"),
+    (
+        UNHEARD,
+        "no reply is known to be its, and no node has ever answered for it",
+        "look at the log of the client that holds this account: is its node connected?",
+    ),
+    (NOT_ASKED, "none of its nodes was asked", "none; where it should be asked, connect its node"),
     ("client-error", "the client's app raised an error", "read the detail; it is the app's own"),
     ("unsigned", "the reply holds no signatures of this version", "add signing_mod to the app"),
     ("phase", "the reply answers another phase", "install the version the server runs"),

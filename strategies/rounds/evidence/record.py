@@ -18,7 +18,7 @@ from .documents import (
     PhaseEvidence,
     Specification,
 )
-from .reasons import reason_of
+from .reasons import NOT_ASKED, SILENT, UNHEARD, reason_of
 
 __all__ = ["PhaseRecord", "RoundRecord", "Status", "read_rounds", "record_of", "statuses"]
 
@@ -27,7 +27,6 @@ Status = Literal["open", "provisional", "final", "void"]
 back to a round before it, and what was built on it is void with it; its number is never used again.
 """
 
-_SILENT = "no-reply"
 _MILLION = 1_000_000
 
 
@@ -42,6 +41,7 @@ class PhaseRecord:
         late: those that came too late.
         dropped: those that did not count, and why.
         silent: who did not answer.
+        absent: of which accounts nothing is known: not asked, or no node has ever answered for it.
         milliseconds: how long it took.
         bytes: of the contents that counted.
     """
@@ -52,32 +52,47 @@ class PhaseRecord:
     late: tuple[Late, ...]
     dropped: tuple[Dropped, ...]
     silent: tuple[Dropped, ...]
+    absent: tuple[Dropped, ...]
     milliseconds: int
     bytes: int
 
     @classmethod
     def of(cls, evidence: PhaseEvidence) -> "PhaseRecord":
         """Return what evidence says of a phase."""
+        away = (SILENT, UNHEARD, NOT_ASKED)
         return cls(
             name=evidence.name,
             asked=tuple(evidence.asked),
             accepted=tuple(evidence.accepted),
             late=tuple(evidence.late),
-            dropped=tuple(one for one in evidence.dropped if one.reason != _SILENT),
-            silent=tuple(one for one in evidence.dropped if one.reason == _SILENT),
+            dropped=tuple(one for one in evidence.dropped if one.reason not in away),
+            silent=tuple(one for one in evidence.dropped if one.reason == SILENT),
+            absent=tuple(one for one in evidence.dropped if one.reason in away[1:]),
             milliseconds=evidence.milliseconds,
             bytes=evidence.bytes,
         )
 
+    @property
+    def accounts(self) -> dict[str, str]:
+        """What became of each account: "counted", "late", or why not, by the code of its reason."""
+        found: dict[str, str] = {}
+        for one in (*self.absent, *self.silent, *self.dropped):  # the last one counts
+            if one.party is not None:
+                found[one.party] = one.reason
+        late = {one.party: "late" for one in self.late}
+        return found | late | {one.party: "counted" for one in self.accepted}
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what was dropped has its reason in words."""
-        plain = [{**one.model_dump(), **_words(one)} for one in (*self.dropped, *self.silent)]
+        gone = (*self.dropped, *self.silent, *self.absent)
+        plain = [{**one.model_dump(), **_words(one)} for one in gone]
         return {
             "name": self.name,
             "asked": [one.model_dump() for one in self.asked],
             "accepted": [one.model_dump() for one in self.accepted],
             "late": [one.model_dump() for one in self.late],
             "dropped": plain,
+            "accounts": self.accounts,
             "milliseconds": self.milliseconds,
             "bytes": self.bytes,
         }
@@ -107,6 +122,7 @@ class RoundRecord:
         measured: what was measured about its model, and by whom.
         commitments: 32 bytes each in hexadecimal, by name.
         until: time in seconds until which a provisional round can be disputed, or None.
+        rolled_back: whether it ended by a rollback.
     """
 
     task: int
@@ -128,6 +144,7 @@ class RoundRecord:
     measured: tuple[Measured, ...] = ()
     commitments: Mapping[str, str] = field(default_factory=dict)
     until: int | None = None
+    rolled_back: bool = False
 
     def value(self, metric: str) -> float | None:
         """Return what was measured under a name, or None."""
@@ -219,6 +236,7 @@ def record_of(
         paid={one.client: one.amount for one in paid if one.round == ended.round},
         measured=tuple(evidence.measured) if evidence else (),
         commitments=dict(evidence.commitments) if evidence else {},
+        rolled_back=not published,
     )
 
 

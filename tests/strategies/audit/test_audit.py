@@ -429,7 +429,7 @@ def test_documents_of_another_form_are_refused(honest):
     assert (
         documents.load(Evidence, documents.save(evidence, honest.store), honest.store) == evidence
     )
-    cid = honest.store.put(b'{"version":2}')
+    cid = honest.store.put(b'{"version":3}')
     with pytest.raises(AuditError, match="field 'task'"):
         documents.load(Evidence, cid, honest.store)
     cid = honest.store.put(evidence.model_dump_json().replace("{", '{"more":1,', 1).encode())

@@ -171,7 +171,7 @@ def test_nobody_measures_for_another(federation, written, measured, reason):
         lambda text: text.replace(b'"kept":', b'"kept": ', 1),
         lambda text: text.replace(b"{", b'{"aggregate":"another",', 1),
         lambda text: text.replace(b'"notes":{', b'"notes":{"x":NaN,', 1),
-        lambda text: text.replace(b'"version":2', b'"version":2.0', 1),
+        lambda text: text.replace(b'"version":3', b'"version":3.0', 1),
     ],
     ids=["space", "twice", "not a number", "a float"],
 )

@@ -139,9 +139,9 @@ def test_a_document_of_another_version_is_not_checked(federation, monkeypatch):
     federation.run(federation.pofl(), make_app(), rounds=1)
     task = TrainingTask(federation.ledger).task(1)
     found = documents.load(Specification, task.spec, federation.store)
-    plain = found.model_dump(mode="json") | {"version": 3}
+    plain = found.model_dump(mode="json") | {"version": 2}
     cid = federation.store.put(json.dumps(plain).encode())
-    with pytest.raises(NotChecked, match="of version 3, this library reads 2"):
+    with pytest.raises(NotChecked, match="of version 2, this library reads 3"):
         documents.load(Specification, cid, federation.store)
 
 
@@ -331,8 +331,9 @@ def test_the_wrong_party_does_not_count(federation):
     federation.run(federation.pofl(byzantine=1), make_app(), rounds=1)
     phase = evidence_of(federation).phases[0]
     assert stranger not in [one.party for one in phase.accepted]
-    assert [one.reason for one in phase.dropped] == ["client-error"]
+    assert [one.reason for one in phase.dropped] == ["client-error", "unheard"]
     assert "is not registered" in phase.dropped[0].detail
+    assert phase.dropped[1].party == federation.clients[6]
 
 
 def test_replies_of_any_number_of_records_pass(federation):

@@ -13,6 +13,7 @@ from ....transactions import decode_transaction
 from ...chain.block import Block
 from ...chain.chain import Chain, Draft
 from ...chain.execution import Executed
+from ...chain.genesis import Genesis
 from ...chain.records import placed
 
 __all__ = ["SETTLED", "ChainView"]
@@ -56,6 +57,22 @@ class ChainView(Ledger):
         """EIP-155 chain id that every transaction on this ledger signs."""
         return self._chain.genesis.chain_id
 
+    @property
+    def genesis(self) -> Genesis:
+        """The parameters the chain was made with."""
+        return self._chain.genesis
+
+    def full_block(self, index: int) -> Block:
+        """Return a block with all that it holds.
+
+        Raises:
+            UnknownBlock: there is none with this index.
+        """
+        newest = self._chain.head.index
+        if not 0 <= index <= newest:
+            raise UnknownBlock(index, newest)
+        return self._block_at(index)
+
     def head(self) -> Head:
         """Return the newest block; of a draft only index and time are known."""
         if self._draft is not None:
@@ -69,10 +86,7 @@ class ChainView(Ledger):
         Raises:
             UnknownBlock: there is none with this index.
         """
-        newest = self._chain.head.index
-        if not 0 <= index <= newest:
-            raise UnknownBlock(index, newest)
-        return self._block_at(index).plain()
+        return self.full_block(index).plain()
 
     def transactions_of(
         self, account: str, *, since: int = 0, until: int | None = None

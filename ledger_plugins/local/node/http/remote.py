@@ -130,6 +130,7 @@ class NodeLedger(Ledger):
         self.read_only = read_only
         self._patience = patience
         self._guard = RLock()
+        self._sought: object = None  # contents that the node looked for when it was last asked
         self._clock = effects.clock
         self._asking = Asking(url, transport=effects.transport, clock=effects.clock)
         self._encoded: list[bytes] = []
@@ -342,13 +343,14 @@ class NodeLedger(Ledger):
             if waiting and (error := self._failure(waiting[0], min(left, _WAIT), end)) is not None:
                 results[waiting.pop(0)] = error
             waiting = waiting[1:] + waiting[:1]
-        why = "is a miner running?"
+        why = _waits_for(self._sought)
         return results | {one: LedgerUnavailable(self._missing(one, why)) for one in waiting}
 
     def _failure(self, transaction: str, wait: float, end: float) -> CallResult | None:
         """Return why the node gave a call up; None after `wait` seconds, or when a block has it."""
         path = f"/transactions/{transaction}?wait={max(wait, 0):.2f}"
         place = self._json("GET", path, end)
+        self._sought = place.get("sought")
         if place.get("state") == "failed":
             error = error_from_json(place.get("error"))
             known = ContractError | TransactionRefused | LedgerUnavailable
@@ -473,3 +475,14 @@ class NodeLedger(Ledger):
         if not isinstance(found, dict):
             raise LedgerUnavailable("the node's answer is no object")
         return found
+
+
+def _waits_for(sought: object) -> str:
+    """Return what to look at when no block comes, by what the node says it looks for."""
+    cids = [one[:80] for one in sought if isinstance(one, str)] if isinstance(sought, list) else []
+    if not cids:
+        return "is a miner running?"
+    return (
+        f"the node looks for contents that no node has, {', '.join(cids[:3])}: what a round is "
+        "made of has to be in the store of a node, file:///…/NODE/store, where miners can fetch it."
+    )

@@ -44,6 +44,7 @@ MAX_LIST = 256
 MAX_ANSWER = 8 * 1024 * 1024
 MAX_LOCATOR = 64
 MAX_WAIT = 10.0
+_SOUGHT = 3  # CIDs that are told to whoever waits for a block
 
 logger = logging.getLogger(__name__)
 
@@ -216,6 +217,7 @@ class NodeService:
             "block": found.block,
             "depth": found.depth,
             "error": error,
+            "sought": list(self._core.snapshot.waiting[:_SOUGHT]),
         }
 
     async def hint(self, call: Call) -> None:

@@ -23,6 +23,7 @@ from ..chain.file import has_chain
 from ..chain.first import checked_first
 from ..chain.leader import LeaderRule, Work
 from ..chain.moments import Source
+from ..chain.reading import NODE_FILE, NODE_LOCK
 from ..http.client import Misbehaved, PeerClient, peer_url
 from ..http.control import write_owned
 from ..http.service import NodeService
@@ -144,13 +145,13 @@ class Member:
         """
         config, disk = self._config, self._effects.disk
         disk.make_folder(config.data, private=True)
-        lock = WriteLock(config.data / "node.lock", disk)
+        lock = WriteLock(config.data / NODE_LOCK, disk)
         try:
             first = await self._first_block()
             if self._end.is_set():
                 return
             core = Core(
-                config.data / "node.db",
+                config.data / NODE_FILE,
                 first,
                 store,
                 rule=config.rule,
@@ -258,7 +259,7 @@ class Member:
     async def _first_block(self) -> bytes | None:
         """Return block 0 for a folder that has no chain; None when it has one or the end came."""
         config = self._config
-        if has_chain(config.data / "node.db", self._effects.disk):
+        if has_chain(config.data / NODE_FILE, self._effects.disk):
             return None
         if config.new_chain:
             return self._block_0()

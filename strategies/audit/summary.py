@@ -1,0 +1,70 @@
+"""What an audit comes to, in numbers: how much was proved, and what was not checked and why."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..rounds.evidence.checks import Outcome
+from ..rounds.evidence.tally import Tally
+from .verdicts import ATTESTED, PROVED, RoundVerdict
+
+__all__ = ["ATTESTED_MEANS", "AuditSummary"]
+
+ATTESTED_MEANS = (
+    "attested: the model is the aggregator's word, since the Flower strategy that made it may keep "
+    "what no auditor has; signatures, contents, contributors and rewards were checked"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSummary:
+    """The sum of verdicts.
+
+    Attributes:
+        outcomes: rounds by the outcome's value.
+        proved: rounds that passed and whose model was recomputed.
+        attested: rounds that passed and whose model is the aggregator's word.
+        tally: what became of rounds and answers, as the evidence says.
+        unchecked: what was not checked and why, a sentence each.
+    """
+
+    outcomes: dict[str, int]
+    proved: int
+    attested: int
+    tally: Tally
+    unchecked: tuple[str, ...]
+
+    @classmethod
+    def of(cls, verdicts: Sequence[RoundVerdict], unchecked: Iterable[str] = ()) -> "AuditSummary":
+        """Return the sum.
+
+        Args:
+            verdicts: of rounds, and of tasks that could not be looked at.
+            unchecked: what else was not checked.
+        """
+        rounds = [verdict for verdict in verdicts if verdict.round]
+        outcomes = Counter(verdict.outcome.value for verdict in rounds)
+        how = Counter(verdict.aggregate for verdict in rounds if verdict.passed)
+        away = (one.sentence for one in verdicts if one.outcome is Outcome.UNCHECKED)
+        return cls(
+            outcomes={outcome.value: outcomes[outcome.value] for outcome in Outcome},
+            proved=how[PROVED],
+            attested=how[ATTESTED],
+            tally=Tally.of(verdict.record for verdict in rounds),
+            unchecked=(*away, *unchecked),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "rounds": sum(self.outcomes.values()),
+            "passed": self.outcomes[Outcome.PASSED.value],
+            "unchecked": self.outcomes[Outcome.UNCHECKED.value],
+            "failed": self.outcomes[Outcome.FAILED.value],
+            "proved": self.proved,
+            "attested": self.attested,
+            "attested_means": ATTESTED_MEANS if self.attested else None,
+            **{name: value for name, value in self.tally.to_json().items() if name != "rounds"},
+            "not_checked": list(self.unchecked),
+        }
