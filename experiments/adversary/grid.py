@@ -11,7 +11,7 @@ is a setting of the clock (`SimulatedLatency.extra`; `latency.exchange` of an ex
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
@@ -85,6 +85,14 @@ class AdversaryGrid(WrappedGrid):
         self._open: dict[str, Conspiracy] = {}  # by the ids of messages that wait for a reply
         self._recent: list[Conspiracy] = []
         self._rounds = 0
+        self._uploaded: dict[int, set[int]] = {}
+
+    def uploaded(self, number: int) -> Set[int]:
+        """Return the clients (partitions) that uploaded a crafted model in a round.
+
+        An attack that finds nothing to upload leaves a client its own model, which is none.
+        """
+        return self._uploaded.get(number, frozenset())
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; a training message to a malicious client without the request to sign.
@@ -129,6 +137,8 @@ class AdversaryGrid(WrappedGrid):
             if orders:
                 each.ordered(self._grid.push_messages(list(orders)))
                 self._pull(each.outstanding(), [each])
+            if each.uploaded:
+                self._uploaded.setdefault(each.number, set()).update(each.uploaded)
         handed: list[tuple[int, Message]] = []
         for message_id in wanted:
             conspiracy = self._open.get(message_id)
