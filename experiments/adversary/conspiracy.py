@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fedledger.arrays import Arrays, Layout, from_record
 from fedledger.errors import ConfigError, ModelError
-from fedledger.records import CONFIG, LEDGER
+from fedledger.records import CONFIG, SigningRequest
 
 from ..run.seeding import generator
 from .attacks import Knowledge, ModelAttack
@@ -264,8 +264,8 @@ class _Model:
             {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
         )
         self.start = self.vector(arrays)
-        request = content.config_records.get(LEDGER)
-        self._updates = request is not None and request.get("phase") == "update"
+        request = SigningRequest.of(content)
+        self._updates = request is not None and request.phase == "update"
 
     def vector(self, arrays: Arrays) -> Vector:
         """Return a model's floating-point values, (d,) float32."""

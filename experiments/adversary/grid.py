@@ -11,14 +11,15 @@ is a setting of the clock (`SimulatedLatency.extra`; `latency.exchange` of an ex
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger.errors import ConfigError, RunError
 from fedledger.grids import WrappedGrid
-from fedledger.records import LEDGER
+from fedledger.records import without_request
 
 from .attacks import ModelAttack
 from .collusion import PARTITION
@@ -87,7 +88,7 @@ class AdversaryGrid(WrappedGrid):
         self._rounds = 0
         self._uploaded: dict[int, set[int]] = {}
 
-    def uploaded(self, number: int) -> Set[int]:
+    def uploaded(self, number: int) -> AbstractSet[int]:
         """Return the clients (partitions) that uploaded a crafted model in a round.
 
         An attack that finds nothing to upload leaves a client its own model, which is none.
@@ -227,9 +228,8 @@ def _unsigned(message: Message) -> Message:
     The reply then holds the full weights, whatever form was asked for.
     """
     metadata = message.metadata
-    content = {key: record for key, record in message.content.items() if key != LEDGER}
     return Message(
-        RecordDict(content),
+        without_request(message.content),
         metadata.dst_node_id,
         metadata.message_type,
         ttl=metadata.ttl,

@@ -1,7 +1,8 @@
 """One cell: one Flower strategy, started once, for all rounds."""
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
@@ -121,7 +122,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     )
 
 
-def _attacked(grid: Grid, federation: Federation) -> tuple[Grid, Callable[[int], Set[int]]]:
+def _attacked(grid: Grid, federation: Federation) -> tuple[Grid, Callable[[int], AbstractSet[int]]]:
     """Return the grid with the adversary in it, and who uploads a malicious model in a round."""
     if isinstance(federation.attack, ModelAttack):
         seed = federation.scenario.seed
@@ -131,7 +132,7 @@ def _attacked(grid: Grid, federation: Federation) -> tuple[Grid, Callable[[int],
     return grid, lambda _: poisoned
 
 
-def _counted(record: RoundRecord, accounts: Set[str]) -> int:
+def _counted(record: RoundRecord, accounts: AbstractSet[str]) -> int:
     """Return how many of some accounts had an update among those that a round's rule saw."""
     return sum(one.party in accounts for phase in record.phases[:1] for one in phase.accepted)
 
@@ -155,7 +156,7 @@ class _Judge:
         model: "nn.Module",
         dataset: Dataset,
         on_round: OnRound,
-        uploaded: Callable[[int], Set[int]],
+        uploaded: Callable[[int], AbstractSet[int]],
     ) -> None:
         self._uploaded = uploaded
         self._model = model
