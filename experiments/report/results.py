@@ -110,7 +110,7 @@ class RunResult:
         """Return one row a cell; accuracy and seconds are None where the cell failed.
 
         "rounds" is how many the cell has, "attacked_rounds" in how many of them a malicious model
-        was uploaded, "arrived_rounds" in how many of these one reached the rule.
+        was uploaded.
         With a paper's numbers in the config there is "paper" too, a fraction as accuracy is.
         """
         return [
@@ -123,7 +123,6 @@ class RunResult:
                 "seed": cell.scenario.seed,
                 "rounds": cell.scenario.rounds,
                 "attacked_rounds": result.attacked_rounds if result else None,
-                "arrived_rounds": result.arrived_rounds if result else None,
                 "accuracy": result.accuracy if result else None,
                 "seconds": round(result.seconds, 3) if result else None,
                 **self._paper(cell),
@@ -150,6 +149,7 @@ class RunResult:
                     "rules": list(result.rules) if result else None,
                     "attacked": list(result.attacked) if result and result.attacked else None,
                     "arrived": list(result.arrived) if result and result.attacked else None,
+                    "arrived_rounds": result.arrived_rounds if result else None,
                     "task": result.task if result else None,
                     "model": result.model if result else None,
                     "footnotes": self.footnotes(cell),

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flwr.app import ArrayRecord, Message, MetricRecord
 
@@ -43,7 +43,7 @@ def guarded(evaluate: EvaluateFn, done: int) -> EvaluateFn:
     return evaluation
 
 
-def metrics_of(what: str, make: Callable[[], MetricRecord | None]) -> MetricRecord | None:
+def metrics_of(what: str, make: Callable[[], Any]) -> MetricRecord | None:
     """Return what `make` gives where that is metrics; Flower's result holds nothing else."""
     found = attempted(what, make)
     if found is None or isinstance(found, MetricRecord):
