@@ -219,7 +219,9 @@ class AdversaryGrid(WrappedGrid):
 
 
 def _is_training(message: Message) -> bool:
-    return message.metadata.message_type.partition(".")[0] == "train"
+    """Return whether it asks to train: phases without a model travel in such messages too."""
+    kind = message.metadata.message_type.partition(".")[0]
+    return kind == "train" and bool(message.content.array_records)
 
 
 def _unsigned(message: Message) -> Message:

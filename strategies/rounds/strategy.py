@@ -4,6 +4,7 @@ Flower's loop calls `configure_train` and `aggregate_train`. The first only keep
 the strategy inside made; the whole round, all of its phases, runs in the second.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,6 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
 from flwr.serverapp import Grid
-from flwr.serverapp.exception import InconsistentMessageReplies
 from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
@@ -43,6 +43,8 @@ from .round import Attested, Result
 from .task import LedgerTask, task_secret
 
 __all__ = ["LedgerStrategy", "MeasureFn"]
+
+logger = logging.getLogger(__name__)
 
 MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
 
@@ -227,12 +229,16 @@ class LedgerStrategy(Strategy):
         return to_record(arrays), metrics
 
     def inner_aggregate(self, server_round: int, messages: Sequence[Message]) -> Attested:
-        """Return what the strategy inside makes of replies, for a protocol that attests."""
+        """Return what the strategy inside makes of replies, for a protocol that attests.
+
+        Where it raises, as Flower's clipping does at an update of zeros, the model is kept.
+        """
         rule = type(self.inner).__name__[:32]
         try:
             arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
-        except InconsistentMessageReplies as error:
-            return Attested(None, rule, f"{rule}: {error}")
+        except Exception as error:  # what clients sent can be too much for a strategy
+            logger.warning("%s cannot aggregate round %d", rule, server_round, exc_info=True)
+            return Attested(None, rule, f"{rule}: {type(error).__name__}: {error}")
         if arrays is None:
             return Attested(None, rule, f"{rule} gave no aggregate")
         try:

@@ -127,7 +127,8 @@ def test_a_strategy_weighs_by_its_own_metric_in_a_wrapper_too(federation):
 
     @app.train()
     def train(message, context):
-        arrays = {key: np.asarray(a.numpy() + 1) for key, a in message.content["arrays"].items()}
+        own = 1 + int(context.node_config["partition-id"])
+        arrays = {key: np.asarray(a.numpy() + own) for key, a in message.content["arrays"].items()}
         metrics = MetricRecord({"rows": 3})
         return Message(
             RecordDict({"arrays": to_record(arrays), "metrics": metrics}), reply_to=message
@@ -139,6 +140,23 @@ def test_a_strategy_weighs_by_its_own_metric_in_a_wrapper_too(federation):
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
     assert [verdict.accepted for verdict in report.rounds] == [7]
+
+
+def test_a_strategy_that_raises_keeps_the_model_and_the_run(federation):
+    """One client that sends back what it got: Flower's clipping divides by its norm, zero."""
+
+    def same(reply, message, context):
+        reply.content["arrays"] = message.content["arrays"]
+        return reply
+
+    wrapper = flower.DifferentialPrivacyServerSideFixedClipping(
+        flower.FedAvg(fraction_evaluate=0.0), 0.1, 1.0, 7
+    )
+    app = make_app(before_signing={3: same})
+    federation.run(federation.anchored(wrapper), app, rounds=2)
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    assert ["ZeroDivisionError" in str(one.record.kept) for one in report.rounds] == [True] * 2
 
 
 def test_adapters_alone_are_a_model_like_any_other(federation):

@@ -57,7 +57,7 @@ def made(federation, kind):
     if kind == "averaged":
         return federation.anchored(flower.FedAvgM(fraction_evaluate=0.0, server_momentum=0.9))
     if kind == "elected":
-        return federation.pofl(selection="election", beacon_seed=None)
+        return federation.pofl(selection="election")
     return federation.pofl(rules=(kind,))
 
 
