@@ -15,6 +15,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
 from flwr.serverapp import Grid
+from flwr.serverapp.exception import InconsistentMessageReplies
 from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
@@ -236,6 +237,8 @@ class LedgerStrategy(Strategy):
         rule = type(self.inner).__name__[:32]
         try:
             arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
+        except InconsistentMessageReplies as error:
+            return Attested(None, rule, f"{rule}: {error}")
         except Exception as error:  # what clients sent can be too much for a strategy
             logger.warning("%s cannot aggregate round %d", rule, server_round, exc_info=True)
             return Attested(None, rule, f"{rule}: {type(error).__name__}: {error}")
