@@ -9,12 +9,12 @@ import json
 from functools import cache, partial
 from typing import Any
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
 from fedledger.effects import Effects
 from fedledger.errors import AccountError, CallError, ConfigError
-from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest
+from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest, without_request
 
 from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.addresses import checksum_address
@@ -36,9 +36,9 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
         AccountError: the account cannot be used or is not registered, or the journal forbids it.
         ModelError: the reply's arrays do not fit the global model.
     """
-    if LEDGER not in message.content.config_records:
+    request = SigningRequest.of(message.content)
+    if request is None:
         return call_next(message, context)
-    request = SigningRequest.from_record(message.content.config_records[LEDGER])
     handler: PhaseHandler = PHASES.load(request.phase)()
     _check_asked(handler, request)
     disk = _real().disk
@@ -51,7 +51,7 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
     journal = journal_of(message, context, request, disk)
     journal.check(request)
     whole = message.content
-    message.content = RecordDict({key: one for key, one in whole.items() if key != LEDGER})
+    message.content = without_request(whole)
     try:
         answered = handler.answer(
             Asked(

@@ -36,17 +36,19 @@ def main(run: Path, name: str | None = None) -> None:
 def compared(rows: list[dict[str, str]]) -> str:
     """Return the election beside the best single rule, situation by situation, as Markdown."""
     found: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        share = "" if row["attack"] == "none" else f", {100 * float(row['malicious']):g} %"
-        where = (row["dataset"], row["partition"], row["attack"] + share)
-        found[where][row["approach"]].append(100 * float(row["accuracy"]))
+    for where, group in _by_situation(rows).items():
+        for row in group:
+            found[where][row["approach"]].append(100 * float(row["accuracy"]))
+    attacked = {where: _attacked(group) for where, group in _by_situation(rows).items()}
     lines = [
         "# The election beside the best single rule",
         "",
         "Accuracy after the last round. The best rule is chosen with hindsight, line by line.",
+        "Attacked: rounds in which malicious models were uploaded, of the approach with the fewest",
+        "to that with the most; in the others the malicious clients uploaded honest ones.",
         "",
-        "| data | partition | attack | best single rule | elected | difference |",
-        "| --- | --- | --- | ---: | ---: | ---: |",
+        "| data | partition | attack | attacked | best single rule | elected | difference |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     gaps = []
     for where, approaches in found.items():
@@ -55,7 +57,7 @@ def compared(rows: list[dict[str, str]]) -> str:
         best = max(single, key=single.__getitem__)
         gaps.append(averages[ELECTED] - single[best])
         values = f"{best} {single[best]:.1f} % | {averages[ELECTED]:.1f} % | {gaps[-1]:+.1f}"
-        lines.append(f"| {' | '.join(where)} | {values} |")
+        lines.append(f"| {' | '.join(where)} | {attacked[where]} | {values} |")
     ahead, near = sum(gap >= 0 for gap in gaps), sum(gap >= -1 for gap in gaps)
     verdict = (
         f"At least as good in {ahead} of {len(gaps)} lines, within one point in {near}; "
@@ -63,6 +65,27 @@ def compared(rows: list[dict[str, str]]) -> str:
     )
     lines += ["", verdict, ""]
     return "\n".join(lines)
+
+
+def _by_situation(
+    rows: list[dict[str, str]],
+) -> dict[tuple[str, ...], list[dict[str, str]]]:
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        share = "" if row["attack"] == "none" else f", {100 * float(row['malicious']):g} %"
+        groups[row["dataset"], row["partition"], row["attack"] + share].append(row)
+    return groups
+
+
+def _attacked(rows: list[dict[str, str]]) -> str:
+    """Return in how many rounds a situation was attacked: "10/10", or "2-8/10"."""
+    if rows[0]["attack"] == "none":
+        return "-"
+    counts = {int(row["attacked_rounds"]) for row in rows if row.get("attacked_rounds")}
+    if not counts:
+        return "not counted"
+    ends = "-".join(str(end) for end in sorted({min(counts), max(counts)}))
+    return f"{ends}/{rows[0]['rounds']}"
 
 
 if __name__ == "__main__":

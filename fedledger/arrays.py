@@ -5,7 +5,7 @@ so that an update is one flat float32 vector and arrays from outside can be chec
 Bytes are safetensors, read by a parser that trusts nothing; nothing here is ever unpickled.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -161,8 +161,9 @@ class Layout:
     def add(self, arrays: Arrays, update: Vector) -> dict[str, NDArray[Any]]:
         """Return the model `arrays` + `update`, every array in its own dtype.
 
-        Floats are added in float32, or in float64 where that is their dtype. Integers move by the
-        rounded update and stop at the ends of their range. A bool is true from 0.5 on.
+        Floats are added in float32, or in float64 where that is their dtype; a value that is not
+        finite is replaced by the update, unless that is 0. Integers move by the rounded update and
+        stop at the ends of their range. A bool is true from 0.5 on.
 
         Args:
             arrays: a model of this layout.
@@ -183,7 +184,9 @@ class Layout:
         """Return `new` - `old` as one float32 vector of length d.
 
         Each difference is taken in the arrays' own precision (float32 at least; exactly, for
-        integers) and then rounded to float32. A value that is not finite gives one that is not.
+        integers) and then rounded to float32. A new value that is not finite gives one that is not.
+        Where the old value is not finite there is no difference, and what `add` needs stands for
+        it: the new value, the smallest normal float32 if it is 0; and 0 if it is not finite either.
 
         Raises:
             ModelError: one of them is not of this layout.
@@ -197,6 +200,8 @@ class Layout:
                 if kind == "f":
                     wide = np.promote_types(after.dtype, np.float32)
                     part[...] = np.subtract(after, before, dtype=wide)
+                    if not (finite := np.isfinite(before)).all():
+                        part[...] = np.where(finite, part, _replacing(after))
                 elif kind == "b":
                     part[...] = after.astype(np.float32) - before
                 else:
@@ -262,10 +267,18 @@ class Layout:
             raise ModelError(f"an update of shape {vector.shape} instead of ({self.size},)")
 
 
-def not_finite(arrays: Arrays) -> str | None:
-    """Return the key of the first array that holds NaN or infinity, or None."""
+def not_finite(arrays: Arrays, initial: Callable[[], Arrays] | None = None) -> str | None:
+    """Return the key of the first array that holds NaN or infinity where it must not, or None.
+
+    Args:
+        arrays: the arrays.
+        initial: gives a model of their keys and shapes: where it is not finite itself, as the
+            observers of quantisation are before they have seen data, nothing has to be.
+    """
     for key, array in arrays.items():
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
+            continue
+        if initial is None or not (finite | ~np.isfinite(initial()[key])).all():
             return key
     return None
 
@@ -380,7 +393,11 @@ def _moved(base: NDArray[Any], step: NDArray[np.float32]) -> NDArray[Any]:
     if base.dtype.kind == "f":
         wide = np.promote_types(base.dtype, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(np.add(base, step, dtype=wide), dtype=base.dtype)
+            moved = np.asarray(np.add(base, step, dtype=wide), dtype=base.dtype)
+            if (finite := np.isfinite(base)).all():
+                return moved
+            replaced = np.where(step == 0, base, step.astype(base.dtype))
+        return np.asarray(np.where(finite, moved, replaced), dtype=base.dtype)
     if base.dtype.kind == "b":
         return np.asarray(base.astype(np.float32) + step >= np.float32(0.5))
     ends = np.iinfo(base.dtype)
@@ -393,6 +410,13 @@ def _moved(base: NDArray[Any], step: NDArray[np.float32]) -> NDArray[Any]:
         below = here - np.array(ends.min, dtype=base.dtype).astype(np.uint64)
         moved = here + np.minimum(up, above) - np.minimum(down, below)
     return np.asarray(moved).astype(base.dtype)
+
+
+def _replacing(new: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the steps that put finite values in place of some that are not: 0 leaves those."""
+    steps = new.astype(np.float32)
+    steps = np.where(steps == 0, np.finfo(np.float32).tiny, steps)
+    return np.where(np.isfinite(new), steps, np.float32(0))
 
 
 def _whole_steps(way: NDArray[np.float64]) -> NDArray[np.uint64]:

@@ -1,8 +1,10 @@
 """Keys and shape of what strategies and clients tell each other, beyond Flower's own records.
 
-A phase's message carries Flower's usual records ("arrays", "config") and, under `LEDGER`, a
-`ConfigRecord` with what the client needs to sign offline. The reply carries what the client signed
-under the same key. The app between sees neither.
+A phase's message carries Flower's usual records ("arrays", "config"). What the client needs to sign
+offline stands in that config record, each field under its name after "fedledger.": a record of its
+own would make two, and there are mods that want exactly one. The reply carries what the client
+signed in a `ConfigRecord` under `LEDGER`. The app between, and mods inside `signing_mod`, see
+neither; mods outside it may copy, merge and rename records, as long as the fields come through.
 """
 
 import json
@@ -11,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord
+from flwr.app import ConfigRecord, RecordDict
 
 from fedledger.errors import ConfigError, UpdateRejected
 from fedledger.formats import parse_json
@@ -28,6 +30,7 @@ __all__ = [
     "Signatures",
     "SigningRequest",
     "StatementRequest",
+    "without_request",
 ]
 
 LEDGER = "fedledger"
@@ -36,10 +39,11 @@ ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 3
+VERSION = 4
 SEEN = "seen"
 """Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
+_PREFIX = f"{LEDGER}."
 _BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}")
 _MOST = 64  # calls or statements of one answer
 
@@ -69,6 +73,10 @@ _FIELDS = frozenset(
         "headers",
     )
 )
+
+
+_MARKS = frozenset(("version", "phase", "carrier"))
+_SIGNED = _MARKS | {"transactions", "values", "signatures"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ class SigningRequest:
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
-        return ConfigRecord(
+        return _without_empty_lists(
             {
                 "version": VERSION,
                 "protocol": self.protocol,
@@ -166,6 +174,32 @@ class SigningRequest:
                 "headers": list(self.headers),
             }
         )
+
+    def added_to(self, content: RecordDict) -> RecordDict:
+        """Return a message's content with this request in its config; the content itself stays."""
+        records = content.config_records
+        name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
+        fields = {_PREFIX + key: value for key, value in self.to_record().items()}
+        config = ConfigRecord({**records.get(name, ConfigRecord()), **fields})
+        return RecordDict({**content, name: config})
+
+    @classmethod
+    def of(cls, content: RecordDict) -> "SigningRequest | None":
+        """Return the request in a message's content, or None where there is none.
+
+        Raises:
+            ConfigError: as `from_record`.
+        """
+        fields = {
+            key.removeprefix(_PREFIX): value
+            for record in content.config_records.values()
+            for key, value in record.items()
+            if key.startswith(_PREFIX)
+        }
+        if not fields:  # until version 3 it was a record of its own
+            record = content.config_records.get(LEDGER)
+            return None if record is None else cls.from_record(record)
+        return cls.from_record(ConfigRecord(fields))
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> "SigningRequest":
@@ -224,7 +258,7 @@ class Signatures:
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
-        return ConfigRecord(
+        return _without_empty_lists(
             {
                 "version": VERSION,
                 "phase": self.phase,
@@ -236,6 +270,23 @@ class Signatures:
         )
 
     @classmethod
+    def taken_from(cls, content: RecordDict) -> "Signatures":
+        """Take what is signed out of a reply's content, under whatever name it came.
+
+        Raises:
+            UpdateRejected: as `from_record`.
+        """
+        records = content.config_records
+        name = next((name for name in records if set(records[name]) >= _MARKS), LEDGER)
+        found = cls.from_record(records.get(name))
+        rest = {key: value for key, value in records[name].items() if key not in _SIGNED}
+        if rest and name != LEDGER:  # a mod merged it with the app's own
+            content[name] = ConfigRecord(rest)
+        else:
+            del content[name]
+        return found
+
+    @classmethod
     def from_record(cls, record: ConfigRecord | None) -> "Signatures":
         """Read it from a reply.
 
@@ -244,7 +295,7 @@ class Signatures:
         """
         if record is None:
             raise UpdateRejected(
-                "unsigned", "nothing is signed; does the ClientApp use signing_mod?"
+                "unsigned", "nothing is signed; is signing_mod the first of the ClientApp's mods?"
             )
         try:
             transactions = _all(record, "transactions", bytes)
@@ -260,6 +311,22 @@ class Signatures:
         return cls(phase, tuple(transactions), tuple(zip(values, signatures, strict=True)))
 
 
+def without_request(content: RecordDict) -> RecordDict:
+    """Return a message's content as the app's own: without what a `SigningRequest` added."""
+    plain = RecordDict({**content})
+    for name, record in content.config_records.items():
+        kept = {key: value for key, value in record.items() if not key.startswith(_PREFIX)}
+        plain[name] = ConfigRecord(kept)
+        if not kept and name == LEDGER:  # it was made for the request
+            del plain[name]
+    return plain
+
+
+def _without_empty_lists(fields: dict[str, Any]) -> ConfigRecord:
+    """Return a record of these fields; Flower's mod that counts bytes fails at an empty list."""
+    return ConfigRecord({key: value for key, value in fields.items() if value != []})
+
+
 def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
     value: Any = record.get(key)
     if not _is(value, kind):
@@ -268,7 +335,7 @@ def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
 
 
 def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
-    values: Any = record.get(key)
+    values: Any = record.get(key, [])
     if not isinstance(values, list):
         raise ConfigError(f"signing record, field {key!r}: a list is needed")
     for value in values:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fedledger.arrays import Arrays, Layout, from_record
 from fedledger.errors import ConfigError, ModelError
-from fedledger.records import CONFIG, LEDGER
+from fedledger.records import CONFIG, SigningRequest
 
 from ..run.seeding import generator
 from .attacks import Knowledge, ModelAttack
@@ -79,8 +79,16 @@ class Conspiracy:
         self._crafted = False
         self._ordering: list[tuple[str, Message]] = []
         self._orders: dict[str, str] = {}
+        self._made: set[str] = set()
+        self.uploaded: set[int] = set()
+        """Partitions that have uploaded a model which is not the one they trained."""
         self.ready: dict[str, tuple[int, Message]] = {}
         """Message id to the partition and the reply that can be handed to the strategy."""
+
+    @property
+    def number(self) -> int:
+        """The round."""
+        return self._number
 
     def add(self, message: Message, *, partition: int, original: RecordDict | None) -> None:
         """Add a message that was sent.
@@ -120,6 +128,8 @@ class Conspiracy:
                 if reply.has_error()
                 else Message(reply.content, reply_to=instruction)
             )
+            if first in self._made and not reply.has_error():
+                self.uploaded.add(self._partitions[first])
             self._hand_over(first, answer)
         elif key not in self._waiting:
             return False
@@ -148,6 +158,7 @@ class Conspiracy:
         self._held.clear()
         crafted = {} if self._crafted else self._craft(held)
         self._crafted = True
+        self._made.update(crafted)
         for key, own in held.items():
             original, sent = self._originals[key], self._sent[key].metadata
             order = Order(
@@ -176,7 +187,7 @@ class Conspiracy:
         self._ordering.clear()
 
     def _craft(self, held: dict[str, _Held]) -> dict[str, Arrays]:
-        """Return the crafted model of each malicious client that takes part."""
+        """Return the crafted models: none of a client whose own model the attack leaves alone."""
         model = self._model
         if model is None:
             raise ConfigError("a round of an adversary without a malicious client")
@@ -197,6 +208,7 @@ class Conspiracy:
         return {
             key: model.arrays(row, held[key].arrays)
             for key, row in zip(usable, crafted, strict=True)
+            if not np.array_equal(row, usable[key])
         }
 
     def _hold(self, key: str, reply: Message) -> None:
@@ -252,8 +264,8 @@ class _Model:
             {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
         )
         self.start = self.vector(arrays)
-        request = content.config_records.get(LEDGER)
-        self._updates = request is not None and request.get("phase") == "update"
+        request = SigningRequest.of(content)
+        self._updates = request is not None and request.phase == "update"
 
     def vector(self, arrays: Arrays) -> Vector:
         """Return a model's floating-point values, (d,) float32."""

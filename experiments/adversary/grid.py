@@ -12,13 +12,14 @@ is a setting of the clock (`SimulatedLatency.extra`; `latency.exchange` of an ex
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger.errors import ConfigError, RunError
 from fedledger.grids import WrappedGrid
-from fedledger.records import LEDGER
+from fedledger.records import without_request
 
 from .attacks import ModelAttack
 from .collusion import PARTITION
@@ -85,6 +86,14 @@ class AdversaryGrid(WrappedGrid):
         self._open: dict[str, Conspiracy] = {}  # by the ids of messages that wait for a reply
         self._recent: list[Conspiracy] = []
         self._rounds = 0
+        self._uploaded: dict[int, set[int]] = {}
+
+    def uploaded(self, number: int) -> AbstractSet[int]:
+        """Return the clients (partitions) that uploaded a crafted model in a round.
+
+        An attack that finds nothing to upload leaves a client its own model, which is none.
+        """
+        return self._uploaded.get(number, frozenset())
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; a training message to a malicious client without the request to sign.
@@ -129,6 +138,8 @@ class AdversaryGrid(WrappedGrid):
             if orders:
                 each.ordered(self._grid.push_messages(list(orders)))
                 self._pull(each.outstanding(), [each])
+            if each.uploaded:
+                self._uploaded.setdefault(each.number, set()).update(each.uploaded)
         handed: list[tuple[int, Message]] = []
         for message_id in wanted:
             conspiracy = self._open.get(message_id)
@@ -208,7 +219,9 @@ class AdversaryGrid(WrappedGrid):
 
 
 def _is_training(message: Message) -> bool:
-    return message.metadata.message_type.partition(".")[0] == "train"
+    """Return whether it asks to train: phases without a model travel in such messages too."""
+    kind = message.metadata.message_type.partition(".")[0]
+    return kind == "train" and bool(message.content.array_records)
 
 
 def _unsigned(message: Message) -> Message:
@@ -217,9 +230,8 @@ def _unsigned(message: Message) -> Message:
     The reply then holds the full weights, whatever form was asked for.
     """
     metadata = message.metadata
-    content = {key: record for key, record in message.content.items() if key != LEDGER}
     return Message(
-        RecordDict(content),
+        without_request(message.content),
         metadata.dst_node_id,
         metadata.message_type,
         ttl=metadata.ttl,

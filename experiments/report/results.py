@@ -25,6 +25,10 @@ class CellResult(BaseModel):
         accuracy_by_round: the same from round 0, the initial model, to the last.
         seconds: time this cell took; after a resume, the time since.
         rules: the rule each round used, from round 1.
+        attacked: for each round how many clients uploaded a malicious model: one that an attack
+            crafted, or trained on data that it changed. None: an earlier version did not count.
+        arrived: for each round how many malicious clients' updates were among those that the rule
+            saw; in a round that was not attacked, they are honest ones.
         task: the task's number on the ledger.
         model: CID of the final model.
         resumed_after: rounds that were on the ledger already when this process took over.
@@ -39,11 +43,26 @@ class CellResult(BaseModel):
     accuracy_by_round: tuple[float, ...]
     seconds: float
     rules: tuple[str, ...]
+    attacked: tuple[int, ...] | None = None
+    arrived: tuple[int, ...] = ()
     task: int
     model: str
     resumed_after: int = 0
     unused: bool = False
     trouble: str | None = None
+
+    @property
+    def attacked_rounds(self) -> int | None:
+        """Rounds in which a malicious model was uploaded."""
+        return None if self.attacked is None else sum(each > 0 for each in self.attacked)
+
+    @property
+    def arrived_rounds(self) -> int | None:
+        """Attacked rounds in which one was among the updates that the rule saw."""
+        if self.attacked is None:
+            return None
+        both = zip(self.attacked, self.arrived, strict=True)
+        return sum(attacked > 0 and arrived > 0 for attacked, arrived in both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,8 @@ class RunResult:
         """Return what a reader must know about a cell."""
         notes = cell.footnotes
         result = self.results.get(cell.id)
+        if result is not None and result.attacked is None and cell.scenario.malicious_clients:
+            notes.append("An earlier version ran this cell and did not count attacked rounds.")
         if result is not None and result.resumed_after:
             notes.append(
                 "The run was resumed in the middle of this cell; its seconds count from there."
@@ -98,6 +119,8 @@ class RunResult:
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a cell; accuracy and seconds are None where the cell failed.
 
+        "rounds" is how many the cell has, "attacked_rounds" in how many of them a malicious model
+        was uploaded.
         With a paper's numbers in the config there is "paper" too, a fraction as accuracy is.
         """
         return [
@@ -108,6 +131,8 @@ class RunResult:
                 "dataset": cell.scenario.dataset,
                 "partition": cell.scenario.partition.label,
                 "seed": cell.scenario.seed,
+                "rounds": cell.scenario.rounds,
+                "attacked_rounds": result.attacked_rounds if result else None,
                 "accuracy": result.accuracy if result else None,
                 "seconds": round(result.seconds, 3) if result else None,
                 **self._paper(cell),
@@ -132,6 +157,9 @@ class RunResult:
                     "byzantine": cell.byzantine if cell.approach.mixed else None,
                     "accuracy_by_round": list(result.accuracy_by_round) if result else None,
                     "rules": list(result.rules) if result else None,
+                    "attacked": list(result.attacked) if result and result.attacked else None,
+                    "arrived": list(result.arrived) if result and result.attacked else None,
+                    "arrived_rounds": result.arrived_rounds if result else None,
                     "task": result.task if result else None,
                     "model": result.model if result else None,
                     "footnotes": self.footnotes(cell),

@@ -14,12 +14,17 @@ from ..config.cells import Cell
 from ..config.references import published_accuracy, sources
 from .results import RunResult
 
-__all__ = ["Summary", "SummaryRow", "described", "heading", "summarise", "to_markdown"]
+__all__ = ["Summary", "SummaryRow", "described", "heading", "remarks", "summarise", "to_markdown"]
 
 FAILED = "failed"
 _NOTHING = "-"
 _MOST_ACROSS = 5
 _ROUND = "time of a round"
+_ATTACKED = (
+    "Attacked 4/12: in 4 of 12 rounds malicious models were uploaded; in the others the attack had "
+    "none to offer, and the malicious clients uploaded honest ones. In time: rounds in which one "
+    "of them was among the updates that the rule saw."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class SummaryRow:
     Attributes:
         title: what the line is about.
         values: one text for each column: "94.2 %", "94.2 ± 0.5 %", "94.2 % (paper 92.3)",
-            "failed".
+            "94.2 % (paper 92.3; attacked 4/12, in time 0)", "failed".
         marks: numbers of the footnotes that belong to it, from 1.
     """
 
@@ -116,10 +121,16 @@ def described(result: RunResult) -> list[str]:
         f"{config.clients} clients, {config.rounds} rounds, model {config.model.label}.",
         f"Seed {seeds}{spread}. {result.audit.verdict[0].upper()}{result.audit.verdict[1:]}.",
     ]
+    lines += remarks(result)
     if config.paper:
         where = "; ".join(sources(config))
         lines.append(f"In brackets what the paper reports{f' ({where})' if where else ''}.")
     return lines
+
+
+def remarks(result: RunResult) -> list[str]:
+    """Return what explains words in the table, where they are there."""
+    return [_ATTACKED] if any(_fallen_short(result, [cell]) for cell in result.cells) else []
 
 
 def _round_time(result: RunResult, cells: Iterable[Cell]) -> str:
@@ -155,7 +166,26 @@ def _data(result: RunResult, cell: Cell) -> list[str]:
 
 def _value(result: RunResult, cells: Sequence[Cell]) -> str:
     published = published_accuracy(result.config, cells[0]) if cells else None
-    return _ours(result, cells) + ("" if published is None else f" (paper {published:.1f})")
+    beside = [f"paper {published:.1f}"] if published is not None else []
+    beside += _fallen_short(result, cells)
+    return _ours(result, cells) + (f" ({'; '.join(beside)})" if beside else "")
+
+
+def _fallen_short(result: RunResult, cells: Iterable[Cell]) -> list[str]:
+    """Return in how many rounds the attack happened, where that is not all of them."""
+    found = [
+        (cell.scenario.rounds, one.attacked_rounds, one.arrived_rounds or 0)
+        for cell in cells
+        if cell.scenario.attack.name != NO_ATTACK
+        and (one := result.results.get(cell.id)) is not None
+        and one.attacked_rounds is not None
+    ]
+    rounds = sum(each[0] for each in found)
+    attacked = sum(each[1] or 0 for each in found)
+    arrived = sum(each[2] for each in found)
+    if arrived == rounds:
+        return []
+    return [f"attacked {attacked}/{rounds}" + (f", in time {arrived}" * (arrived < attacked))]
 
 
 def _ours(result: RunResult, cells: Iterable[Cell]) -> str:

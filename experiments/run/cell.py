@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
@@ -15,7 +16,7 @@ from ...clients.training import evaluate, get_arrays, set_arrays
 from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
-from ...strategies.rounds.evidence.record import read_rounds
+from ...strategies.rounds.evidence.record import RoundRecord, read_rounds
 from ...strategies.rounds.evidence.tally import Tally
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["OnRound", "run_cell"]
+
+_ATTACKED = "attacked"
+"""Metric of a round's evidence: how many clients uploaded what an attack made of their model."""
 
 OnRound = Callable[[int, float], None]
 """Called after each round with its number and the new model's accuracy."""
@@ -64,7 +68,8 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     scenario = cell.scenario.model_dump_json()
     federation = federation_of(scenario)
     model = federation.initial_model()
-    judge = _Judge(model, federation.dataset, on_round)
+    grid, uploaded = _attacked(grid, federation)
+    judge = _Judge(model, federation.dataset, on_round, uploaded)
     server = keys.account(SERVER)
     contract = TrainingTask(ledger)
     before = contract.find(server.address, cell.id)
@@ -78,11 +83,9 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         reward=cell.reward,
         byzantine=cell.byzantine,
         clock=_clock(cell, federation),
-        measure=judge.measure,
+        measure=judge.evidence,
     )
     strategy = cell.approach.build(around)
-    if isinstance(federation.attack, ModelAttack):
-        grid = AdversaryGrid(grid, federation.attack, federation.malicious, seed=cell.scenario.seed)
     strategy.start(
         grid=CheckedGrid(grid),
         initial_arrays=get_arrays(model),
@@ -105,18 +108,37 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     tally = Tally.of(rounds)
     initial = judge.measure(0, to_record(from_safetensors(store.get(task.model_cid))))["accuracy"]
     by_round = (initial, *(value for value in measured if value is not None))
+    malicious = {around.clients[client] for client in federation.malicious}
+    attacked = [one.value(_ATTACKED) for one in rounds]
     return CellResult(
         id=cell.id,
         accuracy=by_round[-1],
         accuracy_by_round=by_round,
         seconds=time.perf_counter() - started,
         rules=tuple(one.rule for one in rounds),
+        attacked=None if None in attacked else tuple(int(each or 0) for each in attacked),
+        arrived=tuple(_counted(one, malicious) for one in rounds),
         task=task.id,
         model=task.current_cid,
         resumed_after=done,
         unused=tally.unused,
         trouble=tally.trouble,
     )
+
+
+def _attacked(grid: Grid, federation: Federation) -> tuple[Grid, Callable[[int], AbstractSet[int]]]:
+    """Return the grid with the adversary in it, and who uploads a malicious model in a round."""
+    if isinstance(federation.attack, ModelAttack):
+        seed = federation.scenario.seed
+        adversary = AdversaryGrid(grid, federation.attack, federation.malicious, seed=seed)
+        return adversary, adversary.uploaded
+    poisoned = federation.poisoned
+    return grid, lambda _: poisoned
+
+
+def _counted(record: RoundRecord, accounts: AbstractSet[str]) -> int:
+    """Return how many of some accounts had an update among those that a round's rule saw."""
+    return sum(one.party in accounts for phase in record.phases[:1] for one in phase.accepted)
 
 
 def _clock(cell: Cell, federation: Federation) -> SimulatedLatency:
@@ -133,7 +155,14 @@ def _clock(cell: Cell, federation: Federation) -> SimulatedLatency:
 class _Judge:
     """Measures models on the test images: once a round, for the evidence and for Flower."""
 
-    def __init__(self, model: "nn.Module", dataset: Dataset, on_round: OnRound) -> None:
+    def __init__(
+        self,
+        model: "nn.Module",
+        dataset: Dataset,
+        on_round: OnRound,
+        uploaded: Callable[[int], AbstractSet[int]],
+    ) -> None:
+        self._uploaded = uploaded
         self._model = model
         self._dataset = dataset
         self._on_round = on_round
@@ -144,6 +173,11 @@ class _Judge:
         found = self.measure(server_round, arrays)
         self._on_round(server_round, found["accuracy"])
         return MetricRecord(dict(found))
+
+    def evidence(self, server_round: int, arrays: ArrayRecord) -> dict[str, float]:
+        """Return what goes into a round's evidence: there it survives when the run is killed."""
+        uploads = len(self._uploaded(server_round))
+        return {**self.measure(server_round, arrays), _ATTACKED: float(uploads)}
 
     def measure(self, server_round: int, arrays: ArrayRecord) -> dict[str, float]:
         """Return loss and accuracy; a round's model is measured once."""

@@ -58,6 +58,24 @@ class Federation:
         return images, labels
 
     @property
+    def poisoned(self) -> frozenset[int]:
+        """Malicious clients whose training data the attack really changes.
+
+        Whose share holds none of the images that an attack is about trains as an honest client.
+        """
+        if not isinstance(self.attack, DataPoisoning):
+            return frozenset()
+        return frozenset(client for client in self.malicious if self._changes(client))
+
+    def _changes(self, client: int) -> bool:
+        images, labels = self.client_data(client)
+        part = self.parts[client]
+        return not (
+            np.array_equal(images, self.dataset.train_x[part])
+            and np.array_equal(labels, self.dataset.train_y[part])
+        )
+
+    @property
     def colluders(self) -> frozenset[int]:
         """Clients that exchange something before they upload, and pay its latency."""
         colluding = isinstance(self.attack, ModelAttack) and self.attack.exchanges

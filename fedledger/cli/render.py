@@ -60,13 +60,15 @@ def show_run(result: "RunResult", form: Format) -> None:
     if form is Format.json:
         _print_json({"directory": str(result.directory), **result.to_json()})
         return
-    from fedledger.experiments.report.tables import summarise  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.tables import remarks, summarise  # noqa: PLC0415 - slow to import
 
     console = Console()
     summary = summarise(result)
     _show_summary(console, result.config.title or result.config.name, summary)
     for mark, note in enumerate(summary.footnotes, start=1):
         _line(console, f"[{mark}] {note}")
+    for remark in remarks(result):
+        _line(console, remark)
     for cell, failure in result.failures.items():
         _line(console, f"cell {cell} FAILED: {failure}", style=_BAD)
     for cell, trouble in result.troubles.items():

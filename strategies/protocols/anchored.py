@@ -8,6 +8,7 @@ from flwr.serverapp.strategy import Strategy
 from pydantic import Field
 
 from fedledger.effects import Effects
+from fedledger.errors import ConfigError
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
@@ -16,10 +17,28 @@ from ..rounds.arrival import LONGEST, ArrivalWindow
 from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import LedgerStrategy, MeasureFn
+from ..rounds.strategy import SAMPLES, LedgerStrategy, MeasureFn, layers_of, weight_of
 from .training import WeightsPhase
 
-__all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings"]
+__all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings", "refuse_growing"]
+
+_GROWING = ("FedXgbBagging", "FedXgbCyclic")
+"""Flower's strategies for decision trees."""
+
+
+def refuse_growing(kind: type[Strategy]) -> None:
+    """Refuse a strategy whose model does not keep its shape.
+
+    Raises:
+        ConfigError: it is one of Flower's for decision trees, or derived from one.
+    """
+    for base in kind.__mro__:
+        if base.__name__ in _GROWING and base.__module__.startswith("flwr."):
+            raise ConfigError(
+                f"strategy {kind.__name__} cannot be anchored: its model is decision trees, more "
+                "in every round, and a task's model keeps its keys, shapes and dtypes from the "
+                "first round to the last; take a model of arrays, or run it without a ledger"
+            )
 
 
 class AnchoredSettings(Settings):
@@ -121,7 +140,8 @@ class Anchored(LedgerStrategy):
         arguments: what the strategy was made with, for the specification; nobody can check it.
 
     Raises:
-        ConfigError: a setting is wrong, or the ledger holds the task with other settings.
+        ConfigError: a setting is wrong, the strategy's model changes its shape, or the ledger
+            holds the task with other settings.
     """
 
     def __init__(
@@ -142,11 +162,13 @@ class Anchored(LedgerStrategy):
         effects: Effects | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
+        for layer in layers_of(strategy):
+            refuse_growing(type(layer))
         settings = settings_of(
             AnchoredSettings,
             strategy=type(strategy).__name__,
             arguments=dict(arguments or {}),
-            samples_key=getattr(strategy, "weighted_by_key", "num-examples"),
+            samples_key=weight_of(strategy) or SAMPLES,
             window=window.seconds if window else None,
             quiet=window.quiet if window else None,
             quorum=window.quorum if window else 0,

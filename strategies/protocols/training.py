@@ -1,7 +1,7 @@
 """The phase in which clients train: their update, or their whole weights, with signed claims."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,13 +59,21 @@ class _Training(Phase[Trained]):
         content, values = given.content, given.signed[SUBMIT_UPDATE.name]
         layout = self.layout(round)
         assert layout is not None  # noqa: S101 - both kinds have one
-        arrays = content.arrays(layout)
+        arrays = content.arrays(layout, self.initial(round))
         cid = cid_text(values["cid"])
         if content.cid != cid:
-            raise UpdateRejected("cid", f"the arrays hash to {content.cid}, signed was {cid}")
+            raise UpdateRejected(
+                "cid",
+                f"the arrays hash to {content.cid}, signed was {cid}: what changes "
+                "them belongs inside signing_mod, the first of the ClientApp's mods",
+            )
         if values["accuracy"] > _MILLION:
             raise UpdateRejected("metrics", f"accuracy of {values['accuracy']} parts per million")
         return Trained(arrays, cid, values["samples"], values["accuracy"] / _MILLION)
+
+    def initial(self, round: Round) -> Callable[[], Arrays] | None:  # noqa: ARG002 - see weights
+        """Return what gives the initial model, where its infinities may come back."""
+        return None
 
     def _check_metrics(self, reply: RecordDict, signed: int) -> None:
         key = self._samples_key
@@ -107,3 +115,7 @@ class WeightsPhase(_Training):
     def layout(self, round: Round) -> Layout:
         """Return the model's layout."""
         return round.layout
+
+    def initial(self, round: Round) -> Callable[[], Arrays]:
+        """Return what gives the initial model."""
+        return round.terms.initial

@@ -19,7 +19,6 @@ from fedledger.errors import (
 )
 from fedledger.records import (
     CONFIG,
-    LEDGER,
     SEEN,
     CallRequest,
     SigningRequest,
@@ -141,7 +140,6 @@ class LiveRound(Round):
                         message, asked.content, phase, subject, self, request, self._history
                     )
                     self._bind(node, checked.answer.party, good)
-                    del message.content[LEDGER]  # Flower's strategies see their own records alone
             except UpdateRejected as error:
                 dropped.append(self._drop(node, error.reason, error.detail, error.party))
                 return False
@@ -261,7 +259,7 @@ class LiveRound(Round):
             form, headers = way.pins.headers(self._settled, request.clients, way.first)
             request = replace(request, header_form=form, headers=headers)
         # Flower lets messages share one RecordDict: give each its own.
-        message.content = RecordDict({**message.content, LEDGER: request.to_record()})
+        message.content = request.added_to(message.content)
         return message
 
     def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ travelled.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -72,8 +72,12 @@ class Content:
         """CID of the bytes."""
         return cid_of(self.data)
 
-    def arrays(self, layout: Layout) -> Arrays:
+    def arrays(self, layout: Layout, initial: Callable[[], Arrays] | None = None) -> Arrays:
         """Return the arrays, of this layout and finite.
+
+        Args:
+            layout: what they have to be.
+            initial: gives the task's initial model; where it is not finite, they need not be.
 
         Raises:
             UpdateRejected: "arrays": other keys, shapes or dtypes; "not-finite".
@@ -86,7 +90,7 @@ class Content:
                 layout.check(self._arrays)
         except ModelError as error:
             raise UpdateRejected("arrays", str(error)) from error
-        if (key := not_finite(self._arrays)) is not None:
+        if (key := not_finite(self._arrays, initial)) is not None:
             raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
         return self._arrays
 

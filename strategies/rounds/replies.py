@@ -14,7 +14,7 @@ from flwr.app import Message, RecordDict
 
 from fedledger.errors import LedgerError, UpdateRejected
 from fedledger.formats import parse_json
-from fedledger.records import LEDGER, Signatures, SigningRequest
+from fedledger.records import Signatures, SigningRequest
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import SignedTransaction
@@ -58,6 +58,8 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
 ) -> Checked[T]:
     """Return what a reply says, once everything about it is right.
 
+    What is signed is taken out of it: Flower's strategies see their own records alone.
+
     Args:
         message: the reply.
         asked: the content of the message that it answers.
@@ -72,7 +74,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     """
     if message.has_error():
         raise UpdateRejected("client-error", f"code {message.error.code}: {message.error.reason}")
-    signatures = Signatures.from_record(message.content.config_records.get(LEDGER))
+    signatures = Signatures.taken_from(message.content)
     if signatures.phase != phase.name:
         raise UpdateRejected("phase", f"answers phase {signatures.phase!r}, not {phase.name!r}")
     transactions = _transactions(signatures, phase)

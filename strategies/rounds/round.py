@@ -42,6 +42,7 @@ class TaskTerms:
         ledger_clock: whether the ledger says when answers arrive.
         patience: seconds by the ledger's clock after which a round does not wait for who is absent;
             0: for ever, or for the contract's window.
+        initial: gives the model that the task began with.
     """
 
     task: int
@@ -53,6 +54,7 @@ class TaskTerms:
     contract: str
     window: int
     ledger_clock: bool
+    initial: Callable[[], Arrays]
     patience: int = 0
 
     def positions(self, party: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ Flower's loop calls `configure_train` and `aggregate_train`. The first only keep
 the strategy inside made; the whole round, all of its phases, runs in the second.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
 
-from fedledger.arrays import Arrays, read_record, to_record
+from fedledger.arrays import Arrays, not_finite, read_record, to_record
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError, ContractError, ModelError
 from fedledger.urls import mask_url
@@ -31,6 +32,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, WallClock
 from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
+from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
 from .evidence.documents import Measured
 from .history import Pins
 from .live import LiveRound, Way
@@ -43,8 +45,12 @@ from .task import LedgerTask, task_secret
 
 __all__ = ["LedgerStrategy", "MeasureFn"]
 
-EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
+logger = logging.getLogger(__name__)
+
 MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
+
+SAMPLES = "num-examples"
+"""Metric that holds the number of training samples where a strategy names none."""
 
 _MILLION = 1_000_000
 
@@ -104,7 +110,7 @@ class LedgerStrategy(Strategy):
         self.protocol = protocol
         self.inner = inner
         self.clock = clock if clock is not None else WallClock()
-        self.samples_key: str = getattr(inner, "weighted_by_key", "num-examples")
+        self.samples_key = weight_of(inner) or SAMPLES
         self.task = LedgerTask(
             ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
             store=open_store(store) if isinstance(store, str) else store,
@@ -160,13 +166,6 @@ class LedgerStrategy(Strategy):
         opened = task.contract.opened_in(task.opened.id, ())
         first = max(0, opened - task.ledger.settled_depth)  # what was named then
         self._way = Way(grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first)
-        shifted = None
-        if evaluate_fn is not None:
-            evaluate = evaluate_fn
-
-            def shifted(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-                return evaluate(server_round + done, arrays)
-
         record = to_record(arrays)
         with self.observers:
             result = super().start(
@@ -176,7 +175,7 @@ class LedgerStrategy(Strategy):
                 timeout=timeout,
                 train_config=train_config,
                 evaluate_config=evaluate_config,
-                evaluate_fn=shifted,
+                evaluate_fn=None if evaluate_fn is None else guarded(evaluate_fn, done),
             )
         if done == num_rounds:
             result.arrays = record
@@ -232,37 +231,45 @@ class LedgerStrategy(Strategy):
         return to_record(arrays), metrics
 
     def inner_aggregate(self, server_round: int, messages: Sequence[Message]) -> Attested:
-        """Return what the strategy inside makes of replies, for a protocol that attests."""
+        """Return what the strategy inside makes of replies, for a protocol that attests.
+
+        Where it raises, as Flower's clipping does at an update of zeros, the model is kept.
+        """
         rule = type(self.inner).__name__[:32]
         try:
             arrays, self._metrics = self.inner.aggregate_train(server_round, messages)
         except InconsistentMessageReplies as error:
             return Attested(None, rule, f"{rule}: {error}")
+        except Exception as error:  # what clients sent can be too much for a strategy
+            logger.warning("%s cannot aggregate round %d", rule, server_round, exc_info=True)
+            return Attested(None, rule, f"{rule}: {type(error).__name__}: {error}")
         if arrays is None:
             return Attested(None, rule, f"{rule} gave no aggregate")
         try:
-            return Attested(as_model(arrays, self._current), rule)
+            return Attested(as_model(arrays, self._current, self.task.terms.initial), rule)
         except ModelError as error:
             return Attested(None, rule, str(error))
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Leave it to the strategy inside."""
-        return self.inner.configure_evaluate(server_round + self._done, arrays, config, grid)
+        """Leave it to the strategy inside; where that raises, nobody evaluates this round."""
+        number = server_round + self._done
+
+        def made() -> list[Message]:
+            return list(self.inner.configure_evaluate(number, arrays, config, grid))
+
+        return attempted(f"evaluation of round {number}", made) or []
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        """Give the strategy inside the replies whose records have the form most of them have."""
-        usable = [
-            reply
-            for reply in replies
-            if not reply.has_error() and len(reply.content.metric_records) == 1
-        ]
-        common = most_common_form([reply.content for reply in usable])
-        good = [reply for reply in usable if record_forms(reply.content) == common]
-        return self.inner.aggregate_evaluate(server_round + self._done, good)
+        """Give the strategy inside the replies that it can average; no evaluation ends a run."""
+        number = server_round + self._done
+        good = usable_evaluations(replies, weight_of(self.inner))
+        return metrics_of(
+            f"evaluation of round {number}", lambda: self.inner.aggregate_evaluate(number, good)
+        )
 
     def summary(self) -> None:
         """Log every knob."""
@@ -343,15 +350,16 @@ class LedgerStrategy(Strategy):
         if self._measure is None:
             return []
         by = self.task.account.address
-        found = self._measure(number, to_record(arrays))
-        try:
+        measure = self._measure
+
+        def measured() -> list[Measured]:
             return [
                 Measured(metric=name, ppm=round(float(value) * _MILLION), by=by)
-                for name, value in sorted(found.items())
+                for name, value in sorted(measure(number, to_record(arrays)).items())
                 if math.isfinite(value)
             ]
-        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-            raise ConfigError(f"measure: numbers by metric are needed: {error}") from error
+
+        return attempted(f"measure of round {number}", measured) or []
 
     def _average(self, live: LiveRound) -> MetricRecord | None:
         """Return the metrics of the first phase's answers as Flower's strategy averages them."""
@@ -363,17 +371,36 @@ class LedgerStrategy(Strategy):
         alike = [content for content in contents if record_forms(content) == common]
         if not alike or not alike[0].metric_records:
             return None
-        metrics: MetricRecord = average(alike, self.samples_key)
-        return metrics
+        return metrics_of("average of training metrics", lambda: average(alike, self.samples_key))
 
 
-def as_model(arrays: ArrayRecord, like: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:
+def weight_of(strategy: Strategy) -> str | None:
+    """Return the metric by which a strategy, or one that it wraps, weighs replies; or None."""
+    keys = (getattr(layer, "weighted_by_key", None) for layer in layers_of(strategy))
+    return next((key for key in keys if isinstance(key, str)), None)
+
+
+def layers_of(strategy: Strategy) -> list[Strategy]:
+    """Return a strategy and those that it wraps, as Flower's differential privacy does."""
+    layers = [strategy]
+    while isinstance(inside := getattr(layers[-1], "strategy", None), Strategy):
+        if inside in layers:
+            break
+        layers.append(inside)
+    return layers
+
+
+def as_model(
+    arrays: ArrayRecord,
+    like: Mapping[str, np.ndarray[Any, Any]],
+    initial: Callable[[], Arrays],
+) -> Arrays:
     """Return a strategy's arrays in the order and dtypes of the global model.
 
     Flower's averaging turns integer arrays into float64; they are rounded back.
 
     Raises:
-        ModelError: other keys or shapes, or values that are not finite.
+        ModelError: other keys or shapes, or values that are not finite where the initial model is.
     """
     if set(arrays) != set(like):
         raise ModelError(f"the aggregate has keys {sorted(arrays)}, the model {sorted(like)}")
@@ -382,9 +409,15 @@ def as_model(arrays: ArrayRecord, like: Mapping[str, np.ndarray[Any, Any]]) -> A
         new = arrays[key].numpy()
         if new.shape != old.shape:
             raise ModelError(f"array {key!r}: shape {new.shape}, the model has {old.shape}")
-        if np.issubdtype(new.dtype, np.floating) and not np.isfinite(new).all():
-            raise ModelError(f"array {key!r} of the aggregate holds NaN or infinity")
         if np.issubdtype(old.dtype, np.integer) and np.issubdtype(new.dtype, np.floating):
+            _refuse_not_finite({key: new})
             new = np.rint(new)
-        model[key] = np.asarray(new, dtype=old.dtype)
+        with np.errstate(over="ignore"):
+            model[key] = np.asarray(new, dtype=old.dtype)
+    _refuse_not_finite(model, initial)
     return model
+
+
+def _refuse_not_finite(model: Arrays, initial: Callable[[], Arrays] | None = None) -> None:
+    if (key := not_finite(model, initial)) is not None:
+        raise ModelError(f"array {key!r} of the aggregate holds NaN or infinity")

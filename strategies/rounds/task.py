@@ -8,6 +8,7 @@ aggregate to the ledger, then the payments. Each step can be repeated.
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -106,16 +107,22 @@ class LedgerTask:
         """Propose the task, or continue the one that is there; return the model to go on with.
 
         Raises:
-            ConfigError: a task of this name exists with other settings or another aggregator, or
-                there is none of the owner given.
+            ConfigError: the model holds no values, a task of this name exists with other settings
+                or another aggregator, or there is none of the owner given.
         """
+        layout = Layout.from_arrays(initial)
+        if not layout.size:
+            raise ConfigError(
+                "the initial model holds no values: a task's model keeps its shapes from the first "
+                "round to the last, so there is nothing to train"
+            )
         specification = Specification(
             protocol=protocol.name,
             protocol_version=protocol.version,
             settings=protocol.settings.model_dump(mode="json"),
             parties={"clients": list(self.clients)}
             | {name: list(accounts) for name, accounts in (self.parties or {}).items()},
-            layout=Layout.from_arrays(initial).to_json(),
+            layout=layout.to_json(),
             clock=dict(self.clock),
             profile=self.store.profile,
         )
@@ -259,7 +266,7 @@ class LedgerTask:
 
     def _take(self, task: Task, specification: Specification) -> None:
         self.task = task
-        self._terms = terms_of(task, specification, self.ledger)
+        self._terms = terms_of(task, specification, self.ledger, self.store)
 
     def _once_over(self, task: Task, publish: Callable[[], Receipt], time: Clock) -> Receipt:
         """Publish when the contract takes no more updates (clause L5).
@@ -330,7 +337,7 @@ def _is_account(text: str) -> bool:
         return False
 
 
-def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTerms:
+def terms_of(task: Task, specification: Specification, ledger: Ledger, store: Store) -> TaskTerms:
     """Return what is fixed for a task.
 
     Raises:
@@ -351,17 +358,19 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger) -> TaskTe
         raise AuditError("the specification's clock has no whole number of seconds of patience")
     if not specification.parties.get("clients"):
         raise AuditError("the specification lists no clients")
+    layout = Layout.from_json(specification.layout)
     return TaskTerms(
         task=task.id,
         rounds=task.rounds,
         reward=task.reward,
         parties=specification.parties,
-        layout=Layout.from_json(specification.layout),
+        layout=layout,
         chain_id=ledger.chain_id,
         contract=ledger.terms("TrainingTask", "submitUpdate").to,
         window=task.window,
         ledger_clock=specification.clock.get("by") == "ledger",
         patience=patience,
+        initial=cache(lambda: model_of(store, task.model_cid, layout)),
     )
 
 
@@ -379,7 +388,7 @@ def read_task(task: Task, ledger: Ledger, store: Store) -> tuple[TaskTerms, Prot
             f"the task's contents are addressed by profile {short(specification.profile)!r}, "
             f"this store's by {store.profile!r}"
         )
-    return terms_of(task, specification, ledger), protocol_of(specification)
+    return terms_of(task, specification, ledger, store), protocol_of(specification)
 
 
 def model_of(store: Store, cid: str, layout: Layout) -> Arrays:

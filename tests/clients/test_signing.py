@@ -52,7 +52,7 @@ def train_once(federation, app, request, *, node=1, kind="train"):
             }
         )
         if request is not None:
-            content[LEDGER] = request.to_record()
+            content = request.added_to(content)
         ids = sorted(grid.get_node_ids())
         messages = [Message(content, dst_node_id=ids[node], message_type=kind)]
         return list(grid.send_and_receive(messages))

@@ -14,6 +14,7 @@ from support.models import ARRAYS, LAYOUT, model, same
 from fedledger.arrays import (
     DTYPES,
     Layout,
+    not_finite,
 )
 from fedledger.errors import ModelError
 
@@ -209,7 +210,47 @@ def test_difference_undoes_add(update):
 
 def test_what_is_not_finite_shows_in_the_difference():
     """NaN, infinity and float64 beyond float32 stay visible, without a warning."""
-    old = {"w": np.zeros(4), "v": np.array([np.inf], np.float32)}
-    new = {"w": np.array([np.nan, np.inf, 1e300, 1.0]), "v": old["v"]}
+    old = {"w": np.zeros(4), "v": np.array([np.inf])}
+    new = {"w": np.array([np.nan, np.inf, 1e300, 1.0]), "v": np.array([1e300])}
     finite = np.isfinite(Layout.from_arrays(old).difference(new, old))
     assert finite.tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("old", [np.inf, -np.inf, np.nan])
+def test_a_value_that_is_not_finite_is_replaced_or_stays(dtype, old):
+    """There is no difference to infinity: the update brings the new value, or nothing."""
+    new = np.array([6.5, -2.0, 0.0, np.inf, -np.inf, np.nan], dtype)
+    before, after = {"v": np.full(6, old, dtype)}, {"v": new}
+    layout = Layout.from_arrays(before)
+    update = layout.difference(after, before)
+    tiny = float(np.finfo(np.float32).tiny)
+    assert update.tolist() == [6.5, -2.0, tiny, 0, 0, 0]
+    moved = layout.add(before, update)["v"]
+    assert moved.dtype == dtype
+    assert moved[:2].tolist() == [6.5, -2.0]
+    assert abs(moved[2]) <= tiny
+    np.testing.assert_array_equal(moved[3:], before["v"][3:])
+
+
+def test_a_scalar_that_is_infinite_is_replaced():
+    """An observer's buffer has no dimensions; what stands beside it moves as ever."""
+    before = {"max": np.array(-np.inf, np.float32), "w": np.ones((2, 1), np.float32)}
+    after = {"max": np.array(3.0, np.float32), "w": np.full((2, 1), 1.5, np.float32)}
+    layout = Layout.from_arrays(before)
+    moved = layout.add(before, layout.difference(after, before))
+    assert {key: value.tolist() for key, value in moved.items()} == {
+        "max": 3.0,
+        "w": [[1.5], [1.5]],
+    }
+
+
+def test_what_may_not_be_finite_is_where_the_initial_model_is_not():
+    """Coordinate by coordinate; without an initial model nothing may."""
+    initial = {"v": np.array([np.inf, 0.0]), "w": np.zeros(2), "n": np.array([3])}
+    same = {"v": np.array([np.nan, 1.0]), "w": np.ones(2), "n": np.array([4])}
+    assert not_finite(same, lambda: initial) is None
+    assert not_finite(same) == "v"
+    other = {**same, "v": np.array([np.inf, np.inf])}
+    assert not_finite(other, lambda: initial) == "v"
+    assert not_finite({**same, "w": np.array([0, -np.inf])}, lambda: initial) == "w"

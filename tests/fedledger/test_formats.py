@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import struct
 from fractions import Fraction
@@ -130,12 +131,18 @@ def test_safetensors_by_hand():
 
 def difference(dtype, new, old):
     if dtype in {"float16", "float32", "float64"}:
+        if not math.isfinite(old):
+            return (words.single(new) or 2.0**-126) if math.isfinite(new) else 0.0
         return words.single(new - old)
     return words.rounded_once(Fraction(int(new) - int(old)))
 
 
 def moved(array, old, step):
     dtype = array["dtype"]
+    if not math.isfinite(old):
+        if step == 0:
+            return old
+        old = 0.0
     if dtype == "float64":
         return old + step
     if dtype == "float32":
@@ -181,14 +188,14 @@ def test_arrays_of_every_dtype_move_and_differ_as_the_words_say(dtype, data):
         width = 8 * struct.calcsize(code)
         value = st.floats(width=width, allow_nan=False, allow_infinity=False)
         value |= st.integers(-9, 9).map(lambda k: k * 2.0 ** {16: -24, 32: -149, 64: -1074}[width])
+        before = value | st.sampled_from([math.inf, -math.inf, math.nan])
     elif code == "?":
         value = st.booleans()
     else:
         ends = np.iinfo(dtype)
         value = st.integers(int(ends.min), int(ends.max))
-    olds, news, steps = (
-        data.draw(st.lists(kind, min_size=4, max_size=4)) for kind in (value, value, STEPS)
-    )
+    kinds = (before if code in "efd" else value, value, STEPS)
+    olds, news, steps = (data.draw(st.lists(kind, min_size=4, max_size=4)) for kind in kinds)
     old, new, step = np.array(olds, dtype), np.array(news, dtype), np.array(steps, np.float32)
     layout = Layout.from_arrays({"a": old})
     with np.errstate(over="ignore"):

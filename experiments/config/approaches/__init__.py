@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 from fedledger.errors import UnknownNameError
 
 from .base import Approach, Surroundings
-from .flower import FlowerApproach
+from .flower import FlowerApproach, refuse_flower
 from .protocol import ProtocolApproach
 from .robust import BulyanApproach, PoFLApproach, RobustApproach, RuleApproach
 
@@ -45,11 +45,13 @@ def kind_of(strategy: str) -> type[Approach]:
     """Return the kind that a strategy is of.
 
     Raises:
+        ConfigError: Flower has it, and it cannot be used here; says why.
         UnknownNameError: no kind has it.
     """
     for kind in KINDS.values():
         if strategy in kind.strategies():
             return kind
+    refuse_flower(strategy)
     raise UnknownNameError("strategy", strategy, strategies())
 
 

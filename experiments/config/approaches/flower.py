@@ -14,13 +14,13 @@ from fedledger.errors import ConfigError
 
 from ....strategies import Anchored
 from ....strategies.aggregation import rules
+from ....strategies.protocols.anchored import refuse_growing
 from ..choices import Scalar, check_arguments
 from .base import Approach, Surroundings, first_sentence
 
-__all__ = ["FlowerApproach", "flower_strategies"]
+__all__ = ["FlowerApproach", "flower_strategies", "refuse_flower"]
 
 _PLAIN = (bool, int, float, str)
-_TREES = ("FedXgbBagging", "FedXgbCyclic")  # they aggregate decision trees, and models are weights
 _FORGETFUL = (
     "FedAvg",
     "FedProx",
@@ -132,9 +132,35 @@ def _can_be_made(cls: type[Strategy]) -> bool:
     needed = [p for p in _parameters(cls).values() if p.default is p.empty]
     return (
         not inspect.isabstract(cls)
-        and cls.__name__ not in _TREES
+        and _keeps_shape(cls)
         and all(parameter.annotation in _PLAIN for parameter in needed)
     )
+
+
+def _keeps_shape(cls: type[Strategy]) -> bool:
+    try:
+        refuse_growing(cls)
+    except ConfigError:
+        return False
+    return True
+
+
+def refuse_flower(name: str) -> None:
+    """Say why a strategy of Flower's is none that a config can name, where it is one.
+
+    Raises:
+        ConfigError: says why.
+    """
+    for key in dir(flower):
+        cls = getattr(flower, key)
+        if key.lower() != name.lower().removeprefix("flower-") or not inspect.isclass(cls):
+            continue
+        if issubclass(cls, Strategy) and cls is not Strategy and not _can_be_made(cls):
+            refuse_growing(cls)
+            raise ConfigError(
+                f"strategy {key} needs arguments that no config holds, such as a strategy to wrap: "
+                f"use Anchored({key}(…)) in an app of your own"
+            )
 
 
 def _parameters(cls: type[Strategy]) -> Mapping[str, inspect.Parameter]:

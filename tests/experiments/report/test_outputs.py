@@ -36,6 +36,8 @@ def made_up(folder, *changes, failed=(), reason=None):
             accuracy_by_round=(0.1, 0.45, final),
             seconds=1.5,
             rules=("krum", "bulyan"),
+            attacked=(cell.scenario.malicious_clients,) * 2,
+            arrived=(cell.scenario.malicious_clients,) * 2,
             task=index + 1,
             model=f"bafy{index}",
         )

@@ -20,6 +20,7 @@ from fedledger.experiments.run.rundir import RunDirectory
 from ..small import small
 
 ROW = {"approach", "attack", "malicious", "dataset", "partition", "seed", "accuracy", "seconds"}
+ROW |= {"rounds", "attacked_rounds"}
 
 
 @pytest.fixture(scope="module")

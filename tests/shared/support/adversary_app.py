@@ -84,7 +84,10 @@ def run_all(federation, pairs, *, rounds=1, engine="inprocess", config=None, **s
             name, parameters = attack if isinstance(attack, tuple) else (attack, {})
             chosen = load_attack(Choice(name=name, parameters=parameters))
             grid = AdversaryGrid(grid, chosen, MALICIOUS, seed=7)
-        keys = {"simulation-keys": str(federation.keys.path)}
+        keys = {
+            "simulation-keys": str(federation.keys.path),
+            "simulation-salts": federation.salts,
+        }
         return strategy.start(
             grid=grid,
             initial_arrays=to_record(initial_model()),

@@ -131,12 +131,13 @@ class Federation:
         app: ClientApp,
         rounds: int = 2,
         engine: str = "inprocess",
+        model: Mapping[str, np.ndarray[Any, Any]] | None = None,
         **start: Any,
     ) -> Result:
         def main(grid: Any) -> Result:
             result: Result = strategy.start(
                 grid=grid,
-                initial_arrays=to_record(initial_model()),
+                initial_arrays=to_record(initial_model() if model is None else model),
                 num_rounds=rounds,
                 train_config=ConfigRecord(
                     {"simulation-keys": str(self.keys.path), "simulation-salts": self.salts}

@@ -78,6 +78,9 @@ def updates() -> Any:
         "i64": np.array([2**63 - 1, -(2**63), 0, 2**53 + 1], np.int64),
         "u64": np.array([2**64 - 1, 0, 1, 2**63], np.uint64),
         "bool": np.array([True, False, True, False]),
+        "unset f16": np.array([np.inf, -np.inf, np.inf, -np.inf], np.float16),
+        "unset f32": np.array([np.inf, -np.inf, np.nan, np.inf], np.float32),
+        "unset f64": np.array([np.inf, -np.inf, np.nan, np.inf]),
     }
     new = {
         "f16": np.array([1.001, 0.3, -65504, -0.0], np.float16),
@@ -87,6 +90,9 @@ def updates() -> Any:
         "i64": np.array([-(2**63), 2**63 - 1, 2**24 + 1, 2**53], np.int64),
         "u64": np.array([0, 2**64 - 1, 2**40 + 2**15 + 1, 2**63], np.uint64),
         "bool": np.array([False, True, True, False]),
+        "unset f16": np.array([6.5, 0.0, -np.inf, -0.0], np.float16),
+        "unset f32": np.array([0.1, -0.0, np.nan, np.inf], np.float32),
+        "unset f64": np.array([0.1, 0.0, np.inf, -(2.0**-140)]),
     }
     layout = Layout.from_arrays(old)
     steps = [
@@ -97,6 +103,9 @@ def updates() -> Any:
         [1, -1, 3e19, -0.5],  # i64
         [1e20, -1, -1e20, 2.0**62],  # u64
         [-0.5, 0.5, -0.500001, 0.4999],  # bool
+        [0.1, 0, 2.0**-126, -0.0],  # unset f16
+        [0.1, 0, -0.0, 2.0**-126],  # unset f32
+        [0.1, 0, -0.0, 2.0**-126],  # unset f64
     ]
     step = np.array(steps, dtype=np.float32).reshape(-1)
     return {

@@ -5,6 +5,7 @@ import pytest
 from support.federation import make_app
 
 from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.records import SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
 from fedledger.strategies.protocols.pofl.protocol import Decision, PoFLProtocol
@@ -55,7 +56,7 @@ def test_who_withholds_salts_has_the_fallback(federation, monkeypatch):
 
 
 def _losing(honest, number, grid, messages, *, accept, **options):
-    salts = bool(messages) and messages[0].content["fedledger"]["phase"] == "salts"
+    salts = bool(messages) and SigningRequest.of(messages[0].content).phase == "salts"
     lost = messages[number % len(messages)].metadata.dst_node_id if salts else None
 
     def accepting(message, asked, stamp):
@@ -70,7 +71,7 @@ def test_a_client_that_withholds_its_salt_is_left_out(federation):
     """It takes one round's lot away, and no second one: its salt is not waited for any more."""
 
     def silent(reply, message, context):
-        if message.content["fedledger"]["phase"] == "salts":
+        if SigningRequest.of(message.content).phase == "salts":
             raise RuntimeError("no salt from me")
         return reply
 

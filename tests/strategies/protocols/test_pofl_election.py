@@ -7,7 +7,7 @@ from support.federation import arrays_of, initial_model, make_app, same
 
 from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.records import LEDGER
+from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.protocols.pofl.selection import TRUSTED
@@ -128,7 +128,7 @@ def test_without_a_quorum_the_model_is_kept(federation):
     """Fewer than 2f+1 votes could have a lying majority; unusable votes have a reason."""
 
     def unsigned(reply, message, context):
-        if message.content[LEDGER]["phase"] == "votes":
+        if SigningRequest.of(message.content).phase == "votes":
             del reply.content[LEDGER]
         return reply
 
@@ -143,7 +143,7 @@ def test_votes_on_something_else_do_not_count(federation):
     """A vote replayed from another reply, or garbage, is dropped with its reason."""
 
     def garbage(reply, message, context):
-        if message.content[LEDGER]["phase"] == "votes":
+        if SigningRequest.of(message.content).phase == "votes":
             reply.content[LEDGER]["transactions"] = [b"\x02x"]
         return reply
 

@@ -18,7 +18,7 @@ from fedledger.experiments import load_config, run_experiment
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
-from fedledger.records import LEDGER
+from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger, verify_round
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
@@ -126,7 +126,7 @@ def test_every_phase_is_in_the_record(federation):
 
 def _only_in(phase, change):
     def tamper(reply, message, context):
-        if message.content[LEDGER]["phase"] == phase:
+        if SigningRequest.of(message.content).phase == phase:
             change(reply)
         return reply
 

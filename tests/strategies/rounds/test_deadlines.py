@@ -19,7 +19,7 @@ from support.federation import Federation, initial_model, make_app
 from fedledger.arrays import to_record
 from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.records import LEDGER, SigningRequest
+from fedledger.records import SigningRequest
 from fedledger.strategies import ArrivalWindow, WallClock, audit_ledger
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
@@ -125,9 +125,9 @@ class _Muted:
         messages = list(messages)
         ids = list(self._grid.push_messages(messages))
         for key, message in zip(ids, messages, strict=True):
-            ledger = message.content.config_records.get(LEDGER)
-            phase = ledger and SigningRequest.from_record(ledger).phase
-            if phase == self._phase and message.metadata.dst_node_id == self._node:
+            request = SigningRequest.of(message.content)
+            asked = request is not None and request.phase == self._phase
+            if asked and message.metadata.dst_node_id == self._node:
                 self._lost.add(key)
         return ids
 

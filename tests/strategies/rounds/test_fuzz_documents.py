@@ -40,7 +40,7 @@ def test_specifications(inputs, honest, record_property):
     def decode(data):
         document = documents.load(Specification, "a CID", Held(data))
         assert canonical_json(document.model_dump(mode="json")) == data
-        terms = terms_of(task, document, honest.ledger)
+        terms = terms_of(task, document, honest.ledger, honest.store)
         terms.layout.as_float32()
         protocol_of(document)
 

@@ -173,7 +173,7 @@ def test_f_clients_that_name_another_history_harm_nobody(federation):
     """An honest run passes, and what they sent does not count."""
 
     def calls(reply, message, context):
-        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        request = SigningRequest.of(message.content)
         if (request.phase, request.round) == ("update", 1):
             names_another(federation, int(context.node_config["partition-id"]))
         return unsigned(reply, message, context)
@@ -359,7 +359,7 @@ def test_who_signed_in_vain_before_the_task_is_settled_is_not_locked_out(federat
     monkeypatch.setattr(type(ledger), "settled_depth", 6)
 
     def lost(reply, message, context):
-        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        request = SigningRequest.of(message.content)
         return unsigned(reply, message, context) if request.round == 1 else reply
 
     def away(reply, message, context):
@@ -380,7 +380,7 @@ def test_nobody_makes_the_server_send_a_whole_chain(federation, monkeypatch):
     asked = []
 
     def watched(reply, message, context):
-        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        request = SigningRequest.of(message.content)
         if request.phase == "update":
             asked.append((request.round, len(request.headers)))
         return resigned(federation, ancient)(reply, message, context)

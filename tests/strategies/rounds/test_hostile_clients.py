@@ -42,7 +42,7 @@ def _resign(federation_key, **terms):
     """Sign the reply again with the account `federation_key` of the same keys."""
 
     def change(reply, message, context, *, round_shift=0):
-        request = SigningRequest.from_record(message.content.config_records[LEDGER])
+        request = SigningRequest.of(message.content)
         path = message.content.config_records["config"]["simulation-keys"]
         account = SimulationKeys(Path(path)).account(federation_key)
         content = to_safetensors(arrays_of(_record(reply)))
@@ -82,7 +82,7 @@ def _other_phase(reply, message, context):
 
 
 def _votes(reply, message, context):
-    request = SigningRequest.from_record(message.content.config_records[LEDGER])
+    request = SigningRequest.of(message.content)
     path = message.content.config_records["config"]["simulation-keys"]
     account = SimulationKeys(Path(path)).account(BAD)
     values = {"task": request.task, "round": request.round, "ballot": bytes(32), "scores": [1]}

@@ -6,7 +6,6 @@ import pytest
 from support.federation import make_app
 
 from fedledger.effects import Effects
-from fedledger.errors import ConfigError
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds import observers
 
@@ -53,10 +52,13 @@ def test_an_observer_that_never_returns_delays_nothing(federation, monkeypatch):
     [None, 3, {"loss": "low"}, {"loss": 1e305}, {"loss": 10**400}, {"x" * 500: 1.0}, {1: 2.0}],
     ids=lambda found: str(found)[:20],
 )
-def test_what_is_no_measurement_is_named(federation, found):
-    """A metric is a name and a number that fits into the evidence."""
-    with pytest.raises(ConfigError, match="measure: "):
-        federation.run(federation.pofl(measure=lambda _r, _a: found), make_app(), rounds=1)
+def test_what_is_no_measurement_is_named(federation, found, caplog):
+    """A metric is a name and a number that fits into the evidence; the round ends without it."""
+    federation.run(federation.pofl(measure=lambda _r, _a: found), make_app(), rounds=1)
+    assert "measure of round 1 is left out" in caplog.text
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
+    assert [verdict.record.measured for verdict in report.rounds] == [()]
 
 
 def test_what_is_not_finite_is_not_measured(federation):

@@ -70,7 +70,9 @@ class Work(LeaderRule):
 
 @dataclass(frozen=True)
 class Reliability(LeaderRule):
-    """A leader drawn among the most reliable accounts: FLChain, sections III-B and III-C.
+    """A leader drawn among the most reliable accounts: FLChain, sections III-B, IV-A and IV-C.
+
+    The paper's reliability is what partners and buyers say of a trainer; here it is another number.
 
     An account's reliability is the number of its contributions that the branch's contracts
     accepted: the published rounds that name it as a contributor. The `candidates` accounts with the
