@@ -24,7 +24,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
-from .history import History
+from .history import REASON, History
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
 from .standing import first_givers, standing
@@ -154,7 +154,10 @@ class MinedRound(Round):
                 counted.append(entry)
         if missing:
             raise NotYet("contents are missing", missing)
-        unusable = sum(entry.reason != "copy" for entry in dropped)
+        whole = not phase.max_bytes(self)  # then everybody sees what is unusable
+        unusable = sum(
+            entry.reason == REASON if whole else entry.reason != "copy" for entry in dropped
+        )
         if tolerate is not None and unusable > tolerate:
             raise NotYet(f"{unusable} answers are unusable, {tolerate} may be")
         self.phases.append(
