@@ -16,7 +16,13 @@ import numpy as np
 
 from fedledger.arrays import Layout, from_safetensors, to_safetensors
 from fedledger.effects import Clock
-from fedledger.errors import AccountError, ConfigError, ContentNotFound, ContractError, FedledgerError
+from fedledger.errors import (
+    AccountError,
+    ConfigError,
+    ContentNotFound,
+    ContractError,
+    FedledgerError,
+)
 from fedledger.guards import Failures, spared
 
 from ..ledger_plugins.accounts import Account
@@ -139,9 +145,11 @@ class Aggregator:
     def _calls(self, ledger: Ledger, want: Callable[[str], None]) -> Iterable[_Call]:
         contract = TrainingTask(ledger)
         for number in range(1, contract.count() + 1):
+            due: list[_Call] = []
             with spared(f"aggregating task {number}", logger, failures=self._failures):
                 try:
-                    yield from list(self._calls_of(contract.task(number), ledger))
+                    for call in self._calls_of(contract.task(number), ledger):
+                        due.append(call)  # noqa: PERF402 - a round that is open yet stops it
                 except NotYet as error:
                     logger.debug("task %d: %s", number, error)
                     for cid in error.missing:
@@ -152,6 +160,7 @@ class Aggregator:
                     if not isinstance(cause, ContentNotFound):
                         raise
                     want(cause.cid)
+            yield from due  # payments too, while the next round is open
 
     def _calls_of(self, task: Task, ledger: Ledger) -> Iterable[_Call]:
         if task.owner != self._account.address:
@@ -380,8 +389,11 @@ def salt_times(ledger: Ledger, store: Store, *, task: int) -> tuple[int, int] | 
         NotChecked: the task's specification is missing.
     """
     now = TrainingTask(ledger).task(task)
+    if documents.load(Specification, now.spec, store).protocol != PoFLProtocol.name:
+        return None
     terms, protocol = read_task(now, ledger, store)
-    if now.finished or not _throws_lots(terms, protocol):
+    assert isinstance(protocol, PoFLProtocol)  # noqa: S101 - by its name
+    if now.finished or not (protocol.throws_lots and terms.ledger_clock):
         return None
     closes = now.opened_at + now.window
     return closes, closes + math.ceil(protocol.settings.salt_window)
@@ -430,10 +442,6 @@ def reveal_salt(
         if not left or listed is None or listed.digest == digest:
             break
     return receipt
-
-
-def _throws_lots(terms: TaskTerms, protocol: Protocol[Any, Any]) -> bool:
-    return isinstance(protocol, PoFLProtocol) and protocol.throws_lots and terms.ledger_clock
 
 
 def _sleep_until(end: float, clock: Clock, say: Callable[[float], object]) -> None:

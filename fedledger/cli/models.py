@@ -71,7 +71,7 @@ def submit(
         ),
     ] = 3600,
     salt_window: Annotated[
-        int, typer.Option(min=1, help="Seconds after that in which clients reveal their salts.")
+        int, typer.Option(min=1, help="Seconds after a window in which clients reveal their salts.")
     ] = 60,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
     password_file: PasswordOption = None,
