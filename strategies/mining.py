@@ -7,6 +7,7 @@ of the same block before is the same to the byte, and whose block wins does not 
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,13 @@ import numpy as np
 
 from fedledger.arrays import Layout, from_safetensors, to_safetensors
 from fedledger.effects import Clock
-from fedledger.errors import AccountError, ConfigError, ContentNotFound, FedledgerError
+from fedledger.errors import (
+    AccountError,
+    ConfigError,
+    ContentNotFound,
+    ContractError,
+    FedledgerError,
+)
 from fedledger.guards import Failures, spared
 
 from ..ledger_plugins.accounts import Account
@@ -37,6 +44,7 @@ from .protocols.pofl import (
     arithmetic_of,
     fallback_of,
 )
+from .protocols.pofl.draws import UpdateList
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
 from .rounds.mined import MinedRound, NotYet
@@ -62,6 +70,7 @@ __all__ = [
     "Aggregator",
     "propose_task",
     "reveal_salt",
+    "salt_times",
     "submit_update",
 ]
 
@@ -73,6 +82,9 @@ WINDOW = 600
 
 PATIENCE = 3600
 """Seconds that a round without a window waits for absent clients, by default."""
+
+TRIES = 10
+"""How often a salt is sent: the ledger's clock may be behind, or the round's list not final."""
 
 GRACE = 10.0
 """Seconds that an aggregator looks for a submitted content before it drops the submission."""
@@ -133,9 +145,11 @@ class Aggregator:
     def _calls(self, ledger: Ledger, want: Callable[[str], None]) -> Iterable[_Call]:
         contract = TrainingTask(ledger)
         for number in contract.of(self._account.address):
+            due: list[_Call] = []
             with spared(f"aggregating task {number}", logger, failures=self._failures):
                 try:
-                    yield from list(self._calls_of(contract.task(number), ledger))
+                    for call in self._calls_of(contract.task(number), ledger):
+                        due.append(call)  # noqa: PERF402 - a round that is open yet stops it
                 except NotYet as error:
                     logger.debug("task %d: %s", number, error)
                     for cid in error.missing:
@@ -146,6 +160,7 @@ class Aggregator:
                     if not isinstance(cause, ContentNotFound):
                         raise
                     want(cause.cid)
+            yield from due  # payments too, while the next round is open
 
     def _calls_of(self, task: Task, ledger: Ledger) -> Iterable[_Call]:
         terms, protocol = read_task(task, ledger, self._store)
@@ -361,7 +376,36 @@ def submit_update(
     )
 
 
-def reveal_salt(ledger: Ledger, store: Store, account: Account, *, task: int) -> Receipt:
+def salt_times(ledger: Ledger, store: Store, *, task: int) -> tuple[int, int] | None:
+    """Return when the salts of a task's open round are revealed, or None where it throws no lot.
+
+    Returns:
+        Unix seconds by the ledger's clock: after the first the contract takes salts, and until the
+        second the round waits for them.
+
+    Raises:
+        NotChecked: the task's specification is missing.
+    """
+    now = TrainingTask(ledger).task(task)
+    if documents.load(Specification, now.spec, store).protocol != PoFLProtocol.name:
+        return None
+    terms, protocol = read_task(now, ledger, store)
+    assert isinstance(protocol, PoFLProtocol)  # noqa: S101 - by its name
+    if now.finished or not (protocol.throws_lots and terms.ledger_clock):
+        return None
+    closes = now.opened_at + now.window
+    return closes, closes + math.ceil(protocol.settings.salt_window)
+
+
+def reveal_salt(
+    ledger: Ledger,
+    store: Store,
+    account: Account,
+    *,
+    task: int,
+    clock: Clock | None = None,
+    say: Callable[[float], object] = lambda _: None,
+) -> Receipt:
     """Reveal the salt of a client's update to the open round, once its window is over.
 
     Args:
@@ -369,32 +413,75 @@ def reveal_salt(ledger: Ledger, store: Store, account: Account, *, task: int) ->
         store: the store of the node that the client uses.
         account: a registered client that has submitted an update.
         task: the task's number.
+        clock: waits until the window is over; None: nobody waits.
+        say: takes the seconds that are left, at least every ten of them.
 
     Raises:
         ConfigError: nobody asks this account for a salt.
         ContractError: "WindowOpen": the round still takes updates.
         NotChecked: the task's specification or last evidence is missing.
     """
+    times = salt_times(ledger, store, task=task)
+    if times is None:
+        raise ConfigError(f"task {task} throws no lots on the ledger, or is finished")
+    number = TrainingTask(ledger).task(task).current_round + 1
+    if clock is not None:
+        _sleep_until(times[0] + 1, clock, say)
+    for left in reversed(range(TRIES)):
+        try:
+            digest, receipt = _reveal(ledger, store, account, task, number)
+        except ContractError as error:
+            if clock is None or error.error != "WindowOpen" or not left:
+                raise
+            _sleep_until(clock.wall() + times[0] + 1 - error.arguments["time"], clock, say)
+            continue
+        # Now the ledger has a block after the window, and the list is final.
+        listed = _list_of(ledger, store, task, number)
+        if not left or listed is None or listed.digest == digest:
+            break
+    return receipt
+
+
+def _sleep_until(end: float, clock: Clock, say: Callable[[float], object]) -> None:
+    while (left := end - clock.wall()) > 0:
+        say(left)
+        clock.sleep(min(left, 10.0))
+
+
+def _list_of(ledger: Ledger, store: Store, task: int, number: int) -> UpdateList | None:
+    """Return a round's list as the ledger has it now; None where no salts are asked for."""
     contract = TrainingTask(ledger)
-    now = contract.task(task)
-    terms, protocol = read_task(now, ledger, store)
-    if not isinstance(protocol, PoFLProtocol) or not terms.ledger_clock:
-        raise ConfigError(f"task {task} throws no lots on the ledger")
-    ended, number = contract.ended(task), now.current_round + 1
+    terms, protocol = read_task(contract.task(task), ledger, store)
+    assert isinstance(protocol, PoFLProtocol)  # noqa: S101 - it throws lots
+    ended = contract.ended(task)[: number - 1]
     opened = contract.opened_in(task, ended)
     events = called(ledger, SUBMIT_UPDATE, task, number, terms.parties["clients"], since=opened)
     signed = standing(events, SUBMIT_UPDATE, terms.positions("clients"))
     state = state_after(ended, len(ended), protocol, store) or PoFLState()
     assert isinstance(state, PoFLState)  # noqa: S101 - it is this protocol's
-    listed = protocol.list_of(terms, number, signed, state)
-    mine = None if listed is None else listed.salters.get(account.address)
+    return protocol.list_of(terms, number, signed, state)
+
+
+def _reveal(
+    ledger: Ledger, store: Store, account: Account, task: int, number: int
+) -> tuple[bytes, Receipt]:
+    """Reveal a salt for the list as it is now; return its digest, and the receipt."""
+    listed = _list_of(ledger, store, task, number)
     salt = account.secret(salt_purpose(_domain(ledger, task, number)))
-    if listed is None or mine is None or mine.seal != seal_of(account.address, salt):
-        raise ConfigError(
-            f"round {number} of task {task} asks {account.address} for no salt: it has no update "
-            "on the list, was sealed elsewhere, or there are too few updates for a lot"
+    seals = {one.client: one.seal for one in listed.entries} if listed else {}
+    if listed is None:
+        why = "too few updates are on the ledger for a lot"
+    elif account.address not in seals:
+        why = "it has no update on the ledger"
+    elif account.address not in listed.salters:
+        why = "it did not reveal its salt when it was asked before, so it is not waited for"
+    elif seals[account.address] != seal_of(account.address, salt):
+        why = "its update was sealed with another salt"
+    else:
+        return listed.digest, TrainingTask(ledger).reveal_salt(
+            account, task=task, round=number, list=listed.digest, salt=salt
         )
-    return contract.reveal_salt(account, task=task, round=number, list=listed.digest, salt=salt)
+    raise ConfigError(f"round {number} of task {task} asks {account.address} for no salt: {why}")
 
 
 def _domain(ledger: Ledger, task: int, number: int) -> Domain:

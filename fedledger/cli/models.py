@@ -1,11 +1,12 @@
 """`fedledger model`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, ContractError
 
 from .accounts import PasswordOption, password_of
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
@@ -69,6 +70,9 @@ def submit(
             "waits for ever.",
         ),
     ] = 3600,
+    salt_window: Annotated[
+        int, typer.Option(min=1, help="Seconds after a window in which clients reveal their salts.")
+    ] = 60,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
@@ -99,6 +103,7 @@ def submit(
             selection=cast("Selection", selection),  # checked there
             window=window,
             patience=patience,
+            salt_window=float(salt_window),
             reward=reward,
         )
     show_record({"task": task, "name": name, "rounds": rounds}, format_)
@@ -124,7 +129,7 @@ def update(
     """
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
-    from fedledger.strategies.mining import submit_update  # noqa: PLC0415 - the same
+    from fedledger.strategies.mining import salt_times, submit_update  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
@@ -133,7 +138,14 @@ def update(
         receipt = submit_update(
             opened, contents, client, _read(model), task=task, samples=samples, accuracy=accuracy
         )
+        times = salt_times(opened, contents, task=task)
     show_receipt(receipt, format_)
+    if times is not None:
+        _say(
+            f"next: reveal your salt between {_clock_time(times[0])} and {_clock_time(times[1])}, "
+            f"or the round's rule is not drawn: fedledger model reveal --wait --task {task}, with "
+            "the same --ledger, --store and --account"
+        )
 
 
 @models.command("reveal")
@@ -143,6 +155,9 @@ def reveal(
     ledger: LedgerOption,
     store: StoreOption,
     account: AccountOption,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the round takes no more updates.")
+    ] = False,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -151,6 +166,7 @@ def reveal(
     The salts of all clients together choose the round's rule. Where one is missing, the round has
     the rule that its specification names for that.
     """
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import reveal_salt  # noqa: PLC0415 - the same
@@ -159,7 +175,22 @@ def reveal(
 
     client = load_account(account, password_of(password_file))
     with open_ledger(ledger) as opened, open_store(store) as contents:
-        receipt = reveal_salt(opened, contents, client, task=task)
+        try:
+            receipt = reveal_salt(
+                opened,
+                contents,
+                client,
+                task=task,
+                clock=Effects.real().clock if wait else None,
+                say=lambda left: _say(f"the window is open for {left:.0f} more seconds"),
+            )
+        except ContractError as error:
+            if error.error != "WindowOpen":
+                raise
+            raise ConfigError(
+                f"task {task} takes updates until {_clock_time(error.arguments['deadline'])}, and "
+                "salts afterwards: reveal then, or let --wait wait for it"
+            ) from error
     show_receipt(receipt, format_)
 
 
@@ -187,6 +218,15 @@ def confirm(
     with open_ledger(ledger) as opened:
         receipt = TrainingTask(opened).confirm_history(client, task=task)
     show_receipt(receipt, format_)
+
+
+def _say(text: str) -> None:
+    """Tell people something beside the answer: on standard error, so that programs can go on."""
+    typer.echo(text, err=True)
+
+
+def _clock_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
 def _read(path: Path) -> bytes:

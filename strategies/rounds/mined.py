@@ -25,7 +25,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
 from .evidence.reasons import NOT_ASKED, SILENT
-from .history import History
+from .history import REASON, History
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
 from .standing import first_givers, standing
@@ -157,7 +157,10 @@ class MinedRound(Round):
                 counted.append(entry)
         if missing:
             raise NotYet("contents are missing", missing)
-        unusable = sum(entry.reason != "copy" for entry in dropped)
+        whole = not phase.max_bytes(self)  # then everybody sees what is unusable
+        unusable = sum(
+            entry.reason == REASON if whole else entry.reason != "copy" for entry in dropped
+        )
         if tolerate is not None and unusable > tolerate:
             raise NotYet(f"{unusable} answers are unusable, {tolerate} may be")
         dropped += [

@@ -16,7 +16,7 @@ from ...ledger_plugins.storage.cid import cid_of
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
-from .evidence.documents import Counted, Evidence, PhaseEvidence
+from .evidence.documents import Anchor, Counted, Evidence, PhaseEvidence
 from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
 from .history import History, others
 from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
@@ -288,7 +288,7 @@ class RecordedRound(Round):
         recorded: PhaseEvidence,
         events: dict[str, list[Event]],
     ) -> None:
-        """What is on the ledger counted, or has a reason; that it was silent is none.
+        """What those who were asked put on the ledger counted, or has a reason; silence is none.
 
         A party may sign again until the round is published, also when the aggregator has looked
         already, so any of its own answers may be the one that counted. And who answered for the
@@ -368,7 +368,8 @@ class RecordedRound(Round):
 
         Who publishes sees the ledger up to the publication itself: a party's last answer is the
         one that counts. An answer that nobody can fetch, or that is unusable, has to be dropped. At
-        most `tolerate` parties do that; whoever drops more leaves out honest ones.
+        most `tolerate` parties do that; whoever drops more leaves out honest ones. An answer that
+        the ledger holds whole is dropped only if it is unusable.
         """
         recorded = self.phases[-1]
         where = Witness(phase=phase.name, step="clock")
@@ -411,9 +412,26 @@ class RecordedRound(Round):
                 self.checks.true("copy", owners.get(cid) != party, said, where)
             asked = set(known if whom is None else whom)
             left = (set(last) & asked) - {entry.party for entry in recorded.accepted} - copies
+            if not phase.max_bytes(self):
+                usable = [one for one in left if self._usable(phase, subject, last[one])]
+                said = f"{len(usable)} answers were dropped that are usable"
+                self.checks.true("answers dropped", not usable, said, where)
+                continue
             self.checks.true(
                 "answers dropped",
                 tolerate is None or len(left) <= tolerate,
                 f"{len(left)} submitted updates were dropped, at most {tolerate} may be",
                 where,
             )
+
+    def _usable(self, phase: Phase[Any], subject: Any, event: Event) -> bool:
+        """Tell whether an answer that the ledger holds whole would have counted."""
+        [call] = phase.calls
+        party = event.arguments[call.party]
+        anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
+        entry = Counted(party=party, content=None, anchors=[anchor], arrival=0)
+        try:
+            self._answer(phase, subject, entry, {call.name: [event]})
+        except AuditError:
+            return False
+        return True

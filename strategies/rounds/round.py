@@ -180,7 +180,8 @@ class Round(ABC):
             subject: what it is asked about; the same in every replay.
             window: closes the phase; None: when all have answered or the time is up.
             tolerate: under the ledger's clock, how many answers on the ledger may be left out as
-                unusable; None: any number.
+                unusable, or, where the ledger holds all of an answer, as of another history; None:
+                any number.
         """
 
     def reveal(self, name: str, make: Callable[[], bytes], check: Callable[[bytes], None]) -> bytes:

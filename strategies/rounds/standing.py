@@ -28,10 +28,14 @@ def standing(
 
 
 def first_givers(events: Sequence[Event], call: Call, known: Container[str]) -> dict[str, str]:
-    """Return for each content that a round's calls name the account that named it first."""
+    """Return for each content that parties' last calls name the account that named it first.
+
+    Who has replaced its call has given its content up: so nobody holds more than one.
+    """
+    last = standing(events, call, known)
     first: dict[str, str] = {}
     for event in events:
-        party = event.arguments[call.party]
-        if party in known and "cid" in event.arguments:
-            first.setdefault(cid_text(event.arguments["cid"]), party)
+        party, cid = event.arguments[call.party], event.arguments.get("cid")
+        if party in known and cid is not None and last[party][call.name]["cid"] == cid:
+            first.setdefault(cid_text(cid), party)
     return first

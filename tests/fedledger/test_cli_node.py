@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import re
 import time
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_accounts_are_made_and_listed(console, tmp_path):
 
 
 def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
-    """Propose, submit, and the miner aggregates and pays: all of it by commands, as JSON."""
+    """Propose, submit, reveal; the miner draws, aggregates and pays: all by commands, as JSON."""
     monkeypatch.setenv("FEDLEDGER_HOME", str(node.home))
     place = ["--ledger", f"local+{node.url}", "--format", "json"]
     store = ["--store", (node.data / "store").resolve().as_uri()]
@@ -74,8 +75,8 @@ def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
     clients = [part for client in CLIENTS for part in ("--client", client.address)]
     task = console(
         *("model", "submit", tmp_path / "m", "--name", "lights", "--account", "owner"),
-        # A rule in which every client contributes and is paid; Krum would pay one.
-        *("--rule", "trimmed_mean"),
+        # Rules in which every client contributes and is paid; Krum would pay one.
+        *("--rule", "trimmed_mean", "--rule", "median", "--window", "15", "--salt-window", "60"),
         *("--reward", "7", *clients, *place, *store),
     )
     assert task == {"task": 1, "name": "lights", "rounds": 1}
@@ -93,6 +94,14 @@ def test_a_round_by_the_console(node, console, tmp_path, monkeypatch):
         )
         assert not isinstance(receipt, str), receipt
         assert set(receipt) == {"transaction", "block", "block_hash", "position"}
+    reveal = ["model", "reveal", "--task", "1", *place, *store]
+    early = console(*reveal, "--account", "c0")
+    assert re.fullmatch(
+        r"task 1 takes updates until \d\d:\d\d:\d\d, and salts afterwards: .*--wait.*", early
+    )
+    for number in range(3):
+        receipt = console(*reveal, "--wait", "--account", f"c{number}")
+        assert not isinstance(receipt, str), receipt
 
     def paid():
         held = {one["address"]: one["balance"] for one in console("show", "balances", *place)}

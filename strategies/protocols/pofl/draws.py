@@ -17,9 +17,9 @@ docs/trust.md has numbers.
 There could be two lots where two lists have no honest client in common. Of n clients, f of them
 malicious, more than (n + f) / 2 on each list exclude that, so smaller lists have no lot.
 
-A client that did not reveal when it was asked is not asked again (at most f are left out, the
-newest ones): its update counts as before, its salt is not waited for, and a list needs more than
-(n + f + left out) / 2 updates.
+A client that did not reveal when it was asked, or for a list that no more than f name, is not asked
+again (at most f are left out, the newest ones): its update counts as before, its salt is not waited
+for, and a list needs more than (n + f + left out) / 2 updates.
 
 An aggregator could fix a list, learn the lot, and publish the round as one that kept its model, to
 have another throw in the next one. So each salt is signed together with the list that its client
@@ -30,7 +30,7 @@ lot was thrown and hidden.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 __all__ = ["Listed", "Lists", "UpdateList", "least_listed"]
@@ -115,11 +115,13 @@ class Lists:
 
     Attributes:
         through: the newest round that was looked at.
+        since: the first round that was looked at since the newest rollback.
         known: round and digest of the newest lists that salts were asked for, ascending.
         silent: positions of clients that did not reveal, the newest last.
     """
 
     through: int = 0
+    since: int = 0
     known: tuple[tuple[int, str], ...] = ()
     silent: tuple[int, ...] = ()
 
@@ -134,25 +136,36 @@ class Lists:
             named: the list that each client named with its salt, by account.
             byzantine: f; at most so many are left out.
         """
-        missing = [one.position for who, one in updates.salters.items() if who not in named]
-        silent = [old for old in self.silent if old not in missing] + missing
         counted = Counter(named.values())
         admitted = {digest for digest, count in counted.items() if count > byzantine}
-        lists = [(updates.round, one.hex()) for one in sorted(admitted | {updates.digest})]
-        known = (*self.known, *lists)[-_KEPT_LISTS:]
-        return Lists(updates.round, known, tuple(silent[-byzantine:]) if byzantine else ())
+        admitted.add(updates.digest)
+        missing = [
+            one.position for who, one in updates.salters.items() if named.get(who) not in admitted
+        ]
+        silent = [old for old in self.silent if old not in missing] + missing
+        before = self.without(updates.round)
+        lists = [(updates.round, one.hex()) for one in sorted(admitted)]
+        return replace(
+            before,
+            known=(*before.known, *lists)[-_KEPT_LISTS:],
+            silent=tuple(silent[-byzantine:]) if byzantine else (),
+        )
 
     def without(self, number: int) -> "Lists":
-        """Return what is remembered once a round passed in which no salts were asked for."""
-        return Lists(number, self.known, self.silent)
+        """Return what is remembered once a round passed in which no salts were asked for.
+
+        The rounds that a rollback has undone are not remembered, but their clients remember them.
+        """
+        if number == self.through + 1:
+            return replace(self, through=number)
+        return replace(self, through=number, since=number, known=())
 
     def contradicts(self, last_round: int, last: bytes) -> bool:
         """Tell whether a client revealed a salt for a list that no round had.
 
-        What is too old to be remembered, and what came after a round that a rollback has undone, is
-        no contradiction.
+        What is too old to be remembered, and what a rollback has undone, is no contradiction.
         """
-        if not last_round or last_round > self.through:
+        if not last_round or not self.since <= last_round <= self.through:
             return False
         if self.known and last_round < self.known[0][0] and len(self.known) == _KEPT_LISTS:
             return False

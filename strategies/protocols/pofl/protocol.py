@@ -6,7 +6,7 @@ the voters (`election`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +20,6 @@ from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ...aggregation import aggregate, arithmetic
 from ...aggregation import rules as known_rules
 from ...rounds.arrival import LONGEST, ArrivalWindow
-from ...rounds.evidence.checks import short
 from ...rounds.phase import Answer, Answers, Signed
 from ...rounds.protocol import Protocol, Settings
 from ...rounds.round import KEPT, Result, Round, TaskTerms
@@ -89,6 +88,7 @@ class PoFLState(Settings):
 
     Attributes:
         through: the newest round that had lists to remember.
+        since: the first of them since the newest rollback.
         known: round and digest, in hexadecimal, of the newest lists that salts were asked for.
         silent: positions of the clients whose salts are not waited for any more.
         alike: by voter, how it agreed with the elections so far (`Electorate`).
@@ -96,6 +96,7 @@ class PoFLState(Settings):
     """
 
     through: Annotated[int, Field(ge=0)] = 0
+    since: Annotated[int, Field(ge=0)] = 0
     known: tuple[tuple[int, _Hash], ...] = ()
     silent: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
@@ -104,13 +105,11 @@ class PoFLState(Settings):
     @property
     def lists(self) -> Lists:
         """What is remembered of earlier rounds' lists."""
-        return Lists(self.through, self.known, self.silent)
+        return Lists(self.through, self.since, self.known, self.silent)
 
     def with_lists(self, lists: Lists) -> Self:
         """Return the state with other lists to remember."""
-        return self.model_copy(
-            update={"through": lists.through, "known": lists.known, "silent": lists.silent}
-        )
+        return self.model_copy(update=asdict(lists))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +209,11 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         """Return the number of malicious clients that the settings are made for."""
         return self.settings.byzantine
 
+    @property
+    def throws_lots(self) -> bool:
+        """Whether there is something to choose, and the clients' salts choose it."""
+        return self.settings.selection == "beacon" and len(self.settings.rules) > 1
+
     def run(self, round: Round, state: PoFLState) -> tuple[Result, PoFLState]:
         """Take the updates in time, choose the rule, aggregate."""
         settings = self.settings
@@ -256,7 +260,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         phase = SaltCallsPhase() if round.terms.ledger_clock else SaltsPhase()
         quorum = max(1, len(listed.salters) - settings.byzantine)
         window = ArrivalWindow(settings.salt_window, settings.salt_quiet, quorum)
-        answers = round.ask(phase, listed, window=window)
+        answers = round.ask(phase, listed, window=window, tolerate=settings.byzantine)
         denied = [
             answer.party
             for answer in answers
@@ -266,7 +270,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
             round.refute(
                 "lot",
                 f"{len(denied)} clients revealed their salts for a list that no earlier round "
-                f"has, {short(denied[0])} among them: a lot was thrown and hidden",
+                f"has, {denied[0]} among them: a lot was thrown and hidden",
             )
         named = {answer.party: answer.value.list for answer in answers}
         state = state.with_lists(lists.after(listed, named, settings.byzantine))
@@ -293,7 +297,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
             if (values := signed.get(client, {}).get(SUBMIT_UPDATE.name)) is not None
         )
         least = least_listed(len(terms.parties["clients"]), settings.byzantine, len(silent))
-        if len(settings.rules) == 1 or len(entries) < max(least, settings.min_submissions):
+        if not self.throws_lots or len(entries) < max(least, settings.min_submissions):
             return None
         return UpdateList(terms.task, number, entries, frozenset(silent))
 

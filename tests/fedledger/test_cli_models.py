@@ -1,0 +1,84 @@
+"""What `fedledger model` tells people besides its answer: what comes next, and how long."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from support.nodes import PASSWORD, PROGRAM, keystore
+from typer.testing import CliRunner
+
+from fedledger.arrays import to_safetensors
+from fedledger.ledger_plugins.accounts import Account
+
+app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
+OWNER = Account.from_key(b"\7" * 32)
+CLIENTS = [Account.from_key(bytes([key]) * 32) for key in (40, 41, 42)]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Run a `model` command on a ledger and store of its own."""
+    monkeypatch.setenv("FEDLEDGER_HOME", str(tmp_path))
+    monkeypatch.setenv("FEDLEDGER_ACCOUNT_PASSWORD", PASSWORD)
+    keystore(tmp_path, "owner", OWNER)
+    for number, client in enumerate(CLIENTS):
+        keystore(tmp_path, f"c{number}", client)
+    (tmp_path / "m").write_bytes(to_safetensors({"w": np.ones(3, np.float32)}))
+    place = ["--ledger", f"local://{tmp_path}/chain.db", "--store", f"file://{tmp_path}/store"]
+
+    def arguments(command, account, *options):
+        return ["model", command, *map(str, options), "--account", account, *place]
+
+    def run(*words):
+        done = CliRunner().invoke(app, arguments(*words), catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    run.arguments = arguments
+    return run
+
+
+def propose(model, tmp_path, *options):
+    clients = [part for client in CLIENTS for part in ("--client", client.address)]
+    model("submit", "owner", tmp_path / "m", "--name", "lights", *clients, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "next_"),
+    [
+        (["--rule", "median", "--rule", "trimmed_mean"], True),
+        (["--rule", "median"], False),
+        (["--selection", "timestamp", "--rule", "median", "--rule", "mean"], False),
+    ],
+    ids=["lot", "one-rule", "timestamp"],
+)
+def test_an_update_says_what_comes_next(model, tmp_path, options, next_):
+    """Where salts choose the rule, its client is told when to reveal, and by which command."""
+    propose(model, tmp_path, *options)
+    done = model("update", "c0", tmp_path / "m", "--task", "1")
+    assert done.stdout.startswith("transaction: 0x")
+    assert ("fedledger model reveal --wait --task 1" in done.stderr) == next_
+    assert done.stderr.startswith("next: reveal your salt between ") == next_
+
+
+def test_waiting_ends_with_ctrl_c(model, tmp_path):
+    """A client that waits says for how long, and ends at once when it is told to."""
+    propose(model, tmp_path, "--rule", "median", "--rule", "trimmed_mean")
+    for name in ("c0", "c1", "c2"):
+        model("update", name, tmp_path / "m", "--task", "1")
+    words = model.arguments("reveal", "c0", "--task", "1", "--wait")
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words], stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("the window is open for ")
+        told = time.monotonic()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(timeout=30) == 130
+        assert time.monotonic() - told < 10
+        assert "Traceback" not in waiting.stderr.read()
