@@ -1,6 +1,7 @@
 """Campaigns against what a client reads: what a server asks it to sign, and its own journal."""
 
 import json
+from typing import Any
 
 from flwr.app import ConfigRecord
 from support.fuzzing import INPUTS, changed_json, changed_value, run
@@ -27,7 +28,7 @@ REQUEST = SigningRequest(
     header_form="fedledger",
     headers=(b"one", b"two" * 40),
 )
-FIELDS = [
+FIELDS: list[Any] = [
     "",
     "{}",
     "[1]",

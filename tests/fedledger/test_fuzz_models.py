@@ -4,6 +4,7 @@ import json
 import struct
 import time
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,23 @@ MODEL = model() | {"none": np.zeros((0, 4), np.float32)}  # of no values many sh
 LAYOUT = Layout.from_arrays(MODEL)
 GOOD = to_safetensors(MODEL)
 SHAPES = [[], [0], [0, 2**47, 2**47], [2**63], [2**64], [1] * 33, [-1], [0] * 32, [2, 3], [3, 2]]
-OTHERS = [*SHAPES, "F64", "F4", "C64", 0, 1, 2**63, -1, None, True, "", {}, [[1]], 0.5, "\ud800"]
+OTHERS: list[Any] = [
+    *SHAPES,
+    "F64",
+    "F4",
+    "C64",
+    0,
+    1,
+    2**63,
+    -1,
+    None,
+    True,
+    "",
+    {},
+    [[1]],
+    0.5,
+    "\ud800",
+]
 
 
 def split(data):

@@ -1,5 +1,7 @@
 """A campaign against what a round reads of a reply: Flower's records and what was signed."""
 
+from typing import Any
+
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from support.federation import make_app
@@ -8,8 +10,17 @@ from support.fuzzing import INPUTS, changed_bytes, changed_value, run
 from fedledger.records import LEDGER, Signatures
 from fedledger.strategies.rounds import live
 from fedledger.strategies.rounds.phase import malformed
+from fedledger.strategies.rounds.replies import check_reply
 
-FIELDS = ["", "update", "\x00", "x" * 5000, "é", "TrainingTask.submitUpdate", "0x" + "g" * 64]
+FIELDS: list[Any] = [
+    "",
+    "update",
+    "\x00",
+    "x" * 5000,
+    "é",
+    "TrainingTask.submitUpdate",
+    "0x" + "g" * 64,
+]
 FIELDS += [b"", b"\x02" * 90, 0, -1, 2**62, 0.5, float("inf"), float("nan"), [], [b""], [0.5]]
 FIELDS += [["a"], [1, 2], [b"\x02"] * 70, 1, True]
 DTYPES = ("float64", "int8", "float32", "complex64")
@@ -49,7 +60,7 @@ def arrays(draw, given):
 def test_replies(inputs, federation, monkeypatch, record_property):
     """A reply counts with what its client signed, or is refused with a reason."""
     taken = []
-    check = live.check_reply
+    check = check_reply
 
     def note(message, *given):
         good = RecordDict(dict(message.content))  # the round takes the signatures out of its own
