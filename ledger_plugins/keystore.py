@@ -30,7 +30,7 @@ _MAX_FILE_BYTES = 64 * 1024
 _MAX_SCRYPT = 1 << 23  # n * r * p; geth's standard is 2**21, and takes about a second
 _MAX_PBKDF2 = 10_000_000  # iterations; wallets use 10,240 to 1,000,000
 _LENGTHS = range(32, 65)  # of derived keys; 32 bytes are used
-_scrypt: Callable[..., bytes] = scrypt  # its stub has no bytes
+_scrypt: Callable[..., Any] = scrypt  # its stub has no bytes
 _CIPHER, _PRF = "aes-128-ctr", "hmac-sha256"
 
 
@@ -117,7 +117,7 @@ def _derive(crypto: dict[str, Any], password: bytes, path: Path) -> bytes:
                 f"a power of 2, and n times r times p at most {_MAX_SCRYPT}"
             )
         # OpenSSL refuses the r=1 of some wallets.
-        return _scrypt(password, salt, length, N=n, r=r, p=p)
+        return bytes(_scrypt(password, salt, length, N=n, r=r, p=p))
     if kdf == "pbkdf2" and (given or {}).get("prf", _PRF) == _PRF:
         count = _number(given, "c", path)
         if count > _MAX_PBKDF2:
