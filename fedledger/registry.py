@@ -3,7 +3,7 @@
 Third parties add entries through an entry-point group. Nothing is imported until it is used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -22,6 +22,7 @@ class Registry:
         entries: name to "module:attribute".
         group: entry-point group through which third parties add names.
         extras: name to the extra that installs what the entry needs ("torch").
+        wanted: whether what a third party's entry names can be such a thing at all.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Registry:
         *,
         group: str | None = None,
         extras: Mapping[str, str] | None = None,
+        wanted: Callable[[Any], bool] = callable,
     ) -> None:
         self.kind = kind
         self._entries = dict(entries)
         self._group = group
         self._extras = dict(extras or {})
+        self._wanted = wanted
 
     def names(self) -> list[str]:
         """Return every known name, sorted; ours and third parties'."""
@@ -56,12 +59,12 @@ class Registry:
         module, _, attribute = target.partition(":")
         ours = name in self._entries
         try:
-            return getattr(import_module(module), attribute)
+            found = getattr(import_module(module), attribute)
         except ModuleNotFoundError as error:
             if ours and (error.name or "").startswith("fedledger"):
                 raise
             if not ours and (error.name or "") == module.partition(".")[0]:
-                raise self._broken(name, target, error) from error
+                raise self._broken(name, target, f"{type(error).__name__}: {error}") from error
             extra = self._extras.get(name)
             wanted = f"fedledger[{extra}]" if extra else str(error.name)
             raise ConfigError(
@@ -70,13 +73,15 @@ class Registry:
         except (Exception, SystemExit) as error:  # what is imported from outside can do anything
             if ours:
                 raise
-            raise self._broken(name, target, error) from error
+            raise self._broken(name, target, f"{type(error).__name__}: {error}") from error
+        if not ours and not self._wanted(found):
+            raise self._broken(name, target, f"it is of type {type(found).__name__}")
+        return found
 
-    def _broken(self, name: str, target: str, error: BaseException) -> ConfigError:
-        what = f"{type(error).__name__}: {error}"
+    def _broken(self, name: str, target: str, why: str) -> ConfigError:
         return ConfigError(
             f"{self.kind} {name!r} cannot be loaded: its entry point {target!r} in the group "
-            f"{self._group!r} is broken ({what}): mend or uninstall the package that adds it"
+            f"{self._group!r} is broken ({why}): mend or uninstall the package that adds it"
         )
 
     def _targets(self) -> dict[str, str]:

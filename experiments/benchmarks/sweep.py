@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fedledger.arrays import Arrays, from_safetensors
+from fedledger.errors import FedledgerError
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import open_ledger, open_store
@@ -271,4 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except FedledgerError as error:  # a data set that was not fetched, ray that is not installed
+        sys.exit(f"error: {error}")

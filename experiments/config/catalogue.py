@@ -60,6 +60,8 @@ def _said(about: Callable[[str], str], name: str) -> str:
         return about(name)
     except ConfigError as error:
         return f"not available: {error}"
+    except Exception as error:  # noqa: BLE001 - what another package registers can be anything
+        return f"not available: {type(error).__name__}: {error}"
 
 
 def _about(registry: Registry, name: str) -> str:
@@ -74,4 +76,4 @@ def _sentence(registry: Registry, name: str) -> str:
     own, general = inspect.cleandoc(own or ""), inspect.getdoc(module) if module else None
     # A loader called `load` says little; its module says what the data is.
     text = general if getattr(found, "__name__", "") == "load" else own or general
-    return (text or "").partition("\n\n")[0].replace("\n", " ")
+    return " ".join((text or "").partition("\n\n")[0].split())

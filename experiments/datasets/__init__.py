@@ -6,6 +6,7 @@ fetched has a `SOURCE` as well, and a line in `SOURCES`; `fedledger data fetch N
 
 from pathlib import Path
 
+from fedledger.errors import ConfigError
 from fedledger.registry import Registry
 
 from .base import Dataset
@@ -40,6 +41,7 @@ SOURCES = Registry(
     "fetched data set",
     {name: f"{__name__}.{name}:SOURCE" for name in _FETCHED},
     group="fedledger.dataset_sources",
+    wanted=lambda found: isinstance(found, Source),
 )
 """Name to the `Source` of a data set that must be fetched; the others come with a package."""
 
@@ -98,7 +100,15 @@ def fetch_dataset(
 def dataset_statuses(cache: Path | None = None) -> list[DatasetStatus]:
     """Return every data set's state in a cache, by name; verifies the cached files."""
     folder = cache or cache_folder()
-    return [status_of(name, _source(name), folder) for name in DATASETS.names()]
+    found = []
+    for name in DATASETS.names():
+        try:
+            source = _source(name)
+        except ConfigError:  # of a package that is broken; whoever uses it is told
+            found.append(DatasetStatus(name, "not available"))
+        else:
+            found.append(status_of(name, source, folder))
+    return found
 
 
 def _source(name: str) -> Source | None:

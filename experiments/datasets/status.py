@@ -11,7 +11,7 @@ from .source import Source
 
 __all__ = ["DatasetStatus", "State", "status_of"]
 
-State = Literal["comes with a package", "cached", "not fetched", "damaged"]
+State = Literal["comes with a package", "cached", "not fetched", "damaged", "not available"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class DatasetStatus:
     Attributes:
         name: the registered name.
         state: "comes with a package" (nothing to fetch), "cached" (and verified), "not fetched" or
-            "damaged" (its checksum does not fit; fetch it again).
+            "damaged" (its checksum does not fit; fetch it again), or "not available" (the package
+            that adds it is broken).
         source: what it is and where it comes from; None where there is nothing to fetch.
         path: the cached file; None while there is none.
         size: bytes of that file.

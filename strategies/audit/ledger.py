@@ -7,10 +7,12 @@ round, comes to what was published.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 
-from fedledger.errors import FedledgerError, NotChecked, NotInstalled
+from fedledger.errors import FedledgerError, LedgerError, NotChecked, NotInstalled, StoreError
 from fedledger.guards import guarded
 
+from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
 from ...ledger_plugins.contracts.stake_token.facade import StakeToken
@@ -26,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 def audit_ledger(
-    ledger: Ledger,
-    store: Store,
+    ledger: Ledger | str,
+    store: Store | str,
     tasks: Iterable[int] | None = None,
     *,
     on_round: Callable[[RoundVerdict], None] | None = None,
@@ -35,11 +37,31 @@ def audit_ledger(
     """Replay every round of every task.
 
     Args:
-        ledger: an open ledger.
-        store: the store with the contents.
+        ledger: an open ledger, or the URL of one, which is opened to read and closed again.
+        store: the store with the contents, or its URL, likewise.
         tasks: ids of the tasks to audit; default: all.
         on_round: called with each verdict as it is reached.
+
+    Raises:
+        ConfigError: a URL that names no backend.
     """
+    with ExitStack() as opened:
+        try:
+            if isinstance(ledger, str):
+                ledger = opened.enter_context(open_ledger(ledger, read_only=True))
+            if isinstance(store, str):
+                store = opened.enter_context(open_store(store, read_only=True))
+        except (LedgerError, StoreError) as error:
+            return AuditReport(outcome_of(error), str(error), None, (), None)
+        return _audit(ledger, store, tasks, on_round)
+
+
+def _audit(
+    ledger: Ledger,
+    store: Store,
+    tasks: Iterable[int] | None,
+    on_round: Callable[[RoundVerdict], None] | None,
+) -> AuditReport:
     verdicts: list[RoundVerdict] = []
 
     def note(verdict: RoundVerdict) -> None:

@@ -7,7 +7,9 @@ the strategy inside made; the whole round, all of its phases, runs in the second
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from logging import INFO
 from typing import Any
 
@@ -61,8 +63,8 @@ class LedgerStrategy(Strategy):
     Args:
         protocol: how a round's model comes about.
         inner: Flower strategy that samples nodes and handles evaluation.
-        ledger: an open ledger, or the URL of one.
-        store: an open store, or the URL of one.
+        ledger: an open ledger, or the URL of one, which is open until `start` ends.
+        store: an open store, or the URL of one, likewise.
         account: the aggregator's account; it proposes the task and publishes the aggregates.
         clients: addresses of the registered clients; the order numbers them.
         model_id: the task's name on the ledger.
@@ -111,9 +113,10 @@ class LedgerStrategy(Strategy):
         self.inner = inner
         self.clock = clock if clock is not None else WallClock()
         self.samples_key = weight_of(inner) or SAMPLES
-        self.task = LedgerTask(
-            ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
-            store=open_store(store) if isinstance(store, str) else store,
+        self._opened = ExitStack()  # what was given by its URL
+        self._where = ledger, store
+        self._make_task = partial(
+            LedgerTask,
             account=account,
             clients=tuple(clients),
             model_id=model_id,
@@ -123,6 +126,7 @@ class LedgerStrategy(Strategy):
             owner=owner,
             parties=parties,
         )
+        self.task = self._open()
         missing = set(protocol.parties) - {"clients", *(parties or {})}
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
@@ -156,6 +160,29 @@ class LedgerStrategy(Strategy):
         Raises:
             ConfigError: the ledger holds a task of this name with other settings.
         """
+        with self._opened:
+            return self._start(
+                grid,
+                initial_arrays,
+                num_rounds,
+                timeout,
+                train_config,
+                evaluate_config,
+                evaluate_fn,
+            )
+
+    def _start(  # noqa: PLR0917 - as `start`
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int,
+        timeout: float,
+        train_config: ConfigRecord | None,
+        evaluate_config: ConfigRecord | None,
+        evaluate_fn: EvaluateFn | None,
+    ) -> FlowerResult:
+        if self._way is not None:
+            self.task = self._open()  # it has been started before
         task = self.task
         self.protocol.fix(num_rounds, self._secret)
         arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
@@ -190,6 +217,17 @@ class LedgerStrategy(Strategy):
             by_round = getattr(result, name)
             setattr(result, name, {key + done: value for key, value in by_round.items()})
         return result
+
+    def _open(self) -> LedgerTask:
+        ledger, store = self._where
+        return self._make_task(
+            ledger=self._opened.enter_context(open_ledger(ledger))
+            if isinstance(ledger, str)
+            else ledger,
+            store=self._opened.enter_context(open_store(store))
+            if isinstance(store, str)
+            else store,
+        )
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

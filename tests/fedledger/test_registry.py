@@ -85,6 +85,7 @@ def test_third_parties_add_names_but_replace_none(things, monkeypatch):
         ("raising_package_of_a_test:thing", "ZeroDivisionError"),
         ("posixpath", "AttributeError"),
         ("leaving_package_of_a_test:thing", "SystemExit"),
+        ("posixpath:curdir", "it is of type str"),
     ],
 )
 def test_a_broken_package_is_named_and_costs_nobody_else(
@@ -103,11 +104,12 @@ def test_a_broken_package_is_named_and_costs_nobody_else(
     registry._installed.cache_clear()
 
 
+@pytest.mark.parametrize("target", ["posixpath:no_such_thing", "posixpath:curdir"])
 @pytest.mark.parametrize("kind", ["rules", "attacks", "strategies", "protocols", "phases"])
-def test_a_broken_package_does_not_break_the_list(monkeypatch, kind):
+def test_a_broken_package_does_not_break_the_list(monkeypatch, kind, target):
     """`fedledger list` names it as not available, beside everything else."""
     singular = {"strategies": "rules"}.get(kind, kind)
-    bad = EntryPoint("zzz", "posixpath:no_such_thing", f"fedledger.{singular}")
+    bad = EntryPoint("zzz", target, f"fedledger.{singular}")
     registry._installed.cache_clear()
     monkeypatch.setattr(registry, "entry_points", lambda group: [bad] if group == bad.group else [])
     found = {one["name"]: one["about"] for one in catalogue(kind)}
