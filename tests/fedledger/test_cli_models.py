@@ -39,7 +39,7 @@ def model(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.stderr
         return done
 
-    run.arguments = arguments
+    run.arguments = arguments  # type: ignore[attr-defined]
     return run
 
 

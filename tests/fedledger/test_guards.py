@@ -65,11 +65,15 @@ def test_what_ends_a_program_passes(end, caplog):
 
 def test_errors_of_the_library_say_themselves_what_is_wrong(caplog):
     """They pass as they are; where nobody needs them they are a line without a traceback."""
-    with pytest.raises(ModelError, match="no model"), guarded("a file", NotChecked, LOG):
+
+    def fails():
         raise ModelError("no model")
+
+    with pytest.raises(ModelError, match="no model"), guarded("a file", NotChecked, LOG):
+        fails()
     assert caplog.records == []
     with spared("a file", LOG):
-        raise ModelError("no model")
+        fails()
     [record] = caplog.records
     assert (record.getMessage(), record.exc_info) == ("a file fails: ModelError: no model", None)
     with pytest.raises(NotChecked), guarded("a file", NotChecked, LOG, passes=NotChecked):

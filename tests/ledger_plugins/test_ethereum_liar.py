@@ -27,7 +27,22 @@ from fedledger.strategies.rounds.evidence.checks import Outcome
 
 CID = cid_of(b"a model")
 HTML = b"<!DOCTYPE html><html><body>Just a moment...</body></html>"
-ODD = [None, True, 0, -1, 2**70, 1.5, "", "0x", "0xzz", "many", [], {}, [None], {"data": "0x"}]
+ODD: list[object] = [
+    None,
+    True,
+    0,
+    -1,
+    2**70,
+    1.5,
+    "",
+    "0x",
+    "0xzz",
+    "many",
+    [],
+    {},
+    [None],
+    {"data": "0x"},
+]
 ODD += ["0x" + "f" * 64, "0x" + "1" * 63, "\udcff", "x" * 10_000, [[[[]]]], "-0x1", "0x-1"]
 CODES = (-32700, -32601, -32600, -32005, -32004, -32000, 3, 4, 429, 0, None, "1", [])
 TEXTS = ["", "already known", "nonce too low", "execution reverted", "batch too large"]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from typing import Any
 
 import msgpack
 import pytest
@@ -238,7 +239,8 @@ def test_snapshots(inputs, tmp_path, record_property):
     Each attempt makes a chain, which takes milliseconds: hence fewer inputs.
     """
     disk = SystemDisk()
-    with open_ledger(f"local://{tmp_path}/chain.db", admin=ADMIN.address) as ledger:
+    with open_ledger(f"local://{tmp_path}/chain.db", admin=ADMIN.address) as opened:
+        ledger: Any = opened
         StakeToken(ledger).mint(ADMIN, ADDRESS, 2**70)
         path = snapshot_path(tmp_path / "chain.db")
         save_snapshot(path, ledger._chain, disk)

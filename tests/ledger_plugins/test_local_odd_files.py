@@ -11,9 +11,15 @@ from fedledger.errors import AccountError, ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import load_account
 
+
+def _linked_fifo(path):
+    os.mkfifo(f"{path}.fifo")
+    path.symlink_to(f"{path}.fifo")
+
+
 ODD = {
     "a FIFO": os.mkfifo,
-    "a link to a FIFO": lambda path: (os.mkfifo(f"{path}.fifo"), path.symlink_to(f"{path}.fifo")),
+    "a link to a FIFO": _linked_fifo,
     "a folder": os.mkdir,
     "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)),
     "a device": lambda path: path.symlink_to("/dev/zero"),

@@ -24,6 +24,7 @@ from fedledger.strategies import ArrivalWindow, WallClock, audit_ledger
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.strategy import LedgerStrategy
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -141,6 +142,7 @@ def test_a_silent_client_costs_a_round_no_more_than_its_window(tmp_path, kind):
     """With Flower's own timeout of an hour, two rounds take seconds, and the others count."""
     federation = Federation(tmp_path, size=5, byzantine=1)
     window = ArrivalWindow(60.0, 0.5, 4)
+    strategy: LedgerStrategy
     if kind == "anchored":
         strategy = federation.anchored(window=window)
     else:

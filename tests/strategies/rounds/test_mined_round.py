@@ -20,6 +20,7 @@ from fedledger.strategies.rounds import mined
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.protocol import run_round
 from fedledger.strategies.rounds.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
@@ -296,7 +297,6 @@ def test_a_task_that_fails_keeps_no_other_task_waiting(federation, monkeypatch, 
             model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
             task = {"bad": 1, "good": 2}[name]
             submit_update(ledger, store, client, model, task=task, samples=1, accuracy=0.5)
-    run_round = mining.run_round
 
     def fails(protocol, round, state):
         if round.terms.task == 1:
