@@ -214,7 +214,8 @@ def test_an_experiment_attacks_its_models_and_colluders_pay_their_exchange(tmp_p
         """
     )
     result = run_experiment(load_config(config), out=tmp_path / "out", progress=False)
-    assert result.passed, result.failures
+    assert result.audit.passed, result.audit.verdict
+    assert not result.failures
     uploaded = {}
     with open_ledger(f"local://{result.directory}/chain.db") as ledger:
         contract = TrainingTask(ledger)
