@@ -50,6 +50,11 @@ def models(grid, replies):
     }
 
 
+def copies(left, right):
+    """Tell whether two models are one but for the millionth that keeps each of them a content."""
+    return np.allclose(left, right, atol=1e-5) and not np.array_equal(left, right)
+
+
 def trained(partition, server_round=1):
     """Return what a client's model is without an attack."""
     rng = np.random.default_rng([partition, server_round])
@@ -124,7 +129,7 @@ def test_pulling_a_malicious_reply_alone_finds_the_honest_ones():
     assert set(first) == {1}
     assert set(rest) == set(range(SIZE)) - {1}
     honest = [value for client, value in rest.items() if client not in MALICIOUS]
-    assert np.allclose(first[1], rest[4])
+    assert copies(first[1], rest[4])
     assert np.linalg.norm(first[1] - np.mean(honest, axis=0)) > 0.01
 
 
@@ -170,7 +175,7 @@ def test_a_malicious_client_that_fails_takes_no_part():
         return models(grid, replies)
 
     found = within(main, "alie")
-    assert np.array_equal(found[1], found[9])
+    assert copies(found[1], found[9])
     assert set(found) == set(range(SIZE)) - {4}
 
 
