@@ -114,7 +114,7 @@ def test_a_seal_that_nothing_opens(federation, seal):
 
     def resealed(reply, message, context):
         record = reply.content[LEDGER]
-        if record["transactions"]:
+        if SigningRequest.of(message.content).phase == "update":
             [unsigned] = [decode_transaction(raw).unsigned for raw in record["transactions"]]
             values = SUBMIT_UPDATE.decode(unsigned.data) | {"seal": seals[seal]}
             other = UnsignedTransaction(
