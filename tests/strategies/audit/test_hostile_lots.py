@@ -15,6 +15,7 @@ from fedledger.ledger_plugins.contracts.training_task.seals import SALT, seal_of
 from fedledger.ledger_plugins.signing import Domain
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.protocols.pofl.protocol import PoFLProtocol
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence
@@ -42,7 +43,7 @@ def saying(federation, partition, **changes):
     account: Account = federation.keys.account(partition)
 
     def lie(reply, message, context):
-        request = SigningRequest.from_record(message.content[LEDGER])
+        request = SigningRequest.of(message.content)
         if request.phase != "salts":
             return reply
         record = reply.content[LEDGER]
@@ -113,7 +114,7 @@ def test_a_seal_that_nothing_opens(federation, seal):
 
     def resealed(reply, message, context):
         record = reply.content[LEDGER]
-        if record["transactions"]:
+        if SigningRequest.of(message.content).phase == "update":
             [unsigned] = [decode_transaction(raw).unsigned for raw in record["transactions"]]
             values = SUBMIT_UPDATE.decode(unsigned.data) | {"seal": seals[seal]}
             other = UnsignedTransaction(
@@ -157,11 +158,37 @@ def test_a_rollback_after_which_too_few_answer(federation):
 
 def _away_in(number):
     def change(reply, message, context):
-        if SigningRequest.from_record(message.content[LEDGER]).round == number:
+        if SigningRequest.of(message.content).round == number:
             raise RuntimeError("away")
         return reply
 
     return change
+
+
+class _Killed(BaseException):
+    """Stands for the process ending: nothing may catch it."""
+
+
+def test_a_run_killed_before_the_salts_has_its_lot(federation, monkeypatch):
+    """Updates are on the ledger, no salt was asked for: the round goes on as if nothing was."""
+    honest = PoFLProtocol._draw
+
+    def killed(self, round_, *arguments):
+        if round_.number == 2:
+            raise _Killed
+        return honest(self, round_, *arguments)
+
+    with monkeypatch.context() as here:
+        here.setattr(PoFLProtocol, "_draw", killed)
+        with pytest.raises(_Killed):
+            federation.run(federation.pofl(), make_app(), rounds=3)
+    federation.reopen()
+    federation.run(federation.pofl(), make_app(), rounds=3)
+    resumed = evidence_of(federation)
+    assert all(len(one.phase("salts").accepted) == 7 for one in resumed)
+    assert resumed[-1].state["silent"] == []
+    assert len(resumed[-1].state["known"]) == 3
+    assert audit(federation).passed
 
 
 def test_another_fallback_is_another_task(federation):

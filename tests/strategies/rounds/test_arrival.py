@@ -44,6 +44,15 @@ def test_quiet_closes_after_the_first_gap(times, quiet):
     assert closes <= 10_000
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5_000), min_size=1, max_size=9), st.data(), st.integers(1, 5000))
+def test_late_answers_stretch_a_phase_by_a_quiet_time_each(honest, data, quiet):
+    """Once the quorum is there, f others hold a phase up for f + 1 quiet times, and no longer."""
+    others = data.draw(st.lists(st.integers(0, 60_000), max_size=4))
+    window = ArrivalWindow(seconds=60.0, quiet=quiet / 1000, quorum=len(honest))
+    assert window.closes(honest + others) <= max(honest) + (len(others) + 1) * quiet
+
+
 def test_quiet_waits_for_the_first_update():
     """The quiet time runs from the last upload, so no upload means the whole window."""
     assert ArrivalWindow(seconds=3.0, quiet=0.5).closes([]) == 3000

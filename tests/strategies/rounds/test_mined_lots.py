@@ -40,7 +40,9 @@ class Mined:
 
     def __init__(self, folder, rounds):
         self.clock = Clock(NOW)
-        self.ledger = open_local_ledger(f"local://{folder}/chain.db", clock=self.clock)
+        self.ledger = open_local_ledger(
+            f"local://{folder}/chain.db", clock=self.clock, chain_id=4242
+        )
         self.store = open_store(f"file://{folder}/store")
         self.contract = TrainingTask(self.ledger)
         self.aggregate = Aggregator(self.store, OWNER, self.clock)
