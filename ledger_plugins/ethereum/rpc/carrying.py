@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, Protocol
 
+from web3.providers.base import JSONBaseProvider
+from web3.types import RPCEndpoint
+
 from fedledger.errors import LedgerUnavailable
 from fedledger.formats import parse_json
 
@@ -46,14 +49,18 @@ class Provider(Protocol):
         """Return the answers in the order of the requests, or whatever is said to the batch."""
 
 
-class JsonProvider(Provider, ABC):
-    """Requests as JSON; answers are told apart by their ids.
+class JsonProvider(JSONBaseProvider, ABC):
+    """A web3 provider of requests as JSON; answers are told apart by their ids.
+
+    web3's own HTTP and IPC providers know no cap on an answer and no deadline for its end. Whoever
+    works with web3 besides can put this one under `web3.Web3`.
 
     Args:
         where: the node, for messages.
     """
 
     def __init__(self, where: str) -> None:
+        super().__init__()
         self._where = where
         self._ids = count(1)
 
@@ -67,7 +74,7 @@ class JsonProvider(Provider, ABC):
             LedgerUnavailable: there is none, or no JSON.
         """
 
-    def make_request(self, method: str, params: Any) -> Any:
+    def make_request(self, method: RPCEndpoint | str, params: Any) -> Any:
         """Return the node's answer to one request."""
         wire = self._wire(method, params)
         answer = self.exchange(json.dumps(wire).encode())
