@@ -1,4 +1,4 @@
-"""web3 as a second reader: over our transport, it says of blocks and receipts what the ledger says."""
+"""web3 as a second reader: over our transport it says what the ledger says."""
 
 import pytest
 from web3 import Web3

@@ -86,7 +86,7 @@ class JsonProvider(JSONBaseProvider, ABC):
             raise LedgerUnavailable(f"{self._where} answered another request")
         return answer
 
-    def make_batch_request(self, requests: list[tuple[str, Any]], /) -> Any:
+    def make_batch_request(self, requests: Sequence[tuple[RPCEndpoint | str, Any]], /) -> Any:
         """Return the node's answers, or whatever it says to this batch."""
         wire = [self._wire(method, params) for method, params in requests]
         answer = self.exchange(json.dumps(wire).encode())
