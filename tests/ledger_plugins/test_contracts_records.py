@@ -15,7 +15,7 @@ from fedledger import registry
 from fedledger.errors import CallError, ConfigError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
-from fedledger.ledger_plugins.base import CallTerms, Event, Receipt, UnsignedTransaction
+from fedledger.ledger_plugins.base import CallTerms, Event, Ledger, Receipt, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, abi
 from fedledger.ledger_plugins.contracts.facade import Facade, call_fields, sends
 from fedledger.ledger_plugins.contracts.interface import find
@@ -297,6 +297,8 @@ class Odometer(Facade):
 
 class OneContract:
     """What a façade asks of a ledger, of one contract's twin in memory."""
+
+    matching = Ledger.matching
 
     def __init__(self, contract):
         self.contract, self.twin = contract, twin_of(contract)

@@ -64,7 +64,7 @@ def uploads(result):
 def test_rounds_without_a_crafted_model_are_not_attacked(tmp_path, sometimes):
     """Uploads of one's own model are none; where colluders are late, none reached the rule."""
     result = run_experiment(small(tmp_path, *CHANGES), out=tmp_path, progress=False)
-    assert result.passed, result.failures
+    assert result.audit.passed, result.audit.verdict
     times = sum(each > 0 for each in uploads(result))
     assert 0 < times < 6
     assert set(uploads(result)) == {0, 2}
@@ -103,7 +103,7 @@ def test_a_resumed_run_counts_the_rounds_before_it_was_killed(tmp_path, sometime
             run_experiment(config, out=tmp_path / "cut", progress=False)
     [folder] = (tmp_path / "cut").glob("small/*")
     resumed = run_experiment(config, resume=folder, progress=False)
-    assert resumed.passed, resumed.failures
+    assert resumed.audit.passed, resumed.audit.verdict
     assert any(found.resumed_after for found in resumed.results.values())
     assert attacked(resumed) == attacked(whole)
     assert uploads(resumed) == uploads(whole)
@@ -114,7 +114,7 @@ from pathlib import Path
 from fedledger.experiments import load_config, run_experiment
 config = load_config(Path({path!r}), overrides={changes!r})
 result = run_experiment(config, out=Path({out!r}), progress=False)
-assert result.passed, result.failures
+assert result.audit.passed, result.audit.verdict
 """
 
 

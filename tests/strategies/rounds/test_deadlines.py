@@ -164,7 +164,9 @@ def test_a_silent_client_costs_a_round_no_more_than_its_window(tmp_path, kind):
         evidence = documents.load(Evidence, published.evidence, federation.store)
         heard = evidence.phase(phase)
         assert (evidence.kept, len(heard.accepted)) == (None, 4)
-        assert [one.reason for one in heard.dropped] == ["no-reply"]
+        # Until it is heard, its node was silent, and for its account nobody answered.
+        reasons = [one.reason for one in heard.dropped]
+        assert reasons in (["no-reply"], ["no-reply", "unheard"])
     federation.ledger.close()
 
 
