@@ -24,7 +24,7 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
-from .evidence.reasons import NOT_ASKED, SILENT
+from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE
 from .history import REASON, History
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
@@ -146,7 +146,7 @@ class MinedRound(Round):
                     missing.append(error.cid)
                     continue
                 dropped.append(
-                    Dropped(reason="unavailable", detail="nobody has the content", party=party)
+                    Dropped(reason=UNAVAILABLE, detail="nobody has the content", party=party)
                 )
             except UpdateRejected as error:
                 dropped.append(Dropped(reason=error.reason, detail=error.detail, party=party))
@@ -157,12 +157,10 @@ class MinedRound(Round):
                 counted.append(entry)
         if missing:
             raise NotYet("contents are missing", missing)
-        whole = not phase.max_bytes(self)  # then everybody sees what is unusable
-        unusable = sum(
-            entry.reason == REASON if whole else entry.reason != "copy" for entry in dropped
-        )
-        if tolerate is not None and unusable > tolerate:
-            raise NotYet(f"{unusable} answers are unusable, {tolerate} may be")
+        # Whatever else is unusable everybody can see.
+        doubtful = sum(entry.reason in {UNAVAILABLE, REASON} for entry in dropped)
+        if tolerate is not None and doubtful > tolerate:
+            raise NotYet(f"{doubtful} answers cannot be judged by all, {tolerate} may be")
         dropped += [
             Dropped(reason=SILENT, detail="it has put nothing on the ledger", party=party)
             for party in asked

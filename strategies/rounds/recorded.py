@@ -6,7 +6,13 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from fedledger.arrays import Arrays
-from fedledger.errors import AuditError, UpdateRejected
+from fedledger.errors import (
+    AuditError,
+    ContentTooLarge,
+    InvalidCid,
+    MalformedTransaction,
+    UpdateRejected,
+)
 
 from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.contracts import Aggregate, cid_text
@@ -17,7 +23,7 @@ from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Anchor, Counted, Evidence, PhaseEvidence
-from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
+from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
 from .history import History, others
 from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
@@ -367,9 +373,9 @@ class RecordedRound(Round):
         A phase that ends before its time has all answers: so a window is closed early by nobody.
 
         Who publishes sees the ledger up to the publication itself: a party's last answer is the
-        one that counts. An answer that nobody can fetch, or that is unusable, has to be dropped. At
-        most `tolerate` parties do that; whoever drops more leaves out honest ones. An answer that
-        the ledger holds whole is dropped only if it is unusable.
+        one that counts. An answer is dropped only if it is unusable, which is looked at again here,
+        or if nobody can fetch it. At most `tolerate` parties do that: whoever drops more so leaves
+        out honest ones.
         """
         recorded = self.phases[-1]
         where = Witness(phase=phase.name, step="clock")
@@ -404,34 +410,41 @@ class RecordedRound(Round):
                 )
                 arrival = found.block - self._opened
                 self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
-            copies = {entry.party for entry in recorded.dropped if entry.reason == "copy"}
+            reasons = {one.party: one.reason for one in recorded.dropped}
+            copies = {party for party, reason in reasons.items() if reason == "copy"}
             owners = first_givers(events[call.name], call, known) if phase.once else {}
-            for party in copies & set(last):
+            for party in sorted(copies & set(last)):
                 cid = cid_text(last[party].arguments["cid"])
                 said = f"{party} is said to have copied, but gave its content first"
                 self.checks.true("copy", owners.get(cid) != party, said, where)
             asked = set(known if whom is None else whom)
             left = (set(last) & asked) - {entry.party for entry in recorded.accepted} - copies
-            if not phase.max_bytes(self):
-                usable = [one for one in left if self._usable(phase, subject, last[one])]
-                said = f"{len(usable)} answers were dropped that are usable"
-                self.checks.true("answers dropped", not usable, said, where)
-                continue
+            lost = {
+                one for one in left if reasons.get(one) == UNAVAILABLE and phase.max_bytes(self)
+            }
+            usable = [one for one in left - lost if self._usable(phase, subject, last[one])]
+            said = f"{len(usable)} answers were dropped that are usable"
+            self.checks.true("answers dropped", not usable, said, where)
             self.checks.true(
                 "answers dropped",
-                tolerate is None or len(left) <= tolerate,
-                f"{len(left)} submitted updates were dropped, at most {tolerate} may be",
+                tolerate is None or len(lost) <= tolerate,
+                f"{len(lost)} contents are said to be lost, at most {tolerate} may be",
                 where,
             )
 
     def _usable(self, phase: Phase[Any], subject: Any, event: Event) -> bool:
-        """Tell whether an answer that the ledger holds whole would have counted."""
+        """Tell whether an answer on the ledger would have counted.
+
+        Raises:
+            ContentNotFound: its content is missing here, so nobody can tell.
+        """
         [call] = phase.calls
         party = event.arguments[call.party]
         anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
-        entry = Counted(party=party, content=None, anchors=[anchor], arrival=0)
+        cid = cid_text(event.arguments["cid"]) if phase.max_bytes(self) else None
+        entry = Counted(party=party, content=cid, anchors=[anchor], arrival=0)
         try:
             self._answer(phase, subject, entry, {call.name: [event]})
-        except AuditError:
+        except (AuditError, ContentTooLarge, InvalidCid, MalformedTransaction):
             return False
         return True

@@ -221,7 +221,8 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         if settings.window is not None:
             window = ArrivalWindow(settings.window, settings.quiet)
         phase = UpdatePhase(settings.samples_key)
-        updates = round.ask(phase, window=window, tolerate=settings.byzantine)
+        # Of one client's word alone that it sent what nobody can fetch, no round hangs.
+        updates = round.ask(phase, window=window, tolerate=max(1, settings.byzantine))
         flat = round.layout.as_float32()
         entries = [_as_entry(answer, flat.flatten(answer.value.arrays)) for answer in updates]
         if settings.selection == "election":

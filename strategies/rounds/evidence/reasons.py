@@ -5,9 +5,10 @@ A code stands in the evidence for ever; the sentence and the remedy may be worde
 
 from dataclasses import dataclass
 
-__all__ = ["NOT_ASKED", "REASONS", "SILENT", "UNHEARD", "Reason", "reason_of"]
+__all__ = ["NOT_ASKED", "REASONS", "SILENT", "UNAVAILABLE", "UNHEARD", "Reason", "reason_of"]
 
 SILENT = "no-reply"
+UNAVAILABLE = "unavailable"
 UNHEARD = "unheard"
 NOT_ASKED = "not-asked"
 
@@ -67,7 +68,7 @@ _TABLE = (
     ),
     ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),
     ("abandoned", "on the ledger, but this aggregator got no usable reply", "train again"),
-    ("unavailable", "nobody has the content", "keep the store reachable until the round ends"),
+    (UNAVAILABLE, "nobody has the content", "keep the store reachable until the round ends"),
     ("malformed", "the reply cannot be read", "read the detail"),
 )
 

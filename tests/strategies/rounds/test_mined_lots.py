@@ -5,7 +5,7 @@ import pytest
 from support.clock import Clock
 
 from fedledger.arrays import to_safetensors
-from fedledger.errors import AuditError, ConfigError, ContractError
+from fedledger.errors import AuditError, ConfigError, ContractError, UpdateRejected
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Receipt
@@ -382,3 +382,49 @@ def test_lots_go_on_after_rollbacks(mined):
     assert (found.state["since"], found.state["silent"]) == (4, [0])
     report = task.audit()
     assert report.passed, report.reason
+
+
+def _nan(task, clients):
+    """Let clients submit what is no model."""
+    for number, client in enumerate(clients):
+        values = np.full((3, 2), np.nan, dtype=np.float32)
+        values[0, 0] = number  # each its own
+        cid = task.store.put(to_safetensors({"w": values}))
+        task.contract.submit_update(client, task=1, round=1, cid=cid, samples=1, accuracy=1)
+
+
+@pytest.mark.parametrize("bad", [2, 3])
+def test_more_than_f_unusable_updates_stop_no_task(mined, bad):
+    """Everybody sees that they are unusable, so the round ends: with a model if enough are left."""
+    task = mined()
+    task.submit(CLIENTS[bad:])
+    _nan(task, CLIENTS[:bad])
+    task.end_window()
+    task.reveal(CLIENTS[bad:])
+    task.end_salts()
+    found = task.mine()
+    assert [one.reason for one in found.phase("update").dropped] == ["not-finite"] * bad
+    assert (found.kept is None) is (bad == 2)  # 5 of 7 are the least that PoFL takes
+    report = task.audit()
+    assert report.passed, report.reason
+
+
+def test_a_usable_update_cannot_be_called_unusable(mined, monkeypatch):
+    """The audit looks at what was dropped, and nodes that verify do."""
+    task = mined()
+    honest = MinedRound._answer
+
+    def denying(self, phase, subject, event, owners):
+        if phase.name == "update" and event.arguments["client"] == CLIENTS[0].address:
+            raise UpdateRejected("not-finite", "so it is said")
+        return honest(self, phase, subject, event, owners)
+
+    monkeypatch.setattr(MinedRound, "_answer", denying)
+    task.submit()
+    task.end_window()
+    task.reveal()
+    task.mine()
+    monkeypatch.undo()
+    with pytest.raises(AuditError, match="1 answers were dropped that are usable"):
+        verify_round(task.ledger, task.store, 1, 1)
+    assert task.audit().outcome is Outcome.FAILED
