@@ -410,7 +410,7 @@ class RecordedRound(Round):
                 )
                 arrival = found.block - self._opened
                 self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
-            reasons = {one.party: one.reason for one in recorded.dropped}
+            reasons = {one.party: one.reason for one in recorded.dropped if one.party}
             copies = {party for party, reason in reasons.items() if reason == "copy"}
             owners = first_givers(events[call.name], call, known) if phase.once else {}
             for party in sorted(copies & set(last)):
