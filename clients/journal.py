@@ -317,17 +317,21 @@ def _cost(request: SigningRequest) -> int:
     return sum(call.gas * call.max_fee_per_gas for call in request.calls)
 
 
+def _task_of(request: SigningRequest) -> str:
+    return f"{request.chain_id}/{request.contract}/{request.task}/"
+
+
 def _key(request: SigningRequest, number: int, name: str) -> str:
-    return f"{request.chain_id}/{request.contract}/{request.task}/{number}/{name}"
+    return f"{_task_of(request)}{number}/{name}"
 
 
 def _rounds(once: Mapping[str, str], request: SigningRequest, name: str) -> dict[int, str]:
     """Return what a client was bound to under a name in a task, by round."""
-    start, end = _key(request, 0, name).split("/0/", 1)
+    task = _task_of(request)
     found = {}
     for key, digest in once.items():
-        number = key.removeprefix(f"{start}/").removesuffix(f"/{end}")
-        if number.isdigit() and key == _key(request, int(number), name):
+        number, _, rest = key.removeprefix(task).partition("/")
+        if key.startswith(task) and rest == name and number.isdigit():
             found[int(number)] = digest
     return found
 

@@ -9,7 +9,7 @@ the registry of contracts ("TrainingTask"), never by its address.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -40,6 +40,7 @@ __all__ = [
     "Receipt",
     "SignedTransaction",
     "UnsignedTransaction",
+    "having",
 ]
 
 
@@ -180,6 +181,16 @@ class OnLedger:
     address: str
     abi: bytes
     since: int
+
+
+def having(events: Iterable[Event], equal: Mapping[str, Any]) -> list[Event]:
+    """Return the events whose arguments have given values; see `Ledger.matching`."""
+    among = {name: one if isinstance(one, list) else [one] for name, one in equal.items()}
+    return [
+        one
+        for one in events
+        if all(one.arguments.get(name) in values for name, values in among.items())
+    ]
 
 
 class Ledger(ABC):
@@ -357,12 +368,7 @@ class Ledger(ABC):
             since: first block to look at.
             until: last block to look at (default: the head).
         """
-        among = {name: one if isinstance(one, list) else [one] for name, one in equal.items()}
-        return [
-            one
-            for one in self.events(contract, event, since=since, until=until)
-            if all(one.arguments.get(name) in values for name, values in among.items())
-        ]
+        return having(self.events(contract, event, since=since, until=until), equal)
 
     @abstractmethod
     def transaction(self, transaction: str) -> SignedTransaction:

@@ -22,6 +22,7 @@ from ..base import (
     Receipt,
     SignedTransaction,
     UnsignedTransaction,
+    having,
 )
 from ..contracts.abi import (
     decode_result,
@@ -266,12 +267,7 @@ class EthereumLedger(Ledger):
         """
         check_contract(contract, None, self._addresses)
         topics = [_topic(one) for one in event_topics(contract, event, equal)]
-        among = {name: one if isinstance(one, list) else [one] for name, one in equal.items()}
-        return [
-            one
-            for one in self._events(contract, topics, since, until)
-            if all(one.arguments.get(name) in values for name, values in among.items())
-        ]
+        return having(self._events(contract, topics, since, until), equal)
 
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the call with this hash, its bytes put together again; KeyError: there is none."""

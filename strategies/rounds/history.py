@@ -15,7 +15,6 @@ from ...ledger_plugins.ancestry import MAX_HEADERS
 from ...ledger_plugins.base import Block, Event, Ledger
 from ...ledger_plugins.contracts.training_task.calls import (
     CONFIRM_HISTORY,
-    REVEAL_SALT,
     SUBMIT_UPDATE,
     SUBMIT_VOTES,
 )
@@ -103,8 +102,8 @@ class Pins:
         self._ledger = ledger
         self._since: dict[str, int] = {}
         self._last: tuple[int, str, list[bytes]] = (0, "", [])
-        for call in (SUBMIT_UPDATE, REVEAL_SALT, SUBMIT_VOTES, CONFIRM_HISTORY):
-            events = ledger.events(call.contract, call.event)
+        for call in (SUBMIT_UPDATE, SUBMIT_VOTES, CONFIRM_HISTORY):
+            events = ledger.matching(call.contract, call.event, {call.party: list(clients)})
             newest = {str(event.arguments[call.party]): event.arguments for event in events}
             for account in clients:
                 if names_block(values := newest.get(account, {})):

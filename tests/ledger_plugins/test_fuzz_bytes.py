@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from support.cores import ADMIN, GENESIS, Bench, mine
+from support.cores import ADMIN, BLOCK, SIGNED, Bench, mine
 from support.fuzzing import INPUTS, changed_bytes, changed_json, changed_value, run
 
 from fedledger.effects import Effects
@@ -16,12 +16,10 @@ from fedledger.errors import AccountError, LedgerUnavailable, MalformedBlock
 from fedledger.formats import parse_json
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
-from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken
 from fedledger.ledger_plugins.contracts.abi import decode_call, encode_call
-from fedledger.ledger_plugins.contracts.twin import ModelInfo
 from fedledger.ledger_plugins.keystore import read_keystore, stated_address
-from fedledger.ledger_plugins.local.chain.block import Block, seal
+from fedledger.ledger_plugins.local.chain.block import Block
 from fedledger.ledger_plugins.local.disk.database import BlockFile
 from fedledger.ledger_plugins.local.disk.snapshot import (
     _MAGIC,
@@ -34,15 +32,6 @@ from fedledger.ledger_plugins.local.node.http.service import ROUTES, Call, NodeS
 from fedledger.ledger_plugins.local.node.http.wire import error_from_json, pack, unpack
 from fedledger.ledger_plugins.storage.cid import cid_from_bytes, cid_of, cid_to_bytes
 
-SIGNED = ADMIN.sign(UnsignedTransaction(CallTerms(7, "0x" + "11" * 20), 3, b"data" * 9)).raw
-BLOCK = seal(
-    index=4,
-    previous_hash=bytes(32),
-    timestamp=9,
-    transactions=(SIGNED, SIGNED),
-    model_info=(ModelInfo("m", b"\1" * 36, 2, 1, ADMIN.address, 5),),
-    difficulty=GENESIS.difficulty,
-)
 CID = cid_of(b"a content")
 ADDRESS = "0x" + "22" * 20
 CALLS = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clock import Clock
-from support.cores import ADMIN, GENESIS
+from support.cores import ADMIN, BLOCK, GENESIS, SIGNED
 from support.examples import examples
 
 from fedledger.errors import (
@@ -18,8 +18,6 @@ from fedledger.errors import (
     TransactionRefused,
 )
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
-from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
-from fedledger.ledger_plugins.contracts.twin import ModelInfo
 from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.node.chain.envelope import MAX_ENVELOPE_BYTES, Envelope
 from fedledger.ledger_plugins.local.node.http.client import peer_url
@@ -31,15 +29,6 @@ from fedledger.ledger_plugins.local.node.http.wire import (
     unpack,
 )
 
-SIGNED = ADMIN.sign(UnsignedTransaction(CallTerms(7, "0x" + "11" * 20), 3, b"data" * 9)).raw
-BLOCK = seal(
-    index=4,
-    previous_hash=bytes(32),
-    timestamp=9,
-    transactions=(SIGNED, SIGNED),
-    model_info=(ModelInfo("m", b"\1" * 36, 2, 1, ADMIN.address, 5),),
-    difficulty=GENESIS.difficulty,
-)
 ENVELOPE = Envelope.sign(BLOCK, ADMIN).encode()
 FIELDS = {
     "envelope",

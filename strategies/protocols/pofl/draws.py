@@ -27,11 +27,12 @@ revealed a salt for last. More than f clients that name a list which no evidence
 lot was thrown and hidden.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+
+from .hashing import hashed, integer
 
 __all__ = ["Listed", "Lists", "UpdateList", "least_listed"]
 
@@ -81,11 +82,11 @@ class UpdateList:
     @cached_property
     def digest(self) -> bytes:
         """The 32 bytes that clients sign with their salts."""
-        parts = [_LIST, _integer(self.task), _integer(self.round), _integer(len(self.entries))]
+        parts = [_LIST, integer(self.task), integer(self.round), integer(len(self.entries))]
         for one in self.entries:
-            asked = _integer(one.client in self.salters)
-            parts += [_integer(one.position), one.cid, one.seal, asked]
-        return _hashed(parts)
+            asked = integer(one.client in self.salters)
+            parts += [integer(one.position), one.cid, one.seal, asked]
+        return hashed(parts)
 
     def lot(self, salts: Mapping[str, bytes], choices: int) -> int:
         """Return which of `choices` the lot falls on, from 0.
@@ -97,11 +98,11 @@ class UpdateList:
             salts: the salt of every one of `salters`, by account.
             choices: what there is to choose from.
         """
-        parts = [_LOT, _integer(self.task), _integer(self.round), _integer(len(self.entries))]
+        parts = [_LOT, integer(self.task), integer(self.round), integer(len(self.entries))]
         for one in self.entries:
             salt = salts[one.client] if one.client in self.salters else b""
-            parts += [_integer(one.position), one.cid, salt]
-        return int.from_bytes(_hashed(parts), "big") % choices
+            parts += [integer(one.position), one.cid, salt]
+        return int.from_bytes(hashed(parts), "big") % choices
 
 
 def least_listed(clients: int, byzantine: int, silent: int) -> int:
@@ -170,14 +171,3 @@ class Lists:
         if self.known and last_round < self.known[0][0] and len(self.known) == _KEPT_LISTS:
             return False
         return (last_round, last.hex()) not in self.known
-
-
-def _hashed(parts: Sequence[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.digest()
-
-
-def _integer(value: int) -> bytes:
-    return value.to_bytes(8, "big")

@@ -29,11 +29,12 @@ whoever poisons also lies, it joins all honest updates and no other, as no rule 
 the updates alone. Where poisoners tell the truth as voters, there is no such candidate.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
+
+from .hashing import hashed, integer
 
 __all__ = ["Electorate", "ballot_of"]
 
@@ -49,12 +50,8 @@ def ballot_of(task: int, server_round: int, base: str, candidates: Sequence[str]
         base: CID of the model the round began with.
         candidates: CIDs of the candidate models, in the order of the scores.
     """
-    digest = hashlib.sha256()
-    parts = [_BALLOT, task.to_bytes(8, "big"), server_round.to_bytes(8, "big")]
-    parts += [cid.encode() for cid in (base, *candidates)]
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.digest()
+    cids = (cid.encode() for cid in (base, *candidates))
+    return hashed((_BALLOT, integer(task), integer(server_round), *cids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import CallTerms, SignedTransaction, UnsignedTransaction
 from fedledger.ledger_plugins.contracts.abi import encode_call
+from fedledger.ledger_plugins.contracts.twin import ModelInfo
 from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.chain.directory import contract_address
 from fedledger.ledger_plugins.local.chain.genesis import Genesis
@@ -19,6 +20,15 @@ from fedledger.ledger_plugins.local.node.chain.leader import LeaderRule, Work
 ADMIN = Account.from_key(b"\1" * 32)
 GENESIS = Genesis.new(7, 2**254, ADMIN.address)
 BORN = int(time.time() * 1000) - 1_000_000
+SIGNED = ADMIN.sign(UnsignedTransaction(CallTerms(7, "0x" + "11" * 20), 3, b"data" * 9)).raw
+BLOCK = seal(
+    index=4,
+    previous_hash=bytes(32),
+    timestamp=9,
+    transactions=(SIGNED, SIGNED),
+    model_info=(ModelInfo("m", b"\1" * 36, 2, 1, ADMIN.address, 5),),
+    difficulty=GENESIS.difficulty,
+)
 
 
 class Clock(SystemClock):
