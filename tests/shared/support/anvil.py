@@ -119,7 +119,10 @@ class Anvil(DevNode):
     """
 
     def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
-        command = [anvil_program(), "--host", "127.0.0.1", "--port", "{port}", *arguments]
+        # Old states would go to the user's home, some gigabytes a test, and a kill leaves them there.
+        states = ("--max-persisted-states", "0")
+        address = ("--host", "127.0.0.1", "--port", "{port}")
+        command = [anvil_program(), *address, *states, *arguments]
         sockets = [Path(path) for name, path in pairwise(arguments) if name == "--ipc"]
         super().__init__(folder, command, port=port, sockets=sockets)
 
