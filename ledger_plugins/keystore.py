@@ -31,6 +31,7 @@ _MAX_SCRYPT = 1 << 23  # n * r * p; geth's standard is 2**21, and takes about a 
 _MAX_PBKDF2 = 10_000_000  # iterations; wallets use 10,240 to 1,000,000
 _LENGTHS = range(32, 65)  # of derived keys; 32 bytes are used
 _scrypt: Callable[..., Any] = scrypt  # its stub has no bytes
+_VAULT = {"data", "iv", "salt"}
 _CIPHER, _PRF = "aes-128-ctr", "hmac-sha256"
 
 
@@ -51,6 +52,11 @@ def read_keystore(path: Path, disk: Disk) -> dict[str, Any]:
     except ValueError:
         content = None
     content = _lower(content)
+    if isinstance(content, dict) and content.keys() >= _VAULT:
+        raise AccountError(
+            f"{path} is MetaMask's vault, the seed of all its accounts: export the private key of "
+            "one, and write it as a keystore file, with `cast wallet import` for example"
+        )
     if not isinstance(content, dict) or content.get("version") not in (3, "3"):
         raise AccountError(f"{path} is no keystore file of version 3")
     if not isinstance(content.get("crypto"), dict):

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fedledger.strategies.rounds.evidence.checks import Outcome
+
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..config.references import published_accuracy
@@ -84,10 +86,16 @@ class RunResult:
     audit: RunAudit
 
     @property
+    def outcome(self) -> Outcome:
+        """The audit's, but failed where a cell did not finish or used no update."""
+        if self.failures or any(result.unused for result in self.results.values()):
+            return Outcome.FAILED
+        return self.audit.outcome
+
+    @property
     def passed(self) -> bool:
         """Whether every cell finished and used updates, and the audit passed."""
-        unused = any(result.unused for result in self.results.values())
-        return not self.failures and not unused and self.audit.passed
+        return self.outcome is Outcome.PASSED
 
     @property
     def troubles(self) -> dict[str, str]:

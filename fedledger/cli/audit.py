@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import FAILED, UNCHECKED, Format, FormatOption
+from .options import Format, FormatOption, end
 
 __all__ = ["audit"]
 
@@ -72,7 +72,6 @@ def audit(
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
     from fedledger.experiments.report.lines import VerdictLines  # noqa: PLC0415 - the same
-    from fedledger.strategies.rounds.evidence.checks import Outcome  # noqa: PLC0415 - the same
 
     from .render import show_audit, show_lines  # noqa: PLC0415 - the same
 
@@ -86,5 +85,4 @@ def audit(
         )
     show_lines(lines.end())
     show_audit(result, format_)
-    if not result.passed:
-        raise typer.Exit(UNCHECKED if result.outcome is Outcome.UNCHECKED else FAILED)
+    end(result.outcome)

@@ -2,14 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
 from typer.core import TyperGroup
 
+if TYPE_CHECKING:  # slow to import
+    from fedledger.strategies.rounds.evidence.checks import Outcome
+
 __all__ = [
-    "FAILED",
     "AccountOption",
     "Commands",
     "DataOption",
@@ -17,6 +19,7 @@ __all__ = [
     "FormatOption",
     "LedgerOption",
     "StoreOption",
+    "end",
 ]
 
 FAILED = 1
@@ -24,6 +27,12 @@ FAILED = 1
 
 UNCHECKED = 2
 """Exit status when something could not be checked, or what was asked for makes no sense."""
+
+
+def end(outcome: "Outcome") -> None:
+    """End a command with the exit status for what came of a run or an audit."""
+    if outcome != "passed":
+        raise typer.Exit(UNCHECKED if outcome == "could not check" else FAILED)
 
 
 class Commands(TyperGroup):

@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import FAILED, Format, FormatOption
+from .options import Format, FormatOption, end
 
 __all__ = ["run"]
 
@@ -57,7 +57,7 @@ def run(
     Example: `fedledger run quickstart --set rounds=5 --set "seeds=[1, 2, 3]"`
 
     Exit status 0 when every cell finished and used updates, and the audit passed, else 1; 2 when
-    the config is wrong.
+    the config is wrong, or all that is missing is something that the audit could not check.
     """
     if config is None and resume is None:
         raise ConfigError("which experiment? Give a CONFIG, for example: fedledger run quickstart")
@@ -69,5 +69,4 @@ def run(
     experiment = load_config(source, overrides=changes or (), scale=scale, engine=engine)
     result = run_experiment(experiment, out=out, resume=resume)
     show_run(result, format_)
-    if not result.passed:
-        raise typer.Exit(FAILED)
+    end(result.outcome)

@@ -83,6 +83,14 @@ def test_other_writings_of_the_same_file_open(tmp_path):
     assert Account.load(path, PASSWORD).address == ADDRESS
 
 
+def test_a_vault_is_told_from_a_damaged_keystore(tmp_path):
+    """MetaMask's own file holds the seed of many accounts: the error says how to get one's key."""
+    path = tmp_path / "vault"
+    path.write_text(json.dumps({"data": "AA==", "iv": "AA==", "keyMetadata": {}, "salt": "AA=="}))
+    with pytest.raises(AccountError, match="vault, the seed of all"):
+        Account.load(path, PASSWORD)
+
+
 @pytest.mark.parametrize(
     "params",
     [

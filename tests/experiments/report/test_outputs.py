@@ -2,6 +2,7 @@ import csv
 import io
 import struct
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_a_failed_audit_fails_the_run_and_says_why(tmp_path):
     assert not result.passed
     assert result.audit.verdict == "audit: FAILED: task 1, round 2: the aggregate differs"
     assert "FAILED: task 1" in to_markdown(result, summarise(result))
+
+
+def test_a_run_has_the_outcome_of_its_audit_unless_a_cell_failed(tmp_path):
+    """What could not be checked is not called failed, and hides no failed cell."""
+    nothing = replace(made_up(tmp_path), audit=RunAudit(()))
+    assert nothing.outcome is Outcome.UNCHECKED
+    assert replace(nothing, failures={"1": "RunError: client 3 failed"}).outcome is Outcome.FAILED
 
 
 def test_no_ledger_is_no_pass():

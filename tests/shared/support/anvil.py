@@ -119,7 +119,7 @@ class Anvil(DevNode):
     """
 
     def __init__(self, folder: Path, *arguments: str, port: int | None = None) -> None:
-        # Old states would go to the user's home, some gigabytes a test, and a kill leaves them there.
+        # Old states would stay in the home when it is killed: some gigabytes a test.
         states = ("--max-persisted-states", "0")
         address = ("--host", "127.0.0.1", "--port", "{port}")
         command = [anvil_program(), *address, *states, *arguments]
