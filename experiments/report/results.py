@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fedledger.strategies.rounds.evidence.checks import Outcome
-
+from ...strategies.rounds.evidence.checks import Outcome
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..config.references import published_accuracy
