@@ -7,6 +7,7 @@ approaches, election.md compares it with the best single rule under each attack.
 """
 
 import csv
+import re
 import shutil
 import sys
 import tomllib
@@ -22,7 +23,10 @@ MIXES = "PoFL"
 def main(run: Path, name: str | None = None) -> None:
     """Copy what a run wrote, and compare the election with single rules."""
     with (run / "config.toml").open("rb") as file:
-        folder = RESULTS / (name or tomllib.load(file)["name"])
+        name = name or tomllib.load(file)["name"]
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        sys.exit(f"{name!r} is no name of a folder in {RESULTS}: letters, digits and hyphens")
+    folder = RESULTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in sorted(run.iterdir()):
