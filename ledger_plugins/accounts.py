@@ -32,6 +32,7 @@ __all__ = [
     "keystore_path",
     "list_accounts",
     "load_account",
+    "password_in",
     "recover",
     "recover_digest",
 ]
@@ -312,6 +313,25 @@ def keystore_path(
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
         return _path_of(name_or_path, home)
     return Path(name_or_path)
+
+
+def password_in(content: bytes, file: str | os.PathLike[str]) -> str:
+    """Return the password that a file holds: its first line, whoever reads it.
+
+    Args:
+        content: what is in the file.
+        file: its name, for the error.
+
+    Raises:
+        AccountError: the line is empty or no UTF-8; the message does not repeat it.
+    """
+    try:
+        password = content.decode().partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise AccountError(f"password file {file} is not UTF-8") from None
+    if not password:
+        raise AccountError(f"password file {file}: its first line, the password, is empty")
+    return password
 
 
 def _digest(message: bytes) -> bytes:

@@ -71,10 +71,13 @@ def password_of(file: Path | None, *, new: bool = False) -> str:
         new: whether the user, if it comes to that, types it twice.
     """
     if file is not None:
+        from fedledger.ledger_plugins.accounts import password_in  # noqa: PLC0415 - slow to import
+
         try:
-            return file.read_text(encoding="utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
+            content = file.read_bytes()
+        except OSError as error:
             raise AccountError(f"password file {file} cannot be read: {error}") from error
+        return password_in(content, file)
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given
