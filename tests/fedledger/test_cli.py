@@ -30,6 +30,8 @@ def fedledger(*arguments, **environment):
         check=False,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "NO_COLOR": "1", **environment},
         timeout=120,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # no terminal to ask for a password at
     )
 
 
@@ -184,6 +186,8 @@ def test_a_failed_run_exits_with_1(tmp_path):
         (["audit", "/nowhere"], "no run's folder"),
         (["audit", "--ledger", "lokal:///x", "--store", "file:///x"], "did you mean 'local'"),
         (["account", "create", "Not A Name", "--password-file", "/nowhere"], "cannot be read"),
+        (["account", "create", "alice"], "no terminal to ask at: give --password-file"),
+        (["deploy", "--ledger", "local:///x.db", "--account", "./alice"], "no account file alice"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_status_2(arguments, said):
