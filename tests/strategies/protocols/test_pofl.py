@@ -165,11 +165,14 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_model(
     assert report.passed, report.reason
 
 
-def test_a_finished_task_returns_its_model_without_training(federation):
-    """Starting a finished task again trains nothing and returns its model."""
+def test_a_finished_task_returns_its_model_without_training(federation, caplog):
+    """Starting a finished task again trains nothing, says why, and returns its model."""
     first = federation.run(federation.pofl(), make_app(), rounds=2)
     head = federation.ledger.head()
+    said = "Rounds of it that the ledger has already: 2"
+    assert said not in caplog.text
     again = federation.run(federation.pofl(), make_app(), rounds=2)
+    assert said in caplog.text
     assert same(first.arrays, again.arrays)
     assert federation.ledger.head() == head
 

@@ -18,7 +18,8 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Train, and say where the evidence is."""
     options = context.run_config
-    folder = options["folder"]
+    folder = Path(str(options["folder"]))
+    folder.mkdir(parents=True, exist_ok=True)
     password = Path(str(options["password-file"])).read_text(encoding="utf-8").splitlines()[0]
     window = ArrivalWindow(seconds=float(options["window"]))
     strategy = PoFL(
