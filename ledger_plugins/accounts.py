@@ -248,7 +248,7 @@ def create_account(
         home: the folder above the keystore (default: $FEDLEDGER_HOME, else ~/.fedledger).
 
     Raises:
-        AccountError: a bad name or empty password, or the name is taken.
+        AccountError: a bad name or empty password, the name is taken, or there is no home folder.
     """
     path = _path_of(name, home)
     if not password:
@@ -346,7 +346,14 @@ def _disk(disk: Disk | None) -> Disk:
 
 def _keystore(home: str | os.PathLike[str] | None) -> Path:
     if home is None:
-        home = os.environ.get("FEDLEDGER_HOME") or Path.home() / ".fedledger"
+        home = os.environ.get("FEDLEDGER_HOME")
+    if not home:
+        try:
+            home = Path.home() / ".fedledger"
+        except RuntimeError as error:
+            raise AccountError(
+                "this user has no home folder for a keystore: set FEDLEDGER_HOME"
+            ) from error
     return Path(home) / "keystore"
 
 

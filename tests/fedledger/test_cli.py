@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -198,6 +199,21 @@ def test_what_is_wrong_is_one_line_and_status_2(arguments, said):
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_a_folder_whose_name_is_no_text_is_one_line(tmp_path):
+    """What has to stand in a URL or in SQLite's hands is refused in a sentence when it cannot."""
+    folder = os.fsencode(tmp_path) + b"/b\xfcro"
+    os.mkdir(folder)  # noqa: PTH102 - bytes
+    for arguments in (
+        ["run", "quickstart", "--out", os.fsdecode(folder)],
+        ["node", "run", "--new-chain", "--data", os.fsdecode(folder)],
+    ):
+        done = fedledger(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("error: '/")
+        assert done.stderr.splitlines()[-1].endswith("have to be UTF-8 here")
+        assert "Traceback" not in done.stderr
 
 
 def test_accounts_are_made_and_listed(tmp_path):
