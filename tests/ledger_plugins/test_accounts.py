@@ -209,7 +209,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     for variable in ("FEDLEDGER_HOME", "HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)
-    with pytest.raises(AccountError, match="no home folder .* set FEDLEDGER_HOME"):
+    with pytest.raises(AccountError, match=r"no home folder .* set FEDLEDGER_HOME"):
         list_accounts()
 
 
