@@ -143,7 +143,7 @@ def test_an_audit_gives_a_verdict_a_task_and_a_summary(ran):
 def test_what_an_audit_exits_with(ran, tmp_path):
     """Another head than the one noted fails, 1; a missing chain could not be checked, 2."""
     _, folder = ran
-    other = fedledger("audit", folder, "--head", "0x00")
+    other = fedledger("audit", folder, "--head", "0x" + "00" * 32)
     missing = fedledger(
         "audit", "--ledger", f"local://{tmp_path}/no.db", "--store", f"file://{tmp_path}/store"
     )
@@ -186,6 +186,8 @@ def test_a_failed_run_exits_with_1(tmp_path):
         (["audit", "--ledger", "local:///x.db"], "Give RUN_DIR"),
         (["audit", "/nowhere"], "no run's folder"),
         (["audit", "--ledger", "lokal:///x", "--store", "file:///x"], "did you mean 'local'"),
+        (["audit", "/nowhere", "--head", "0x12"], "'0x12' is no block's hash"),
+        (["run", "quickstart", "--set", "clients=1e9"], "less than or equal to 256"),
         (["account", "create", "Not A Name", "--password-file", "/nowhere"], "cannot be read"),
         (["account", "create", "alice"], "no terminal to ask at: give --password-file"),
         (["deploy", "--ledger", "local:///x.db", "--account", "./alice"], "no account file alice"),
