@@ -15,7 +15,7 @@ from fedledger.effects import Disk, Effects
 from fedledger.errors import AccountError, ConfigError
 from fedledger.records import CONFIG, SigningRequest
 
-from ..ledger_plugins.accounts import Account, keystore_path, load_account
+from ..ledger_plugins.accounts import Account, keystore_path, load_account, password_in
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.contracts.training_task.seals import salt_purpose
 from ..ledger_plugins.signing import Domain
@@ -83,11 +83,11 @@ class SimulationKeys:
 def account_of(message: Message, context: Context, disk: Disk) -> Account:
     """Return the account this client signs with.
 
-    A device names its keystore in the node config: `account="/path/keystore.json"`, with the
-    password in the environment variable FEDLEDGER_ACCOUNT_PASSWORD or in the file named by
-    `account-password-file`. Without one, a simulation's client derives its key from the secret
-    file named by `simulation-keys` in the run config or in the message's config, and from its
-    `partition-id`.
+    A device names its account in the node config, by its name or its file's path
+    (`account="press-7"`), with the password in the environment variable FEDLEDGER_ACCOUNT_PASSWORD
+    or in the first line of the file named by `account-password-file`. Without one, a simulation's
+    client derives its key from the secret file named by `simulation-keys` in the run config or in
+    the message's config, and from its `partition-id`.
 
     Raises:
         ConfigError: neither is configured.
@@ -204,9 +204,10 @@ def _from_keystore(path: str, password_file: object, disk: Disk) -> Account:
             )
     else:
         try:
-            password = disk.read(Path(str(password_file))).decode().rstrip("\r\n")
+            content = disk.read(Path(str(password_file)))
         except OSError as error:
             raise AccountError(f"password file {password_file}: {error.strerror}") from error
+        password = password_in(content, str(password_file))
     return load_account(path, password, disk=disk)
 
 

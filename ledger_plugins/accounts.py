@@ -32,6 +32,7 @@ __all__ = [
     "keystore_path",
     "list_accounts",
     "load_account",
+    "password_in",
     "recover",
     "recover_digest",
 ]
@@ -247,7 +248,7 @@ def create_account(
         home: the folder above the keystore (default: $FEDLEDGER_HOME, else ~/.fedledger).
 
     Raises:
-        AccountError: a bad name or empty password, or the name is taken.
+        AccountError: a bad name or empty password, the name is taken, or there is no home folder.
     """
     path = _path_of(name, home)
     if not password:
@@ -314,6 +315,25 @@ def keystore_path(
     return Path(name_or_path)
 
 
+def password_in(content: bytes, file: str | os.PathLike[str]) -> str:
+    """Return the password that a file holds: its first line, whoever reads it.
+
+    Args:
+        content: what is in the file.
+        file: its name, for the error.
+
+    Raises:
+        AccountError: the line is empty or no UTF-8; the message does not repeat it.
+    """
+    try:
+        password = content.decode().partition("\n")[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise AccountError(f"password file {file} is not UTF-8") from None
+    if not password:
+        raise AccountError(f"password file {file}: its first line, the password, is empty")
+    return password
+
+
 def _digest(message: bytes) -> bytes:
     if not isinstance(message, bytes):
         raise AccountError("a message is bytes")
@@ -326,7 +346,14 @@ def _disk(disk: Disk | None) -> Disk:
 
 def _keystore(home: str | os.PathLike[str] | None) -> Path:
     if home is None:
-        home = os.environ.get("FEDLEDGER_HOME") or Path.home() / ".fedledger"
+        home = os.environ.get("FEDLEDGER_HOME")
+    if not home:
+        try:
+            home = Path.home() / ".fedledger"
+        except RuntimeError as error:
+            raise AccountError(
+                "this user has no home folder for a keystore: set FEDLEDGER_HOME"
+            ) from error
     return Path(home) / "keystore"
 
 

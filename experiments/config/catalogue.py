@@ -7,6 +7,7 @@ from functools import partial
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.registry import Registry
 
+from .approaches.base import first_sentence
 from .toml_files import CONFIGS, read
 
 __all__ = ["catalogue"]
@@ -71,9 +72,6 @@ def _about(registry: Registry, name: str) -> str:
 def _sentence(registry: Registry, name: str) -> str:
     """Return the first sentence about an entry: of its own docstring, or of its module's."""
     found = registry.load(name)
-    module = inspect.getmodule(found)
-    own = found.__doc__ if inspect.isclass(found) else inspect.getdoc(found)  # not the base's
-    own, general = inspect.cleandoc(own or ""), inspect.getdoc(module) if module else None
     # A loader called `load` says little; its module says what the data is.
-    text = general if getattr(found, "__name__", "") == "load" else own or general
-    return " ".join((text or "").partition("\n\n")[0].split())
+    loads = getattr(found, "__name__", "") == "load"
+    return first_sentence(inspect.getmodule(found) if loads else found)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from fedledger.urls import mask_url
 
+from ...strategies.rounds.task import MAX_CLIENTS
 from ..adversary.attacks import NO_ATTACK
 from ..adversary.lies import Lies
 from .approaches import AnyApproach
@@ -29,7 +30,7 @@ class ExperimentConfig(Table):
         name: names the output folder; lower-case letters, digits, hyphens.
         title: a sentence for people.
         engine: "flower" or "inprocess".
-        clients: number of clients.
+        clients: number of clients, as many as a task may have at most.
         rounds: rounds of training.
         seeds: each cell is run once for each.
         datasets: data sets.
@@ -59,7 +60,7 @@ class ExperimentConfig(Table):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str = ""
     engine: str = "flower"
-    clients: Annotated[int, Field(ge=2)]
+    clients: Annotated[int, Field(ge=2, le=MAX_CLIENTS)]
     rounds: Count
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
     datasets: Annotated[tuple[str, ...], Field(min_length=1)] = ("digits",)

@@ -16,7 +16,7 @@ __all__ = ["CONFIGS", "read", "with_overrides", "with_scale"]
 CONFIGS = Path(__file__).parents[1] / "configs"
 """Folder of the configs that come with the library."""
 
-_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://\S*")  # a name or path, or a URL
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://.*")  # a name or path, or a URL
 _KEY = re.compile(r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+)*")
 
 
@@ -103,7 +103,9 @@ def _value(text: str, override: str) -> Any:
     except tomllib.TOMLDecodeError as error:
         if _BARE.fullmatch(text):
             return text
-        raise ConfigError(f"--set {override!r}: the value is not TOML: {error}") from error
+        raise ConfigError(
+            f"--set {override!r}: the value is not TOML, where text stands in quotes: {error}"
+        ) from error
 
 
 def _assign(target: Any, parts: Sequence[str], value: Any, override: str) -> KeyPath:

@@ -49,9 +49,18 @@ class Pixels:
 
 
 def cache_folder() -> Path:
-    """Return where fetched data is kept: $FEDLEDGER_CACHE, else ~/.cache/fedledger."""
+    """Return where fetched data is kept: $FEDLEDGER_CACHE, else ~/.cache/fedledger.
+
+    A user without a home, as in a container, has .cache/fedledger in the working folder.
+    """
     chosen = os.environ.get(_VARIABLE)
-    return Path(chosen) if chosen else Path.home() / ".cache" / "fedledger"
+    if chosen:
+        return Path(chosen)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path.cwd()
+    return home / ".cache" / "fedledger"
 
 
 def write_cached(path: Path, pixels: Pixels, folder: Path) -> None:

@@ -125,7 +125,7 @@ def _finished(figure: "Figure", first: "Axes", title: str) -> "Figure":
 def _floor(result: RunResult) -> float:
     """Return where the axis starts: a full tenth below all rounds but the untrained first."""
     trained = [value for found in result.results.values() for value in found.accuracy_by_round[1:]]
-    return int(10 * min(trained, default=0.0)) / 10
+    return min(9, int(10 * min(trained, default=0.0))) / 10
 
 
 def _ceiling(result: RunResult, cells: Sequence[Cell]) -> float:

@@ -8,6 +8,7 @@ from shlex import quote
 
 from flwr.serverapp import Grid
 
+from ...ledger_plugins import open_ledger
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..report.audit import RunAudit, audit_run
@@ -53,6 +54,7 @@ def run_experiment(
 
     Raises:
         ConfigError: the engine, the data or the model needs what is not installed.
+        LedgerUnavailable: the ledger that the config names cannot be opened, nor can any cell's.
         RunError: the folder cannot be written or resumed, or the engine failed.
     """
     cells = config.matrix
@@ -70,6 +72,8 @@ def run_experiment(
         reporter.note(f"{run.path} (if stopped: fedledger run --resume {quote(str(run.path))})")
         noted = _Progress(run, cells, reporter)
         if left:
+            if "{" not in config.ledger:  # not the run's own: what is wrong with it is said once
+                open_ledger(run.url(config.ledger)).close()
             run.record_heads({})
             _run_cells(run, config, left, noted)
         known, failures = done | noted.results, noted.failures

@@ -59,6 +59,9 @@ def _main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         show_error(f"{where}{error.strerror or error}")
         sys.exit(WRONG)
+    except UnicodeEncodeError as error:  # Python has half a character for each byte that is none
+        show_error(f"{error.object!a}: names of files and folders have to be UTF-8 here")
+        sys.exit(WRONG)
 
 
 class _Interrupts:

@@ -1,8 +1,10 @@
 """`fedledger account`."""
 
 import os
+import warnings
+from getpass import GetPassWarning
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +12,10 @@ from fedledger.errors import AccountError
 
 from .options import Commands, Format, FormatOption
 
-__all__ = ["PasswordOption", "accounts", "password_of"]
+if TYPE_CHECKING:
+    from fedledger.ledger_plugins.accounts import Account
+
+__all__ = ["PasswordOption", "accounts", "open_account", "password_of"]
 
 accounts = typer.Typer(
     cls=Commands,
@@ -63,6 +68,16 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     show_accounts(list_accounts(), format_)
 
 
+def open_account(name: str, password_file: Path | None) -> "Account":
+    """Open an account that signs; what is no account is said before a password is asked for."""
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import keystore_path, load_account  # noqa: PLC0415
+    from fedledger.ledger_plugins.keystore import read_keystore  # noqa: PLC0415 - the same
+
+    read_keystore(keystore_path(name), Effects.real().disk)
+    return load_account(name, password_of(password_file))
+
+
 def password_of(file: Path | None, *, new: bool = False) -> str:
     """Return the password of an account, from a file, the environment or the user.
 
@@ -71,11 +86,22 @@ def password_of(file: Path | None, *, new: bool = False) -> str:
         new: whether the user, if it comes to that, types it twice.
     """
     if file is not None:
+        from fedledger.ledger_plugins.accounts import password_in  # noqa: PLC0415 - slow to import
+
         try:
-            return file.read_text(encoding="utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
+            content = file.read_bytes()
+        except OSError as error:
             raise AccountError(f"password file {file} cannot be read: {error}") from error
+        return password_in(content, file)
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=new))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)
+        try:
+            return str(typer.prompt("Password", hide_input=True, confirmation_prompt=new))
+        except GetPassWarning:
+            raise AccountError(
+                f"no password, and no terminal to ask at: give --password-file FILE, or set "
+                f"${_PASSWORD_VARIABLE}"
+            ) from None

@@ -1,5 +1,6 @@
 """`fedledger audit`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from fedledger.errors import ConfigError
 from .options import Format, FormatOption, end
 
 __all__ = ["audit"]
+
+_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 def audit(
@@ -68,6 +71,8 @@ def audit(
     """
     if (run_dir is None) == (ledger is None) or (ledger is None) != (store is None):
         raise ConfigError("what shall be audited? Give RUN_DIR, or --ledger URL with --store URL")
+    if head is not None and not _HASH.fullmatch(head):
+        raise ConfigError(f"--head {head!r} is no block's hash: 64 hexadecimal digits")
     if run_dir is not None and (owner is not None or task):
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import

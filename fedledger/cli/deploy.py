@@ -9,7 +9,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .accounts import password_of
+from .accounts import open_account
 from .options import Format, FormatOption
 
 if TYPE_CHECKING:
@@ -108,10 +108,8 @@ def deploy(
     Example: `fedledger deploy --rpc http://127.0.0.1:8545`, then
     `fedledger run quickstart --set ledger=ethereum+http://127.0.0.1:8545`
     """
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - slow to import
-
     url, contracts = _url(ledger, rpc), tuple(contract or ())
-    signer = load_account(account, password_of(password_file, new=False)) if account else None
+    signer = open_account(account, password_file) if account else None
     if url.startswith(_ETHEREUM):
         if deployment is not None:
             url += f"{'&' if '?' in url else '?'}deployment={quote(str(deployment))}"

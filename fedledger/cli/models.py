@@ -8,7 +8,7 @@ import typer
 
 from fedledger.errors import ConfigError, ContractError
 
-from .accounts import PasswordOption, password_of
+from .accounts import PasswordOption, open_account
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
 
 if TYPE_CHECKING:
@@ -82,13 +82,12 @@ def submit(
     FILE is safetensors. Miners that run with `--aggregate` and this account aggregate its rounds.
     """
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import propose_task  # noqa: PLC0415 - the same
     from fedledger.strategies.protocols.pofl import MIXED  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 
-    owner = load_account(account, password_of(password_file))
+    owner = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         task = propose_task(
             opened,
@@ -128,12 +127,11 @@ def update(
     current model.
     """
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import salt_times, submit_update  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
-    client = load_account(account, password_of(password_file))
+    client = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         receipt = submit_update(
             opened, contents, client, _read(model), task=task, samples=samples, accuracy=accuracy
@@ -168,12 +166,11 @@ def reveal(
     """
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import reveal_salt  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
-    client = load_account(account, password_of(password_file))
+    client = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         try:
             receipt = reveal_salt(
@@ -209,12 +206,11 @@ def confirm(
     from before it needs your signature again.
     """
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
-    client = load_account(account, password_of(password_file))
+    client = open_account(account, password_file)
     with open_ledger(ledger) as opened:
         receipt = TrainingTask(opened).confirm_history(client, task=task)
     show_receipt(receipt, format_)

@@ -8,7 +8,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .accounts import PasswordOption, password_of
+from .accounts import PasswordOption, open_account
 from .lines import one_line
 from .options import Commands, DataOption, Format, FormatOption
 
@@ -120,7 +120,6 @@ def run(
     if (aggregate or malicious) and account is None:
         raise ConfigError("--aggregate and --malicious need --account, the owner of the tasks")
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.chain.leader import leader_rule  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.process.node import (  # noqa: PLC0415 - the same
         NodeConfig,
@@ -137,7 +136,7 @@ def run(
         else {}
     )
     effects = Effects.real()
-    opened = load_account(account, password_of(password_file)) if account else None
+    opened = open_account(account, password_file) if account else None
     source = None
     if opened is not None and (aggregate or malicious):
         owner = opened

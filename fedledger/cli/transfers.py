@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .accounts import PasswordOption, password_of
+from .accounts import PasswordOption, open_account
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
 
 __all__ = ["transfers"]
@@ -50,12 +50,11 @@ def _send(  # noqa: PLR0917 - both commands' arguments, in their order
     form: Format,
 ) -> None:
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
-    sender = load_account(account, password_of(password_file))
+    sender = open_account(account, password_file)
     with open_ledger(ledger) as opened:
         token = StakeToken(opened)
         send = token.transfer if function == "transfer" else token.mint

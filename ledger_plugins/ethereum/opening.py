@@ -55,10 +55,8 @@ def open_ethereum_ledger(
         raise ConfigError("places are for who only reads: name the deployment's file in the URL")
     settings = parse_url(url)
     wanted = checksum_address(admin) if admin else None
-    if read_only and settings.kind == "tester":
-        _check_tester(settings)
     effects = effects or Effects.real()
-    node = connect(settings, effects.clock)
+    node = connect(settings, effects.clock, new=not read_only)
     try:
         if settings.kind == "tester":
             deployment, path = _tester(url, settings, node, wanted, effects), None
@@ -111,13 +109,6 @@ def _check(
         raise ConfigError(
             f"admin {admin}: the contracts have {deployment.admin or 'none'} as theirs"
         )
-
-
-def _check_tester(settings: Settings) -> None:
-    from .rpc.tester import has_contracts  # noqa: PLC0415 - py-evm is another package
-
-    if not has_contracts(settings.address):
-        raise LedgerUnavailable(f"there is no chain at {settings.where}: it would be a new one")
 
 
 def _tester(

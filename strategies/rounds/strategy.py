@@ -316,6 +316,8 @@ class LedgerStrategy(Strategy):
         log(INFO, "\t├──> Ledger: %s", mask_url(task.ledger.url))
         log(INFO, "\t├──> Store: %s", mask_url(task.store.url))
         log(INFO, "\t├──> Task: %s", task.model_id)
+        if self._done:
+            log(INFO, "\t├──> Rounds of it that the ledger has already: %d", self._done)
         log(INFO, "\t├──> Registered clients: %d", len(task.clients))
         log(INFO, "\t├──> Reward: %d", task.reward)
         for name, value in self.protocol.settings.model_dump(mode="json").items():

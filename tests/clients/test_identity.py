@@ -9,6 +9,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from fedledger.cli.accounts import password_of
 from fedledger.clients import SimulationKeys
 from fedledger.clients.identity import PASSWORD_VARIABLE, account_of, journal_of
 from fedledger.effects import Effects
@@ -79,6 +80,33 @@ def test_a_device_signs_with_its_keystore(tmp_path, message, monkeypatch):
     (tmp_path / "password").write_text("open sesame\n")
     config = {"account": str(path), "account-password-file": str(tmp_path / "password")}
     assert account_of(message, context(config), SystemDisk()).address == account.address
+
+
+@pytest.mark.parametrize(
+    "content", [b"open sesame", b"open sesame\n", b"open sesame\r\n", b"open sesame\nnotes\n"]
+)
+def test_a_password_is_the_first_line_of_its_file(tmp_path, message, content):
+    """Who makes an account and the device that opens it read the same password in a file."""
+    (tmp_path / "password").write_bytes(content)
+    path = tmp_path / "truck-7.json"
+    account = Account.create()
+    account.save(path, password_of(tmp_path / "password", new=True), light=True)
+    config = {"account": str(path), "account-password-file": str(tmp_path / "password")}
+    assert account_of(message, context(config), SystemDisk()).address == account.address
+    assert password_of(tmp_path / "password") == "open sesame"
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"\nlater\n", "is empty"), (b"s\xff", "UTF-8")])
+def test_a_file_without_a_password_is_named(tmp_path, message, content, said):
+    """An empty first line or other bytes than text are an error that names the file alone."""
+    (tmp_path / "password").write_bytes(content)
+    Account.create().save(tmp_path / "a.json", "x", light=True)
+    config = {
+        "account": str(tmp_path / "a.json"),
+        "account-password-file": str(tmp_path / "password"),
+    }
+    with pytest.raises(AccountError, match=f"password file {tmp_path}/password.* {said}$"):
+        account_of(message, context(config), SystemDisk())
 
 
 def test_without_a_password_the_device_says_what_to_set(tmp_path, message, monkeypatch):

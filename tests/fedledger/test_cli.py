@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -30,6 +31,8 @@ def fedledger(*arguments, **environment):
         check=False,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "NO_COLOR": "1", **environment},
         timeout=120,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # no terminal to ask for a password at
     )
 
 
@@ -140,7 +143,7 @@ def test_an_audit_gives_a_verdict_a_task_and_a_summary(ran):
 def test_what_an_audit_exits_with(ran, tmp_path):
     """Another head than the one noted fails, 1; a missing chain could not be checked, 2."""
     _, folder = ran
-    other = fedledger("audit", folder, "--head", "0x00")
+    other = fedledger("audit", folder, "--head", "0x" + "00" * 32)
     missing = fedledger(
         "audit", "--ledger", f"local://{tmp_path}/no.db", "--store", f"file://{tmp_path}/store"
     )
@@ -183,7 +186,11 @@ def test_a_failed_run_exits_with_1(tmp_path):
         (["audit", "--ledger", "local:///x.db"], "Give RUN_DIR"),
         (["audit", "/nowhere"], "no run's folder"),
         (["audit", "--ledger", "lokal:///x", "--store", "file:///x"], "did you mean 'local'"),
+        (["audit", "/nowhere", "--head", "0x12"], "'0x12' is no block's hash"),
+        (["run", "quickstart", "--set", "clients=1e9"], "less than or equal to 256"),
         (["account", "create", "Not A Name", "--password-file", "/nowhere"], "cannot be read"),
+        (["account", "create", "alice"], "no terminal to ask at: give --password-file"),
+        (["deploy", "--ledger", "local:///x.db", "--account", "./alice"], "no account file alice"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_status_2(arguments, said):
@@ -194,6 +201,21 @@ def test_what_is_wrong_is_one_line_and_status_2(arguments, said):
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+def test_a_folder_whose_name_is_no_text_is_one_line(tmp_path):
+    """What has to stand in a URL or in SQLite's hands is refused in a sentence when it cannot."""
+    folder = os.fsencode(tmp_path) + b"/b\xfcro"
+    os.mkdir(folder)  # noqa: PTH102 - bytes
+    for arguments in (
+        ["run", "quickstart", "--out", os.fsdecode(folder)],
+        ["node", "run", "--new-chain", "--data", os.fsdecode(folder)],
+    ):
+        done = fedledger(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("error: '/")
+        assert done.stderr.splitlines()[-1].endswith("have to be UTF-8 here")
+        assert "Traceback" not in done.stderr
 
 
 def test_accounts_are_made_and_listed(tmp_path):

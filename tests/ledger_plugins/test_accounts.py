@@ -204,6 +204,15 @@ def test_other_files_are_no_keystores(tmp_path, text):
         Account.load(path, "pass")
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    """In a container whose user is not in /etc/passwd there is a sentence, and no traceback."""
+    for variable in ("FEDLEDGER_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(AccountError, match=r"no home folder .* set FEDLEDGER_HOME"):
+        list_accounts()
+
+
 def test_the_keystore_folder(tmp_path, monkeypatch):
     """Accounts are made, listed and opened by name, in the folder that is asked for."""
     monkeypatch.setattr("fedledger.ledger_plugins.accounts._ROUNDS", 4096)

@@ -12,6 +12,7 @@ from fedledger.errors import (
     LedgerUnavailable,
     UnknownNameError,
 )
+from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.ethereum.sending.developers import (
     DEVELOPMENT_CHAINS,
     PUBLIC_ACCOUNTS,
@@ -75,6 +76,14 @@ def test_a_missing_package_says_what_to_install():
     )
     assert done.returncode
     assert "pip install 'fedledger[ethereum]'" in done.stderr
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_without_py_evm_the_tester_says_what_to_install(monkeypatch, read_only):
+    """Who makes the chain in this process and who only reads it hear which package is missing."""
+    monkeypatch.setitem(sys.modules, "fedledger.ledger_plugins.ethereum.rpc.tester", None)
+    with pytest.raises(ConfigError, match=r"pip install 'eth-tester\[py-evm\]'"):
+        open_ledger("ethereum+tester://none", read_only=read_only)
 
 
 def test_public_keys_sign_on_development_chains_only():

@@ -121,5 +121,8 @@ class Approach(Table):
 
 
 def first_sentence(thing: object) -> str:
-    """Return the first paragraph of a docstring in one line."""
-    return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
+    """Return the first paragraph about something in one line: its own, or its module's."""
+    own = thing.__doc__ if inspect.isclass(thing) else inspect.getdoc(thing)  # not the base's
+    module = inspect.getmodule(thing)
+    text = inspect.cleandoc(own or "") or (inspect.getdoc(module) if module else None) or ""
+    return " ".join(text.partition("\n\n")[0].split())

@@ -255,21 +255,28 @@ def _marked(result: Any, lost: bool) -> Any:  # noqa: FBT001 - private
     return result
 
 
-def connect(settings: Settings, clock: Clock) -> Node:
+def connect(settings: Settings, clock: Clock, *, new: bool = True) -> Node:
     """Return a connection to the node that settings name; nothing is asked yet.
+
+    Args:
+        settings: name it.
+        clock: for waiting, and for the tester's blocks.
+        new: whether the tester may be a new chain, without contracts.
 
     Raises:
         ConfigError: a package is missing.
+        LedgerUnavailable: the tester has no contracts, and is not to be new.
     """
     where, timeout = settings.where, settings.timeout
     if settings.kind == "tester":
         try:
-            from .tester import local_node  # noqa: PLC0415 - py-evm is another package
+            from .tester import has_contracts, local_node  # noqa: PLC0415 - py-evm is another package
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"ethereum+tester:// needs {error.name!r}: pip install 'eth-tester[py-evm]'"
             ) from error
-
+        if not new and not has_contracts(settings.address):
+            raise LedgerUnavailable(f"there is no chain at {where}: it would be a new one")
         return Node(local_node(settings.address, clock), where, timeout, clock)
     provider: HttpProvider | SocketProvider
     if settings.kind == "ipc":

@@ -21,6 +21,9 @@ from .selection import CANDIDATES, MIXED, Selection
 
 __all__ = ["PoFL"]
 
+_SALTS = ArrivalWindow(seconds=60.0, quiet=5.0)
+_VOTES = ArrivalWindow(seconds=600.0, quiet=5.0)
+
 
 class PoFL(LedgerStrategy):
     """Robust federated learning in which every round can be recomputed by anyone.
@@ -45,6 +48,9 @@ class PoFL(LedgerStrategy):
             data (needs an evaluation that reports "loss"); "timestamp": the paper's, which the last
             uploader can aim.
         window: the arrival window.
+        salts: the window of the lot's salts; without a `quiet` it waits for all of them, with one
+            only once all but f are there.
+        votes: the window of an election's votes, in the same way, once 2f+1 are there.
         clock: what says when an update arrived; default: the wall clock.
         min_submissions: with fewer accepted updates the round keeps its model; default 2f+3.
         strict: whether Bulyan refuses n < 4f+3 (the round then keeps its model); with False its
@@ -82,6 +88,8 @@ class PoFL(LedgerStrategy):
         rules: Sequence[str] | None = None,
         selection: Selection = "beacon",
         window: ArrivalWindow,
+        salts: ArrivalWindow = _SALTS,
+        votes: ArrivalWindow = _VOTES,
         clock: Clock | None = None,
         min_submissions: int | None = None,
         strict: bool = True,
@@ -126,7 +134,11 @@ class PoFL(LedgerStrategy):
             min_submissions=least,
             window=window.seconds,
             quiet=window.quiet,
+            vote_window=votes.seconds,
+            vote_quiet=votes.quiet or votes.seconds,
             fallback=fallback,
+            salt_window=salts.seconds,
+            salt_quiet=salts.quiet or salts.seconds,
             samples_key=weighted_by_key,
             arithmetic=arithmetic_of(rules),
         )

@@ -36,7 +36,11 @@ _TABLE = (
         "look at the log of the client that holds this account: is its node connected?",
     ),
     (NOT_ASKED, "none of its nodes was asked", "none; where it should be asked, connect its node"),
-    ("client-error", "the client's app raised an error", "read the detail; it is the app's own"),
+    (
+        "client-error",
+        "the client's app raised an error, or the client refuses to sign",
+        "read the detail: it is the client's own",
+    ),
     ("unsigned", "the reply holds no signatures of this version", "add signing_mod to the app"),
     ("phase", "the reply answers another phase", "install the version the server runs"),
     ("calls", "the calls signed are not those of the phase", "install the server's version"),

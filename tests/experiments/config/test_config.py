@@ -188,8 +188,10 @@ def test_overrides_are_toml_and_reach_into_lists(load):
             "approaches.PoFL.window=2.5",
             "approaches.1.byzantine=4",
             "model={name='mlp', hidden=8}",
+            "store=file:///home/me/my runs/store",
         ],
     )
+    assert config.store == "file:///home/me/my runs/store"
     assert (config.engine, config.title, config.malicious) == ("inprocess", "a = b", (0.2,))
     assert config.approaches[2].window == 2.5
     assert config.approaches[1].byzantine == 4

@@ -178,6 +178,15 @@ def test_the_cache_is_the_variables_or_the_homes(tmp_path, monkeypatch):
     assert cache_folder() == Path.home() / ".cache/fedledger"
 
 
+def test_a_user_without_a_home_has_a_cache(tmp_path, monkeypatch):
+    """In a container whose user is not in /etc/passwd the working folder has it."""
+    monkeypatch.delenv("FEDLEDGER_CACHE", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder() == tmp_path / ".cache/fedledger"
+
+
 def test_digits_need_no_fetching(tmp_path):
     """A data set inside an installed package is there, and fetching it is no error."""
     require_dataset("digits", tmp_path)

@@ -165,6 +165,16 @@ def test_plots_are_files_of_their_kind_and_reproducible(tmp_path):
     assert b"accuracy on the test images" in files["accuracy.svg"]
 
 
+def test_a_run_in_which_everything_is_right_has_an_axis(tmp_path):
+    """Accuracies of 100 % in every round leave an axis with a length; a warning would fail this."""
+    result = made_up(tmp_path)
+    for name, cell in result.results.items():
+        result.results[name] = cell.model_copy(
+            update={"accuracy": 1.0, "accuracy_by_round": (0.1, 1.0, 1.0)}
+        )
+    assert plot(result)["accuracy.png"].startswith(b"\x89PNG")
+
+
 def test_a_run_in_which_everything_failed_still_leaves_its_files(tmp_path):
     """No result at all: tables and an empty plot are written, nothing raises."""
     result = made_up(tmp_path, failed=range(4))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fedledger.errors import RunError
+from fedledger.errors import ConfigError, RunError
 from fedledger.experiments import run_experiment
 from fedledger.experiments.config.cells import cell_of
 from fedledger.experiments.report.audit import audit_run, audit_urls
@@ -166,6 +166,13 @@ def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path):
     written = json.loads((result.directory / "results.json").read_text(encoding="utf-8"))
     assert [row["accuracy"] is None for row in written["rows"]] == [False, False, True, True]
     assert "failed" in (result.directory / "table.md").read_text(encoding="utf-8")
+
+
+def test_a_ledger_that_cannot_be_opened_is_said_once(tmp_path):
+    """Where no cell could have it, none is begun: there is one error instead of a table."""
+    config = small(tmp_path, "ledger=local://no/slash.db", "store=file:///nowhere/store")
+    with pytest.raises(ConfigError, match="three slashes"):
+        run_experiment(config, out=tmp_path)
 
 
 def test_a_run_leaves_loggers_and_torch_as_they_were(finished, tmp_path):

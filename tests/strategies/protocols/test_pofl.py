@@ -48,6 +48,24 @@ def test_late_updates_are_discarded(federation):
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
+class FarAway(SimulatedLatency):
+    """Client 0 is twenty seconds behind, whatever it is asked."""
+
+    def arrival(self, server_round, client, stamped, *, first=True):
+        drawn = super().arrival(server_round, client, stamped, first=first)
+        return drawn + (20_000 if client == 0 else 0)
+
+
+@pytest.mark.parametrize(("salts", "counted"), [({}, 6), ({"salts": ArrivalWindow(60.0)}, 7)])
+def test_devices_far_apart_have_the_salts_window_they_need(federation, salts, counted):
+    """A salt that is twenty seconds behind misses the quiet time, unless there is none."""
+    federation.run(federation.pofl(clock=FarAway(seed=1, mean=1.0), **salts), make_app(), rounds=1)
+    evidence = evidence_of(federation, 1)
+    assert len(evidence.phase("update").accepted) == 7
+    assert len(evidence.phase("salts").accepted) == counted
+    assert audit_ledger(federation.ledger, federation.store).passed
+
+
 def test_each_rule_is_used_and_krum_rewards_one(federation):
     """Over the rounds all rules come up; contributors are those with weight in the aggregate."""
     federation.run(federation.pofl(), make_app(), rounds=12)
@@ -147,11 +165,14 @@ def test_a_run_killed_at_any_step_resumes_to_the_same_model(
     assert report.passed, report.reason
 
 
-def test_a_finished_task_returns_its_model_without_training(federation):
-    """Starting a finished task again trains nothing and returns its model."""
+def test_a_finished_task_returns_its_model_without_training(federation, caplog):
+    """Starting a finished task again trains nothing, says why, and returns its model."""
     first = federation.run(federation.pofl(), make_app(), rounds=2)
     head = federation.ledger.head()
+    said = "Rounds of it that the ledger has already: 2"
+    assert said not in caplog.text
     again = federation.run(federation.pofl(), make_app(), rounds=2)
+    assert said in caplog.text
     assert same(first.arrays, again.arrays)
     assert federation.ledger.head() == head
 

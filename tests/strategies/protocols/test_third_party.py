@@ -15,6 +15,7 @@ from support.third_party import EXAMPLES, commit_reveal, installed, use
 from fedledger import registry
 from fedledger.errors import ConfigError
 from fedledger.experiments import load_config, run_experiment
+from fedledger.experiments.config.approaches import kind_of
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
@@ -45,6 +46,13 @@ def test_it_is_short():
     """A protocol with its phases and handlers takes at most 150 lines."""
     text = (EXAMPLES / "commit_reveal" / "commit_reveal.py").read_text()
     assert len(text.splitlines()) <= 150
+
+
+@pytest.mark.usefixtures("example")
+def test_it_is_listed_with_its_own_words():
+    """A class without a docstring is listed with its module's first sentence, not its base's."""
+    said = kind_of("commit-reveal").about("commit-reveal")
+    assert said.startswith("A protocol of three phases: commit to an update")
 
 
 def test_both_engines_give_the_same_models(tmp_path):

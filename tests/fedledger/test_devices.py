@@ -1,0 +1,152 @@
+"""The README's federation of real devices: Flower's own processes, command by command."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEVICES = 3
+
+
+def shown():
+    """Yield the commands of the README's section, with `--insecure` for the certificates."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("### Real devices")[1]
+    section = section.split("\n## ")[0]
+    text = "".join(re.findall(r"^```\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
+    for line in text.replace("\\\n", " ").splitlines():
+        line = re.sub(r"--root-certificates \S+", "--insecure", line)  # noqa: PLW2901 - the same line
+        line = re.sub(r"(--ssl-\S+ \S+ ?)+", "--insecure", line)  # noqa: PLW2901 - the same line
+        yield shlex.split(line)
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Machine:
+    """One machine with a blank in every path, on which servers and devices run."""
+
+    def __init__(self, home):
+        self.home = home
+        self.port = free_port()
+        self.running = []
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "FLWR_HOME": str(home / "flwr"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        }
+        self.environment.pop("FEDLEDGER_ACCOUNT_PASSWORD", None)
+        (home / "flwr").mkdir()
+        (home / "flwr" / "config.toml").write_text(
+            f'[superlink.hall]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        )
+        (home / "password").write_text("open sesame\nthe second line is no password\n")
+
+    def words(self, command, **changes):
+        """Return a command of the README with what is this machine's own."""
+        changes = {
+            "HOST:PORT": f"127.0.0.1:{self.port}",
+            "/etc/fedledger/password": str(self.home / "password"),
+            "/srv/hall": str(self.home / "the hall"),
+            "docs/examples/devices": str(ROOT / "docs/examples/devices"),
+            **changes,
+        }
+        for old, new in changes.items():
+            command = [word.replace(old, new) for word in command]
+        return command
+
+    def run(self, command, **changes):
+        done = subprocess.run(
+            self.words(command, **changes),
+            env=self.environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def start(self, command, *options, **changes):
+        with (self.home / f"{len(self.running)}.log").open("w") as log:
+            self.running.append(
+                subprocess.Popen(
+                    [*self.words(command, **changes), *options],
+                    env=self.environment,
+                    cwd=self.home,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    def wait_for_server(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1):
+                    return
+            except (URLError, OSError):
+                time.sleep(0.2)
+        pytest.fail((self.home / "0.log").read_text())
+
+    def stop(self):
+        for process in self.running:
+            os.killpg(process.pid, signal.SIGTERM)
+        for process in self.running:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    home = tmp_path / "a home"
+    home.mkdir()
+    machine = Machine(home)
+    yield machine
+    machine.stop()
+
+
+def test_real_devices_as_the_readme_says(machine):
+    """A SuperLink, three SuperNodes with an account each, `flwr run`, an audit that passes."""
+    create, node, link, run, audit = shown()
+    made = [
+        machine.run(create, **{"press-7": name})
+        for name in ["aggregator", *(f"press-{number}" for number in range(DEVICES))]
+    ]
+    addresses = [line.split()[1] for line in made[1:]]
+    machine.start(link, "--port", str(machine.port))
+    machine.wait_for_server()
+    for number in range(DEVICES):
+        named = {"press-7": f"press-{number}", "61.5": f"{60 + number}.0"}
+        machine.start(node, "--port", str(free_port()), **named)
+    settings = {"0xADDRESS 0xADDRESS 0xADDRESS": " ".join(addresses)}
+    options = ["--run-config", "num-server-rounds=1 window=200.0"]
+    output = machine.run([*run, *options], **settings)
+    drawn = r"model: \[(30\.|30\.5|31\.) \1 \1\]"  # Krum, when the lot falls on it, takes one press
+    assert re.search(drawn, output), output
+    said = machine.run(audit)
+    assert "update: 3 counted, 0 late, 0 dropped; none of 3 registered accounts absent" in said
+    assert "salts: 3 counted, 0 late, 0 dropped; none of 3 registered accounts absent" in said
+    assert said.endswith("audit: passed\n")
