@@ -32,10 +32,12 @@ __all__ = [
     "keystore_path",
     "list_accounts",
     "load_account",
+    "read_password",
     "recover",
     "recover_digest",
 ]
 
+_LONGEST_PASSWORD_FILE = 64 * 1024
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _ROUNDS = 2**18
 _LIGHT_ROUNDS = 2**12
@@ -269,7 +271,9 @@ def list_accounts(home: str | os.PathLike[str] | None = None) -> list[AccountFil
     """
     folder, disk = _keystore(home), _disk(None)
     try:
-        names = disk.names(folder) if disk.is_folder(folder) else []
+        names = disk.names(folder)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise AccountError(f"{folder} cannot be read: {error.strerror}") from error
     paths = [folder / name for name in sorted(names) if name.endswith(".json")]
@@ -303,6 +307,25 @@ def load_account(
         AccountError: missing, malformed, or a wrong password.
     """
     return Account.load(keystore_path(name_or_path, home), password, disk=disk)
+
+
+def read_password(path: Path, *, disk: Disk | None = None) -> str:
+    """Return the password in a file: its first line.
+
+    Args:
+        path: the file.
+        disk: where it is; this machine's by default.
+
+    Raises:
+        AccountError: it cannot be read, or is no text.
+    """
+    try:
+        text = _disk(disk).read_small(path, _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+    except OSError as error:
+        raise AccountError(f"password file {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise AccountError(f"password file {path} is not UTF-8") from error
+    return text.partition("\n")[0].rstrip("\r")
 
 
 def keystore_path(

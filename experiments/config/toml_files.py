@@ -7,15 +7,17 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
 
 from .sources import Change, KeyPath
 
-__all__ = ["CONFIGS", "read", "with_overrides", "with_scale"]
+__all__ = ["CONFIGS", "parsed", "read", "with_overrides", "with_scale"]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 """Folder of the configs that come with the library."""
 
+_LONGEST = 1024 * 1024
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://\S*")  # a name or path, or a URL
 _KEY = re.compile(r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+)*")
 
@@ -33,11 +35,20 @@ def read(source: str | Path) -> tuple[Path, dict[str, Any]]:
         if str(source) not in shipped:
             raise UnknownNameError("config", str(source), shipped)
         path = shipped[str(source)]
+    return path, parsed(path)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return _toml(Effects.real().disk.read_small(path, _LONGEST).decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
@@ -97,10 +108,18 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """Return TOML's values; ValueError for all that its parser raises, endless depth included."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def _value(text: str, override: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+        return _toml(f"value = {text}")["value"]
+    except ValueError as error:
         if _BARE.fullmatch(text):
             return text
         raise ConfigError(f"--set {override!r}: the value is not TOML: {error}") from error

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from fedledger.errors import AccountError
-
 from .options import Commands, Format, FormatOption
 
 __all__ = ["PasswordOption", "accounts", "password_of"]
@@ -71,10 +69,9 @@ def password_of(file: Path | None, *, new: bool = False) -> str:
         new: whether the user, if it comes to that, types it twice.
     """
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise AccountError(f"password file {file} cannot be read: {error}") from error
+        from fedledger.ledger_plugins.accounts import read_password  # noqa: PLC0415 - slow to import
+
+        return read_password(file)
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given
