@@ -36,6 +36,7 @@ ODD = {
 TOML = ODD | {
     "UTF-16": _written("x = 1\n".encode("utf-16")),
     "deep": _written(b"x = " + b"[" * 100_000),
+    "a long key": _written(b"a." * 50_000 + b"a = 1"),
     "a long number": _written(b"rounds = " + b"9" * 5000),
 }
 JSON = ODD | {"deep": _written(b"[" * 100_000), "a list": _written(b"[1]")}
