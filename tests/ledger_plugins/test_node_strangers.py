@@ -167,10 +167,8 @@ def test_requests_that_were_only_begun_do_not_hold_up_the_end(tmp_path, caplog):
             opened[-1].sendall(half)
         time.sleep(0.5)
     finally:
-        began = time.monotonic()
         node.stop()
-        took = time.monotonic() - began
         for one in opened:
             one.close()
-    assert took < 2.5  # uvicorn alone waits three seconds for them, and then for their tracebacks
-    assert "Traceback" not in caplog.text
+    # Uvicorn alone waits three seconds for them, and then logs a traceback for each.
+    assert not [one.getMessage() for one in caplog.records if one.name.startswith("uvicorn")]
