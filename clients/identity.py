@@ -15,7 +15,7 @@ from fedledger.effects import Disk, Effects
 from fedledger.errors import AccountError, ConfigError
 from fedledger.records import CONFIG, SigningRequest
 
-from ..ledger_plugins.accounts import Account, keystore_path, load_account, password_in
+from ..ledger_plugins.accounts import Account, keystore_path, load_account, read_password
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.contracts.training_task.seals import salt_purpose
 from ..ledger_plugins.signing import Domain
@@ -46,7 +46,7 @@ class SimulationKeys:
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         disk = Effects.real().disk if disk is None else disk
         try:
-            secret = disk.read(path)
+            secret = disk.read(path, most=_SECRET_BYTES + 1)
         except OSError as error:
             raise AccountError(f"simulation keys {path}: {error.strerror}") from error
         if len(secret) != _SECRET_BYTES:
@@ -203,11 +203,7 @@ def _from_keystore(path: str, password_file: object, disk: Disk) -> Account:
                 f"keystore {path}: no password: set {PASSWORD_VARIABLE} or account-password-file"
             )
     else:
-        try:
-            content = disk.read(Path(str(password_file)))
-        except OSError as error:
-            raise AccountError(f"password file {password_file}: {error.strerror}") from error
-        password = password_in(content, str(password_file))
+        password = read_password(Path(str(password_file)), disk=disk)
     return load_account(path, password, disk=disk)
 
 

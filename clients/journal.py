@@ -268,7 +268,7 @@ class Journal:
 
     def _read(self) -> dict[str, Any]:
         try:
-            text = self._disk.read(self.path).decode()
+            text = self._disk.read_small(self.path).decode()
         except FileNotFoundError:
             empty: dict[str, Any] = {name: {} for name in ("pins", "contracts", "tasks", "once")}
             return {"version": _VERSION, **empty, "seen": ""}

@@ -99,15 +99,17 @@ def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
 def _open(registry: Registry, url: str, options: dict[str, Any], *, read_only: bool) -> Any:
     name = _backend(url, registry)
     opener = registry.load(name)
-    if not read_only:
-        return opener(url, **options)
-    taken = inspect.signature(opener).parameters.values()
-    if not any(one.name == "read_only" or one.kind is one.VAR_KEYWORD for one in taken):
-        raise ConfigError(
-            f"the {registry.kind} plugin {name!r} ({opener.__module__}.{opener.__qualname__}) "
-            "cannot open to read only: its opener takes no read_only"
-        )
-    return opener(url, read_only=True, **options)
+    options |= {"read_only": True} if read_only else {}
+    taken = inspect.signature(opener).parameters
+    any_name = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    for option in options:
+        if option not in taken and not any_name:
+            cannot = "cannot open to read only: " if option == "read_only" else ""
+            raise ConfigError(
+                f"the {registry.kind} plugin {name!r} ({opener.__module__}.{opener.__qualname__}): "
+                f"{cannot}its opener takes no {option}"
+            )
+    return opener(url, **options)
 
 
 def _backend(url: str, registry: Registry) -> str:

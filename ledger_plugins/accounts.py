@@ -32,11 +32,12 @@ __all__ = [
     "keystore_path",
     "list_accounts",
     "load_account",
-    "password_in",
+    "read_password",
     "recover",
     "recover_digest",
 ]
 
+_LONGEST_PASSWORD_FILE = 64 * 1024
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _ROUNDS = 2**18
 _LIGHT_ROUNDS = 2**12
@@ -270,7 +271,9 @@ def list_accounts(home: str | os.PathLike[str] | None = None) -> list[AccountFil
     """
     folder, disk = _keystore(home), _disk(None)
     try:
-        names = disk.names(folder) if disk.is_folder(folder) else []
+        names = disk.names(folder)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise AccountError(f"{folder} cannot be read: {error.strerror}") from error
     paths = [folder / name for name in sorted(names) if name.endswith(".json")]
@@ -306,6 +309,29 @@ def load_account(
     return Account.load(keystore_path(name_or_path, home), password, disk=disk)
 
 
+def read_password(path: str | os.PathLike[str], *, disk: Disk | None = None) -> str:
+    """Return the password in a file: its first line, whoever reads it.
+
+    Args:
+        path: the file.
+        disk: where it is; this machine's by default.
+
+    Raises:
+        AccountError: it cannot be read, or the line is empty or no UTF-8; the message does not
+            repeat it.
+    """
+    try:
+        text = _disk(disk).read_small(Path(path), _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+    except OSError as error:
+        raise AccountError(f"password file {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        raise AccountError(f"password file {path} is not UTF-8") from None
+    password = text.partition("\n")[0].removesuffix("\r")
+    if not password:
+        raise AccountError(f"password file {path}: its first line, the password, is empty")
+    return password
+
+
 def keystore_path(
     name_or_path: str | os.PathLike[str], home: str | os.PathLike[str] | None = None
 ) -> Path:
@@ -313,25 +339,6 @@ def keystore_path(
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
         return _path_of(name_or_path, home)
     return Path(name_or_path)
-
-
-def password_in(content: bytes, file: str | os.PathLike[str]) -> str:
-    """Return the password that a file holds: its first line, whoever reads it.
-
-    Args:
-        content: what is in the file.
-        file: its name, for the error.
-
-    Raises:
-        AccountError: the line is empty or no UTF-8; the message does not repeat it.
-    """
-    try:
-        password = content.decode().partition("\n")[0].removesuffix("\r")
-    except UnicodeDecodeError:
-        raise AccountError(f"password file {file} is not UTF-8") from None
-    if not password:
-        raise AccountError(f"password file {file}: its first line, the password, is empty")
-    return password
 
 
 def _digest(message: bytes) -> bytes:

@@ -7,15 +7,20 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.formats import shown
 
 from .sources import Change, KeyPath
 
-__all__ = ["CONFIGS", "read", "with_overrides", "with_scale"]
+__all__ = ["CONFIGS", "parsed", "read", "with_overrides", "with_scale"]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 """Folder of the configs that come with the library."""
 
+_LONGEST = 1024 * 1024
+_DEPTH = 32
+_LONG_KEY = re.compile(r"(?:\.[^.\n=,\[\]]{1,80}){32}")  # dots begin it, so it backtracks nowhere
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://.*")  # a name or path, or a URL
 _KEY = re.compile(r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+)*")
 
@@ -33,11 +38,20 @@ def read(source: str | Path) -> tuple[Path, dict[str, Any]]:
         if str(source) not in shipped:
             raise UnknownNameError("config", str(source), shipped)
         path = shipped[str(source)]
+    return path, parsed(path)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return _toml(Effects.real().disk.read_small(path, _LONGEST).decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
@@ -80,10 +94,12 @@ def with_overrides(
     for override in overrides:
         key, equals, text = override.partition("=")
         parts = [part.strip() for part in key.split(".")]
-        if not equals or not all(_KEY.fullmatch(part) for part in parts):
-            raise ConfigError(f"--set {override!r}: key=value is expected, for example rounds=3")
+        if not equals or len(parts) > _DEPTH or not all(_KEY.fullmatch(part) for part in parts):
+            raise ConfigError(
+                f"--set {shown(override)}: key=value is expected, for example rounds=3"
+            )
         path = _assign(plain, parts, _value(text.strip(), override), override)
-        changes.append(Change(path, f"--set {override!r}"))
+        changes.append(Change(path, f"--set {shown(override)}"))
     return plain, changes
 
 
@@ -97,14 +113,36 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """Return TOML's values; ValueError for all that is none, or nested deeper than anybody needs.
+
+    Its parser takes the square of a key's length, and what it returns is walked by recursion.
+    """
+    try:
+        values = None if _LONG_KEY.search(text) else tomllib.loads(text)
+    except RecursionError:
+        values = None
+    if values is None or not _is_flat(values, _DEPTH):
+        raise ValueError(f"it is nested more than {_DEPTH} levels deep")
+    return values
+
+
+def _is_flat(values: Any, depth: int) -> bool:
+    """Tell whether tables and lists are nested so deep at most."""
+    inside = values.values() if isinstance(values, dict) else values
+    return not isinstance(values, dict | list) or (
+        depth > 0 and all(_is_flat(one, depth - 1) for one in inside)
+    )
+
+
 def _value(text: str, override: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+        return _toml(f"value = {text}")["value"]
+    except ValueError as error:
         if _BARE.fullmatch(text):
             return text
         raise ConfigError(
-            f"--set {override!r}: the value is not TOML, where text stands in quotes: {error}"
+            f"--set {shown(override)}: the value is not TOML, where text stands in quotes: {error}"
         ) from error
 
 
@@ -117,7 +155,9 @@ def _assign(target: Any, parts: Sequence[str], value: Any, override: str) -> Key
         elif isinstance(target, dict):
             path.append(part)
         else:
-            raise ConfigError(f"--set {override!r}: {'.'.join(parts[:position])!r} is no table")
+            raise ConfigError(
+                f"--set {shown(override)}: {'.'.join(parts[:position])!r} is no table"
+            )
         if position == len(parts) - 1:
             target[path[-1]] = value
         else:
@@ -132,4 +172,4 @@ def _entry(entries: list[Any], part: str, override: str) -> int:
     if part.isdecimal() and int(part) < len(entries):
         return int(part)
     known = [str(name) for name in names]
-    raise UnknownNameError(f"entry in --set {override!r}", part, known)
+    raise UnknownNameError(f"entry in --set {shown(override)}", part, known)

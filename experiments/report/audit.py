@@ -171,7 +171,7 @@ def audit_run(
     audited = []
 
     def own_tasks(contract: TrainingTask) -> list[int] | None:  # others use a shared ledger too
-        return contract.of(run.owner) if run.owner and contract.ledger.shared else None
+        return contract.of(owner) if contract.ledger.shared and (owner := run.owner) else None
 
     for entry in run.manifest.evidence:
         noted = head or entry.hash

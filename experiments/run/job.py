@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Self
 
 from flwr.serverapp import Grid
-from pydantic import ValidationError
-
-from fedledger.errors import RunError
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import Ledger, Store, open_ledger, open_store
@@ -18,7 +15,7 @@ from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..report.results import CellResult
 from .cell import OnRound, run_cell
-from .rundir import SECRET, RunDirectory
+from .rundir import SECRET, RunDirectory, read_model
 
 __all__ = ["Job", "finished_cell", "log_to"]
 
@@ -86,10 +83,7 @@ def finished_cell(run: RunDirectory, cell: Cell) -> CellResult | None:
     path = run.path / _file_of(cell)
     if not path.exists():
         return None
-    try:
-        return CellResult.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    return read_model(path, CellResult)
 
 
 @contextmanager

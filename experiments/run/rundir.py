@@ -16,34 +16,37 @@ import hashlib
 import json
 import os
 import secrets
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedledger.errors import ConfigError, RunError
+from fedledger.effects import Effects
+from fedledger.errors import AccountError, ConfigError, RunError
+from fedledger.formats import first_wrong, parse_json
 from fedledger.urls import is_masked, mask_url
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import Head
 from ..config.experiment import ExperimentConfig
 from ..config.parsing import parse
+from ..config.toml_files import parsed
 from .urls import whole_url
 
-__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory"]
+__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory", "read_model"]
 
 SECRET = "simulation.secret"  # noqa: S105 - a file's name
 SERVER = "server"
 _CONFIG = "config.toml"
 _MANIFEST = "run.json"
 _CELLS = "cells"
+_Model = TypeVar("_Model", bound=BaseModel)
 _FREE = ("engine", "jobs")  # no result depends on them
 
 
@@ -137,7 +140,10 @@ class RunDirectory:
         Raises:
             RunError: it is no such folder.
         """
-        run = cls(path.resolve())
+        try:
+            run = cls(path.resolve())
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with "\0"
+            raise RunError(f"{path} is no run's folder: {error}") from error
         for name in (_CONFIG, _MANIFEST):
             if not (run.path / name).is_file():
                 raise RunError(f"{path} is no run's folder: {name} is missing")
@@ -148,24 +154,27 @@ class RunDirectory:
         """The config this run was started with; RunError when it cannot be read."""
         path = self.path / _CONFIG
         try:
-            return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+            return parse(parsed(path), str(path))
+        except ConfigError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
 
     @property
     def manifest(self) -> Manifest:
         """The manifest; RunError when it cannot be read."""
         path = self.path / _MANIFEST
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+        return read_model(path, Manifest)
 
     @property
     def owner(self) -> str | None:
-        """Address of the account that owns the run's tasks, or None when its key is not here."""
+        """Address of the account that owns the run's tasks, or None when its key is not here.
+
+        RunError when it is and cannot be read.
+        """
         path = self.path / SECRET
-        return SimulationKeys(path).account(SERVER).address if path.exists() else None
+        try:
+            return SimulationKeys(path).account(SERVER).address if path.exists() else None
+        except AccountError as error:
+            raise RunError(str(error)) from error
 
     def check_same(self, config: ExperimentConfig) -> None:
         """Refuse to continue with another config; engine and jobs may differ, results do not.
@@ -194,12 +203,14 @@ class RunDirectory:
     def places(self, ledger: str) -> dict[str, Any] | None:
         """Return what was kept of a ledger, or None; RunError when it cannot be read."""
         path = self.path / self._places(ledger)
-        try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+        try:
+            found = parse_json(_read(path))
+        except ValueError as error:
+            raise RunError(f"{path} cannot be read: it is no JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise RunError(f"{path} cannot be read: it is no JSON object")
         return found
 
     def _places(self, ledger: str) -> str:
@@ -259,6 +270,27 @@ class RunDirectory:
             noted = {"block": head and head.block, "hash": head and head.hash}
             evidence.append(entry.model_copy(update=noted))
         self.write_manifest(manifest.model_copy(update={"evidence": tuple(evidence)}))
+
+
+def read_model(path: Path, model: type[_Model]) -> _Model:
+    """Return what a file of a run's folder says, in JSON.
+
+    Raises:
+        RunError: it cannot be read, or says something else.
+    """
+    try:
+        return model.model_validate_json(_read(path))
+    except ValidationError as error:
+        at, first = first_wrong(error)
+        where = f"{at}: " if at else ""
+        raise RunError(f"{path} cannot be read: {where}{first['msg']}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return Effects.real().disk.read_small(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -86,13 +86,9 @@ def password_of(file: Path | None, *, new: bool = False) -> str:
         new: whether the user, if it comes to that, types it twice.
     """
     if file is not None:
-        from fedledger.ledger_plugins.accounts import password_in  # noqa: PLC0415 - slow to import
+        from fedledger.ledger_plugins.accounts import read_password  # noqa: PLC0415 - slow to import
 
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise AccountError(f"password file {file} cannot be read: {error}") from error
-        return password_in(content, file)
+        return read_password(file)
     given = os.environ.get(_PASSWORD_VARIABLE)
     if given is not None:
         return given

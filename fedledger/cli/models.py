@@ -87,13 +87,14 @@ def submit(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
+    initial = _read(model)
     owner = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         task = propose_task(
             opened,
             contents,
             owner,
-            _read(model),
+            initial,
             model_id=name,
             clients=client,
             rounds=rounds,
@@ -131,10 +132,11 @@ def update(
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
+    trained = _read(model)
     client = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         receipt = submit_update(
-            opened, contents, client, _read(model), task=task, samples=samples, accuracy=accuracy
+            opened, contents, client, trained, task=task, samples=samples, accuracy=accuracy
         )
         times = salt_times(opened, contents, task=task)
     show_receipt(receipt, format_)
@@ -226,7 +228,10 @@ def _clock_time(seconds: int) -> str:
 
 
 def _read(path: Path) -> bytes:
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.storage.local import DEFAULT_MAX_BYTES  # noqa: PLC0415 - the same
+
     try:
-        return path.read_bytes()
+        return Effects.real().disk.read_small(path, DEFAULT_MAX_BYTES)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -4,6 +4,8 @@ What the operating system refuses is an OSError, as everywhere in Python; whoeve
 in its own words what could not be done.
 """
 
+import errno
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +14,9 @@ from typing import Self
 import apsw
 
 __all__ = ["Disk", "NotAFile", "OpenFile"]
+
+
+_SMALL = 64 * 1024 * 1024
 
 
 class NotAFile(OSError):
@@ -68,6 +73,17 @@ class Disk(ABC):
             FileNotFoundError: there is none.
             NotAFile: something else is there.
         """
+
+    def read_small(self, path: Path, most: int = _SMALL) -> bytes:
+        """Return a file's bytes; one of more than `most` is refused and not read.
+
+        Raises:
+            OSError: as of `read`, or EFBIG.
+        """
+        data = self.read(path, most=most + 1)
+        if len(data) > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return data
 
     @abstractmethod
     def write(

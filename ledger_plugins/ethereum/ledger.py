@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import pairwise
 from threading import RLock
 from typing import Any
 
@@ -41,7 +42,7 @@ from .sending.outbox import Outbox
 from .sending.sender import Chain, Sender, as_receipt
 from .sending.tracking import Tracker
 from .url import Settings
-from .verifying.chain import headers_between, logs_between, verify_chain
+from .verifying.chain import headers_between, logs_between, place_of, verify_chain
 from .verifying.headers import check_header
 
 __all__ = ["EthereumLedger"]
@@ -108,7 +109,7 @@ class EthereumLedger(Ledger):
         """Return the newest block."""
         with self._open() as node:
             self._tracker.check()
-            head = head_of(_newest(node))
+            head = head_of(node.ask("eth_getBlockByNumber", "latest", False))
             self._tracker.settle(head.block)
             return head
 
@@ -165,7 +166,7 @@ class EthereumLedger(Ledger):
     def header_form(self) -> str:
         """How its headers are hashed: "ethereum", or "" where this chain does it in its own way."""
         with self._open() as node:
-            newest = _newest(node)
+            newest = node.ask("eth_getBlockByNumber", "latest", False)
         return "" if check_header(as_int(newest["number"]), newest) else "ethereum"
 
     def nonce(self, address: str) -> int:
@@ -312,10 +313,12 @@ class EthereumLedger(Ledger):
     ) -> list[Event]:
         with self._open() as node:
             self._tracker.check()
-            newest = as_int(_newest(node)["number"])
+            newest = as_int(node.ask("eth_getBlockByNumber", "latest", False)["number"])
             last = newest if until is None else min(until, newest)
             first = max(since, self.deployment.block)
-            logs = logs_between(node, [self._addresses[contract]], first, last, topics)
+            address = self._addresses[contract]
+            logs = logs_between(node, [address], first, last, topics)
+            _check_asked(node, logs, address, range(first, last + 1), topics)
             return self._times.events(logs)
 
     def _transact(self, transactions: Sequence[SignedTransaction]) -> list[CallResult]:
@@ -341,6 +344,35 @@ class EthereumLedger(Ledger):
             yield self._node
 
 
+def _check_asked(
+    node: Node,
+    logs: Sequence[Mapping[str, Any]],
+    address: str,
+    blocks: range,
+    topics: Sequence[Any],
+) -> None:
+    """Refuse logs of another contract, block or event than asked for, and one that is there twice.
+
+    What else a node can lie about in a log, `verify` finds.
+    """
+    for log in logs:
+        found = log["topics"]
+        if (
+            log["address"].lower() != address.lower()
+            or as_int(log["blockNumber"]) not in blocks
+            or (topics and (not found or found[0].lower() != topics[0]))
+        ):
+            raise LedgerUnavailable(
+                f"{node.where} sent a log of {log['address']} in block "
+                f"{as_int(log['blockNumber'])} that nobody asked for"
+            )
+    for before, log in pairwise(logs):
+        if place_of(before) == place_of(log):
+            raise LedgerUnavailable(
+                f"{node.where} sent the log {place_of(log)[1]} of block {place_of(log)[0]} twice"
+            )
+
+
 def _topic(wanted: bytes | list[bytes] | None) -> Any:
     """Return a topic as a node is asked for it: one of a list, or any where there is None."""
     if isinstance(wanted, list):
@@ -350,10 +382,3 @@ def _topic(wanted: bytes | list[bytes] | None) -> Any:
 
 def _receipts(results: Sequence[CallResult]) -> list[Receipt]:
     return [one for one in results if isinstance(one, Receipt)]
-
-
-def _newest(node: Node) -> Any:
-    block = node.ask("eth_getBlockByNumber", "latest", False)
-    if block is None:
-        raise LedgerUnavailable(f"{node.where} has no newest block")
-    return block

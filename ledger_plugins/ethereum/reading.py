@@ -90,7 +90,7 @@ def read_block(node: Node, index: int) -> Block:
     found = node.ask("eth_getBlockByNumber", hex(index), False) if index >= 0 else None
     if found is None:
         newest = node.ask("eth_getBlockByNumber", "latest", False)
-        if newest is None or 0 <= index <= as_int(newest["number"]):
+        if 0 <= index <= as_int(newest["number"]):
             raise LedgerUnavailable(f"{node.where} has no block {index} any more, or not yet")
         raise UnknownBlock(index, as_int(newest["number"]))
     _check_number(node, index, found)

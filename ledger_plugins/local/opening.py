@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,8 @@ def open_local(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
     Raises:
         ConfigError, ChainCorrupted, LedgerUnavailable: as `open_local_ledger`; or the node runs.
     """
+    if unknown := sorted(options.keys() - signature(open_local_ledger).parameters.keys()):
+        raise ConfigError(f"{url!r} is an embedded chain: its opener takes no {unknown[0]}")
     disk, path = Effects.real().disk, _path_of(url)
     if not read_only or not is_nodes_file(path, disk):
         try:

@@ -188,6 +188,12 @@ def test_what_is_no_revert_data_is_none(data):
     assert revert_data(data) is None
 
 
+def test_a_pause_of_a_thousand_digits_is_none():
+    """No number of a node's is too long to be looked at."""
+    data = {"backoff_seconds": int("9" * 1000), "rate": {"backoff_seconds": "-1"}}
+    assert refusal(-32005, "limit", data).seconds == 0
+
+
 def test_what_a_node_says_cannot_steer_a_terminal():
     """Control characters and lone surrogates become blanks, and length is bounded."""
     found = refusal(-32000, "\x1b[2Jgone\r\n\udcff" + "x" * 10_000)

@@ -1,11 +1,15 @@
 """What strangers put on a node's chain or into its pool costs its miner little, and once."""
 
+import socket
+import time
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.cores import ADMIN, Bench, mine
+from support.node_thread import NodeThread
 
 from fedledger.errors import ContentNotFound, LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
@@ -148,3 +152,23 @@ def test_a_clients_call_is_in_the_next_block_whatever_strangers_send(bench, monk
     mine(core)
     assert core.place(own.hash).state == "included"
     assert len(core.pending()) == 41
+
+
+def test_requests_that_were_only_begun_do_not_hold_up_the_end(tmp_path, caplog):
+    """A node stops at once, however many strangers have sent half of a request, and logs none."""
+    node = NodeThread(tmp_path / "node", deadline=60.0)
+    port = urlsplit(node.url).port
+    half = b"POST /transactions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\na"
+    opened = []
+    try:
+        for number in range(100):
+            source = (f"127.0.{number}.9", 0)
+            opened.append(socket.create_connection(("127.0.0.1", port), 10, source))
+            opened[-1].sendall(half)
+        time.sleep(0.5)
+    finally:
+        node.stop()
+        for one in opened:
+            one.close()
+    # Uvicorn alone waits three seconds for them, and then logs a traceback for each.
+    assert not [one.getMessage() for one in caplog.records if one.name.startswith("uvicorn")]

@@ -211,7 +211,7 @@ def seconds(text: str, data: Any) -> float:
             found = found.removesuffix("s")
         try:
             value = float(found) if isinstance(found, str | int | float) else 0.0
-        except ValueError:
+        except (ValueError, OverflowError):  # no number, or one of a thousand digits
             continue
         if 0 < value <= _LONGEST:
             return value

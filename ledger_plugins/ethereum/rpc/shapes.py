@@ -28,6 +28,8 @@ def check_answer(method: str, params: Sequence[Any], answer: Any, where: str) ->
     Raises:
         LedgerUnavailable: another form, or the answer to another question.
     """
+    if answer is None and method == "eth_getBlockByNumber" and params[0] == "latest":
+        raise LedgerUnavailable(f"{where} has no newest block")
     shape = _SHAPES.get(method)
     if shape is not None and not shape(answer):
         raise LedgerUnavailable(f"{where} answered {method} with {shown(answer)}")

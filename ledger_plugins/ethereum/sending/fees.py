@@ -108,8 +108,6 @@ def fees_now(node: Node, settings: Settings) -> tuple[Mapping[str, Any], tuple[i
     )
     if isinstance(block, NodeRefusal):
         raise block
-    if block is None:
-        raise LedgerUnavailable(f"{node.where} has no newest block")
     whole = 0 if isinstance(price, NodeRefusal) else as_int(price)
     said = block.get("baseFeePerGas")
     base = whole if said is None else as_int(said)

@@ -15,6 +15,7 @@ from typing import Any
 
 from fedledger.effects import Disk, OpenFile
 from fedledger.errors import LedgerUnavailable, MalformedTransaction
+from fedledger.formats import parse_json
 
 from ...base import SignedTransaction
 from ...transactions import decode_transaction
@@ -22,6 +23,9 @@ from ...transactions import decode_transaction
 __all__ = ["Entry", "Outbox", "OutboxFile"]
 
 _log = logging.getLogger(__name__)
+
+_DAMAGED = (AttributeError, KeyError, TypeError, ValueError, MalformedTransaction)
+"""What reading a line raises that is no line of ours."""
 
 
 @dataclass(slots=True)
@@ -114,19 +118,19 @@ class OutboxFile(Outbox):
         path, disk = self._path, self._disk
         if not disk.exists(path):
             return
-        lines = disk.read(path).decode("ascii", "replace").split("\n")
+        lines = disk.read_small(path).decode("ascii", "replace").split("\n")
         for number, text in enumerate(lines, start=1):
             if number == len(lines):
                 break  # nothing, or a line whose writing was cut off: nothing of it was sent
             try:
-                line = json.loads(text)
+                line = parse_json(text)
                 if number == 1 and line["deployment"] != identity:
                     aside = path.with_name(path.name + ".old")
                     disk.rename(path, aside)
                     _log.warning("%s belongs to another deployment: now %s", path, aside)
                     return
                 self._apply(line)
-            except (KeyError, TypeError, ValueError, MalformedTransaction) as error:
+            except _DAMAGED as error:
                 raise LedgerUnavailable(
                     f"outbox {path}, line {number}, is damaged; it says which calls are under "
                     "way: look them up by hand, then remove it"

@@ -10,12 +10,13 @@ from fedledger.errors import ChainCorrupted, LedgerUnavailable
 from ..deployment.checking import check_code
 from ..deployment.document import Deployment
 from ..rpc.codec import as_bytes, as_int
-from ..rpc.node import Node, NodeRefusal
+from ..rpc.node import Node, NodeRefusal, TooMuch
 from .headers import check_header, check_receipts, header_bytes
 
-__all__ = ["headers_between", "logs_between", "verify_chain"]
+__all__ = ["headers_between", "logs_between", "place_of", "verify_chain"]
 
 _BLOCKS = 100
+_MOST = 10**9  # blocks that a chain has made since its contracts: more is a lie
 _RANGE = 10_000  # blocks that public nodes look through for logs in one request
 
 
@@ -31,10 +32,13 @@ def logs_between(
         last: last block.
         topics: only logs of this event and with these indexed arguments, or all.
     """
+    if last - first > _MOST:
+        raise LedgerUnavailable(f"{node.where} says that its newest block is {last}: it is not")
     logs: list[Mapping[str, Any]] = []
-    ranges = [(at, min(last, at + _RANGE - 1)) for at in range(first, last + 1, _RANGE)]
-    ranges.reverse()
-    while ranges:
+    at, ranges = first, list[tuple[int, int]]()
+    while ranges or at <= last:
+        if not ranges:
+            ranges, at = [(at, min(last, at + _RANGE - 1))], at + _RANGE
         start, end = ranges.pop()
         wanted: dict[str, Any] = {"fromBlock": hex(start), "toBlock": hex(end)}
         wanted["address"] = list(addresses)
@@ -42,12 +46,17 @@ def logs_between(
             wanted["topics"] = list(topics)
         try:
             logs += node.ask("eth_getLogs", wanted)
-        except NodeRefusal:
+        except (NodeRefusal, TooMuch):
             if start == end:
                 raise
             middle = (start + end) // 2
             ranges += [(middle + 1, end), (start, middle)]
-    return sorted(logs, key=lambda log: (as_int(log["blockNumber"]), as_int(log["logIndex"])))
+    return sorted(logs, key=place_of)
+
+
+def place_of(log: Mapping[str, Any]) -> tuple[int, int]:
+    """Return where a log is: its block, and its index there."""
+    return as_int(log["blockNumber"]), as_int(log["logIndex"])
 
 
 def headers_between(node: Node, first: int, last: int) -> list[bytes]:

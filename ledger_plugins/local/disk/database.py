@@ -17,6 +17,7 @@ would otherwise do: it never puts the log into the file, and what a crash or a c
 log's shared memory it reads from a copy elsewhere.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -49,6 +50,7 @@ _EXPECTED = {
     "freelist_count": 0,
     "page_size": _PAGE,
 }
+_COPIED = 1 << 20
 _MODES = ("delete", "wal")
 _DAMAGE = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS}
 _loading = Lock()
@@ -405,10 +407,35 @@ def _copied(path: Path, folder: Path) -> Path:
     try:
         for one in (path, *_journals_of(path)):
             with suppress(FileNotFoundError):
-                shutil.copyfile(one, folder / one.name)
+                _copy(one, folder / one.name)
     except OSError as error:
         raise LedgerUnavailable(f"{path} cannot be read: {error}") from error
     return folder / path.name
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a file; what is a hole in it, which may be larger than the disk, stays one."""
+    seek_data, seek_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
+    if seek_data is None or seek_hole is None:
+        shutil.copyfile(path, to)
+        return
+    with path.open("rb") as file, to.open("wb") as copy:
+        end = file.seek(0, os.SEEK_END)
+        copy.truncate(end)
+        at = 0
+        while at < end:
+            try:
+                start = file.seek(at, seek_data)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole is left
+                    return
+                raise
+            at = file.seek(start, seek_hole)
+            file.seek(start)
+            copy.seek(start)
+            while start < at and (piece := file.read(min(_COPIED, at - start))):
+                copy.write(piece)
+                start += len(piece)
 
 
 def _says_log(path: Path) -> bool:

@@ -75,7 +75,7 @@ def acknowledged(path: Path, disk: Disk) -> int | None:
     accepts what the chain has.
     """
     try:
-        noted = disk.read(path)
+        noted = disk.read(path, most=_OWNER + _NUMBER + _CHECK + 1)
     except OSError:
         return None
     number, check = noted[_OWNER:][:_NUMBER], noted[_OWNER + _NUMBER :]

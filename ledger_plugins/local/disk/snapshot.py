@@ -73,10 +73,12 @@ def load_snapshot(path: Path, file: BlockFile, disk: Disk) -> Chain | None:
         disk: where the snapshot is.
     """
     try:
-        data = disk.read(path)
+        data = b""
+        if disk.read(path, most=len(_MAGIC)) == _MAGIC:  # what is large should at least look right
+            data = disk.read(path)
     except FileNotFoundError:
         return None
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         _log.warning("%s cannot be read, and is not used: %s", path, error)
         return None
     start = len(_MAGIC) + _DIGEST

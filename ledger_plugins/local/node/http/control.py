@@ -38,7 +38,7 @@ class NodeControl:
         self._transport = effects.transport
         path = data / _FILE
         try:
-            content = parse_json(effects.disk.read(path))
+            content = parse_json(effects.disk.read_small(path))
             self.url = peer_url(str(content["url"]))
             self._token = str(content["token"])
         except (OSError, ValueError, KeyError, TypeError) as error:

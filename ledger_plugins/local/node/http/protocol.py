@@ -73,6 +73,11 @@ class BoundedProtocol(H11Protocol):
         """End it at once, whatever is under way."""
         self.transport.abort()
 
+    def give_up(self) -> None:
+        """End it unless its request has come whole: what would still come is answered to nobody."""
+        if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:
+            self.cut()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop()

@@ -16,7 +16,7 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 
 from .... import open_store
 from ..http.limits import RateLimit
-from ..http.protocol import bounded
+from ..http.protocol import BoundedProtocol, bounded
 from ..http.server import make_app
 from ..http.service import NodeService
 from .member import Member, NodeConfig
@@ -145,6 +145,13 @@ class _Server(uvicorn.Server):
         """Start to answer."""
         await super().startup(sockets)
         self._up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to answer; requests that strangers have only begun hold up nothing."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.give_up()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
