@@ -31,6 +31,7 @@ __all__ = [
     "decode_npy",
     "decode_safetensors",
     "encode_safetensors",
+    "fault_of",
     "first_wrong",
     "is_shape",
     "parse_json",
@@ -100,6 +101,14 @@ def first_wrong(error: ValidationError) -> tuple[str, ErrorDetails]:
     """
     first = error.errors(include_url=False, include_context=False)[0]
     return ".".join(map(str, first["loc"])), first
+
+
+def fault_of(error: Exception) -> str:
+    """Return what is wrong with a file, as its reader's error says it: one sentence."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    field, first = first_wrong(error)
+    return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 def decode_npy(key: str, data: bytes, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

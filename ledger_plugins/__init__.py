@@ -99,10 +99,13 @@ def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
 def _open(registry: Registry, url: str, options: dict[str, Any], *, read_only: bool) -> Any:
     name = _backend(url, registry)
     opener = registry.load(name)
+    taken = inspect.signature(opener).parameters
+    anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    if not anything and (unknown := options.keys() - taken):
+        raise ConfigError(f"the {registry.kind} plugin {name!r} takes no option {min(unknown)!r}")
     if not read_only:
         return opener(url, **options)
-    taken = inspect.signature(opener).parameters.values()
-    if not any(one.name == "read_only" or one.kind is one.VAR_KEYWORD for one in taken):
+    if not anything and "read_only" not in taken:
         raise ConfigError(
             f"the {registry.kind} plugin {name!r} ({opener.__module__}.{opener.__qualname__}) "
             "cannot open to read only: its opener takes no read_only"

@@ -11,13 +11,25 @@ from fedledger.errors import ConfigError, UnknownNameError
 
 from .sources import Change, KeyPath
 
-__all__ = ["CONFIGS", "read", "with_overrides", "with_scale"]
+__all__ = ["CONFIGS", "parse_toml", "read", "with_overrides", "with_scale"]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 """Folder of the configs that come with the library."""
 
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*|[a-z][a-z0-9+.-]*://.*")  # a name or path, or a URL
 _KEY = re.compile(r"[A-Za-z0-9_-]+( [A-Za-z0-9_-]+)*")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what TOML says.
+
+    Raises:
+        ValueError: it is none, or is nested too deeply for its parser.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def read(source: str | Path) -> tuple[Path, dict[str, Any]]:
@@ -34,10 +46,10 @@ def read(source: str | Path) -> tuple[Path, dict[str, Any]]:
             raise UnknownNameError("config", str(source), shipped)
         path = shipped[str(source)]
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
@@ -99,8 +111,8 @@ def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(text: str, override: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError as error:
         if _BARE.fullmatch(text):
             return text
         raise ConfigError(

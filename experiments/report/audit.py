@@ -171,7 +171,7 @@ def audit_run(
     audited = []
 
     def own_tasks(contract: TrainingTask) -> list[int] | None:  # others use a shared ledger too
-        return contract.of(run.owner) if run.owner and contract.ledger.shared else None
+        return contract.of(owner) if contract.ledger.shared and (owner := run.owner) else None
 
     for entry in run.manifest.evidence:
         noted = head or entry.hash
@@ -239,7 +239,7 @@ def _audit(
             there = expected is None or ledger.holds(expected)
             everything = range(1, contract.count() + 1) if tasks is not None else ()
             skipped = tuple(task for task in everything if task not in set(tasks or ()))
-    except ConfigError:
+    except (ConfigError, RunError):
         raise
     except FedledgerError as error:
         return _unread(name, error, outcome_of(error), expected)

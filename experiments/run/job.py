@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 from pydantic import ValidationError
 
 from fedledger.errors import RunError
+from fedledger.formats import fault_of
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import Ledger, Store, open_ledger, open_store
@@ -89,7 +90,7 @@ def finished_cell(run: RunDirectory, cell: Cell) -> CellResult | None:
     try:
         return CellResult.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        raise RunError(f"{path} cannot be read: {fault_of(error)}") from error
 
 
 @contextmanager

@@ -16,25 +16,26 @@ import hashlib
 import json
 import os
 import secrets
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fedledger.errors import ConfigError, RunError
+from fedledger.errors import AccountError, ConfigError, RunError
+from fedledger.formats import fault_of, parse_json
 from fedledger.urls import is_masked, mask_url
 
 from ...clients import SimulationKeys
 from ...ledger_plugins import Head
 from ..config.experiment import ExperimentConfig
 from ..config.parsing import parse
+from ..config.toml_files import parse_toml
 from .urls import whole_url
 
 __all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory"]
@@ -79,7 +80,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = 1
+    version: Literal[1] = 1
     name: str
     fedledger: str
     created: str
@@ -148,8 +149,8 @@ class RunDirectory:
         """The config this run was started with; RunError when it cannot be read."""
         path = self.path / _CONFIG
         try:
-            return parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+            return parse(parse_toml(path.read_text(encoding="utf-8")), str(path))
+        except (OSError, ValueError, ConfigError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
 
     @property
@@ -159,13 +160,19 @@ class RunDirectory:
         try:
             return Manifest.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+            raise RunError(f"{path} cannot be read: {fault_of(error)}") from error
 
     @property
     def owner(self) -> str | None:
-        """Address of the account that owns the run's tasks, or None when its key is not here."""
+        """Address of the account that owns the run's tasks, or None when its key is not here.
+
+        RunError when the key cannot be read.
+        """
         path = self.path / SECRET
-        return SimulationKeys(path).account(SERVER).address if path.exists() else None
+        try:
+            return SimulationKeys(path).account(SERVER).address if path.exists() else None
+        except AccountError as error:
+            raise RunError(str(error)) from error
 
     def check_same(self, config: ExperimentConfig) -> None:
         """Refuse to continue with another config; engine and jobs may differ, results do not.
@@ -195,11 +202,13 @@ class RunDirectory:
         """Return what was kept of a ledger, or None; RunError when it cannot be read."""
         path = self.path / self._places(ledger)
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found = parse_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise RunError(f"{path} does not say where contracts are: it is no JSON object")
         return found
 
     def _places(self, ledger: str) -> str:

@@ -32,6 +32,8 @@ def open_local(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
     Raises:
         ConfigError, ChainCorrupted, LedgerUnavailable: as `open_local_ledger`; or the node runs.
     """
+    if "places" in options:
+        raise ConfigError(f"{url!r} says itself where its contracts are: it takes no places")
     disk, path = Effects.real().disk, _path_of(url)
     if not read_only or not is_nodes_file(path, disk):
         try:

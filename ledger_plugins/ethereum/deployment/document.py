@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from fedledger.effects import Disk
 from fedledger.errors import CallError, ConfigError
+from fedledger.formats import parse_json
 
 from ...addresses import checksum_address
 from ...base import OnLedger
@@ -159,7 +160,7 @@ class Deployment(_Record):
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
         try:
-            said = json.loads(content)
+            said = parse_json(content)
         except ValueError as error:
             raise ConfigError(f"{path} is no deployment: it is no JSON: {error}") from error
         return cls.of(said, str(path))

@@ -15,6 +15,7 @@ from typing import Any
 
 from fedledger.effects import Disk, OpenFile
 from fedledger.errors import LedgerUnavailable, MalformedTransaction
+from fedledger.formats import parse_json
 
 from ...base import SignedTransaction
 from ...transactions import decode_transaction
@@ -119,7 +120,7 @@ class OutboxFile(Outbox):
             if number == len(lines):
                 break  # nothing, or a line whose writing was cut off: nothing of it was sent
             try:
-                line = json.loads(text)
+                line = parse_json(text)
                 if number == 1 and line["deployment"] != identity:
                     aside = path.with_name(path.name + ".old")
                     disk.rename(path, aside)

@@ -1,5 +1,6 @@
 """The engines: the same results in both, Flower's behaviour, and errors that come back."""
 
+import asyncio
 import json
 import logging
 import os
@@ -163,6 +164,34 @@ def test_a_client_that_exits_does_not_end_the_run():
 
     replies = InProcessEngine().run(leaving, 2, lambda g: g.send_and_receive(asking(g)))
     assert [reply.error.code for reply in replies] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError, BaseException])
+def test_whatever_a_client_raises_is_its_own_reply(kind):
+    """Also what is no Exception: libraries in Rust panic so, and tasks are cancelled so."""
+    app = ClientApp()
+
+    @app.query()
+    def query(message, context):
+        raise kind("as it pleases")
+
+    replies = get_engine("inprocess").run(
+        app, 2, lambda grid: list(grid.send_and_receive(asking(grid)))
+    )
+    assert [reply.has_error() for reply in replies] == [True, True]
+    assert kind.__name__ in replies[0].error.reason
+
+
+def test_ctrl_c_while_a_client_runs_ends_the_run():
+    """It is the user's, and no client's."""
+    app = ClientApp()
+
+    @app.query()
+    def query(message, context):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get_engine("inprocess").run(app, 2, lambda grid: grid.send_and_receive(asking(grid)))
 
 
 def test_an_instruction_that_cannot_be_sent_raises_where_it_is_sent():
