@@ -85,6 +85,25 @@ def test_an_erased_model_costs_the_rounds_that_need_it(federation):
     assert "it was erased, or never kept" in (report.reason or "")
 
 
+@pytest.mark.parametrize(
+    ("kind", "last"), [("pofl", [UNCHECKED, PASSED]), ("anchored", [PASSED, PASSED])]
+)
+def test_an_erased_document_costs_what_goes_on_from_it(federation, kind, last):
+    """Without a round's evidence nobody knows the state after it: that calls no round false.
+
+    The rounds after the next one go on from a state that is there, and a protocol without a state
+    needs none.
+    """
+    strategy = federation.pofl(byzantine=1) if kind == "pofl" else federation.anchored()
+    federation.run(strategy, make_app(), rounds=3)
+    erase(federation.store, [TrainingTask(federation.ledger).aggregates(1)[0].evidence])
+    report, outcomes = _outcomes(federation)
+    assert outcomes == [UNCHECKED, *last]
+    assert report.outcome is UNCHECKED
+    if last[0] is UNCHECKED:
+        assert "goes on from the state after round 1" in (report.rounds[1].reason or "")
+
+
 def test_erased_and_altered_are_two_things(federation):
     """A content that is there and damaged fails, also where another one was erased."""
     federation.run(federation.pofl(byzantine=1), make_app(), rounds=2)
