@@ -75,7 +75,7 @@ class RecordedRound(Round):
         self._evidence = evidence
         self._opened = opened
         self.checks = checks
-        self._history = History(ledger)
+        self._history = History(ledger, opened)
         self._asked: list[Phase[Any]] = []
         self._closes: float = math.inf
 

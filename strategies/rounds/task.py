@@ -99,7 +99,7 @@ class LedgerTask:
         self._terms: TaskTerms | None = None
         self.task: Task | None = None
         self.since = 0
-        """A block at or before the one in which the open round opened."""
+        """The block in which the open round opened, once the task is open."""
 
     # The task ------------------------------------------------------------------------------
 
@@ -146,12 +146,14 @@ class LedgerTask:
                 spec=spec_cid,
             )
             self._take(self.contract.task(number), specification)
+            self._note_opening()
             logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
             return initial
         task = self.contract.task(existing[-1])
         _check_window(task.window)
         self._take(task, specification)
         self._refuse_other(task, spec_cid, model_cid, rounds)
+        self._note_opening()
         aggregator = self.contract.roles(task.id).aggregator
         if aggregator != self.account.address and not task.finished:
             raise ConfigError(
@@ -195,6 +197,7 @@ class LedgerTask:
             by,
         )
         self.task = task
+        self._note_opening()
         return True
 
     @property
@@ -267,6 +270,10 @@ class LedgerTask:
     def _take(self, task: Task, specification: Specification) -> None:
         self.task = task
         self._terms = terms_of(task, specification, self.ledger, self.store)
+
+    def _note_opening(self) -> None:
+        number = self.opened.id
+        self.since = self.contract.opened_in(number, self.contract.ended(number))
 
     def _once_over(self, task: Task, publish: Callable[[], Receipt], time: Clock) -> Receipt:
         """Publish when the contract takes no more updates (clause L5).
