@@ -346,13 +346,13 @@ def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty:
 
 
 def _show_end(console: Console, audit: "RunAudit") -> None:
-    from fedledger.experiments.report.lines import summary_lines  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.lines import summary_lines, trouble_lines  # noqa: PLC0415 - slow to import
 
     summary = audit.summary
     for line in summary_lines(summary):
         _line(console, line)
-    if (trouble := summary.tally.trouble) is not None and not audit.just_run:
-        _line(console, trouble, style=_BAD)
+    for line in () if audit.just_run else trouble_lines(summary):
+        _line(console, line, style=_BAD)
     for ledger in audit.ledgers:
         if ledger.head is None or len(audit.ledgers) <= _HEADS:
             _line(console, _head(ledger))

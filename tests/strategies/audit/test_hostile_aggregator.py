@@ -230,6 +230,18 @@ def test_a_party_is_a_list_of_accounts(federation, written, change, reason):
     assert len(report.reason or "") < 400
 
 
+def test_a_specification_lists_no_more_accounts_than_anybody_needs(federation, written):
+    """A stranger's task with 200,000 of them would cost every audit seconds."""
+    accounts = [f"0x{number:040x}" for number in range(200_000)]
+    written(Specification, parties=lambda honest: {**honest, "miners": accounts})
+    federation.run(federation.pofl(), make_app(), rounds=1)
+    started = time.process_time()
+    report = _audit(federation)
+    assert time.process_time() - started < 1
+    assert report.outcome is Outcome.FAILED
+    assert "200007 accounts of all parties are too many" in (report.reason or "")
+
+
 @pytest.mark.parametrize("clock", [{}, {"by": "me"}, {"by": ["ledger"]}])
 def test_a_clock_that_nobody_keeps(federation, written, clock):
     """Whose clock it is decides what is checked: unknown is no clock of the aggregator's."""
