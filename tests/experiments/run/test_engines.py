@@ -68,7 +68,7 @@ def run(main, *, nodes=2, **options):
     return InProcessEngine(**options).run(app, nodes, main)
 
 
-@pytest.mark.parametrize("part", ["trained", "counted", "errors", "after"])
+@pytest.mark.parametrize("part", ["trained", "counted", "errors", "exits", "after"])
 def test_both_engines_agree(both, part):
     """The same seed gives the same model bit for bit, the same states and the same errors.
 
@@ -84,12 +84,13 @@ def test_clients_keep_their_state_and_lose_what_a_failure_changed(both):
     assert result["counted"][0] == [[i, 6, 1] for i in range(6)]
     assert result["counted"][1] == [[i, 6, 2] for i in range(6)]
     assert result["errors"] == [0, 2, 0, 2, 0, 0]
-    assert result["after"] == [4, 3, 4, 3, 4, 4]
+    assert result["exits"] == [2, 0, 2, 0, 0, 0]
+    assert result["after"] == [4, 4, 4, 4, 5, 5]
 
 
 def test_flower_reports_every_reply(both):
-    """The callback sees each reply once: 2 x 4 + 6 of training, 4 x 6 queries."""
-    assert both["flower"]["seen"] == 2 * 4 + 6 + 4 * 6
+    """The callback sees each reply once: 2 x 4 + 6 of training, 5 x 6 queries."""
+    assert both["flower"]["seen"] == 2 * 4 + 6 + 5 * 6
 
 
 def test_a_failing_server_fails_the_process_and_says_nothing_else(flower):
