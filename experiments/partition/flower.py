@@ -7,7 +7,6 @@ by partitioners of other packages that follow the same protocol.
 """
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedledger.errors import ConfigError, UnknownNameError
+from fedledger.formats import parse_json
 
 __all__ = ["FlowerPartitioner", "flower", "partition_with"]
 
@@ -159,7 +159,7 @@ def _class(partitioner: str) -> Any:
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
-        given = json.loads(text)
+        given = parse_json(text)
     except ValueError as error:
         raise ConfigError(f"partition 'flower': arguments are not JSON: {error}") from error
     if not isinstance(given, dict):

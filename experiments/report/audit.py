@@ -239,7 +239,7 @@ def _audit(
             there = expected is None or ledger.holds(expected)
             everything = range(1, contract.count() + 1) if tasks is not None else ()
             skipped = tuple(task for task in everything if task not in set(tasks or ()))
-    except ConfigError:
+    except (ConfigError, RunError):
         raise
     except FedledgerError as error:
         return _unread(name, error, outcome_of(error), expected)

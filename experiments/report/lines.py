@@ -9,7 +9,7 @@ from ...strategies.rounds.evidence.checks import Outcome
 from ...strategies.rounds.evidence.reasons import reason_of
 from ...strategies.rounds.evidence.tally import PhaseTally
 
-__all__ = ["VerdictLines", "summary_lines"]
+__all__ = ["VerdictLines", "summary_lines", "trouble_lines"]
 
 _TASKS = 20  # lines of tasks that passed
 _ROUNDS = 20  # rounds that did not
@@ -78,6 +78,14 @@ def summary_lines(summary: AuditSummary) -> list[str]:
     lines += [f"not checked: {one}" for one in summary.unchecked[:_SENTENCES]]
     if (more := len(summary.unchecked) - _SENTENCES) > 0:
         lines.append(f"not checked: {more} more things, {_MORE}")
+    return lines
+
+
+def trouble_lines(summary: AuditSummary) -> list[str]:
+    """Return what a user has to hear about tasks whose updates were not used, or mostly lost."""
+    lines = list(summary.troubles[:_SENTENCES])
+    if (more := len(summary.troubles) - _SENTENCES) > 0:
+        lines.append(f"of {more} more tasks no update was used, or most did not count, {_MORE}")
     return lines
 
 

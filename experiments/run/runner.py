@@ -1,7 +1,7 @@
 """Running an experiment: its cells in one engine, its evidence, its results, its audit."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -81,6 +81,8 @@ def run_experiment(
         reporter.phase("audit")
         audit = audit_run(run.path, just_run=True)
         _record_heads(run, audit)
+        failures |= _unfounded(results, audit)
+        results = {cell: known for cell, known in results.items() if cell not in failures}
         result = RunResult(run.path, config, results, failures, audit)
         reporter.phase("tables and plots")
         write_outputs(run, result)
@@ -158,6 +160,14 @@ class _Progress:
         else:
             self.results[cell] = result
         self._reporter.finish(cell, result or self.failures[cell])
+
+
+def _unfounded(results: Mapping[str, CellResult], audit: RunAudit) -> dict[str, str]:
+    """Return the cells whose model is on no ledger that passed: somebody took a ledger away."""
+    there = {(one.model_id, one.record.aggregate) for led in audit.ledgers for one in led.rounds}
+    said = "RunError: it was finished before, and its rounds are not on the ledger any more"
+    lost = [cell for cell, result in results.items() if (cell, result.model) not in there]
+    return dict.fromkeys(lost, said) if audit.passed else {}
 
 
 def _record_heads(run: RunDirectory, audit: RunAudit) -> None:

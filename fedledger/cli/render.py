@@ -1,7 +1,7 @@
 """How results look: text for people on a console, JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,23 +247,41 @@ def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
     if form is Format.json:
         _print_json([record.to_json() for record in records])
         return
-    rows = [
-        {
-            "round": record.round,
-            "status": record.status,
-            "rule": record.rule,
-            "counted": record.accepted,
-            "late": record.late,
-            "dropped": ", ".join(f"{n} {why}" for why, n in record.reasons().items()) or "-",
-            "absent": sum(len(phase.absent) for phase in record.phases),
-            "rewarded": len(record.contributors),
-            "blocks": f"{record.opened}-{record.closed}",
-            "measured": ", ".join(f"{m.metric} {m.ppm / 1e6:g}" for m in record.measured) or "-",
-        }
-        for record in records
-    ]
+    rows = [_row_of(record) for record in records]
     columns = tuple(rows[0]) if rows else ()
     _show_rows(columns, rows, "no round has ended")
+
+
+def _row_of(record: "RoundRecord") -> dict[str, Any]:
+    row = {
+        "round": record.round,
+        "status": record.status,
+        "rule": record.rule,
+        "counted": record.accepted,
+        "late": record.late,
+        "dropped": ", ".join(f"{n} {why}" for why, n in record.reasons().items()) or "-",
+        "absent": sum(len(phase.absent) for phase in record.phases),
+        "rewarded": len(record.contributors),
+        "blocks": f"{record.opened}-{record.closed}",
+        "measured": ", ".join(f"{m.metric} {m.ppm / 1e6:g}" for m in record.measured) or "-",
+    }
+    if record.unread:
+        row |= dict.fromkeys(("counted", "late", "absent"), "-")
+        row["dropped"] = "its evidence cannot be read"
+    return row
+
+
+def _about(record: "RoundRecord") -> Iterator[str]:
+    yield f"round {record.round} of task {record.task} ({record.model_id})"
+    yield f"protocol {record.protocol}, {record.status}, rule {record.rule}"
+    yield f"blocks {record.opened} to {record.closed}"
+    yield f"began with {record.base}"
+    yield f"ended with {record.aggregate}"
+    for what, said in (("kept", record.kept), ("its evidence cannot be read", record.unread)):
+        if said:
+            yield f"{what}: {said}"
+    for measured in record.measured:
+        yield f"{measured.metric} {measured.ppm / 1e6:g}, measured by {measured.by}"
 
 
 def show_round(record: "RoundRecord", form: Format) -> None:
@@ -274,15 +292,8 @@ def show_round(record: "RoundRecord", form: Format) -> None:
     from fedledger.strategies.rounds.evidence.reasons import reason_of  # noqa: PLC0415 - slow to import
 
     console = Console()
-    _line(console, f"round {record.round} of task {record.task} ({record.model_id})")
-    _line(console, f"protocol {record.protocol}, {record.status}, rule {record.rule}")
-    _line(console, f"blocks {record.opened} to {record.closed}")
-    _line(console, f"began with {record.base}")
-    _line(console, f"ended with {record.aggregate}")
-    if record.kept:
-        _line(console, f"kept: {record.kept}")
-    for measured in record.measured:
-        _line(console, f"{measured.metric} {measured.ppm / 1e6:g}, measured by {measured.by}")
+    for line in _about(record):
+        _line(console, line)
     for phase in record.phases:
         size = f"{phase.milliseconds} ms, {phase.bytes} bytes"
         _line(console, f"phase {phase.name}: {len(phase.asked)} asked, {size}")
@@ -346,13 +357,13 @@ def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty:
 
 
 def _show_end(console: Console, audit: "RunAudit") -> None:
-    from fedledger.experiments.report.lines import summary_lines  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.lines import summary_lines, trouble_lines  # noqa: PLC0415 - slow to import
 
     summary = audit.summary
     for line in summary_lines(summary):
         _line(console, line)
-    if (trouble := summary.tally.trouble) is not None and not audit.just_run:
-        _line(console, trouble, style=_BAD)
+    for line in () if audit.just_run else trouble_lines(summary):
+        _line(console, line, style=_BAD)
     for ledger in audit.ledgers:
         if ledger.head is None or len(audit.ledgers) <= _HEADS:
             _line(console, _head(ledger))

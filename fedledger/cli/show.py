@@ -74,7 +74,7 @@ def rounds(
         open_ledger(ledger, read_only=True) as opened,
         open_store(store, read_only=True) as contents,
     ):
-        found = read_rounds(opened, contents, task)
+        found = read_rounds(opened, contents, task, strict=False)
     if round_ is None:
         show_rounds(found, format_)
         return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..rounds.evidence.checks import Outcome
+from ..rounds.evidence.record import RoundRecord
 from ..rounds.evidence.tally import Tally
 from .verdicts import ATTESTED, PROVED, RoundVerdict
 
@@ -27,6 +28,7 @@ class AuditSummary:
         attested: rounds that passed and whose model is the aggregator's word.
         tally: what became of rounds and answers, as the evidence says.
         unchecked: what was not checked and why, a sentence each.
+        troubles: of which tasks no update was used, or most were lost, a sentence each.
     """
 
     outcomes: dict[str, int]
@@ -34,6 +36,7 @@ class AuditSummary:
     attested: int
     tally: Tally
     unchecked: tuple[str, ...]
+    troubles: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, verdicts: Sequence[RoundVerdict], unchecked: Iterable[str] = ()) -> "AuditSummary":
@@ -47,12 +50,17 @@ class AuditSummary:
         outcomes = Counter(verdict.outcome.value for verdict in rounds)
         how = Counter(verdict.aggregate for verdict in rounds if verdict.passed)
         away = (one.sentence for one in verdicts if one.outcome is Outcome.UNCHECKED)
+        tasks: dict[str, list[RoundRecord]] = {}
+        for one in rounds:
+            tasks.setdefault(f"task {one.task} ({one.model_id})", []).append(one.record)
+        troubles = ((task, Tally.of(records).trouble) for task, records in tasks.items())
         return cls(
             outcomes={outcome.value: outcomes[outcome.value] for outcome in Outcome},
             proved=how[PROVED],
             attested=how[ATTESTED],
             tally=Tally.of(verdict.record for verdict in rounds),
             unchecked=(*away, *unchecked),
+            troubles=tuple(f"{task}: {said}" for task, said in troubles if said is not None),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -67,4 +75,5 @@ class AuditSummary:
             "attested_means": ATTESTED_MEANS if self.attested else None,
             **{name: value for name, value in self.tally.to_json().items() if name != "rounds"},
             "not_checked": list(self.unchecked),
+            "troubles": list(self.troubles),
         }

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, to_safetensors
 from fedledger.errors import AuditError, ContentNotFound, FedledgerError, NotChecked
+from fedledger.formats import canonical_json
 from fedledger.guards import guarded
 
 from ...ledger_plugins.base import Ledger
@@ -56,6 +57,7 @@ class TaskAudit:
         self._statuses = statuses(self.ended)
         self._cids = {0: task.model_cid, **{ended.round: ended.cid for ended in self.ended}}
         self._states: dict[int, BaseModel | None] = {0: None}
+        self._unstated: dict[int, FedledgerError] = {}
         rolled_back = any(isinstance(ended, Rollback) for ended in self.ended)
         self._recount = Recount(self._contract, task) if rolled_back else None
         self._base: tuple[str, Arrays] | None = None
@@ -79,7 +81,8 @@ class TaskAudit:
             if number == self._task.rounds:
                 self._check_confirmations(checks)
         except FedledgerError as error:
-            self._states.setdefault(number, self._stated(number))
+            if number not in self._states:
+                self._take_state(number)
             failed = error.check if isinstance(error, CheckFailed) else None
             outcome, said = outcome_of(error), str(error)
             if isinstance(error, ContentNotFound):
@@ -119,6 +122,11 @@ class TaskAudit:
 
     def _replay(self, published: Aggregate, evidence: Evidence, checks: Checks) -> str:
         number = published.round
+        if (missing := self._unstated.get(number - 1)) is not None:
+            raise NotChecked(
+                f"it goes on from the state after round {number - 1}, and that cannot be read: "
+                f"{missing}"
+            ) from missing
         base_cid = self._cids[number - 1]
         self._check_statement(published, evidence, base_cid, checks)
         opened = self._opened(number)
@@ -147,7 +155,9 @@ class TaskAudit:
         self._model(published.cid)  # the store has it, undamaged
         replayed = recorded.evidence(result, published.cid, state)
         for name in ("payments", "commitments", "reveals", "notes", "state"):
-            checks.equal(name, getattr(evidence, name), getattr(replayed, name))
+            # As text: in Python 1 equals 1.0 and True, which are no such state.
+            found, expected = (_text(getattr(one, name)) for one in (evidence, replayed))
+            checks.equal(name, found, expected)
         checks.equal("'kept'", evidence.kept is None, result.kept is None)
         self._states[number] = state
         return ATTESTED if recorded.attested else PROVED
@@ -189,6 +199,8 @@ class TaskAudit:
 
     def _check_rollback(self, ended: Rollback) -> None:
         number = ended.round
+        if ended.to_round in self._unstated:
+            self._unstated[number] = self._unstated[ended.to_round]
         self._states[number] = self._states.get(ended.to_round)
         if self._recount is not None:
             self._recount.check(ended, self._cids, self._cids[number - 1])
@@ -234,13 +246,16 @@ class TaskAudit:
         """Return the index of the block that opened a round."""
         return self._contract.opened_in(self._task.id, self.ended[: number - 1])
 
-    def _stated(self, number: int) -> BaseModel | None:
-        """Return the state that the ledger says: later rounds are judged on it, not on a replay."""
+    def _take_state(self, number: int) -> None:
+        """Take the state that the ledger says: later rounds are judged on it, not on a replay."""
+        kind = self._protocol.State
         try:
-            return state_after(self.ended, number, self._protocol, self._store)
+            self._states[number] = state_after(self.ended, number, self._protocol, self._store)
         except FedledgerError as error:
-            logger.debug("no state after round %d: %s", number, error)
-            return self._states.get(number - 1)
+            if kind.model_fields:
+                self._unstated[number] = error
+            else:  # there is but one
+                self._states[number] = kind()
 
     def _record(self, ended: Aggregate | Rollback, evidence: Evidence | None) -> RoundRecord:
         protocol: Protocol[Any, Any] = self._protocol
@@ -254,6 +269,10 @@ class TaskAudit:
             opened=self._opened(ended.round),
             paid=self._payments,
         )
+
+
+def _text(value: Any) -> str:
+    return canonical_json(value).decode()
 
 
 def _holder(cid: str, evidence: Evidence | None) -> str:

@@ -64,10 +64,22 @@ def usable_evaluations(replies: Iterable[Message], weight: str | None) -> Sequen
         for reply in replies
         if not reply.has_error()
         and len(reply.content.metric_records) == 1
+        and _is_finite(reply)
         and (weight is None or _weighs(reply, weight))
     ]
     common = most_common_form([reply.content for reply in usable])
     return [reply for reply in usable if record_forms(reply.content) == common]
+
+
+def _is_finite(reply: Message) -> bool:
+    """Tell whether all metrics are finite: one that is not would be everybody's average."""
+    [metrics] = reply.content.metric_records.values()
+    for name, value in metrics.items():
+        if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
+            node = reply.metadata.src_node_id
+            logger.warning("evaluation of node %d is left out: its %r is not finite", node, name)
+            return False
+    return True
 
 
 def _weighs(reply: Message, weight: str) -> bool:

@@ -3,6 +3,8 @@
 A call with an argument `seen` names a block that its signer knew. Whoever rewrites a ledger from
 before that block needs every such signer again: on another history its call names a block that is
 not there. So a call counts only when the block it names is on the ledger, and older than the call.
+Where one party writes the ledger alone, it must not be older than the round either: who has clients
+name an old block, again and again, would be free to rewrite all that came after it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -38,10 +40,13 @@ class History:
 
     Args:
         ledger: the ledger.
+        opened: the block in which the round opened. On a ledger with one writer calls name it or a
+            newer one; on others, where no party alone writes, an older one does no harm.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, opened: int = 0) -> None:
         self._ledger = ledger
+        self._oldest = 0 if ledger.settled_depth else opened
         self._known: dict[bytes, int] = {}
 
     def check(self, values: Mapping[str, Any], before: int | None = None) -> None:
@@ -52,7 +57,8 @@ class History:
             before: index of the block that holds the call; None: it is in none yet.
 
         Raises:
-            UpdateRejected: "history": the ledger has no such block, or only after the call.
+            UpdateRejected: "history": the ledger has no such block, or only after the call, or long
+                before it.
         """
         if not names_block(values):
             return
@@ -65,6 +71,11 @@ class History:
                     REASON, f"it names block 0x{seen.hex()}, which this ledger does not have"
                 )
             self._known[seen] = index
+        if index < self._oldest:
+            raise UpdateRejected(
+                REASON,
+                f"it names block {index}, older than the round, which block {self._oldest} opened",
+            )
         if before is not None and index >= before:
             raise UpdateRejected(
                 REASON, f"it is in block {before} and names block {index}, which is not older"

@@ -31,7 +31,7 @@ from .arrival import ArrivalWindow, Clock, exchange
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
 from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
-from .history import History, Pins
+from .history import REASON, History, Pins
 from .phase import Answer, Answers, Phase, malformed, record_forms
 from .protocol import Protocol
 from .replies import Checked, check_reply, most_common_form
@@ -85,7 +85,7 @@ class LiveRound(Round):
         messages: the messages of the first phase, as a Flower strategy made them; their nodes are
             asked in every phase.
         config: the config that further phases' messages carry.
-        since: a block at or before the one in which the round opened.
+        opened: the block in which the round opened.
     """
 
     def __init__(  # noqa: PLR0917 - a round's facts, then its way
@@ -98,7 +98,7 @@ class LiveRound(Round):
         way: Way,
         messages: Sequence[Message],
         config: ConfigRecord,
-        since: int = 0,
+        opened: int = 0,
     ) -> None:
         super().__init__(terms, number, base, base_cid)
         self.answered: list[Answers[Any]] = []
@@ -108,8 +108,8 @@ class LiveRound(Round):
         self._messages = list(messages)
         self._asked = [message.metadata.dst_node_id for message in messages]
         self._config = config
-        self._since = since
-        self._history = History(way.ledger)
+        self._opened = opened
+        self._history = History(way.ledger, opened)
         self._settled: Block | None = None
 
     def ask(
@@ -141,11 +141,12 @@ class LiveRound(Round):
                     )
                     self._bind(node, checked.answer.party, good)
             except UpdateRejected as error:
+                if error.reason == REASON and error.party:
+                    self._note_named(error.party)
                 dropped.append(self._drop(node, error.reason, error.detail, error.party))
                 return False
             answer = checked.answer
-            if self._settled is not None:  # its journal has it, whichever block it named
-                self._way.pins.note(answer.party, self._settled.index)
+            self._note_named(answer.party)
             arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
             good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
             return True
@@ -262,6 +263,11 @@ class LiveRound(Round):
         message.content = request.added_to(message.content)
         return message
 
+    def _note_named(self, party: str) -> None:
+        """Note the block that a party was asked to name: its journal has it, whatever it named."""
+        if self._settled is not None:
+            self._way.pins.note(party, self._settled.index)
+
     def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
         """Tie a node to the account it signs with."""
         if party in good:
@@ -354,7 +360,7 @@ class LiveRound(Round):
                 self.terms.task,
                 self.number,
                 self.terms.parties[phase.by],
-                since=self._since,
+                since=self._opened,
             )
         }
 

@@ -95,7 +95,7 @@ class MinedRound(Round):
         self._closes = opened_at + lasts if lasts else math.inf
         self._now = now
         self._lost = lost
-        self._history = History(ledger)
+        self._history = History(ledger, opened)
 
     def ask(
         self,

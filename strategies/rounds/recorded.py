@@ -75,7 +75,7 @@ class RecordedRound(Round):
         self._evidence = evidence
         self._opened = opened
         self.checks = checks
-        self._history = History(ledger)
+        self._history = History(ledger, opened)
         self._asked: list[Phase[Any]] = []
         self._closes: float = math.inf
 
@@ -113,7 +113,7 @@ class RecordedRound(Round):
             )
         everybody = {one for accounts in self.terms.parties.values() for one in accounts}
         named = {one.party for one in recorded.asked} | {one.party for one in recorded.dropped}
-        for stranger in sorted(filter(None, named - everybody)):
+        for stranger in sorted(one for one in named - everybody if one is not None):
             said = f"{short(stranger)} is named, but is no party of the task"
             self.checks.fail("party", said, where)
         for late in recorded.late:
@@ -140,6 +140,9 @@ class RecordedRound(Round):
             self._check_ledger_clock(phase, subject, events, window, tolerate)
         elif window is not None:
             self._check_window(phase, recorded, window)
+        else:
+            said = f"{len(recorded.late)} answers are said to be late, and there is no window"
+            self.checks.true("late", not recorded.late, said, where)
         size = sum(len(answer.content.data) for answer in answers)
         self.checks.equal("bytes of the contents", recorded.bytes, size, where)
         return Answers(answers, self._standing(phase, answers, events))

@@ -47,6 +47,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 MAX_CLIENTS = 256
+MAX_ACCOUNTS = 4096  # of all parties together: whoever looks at a task checks each
 PAYMENT_BATCH = 64
 TRIES = 10
 """How often a publication is sent to a ledger whose clock is behind this machine's."""
@@ -95,11 +96,12 @@ class LedgerTask:
                 f"clients: {len(self.clients)} are too many, one aggregate names at most "
                 f"{MAX_CLIENTS}: split the federation into several tasks"
             )
+        _check_accounts({"clients": self.clients, **self.parties}, ConfigError)
         self.contract = TrainingTask(self.ledger)
         self._terms: TaskTerms | None = None
         self.task: Task | None = None
         self.since = 0
-        """A block at or before the one in which the open round opened."""
+        """The block in which the open round opened, once the task is open."""
 
     # The task ------------------------------------------------------------------------------
 
@@ -195,6 +197,7 @@ class LedgerTask:
             by,
         )
         self.task = task
+        self._note_opening()
         return True
 
     @property
@@ -267,6 +270,11 @@ class LedgerTask:
     def _take(self, task: Task, specification: Specification) -> None:
         self.task = task
         self._terms = terms_of(task, specification, self.ledger, self.store)
+        self._note_opening()
+
+    def _note_opening(self) -> None:
+        number = self.opened.id
+        self.since = self.contract.opened_in(number, self.contract.ended(number))
 
     def _once_over(self, task: Task, publish: Callable[[], Receipt], time: Clock) -> Receipt:
         """Publish when the contract takes no more updates (clause L5).
@@ -330,6 +338,13 @@ def _accounts(party: str, accounts: Sequence[str]) -> tuple[str, ...]:
     return checked
 
 
+def _check_accounts(
+    parties: Mapping[str, Sequence[str]], error: type[AuditError | ConfigError]
+) -> None:
+    if (found := sum(map(len, parties.values()))) > MAX_ACCOUNTS:
+        raise error(f"{found} accounts of all parties are too many: at most {MAX_ACCOUNTS}")
+
+
 def _is_account(text: str) -> bool:
     try:
         return checksum_address(text) == text
@@ -341,10 +356,11 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
     """Return what is fixed for a task.
 
     Raises:
-        AuditError: the specification lists an account of a party twice, something that is no
-            account's checksummed address, no clients, or nobody who keeps the clock.
+        AuditError: the specification lists an account of a party twice, too many, something that
+            is no account's checksummed address, no clients, or nobody who keeps the clock.
         ModelError: its layout is none.
     """
+    _check_accounts(specification.parties, AuditError)
     for party, accounts in specification.parties.items():
         if len(set(accounts)) != len(accounts):
             raise AuditError(f"the specification lists one of the {party} twice")

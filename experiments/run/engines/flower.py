@@ -26,7 +26,7 @@ from fedledger.errors import ConfigError, RunError
 from fedledger.grids import WrappedGrid
 
 from .base import OnReply
-from .wire import quiet_flower, task_identity
+from .wire import quiet_flower, raised, task_identity
 
 __all__ = ["FlowerEngine"]
 
@@ -112,12 +112,32 @@ class FlowerEngine:
                 return
             run_simulation(
                 server_app,
-                client_app,
+                _Lasting(client_app),
                 nodes,
                 backend_config={
                     "client_resources": {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
                 },
             )
+
+
+class _Lasting(ClientApp):
+    """An app whose end is an error: a ray actor that ends takes along what others' clients do.
+
+    Args:
+        app: the app.
+    """
+
+    def __init__(self, app: ClientApp) -> None:
+        super().__init__()
+        self._app = app
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        try:
+            return self._app(message, context)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise RunError(f"the client's app raised {raised(error)}") from error
 
 
 class _OrderedGrid(WrappedGrid):

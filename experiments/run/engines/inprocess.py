@@ -200,7 +200,9 @@ class InProcessGrid(Grid):
         )
         try:
             reply = self._client_app(message, context)
-        except (Exception, SystemExit) as error:  # whatever a client raises is its reply
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = raised(error)
             logger.warning("client %d raised %s", self._partitions[node], reason)
             logger.debug("client %d:", self._partitions[node], exc_info=error)

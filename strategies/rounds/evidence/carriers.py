@@ -167,6 +167,8 @@ def _open_signature(
         signature = bytes.fromhex(anchor.signature)
     except ValueError as error:
         raise AuditError(f"the signature of {signed.name} is no hexadecimal") from error
+    if signature.hex() != anchor.signature:
+        raise AuditError(f"the signature of {signed.name} is not written in its one form")
     return read_statement(signed, domain, values, signature), values
 
 

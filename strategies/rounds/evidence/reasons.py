@@ -67,7 +67,7 @@ _TABLE = (
     ("ballot", "the votes are on something else", "answer the message that was sent"),
     (
         "history",
-        "the call names a block that is not on the ledger before it",
+        "the call names a block that is not on the ledger before it, or is older than the round",
         "ask whoever runs the ledger which history is right before signing again",
     ),
     ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),

@@ -1,8 +1,10 @@
 """What happened in a round, as one value: audits, tables and `show` read nothing else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from fedledger.errors import FedledgerError
 
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.contracts import Aggregate, Payment, Rollback, TrainingTask
@@ -123,6 +125,7 @@ class RoundRecord:
         commitments: 32 bytes each in hexadecimal, by name.
         until: time in seconds until which a provisional round can be disputed, or None.
         rolled_back: whether it ended by a rollback.
+        unread: why its evidence cannot be read, so that only what the ledger says is here; or None.
     """
 
     task: int
@@ -145,6 +148,7 @@ class RoundRecord:
     commitments: Mapping[str, str] = field(default_factory=dict)
     until: int | None = None
     rolled_back: bool = False
+    unread: str | None = None
 
     def value(self, metric: str) -> float | None:
         """Return what was measured under a name, or None."""
@@ -240,10 +244,18 @@ def record_of(
     )
 
 
-def read_rounds(ledger: Ledger, store: Store, task: int) -> list[RoundRecord]:
+def read_rounds(
+    ledger: Ledger, store: Store, task: int, *, strict: bool = True
+) -> list[RoundRecord]:
     """Return what happened in the rounds of a task that ended, as its evidence says.
 
     Nothing is checked: that is the audit's.
+
+    Args:
+        ledger: the ledger.
+        store: the store.
+        task: the task's number.
+        strict: whether evidence that cannot be read is an error, and not that round's alone.
 
     Raises:
         ContractError: there is no such task.
@@ -255,10 +267,20 @@ def read_rounds(ledger: Ledger, store: Store, task: int) -> list[RoundRecord]:
     specification = documents.load(Specification, found.spec, store)
     ended, paid = contract.ended(task), contract.payments(task)
     status, bases = statuses(ended), [found.model_cid, *(one.cid for one in ended)]
-    return [
+    evidence: dict[int, Evidence] = {}
+    unread: dict[int, str] = {}
+    for one in ended:
+        if isinstance(one, Aggregate):
+            try:
+                evidence[one.round] = documents.load(Evidence, one.evidence, store)
+            except FedledgerError as error:
+                if strict:
+                    raise
+                unread[one.round] = str(error)
+    records = [
         record_of(
             one,
-            documents.load(Evidence, one.evidence, store) if isinstance(one, Aggregate) else None,
+            evidence.get(one.round),
             model_id=found.model_id,
             protocol=f"{specification.protocol}/{specification.protocol_version}",
             status=status[one.round],
@@ -268,6 +290,7 @@ def read_rounds(ledger: Ledger, store: Store, task: int) -> list[RoundRecord]:
         )
         for one in ended
     ]
+    return [replace(one, unread=unread.get(one.round)) for one in records]
 
 
 def statuses(ended: Sequence[Aggregate | Rollback]) -> dict[int, Status]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedledger.experiments.report.lines import VerdictLines, summary_lines
+from fedledger.experiments.report.lines import VerdictLines, summary_lines, trouble_lines
 from fedledger.strategies.audit import AuditSummary, RoundVerdict
 from fedledger.strategies.rounds.evidence.checks import Outcome, Witness
 from fedledger.strategies.rounds.evidence.documents import Counted, Dropped
@@ -113,3 +113,19 @@ def test_most_is_more_than_half(lost, said):
     trouble = AuditSummary.of([_verdict(phase=phase)]).tally.trouble
     assert (trouble or "").startswith(said or "")
     assert (trouble is None) == (said is None)
+
+
+def test_a_task_without_a_used_update_is_named_beside_one_that_is_well():
+    """What goes well in one task of a run hides no other's trouble; many are counted."""
+    well = {"accepted": (Counted(party="c", content=None, anchors=[], arrival=0),)}
+    lost = {"accepted": (), "silent": (Dropped(reason="no-reply", detail="", party="c", node="1"),)}
+    verdicts = [_verdict(phase=well), *(_verdict(task=n, phase=lost) for n in range(2, 12))]
+    summary = AuditSummary.of(verdicts)
+    assert summary.tally.trouble is not None
+    assert [one.partition(":")[0] for one in summary.troubles[:2]] == [
+        "task 2 (cell2)",
+        "task 3 (cell3)",
+    ]
+    assert len(summary.troubles) == len(summary.to_json()["troubles"]) == 10
+    assert trouble_lines(summary)[-1].startswith("of 2 more tasks")
+    assert trouble_lines(AuditSummary.of(verdicts[:1])) == []

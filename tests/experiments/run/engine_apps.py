@@ -40,6 +40,8 @@ def count(message: Message, context: Context) -> Message:
     partition = context.node_config["partition-id"]
     if partition in config.get("raise", []):
         raise ZeroDivisionError("as asked")
+    if partition in config.get("exit", []):
+        raise SystemExit("as asked")
     answer = ConfigRecord(
         {
             "partition": partition,
@@ -96,11 +98,13 @@ def all_of_it(grid):
     trained = fedavg(grid)
     counted = [answers(grid.send_and_receive(asking(grid))) for _ in range(2)]
     failing = list(grid.send_and_receive(asking(grid, **{"raise": [1, 3]})))
+    leaving = list(grid.send_and_receive(asking(grid, exit=[0, 2])))
     after = answers(grid.send_and_receive(asking(grid)))
     return {
         "trained": trained,
         "counted": [[[a["partition"], a["partitions"], a["messages"]] for a in c] for c in counted],
         "errors": [reply.error.code if reply.has_error() else 0 for reply in failing],
+        "exits": [reply.error.code if reply.has_error() else 0 for reply in leaving],
         "after": [answer["messages"] for answer in after],
     }
 

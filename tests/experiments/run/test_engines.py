@@ -1,5 +1,6 @@
 """The engines: the same results in both, Flower's behaviour, and errors that come back."""
 
+import asyncio
 import json
 import logging
 import os
@@ -67,7 +68,7 @@ def run(main, *, nodes=2, **options):
     return InProcessEngine(**options).run(app, nodes, main)
 
 
-@pytest.mark.parametrize("part", ["trained", "counted", "errors", "after"])
+@pytest.mark.parametrize("part", ["trained", "counted", "errors", "exits", "after"])
 def test_both_engines_agree(both, part):
     """The same seed gives the same model bit for bit, the same states and the same errors.
 
@@ -83,12 +84,13 @@ def test_clients_keep_their_state_and_lose_what_a_failure_changed(both):
     assert result["counted"][0] == [[i, 6, 1] for i in range(6)]
     assert result["counted"][1] == [[i, 6, 2] for i in range(6)]
     assert result["errors"] == [0, 2, 0, 2, 0, 0]
-    assert result["after"] == [4, 3, 4, 3, 4, 4]
+    assert result["exits"] == [2, 0, 2, 0, 0, 0]
+    assert result["after"] == [4, 4, 4, 4, 5, 5]
 
 
 def test_flower_reports_every_reply(both):
-    """The callback sees each reply once: 2 x 4 + 6 of training, 4 x 6 queries."""
-    assert both["flower"]["seen"] == 2 * 4 + 6 + 4 * 6
+    """The callback sees each reply once: 2 x 4 + 6 of training, 5 x 6 queries."""
+    assert both["flower"]["seen"] == 2 * 4 + 6 + 5 * 6
 
 
 def test_a_failing_server_fails_the_process_and_says_nothing_else(flower):
@@ -163,6 +165,34 @@ def test_a_client_that_exits_does_not_end_the_run():
 
     replies = InProcessEngine().run(leaving, 2, lambda g: g.send_and_receive(asking(g)))
     assert [reply.error.code for reply in replies] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, asyncio.CancelledError, BaseException])
+def test_whatever_a_client_raises_is_its_own_reply(kind):
+    """Also what is no Exception: libraries in Rust panic so, and tasks are cancelled so."""
+    app = ClientApp()
+
+    @app.query()
+    def query(message, context):
+        raise kind("as it pleases")
+
+    replies = get_engine("inprocess").run(
+        app, 2, lambda grid: list(grid.send_and_receive(asking(grid)))
+    )
+    assert [reply.has_error() for reply in replies] == [True, True]
+    assert kind.__name__ in replies[0].error.reason
+
+
+def test_ctrl_c_while_a_client_runs_ends_the_run():
+    """It is the user's, and no client's."""
+    app = ClientApp()
+
+    @app.query()
+    def query(message, context):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get_engine("inprocess").run(app, 2, lambda grid: grid.send_and_receive(asking(grid)))
 
 
 def test_an_instruction_that_cannot_be_sent_raises_where_it_is_sent():

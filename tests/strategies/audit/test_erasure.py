@@ -3,12 +3,14 @@
 import pytest
 from support.federation import make_app
 
+from fedledger.errors import NotChecked
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.storage.erasing import erase
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.evidence.record import read_rounds
 
 PASSED, UNCHECKED = Outcome.PASSED, Outcome.UNCHECKED
 
@@ -83,6 +85,38 @@ def test_an_erased_model_costs_the_rounds_that_need_it(federation):
     report, outcomes = _outcomes(federation)
     assert outcomes == [PASSED, UNCHECKED, UNCHECKED, PASSED]
     assert "it was erased, or never kept" in (report.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"), [("pofl", [UNCHECKED, PASSED]), ("anchored", [PASSED, PASSED])]
+)
+def test_an_erased_document_costs_what_goes_on_from_it(federation, kind, last):
+    """Without a round's evidence nobody knows the state after it: that calls no round false.
+
+    The rounds after the next one go on from a state that is there, and a protocol without a state
+    needs none.
+    """
+    strategy = federation.pofl(byzantine=1) if kind == "pofl" else federation.anchored()
+    federation.run(strategy, make_app(), rounds=3)
+    erase(federation.store, [TrainingTask(federation.ledger).aggregates(1)[0].evidence])
+    report, outcomes = _outcomes(federation)
+    assert outcomes == [UNCHECKED, *last]
+    assert report.outcome is UNCHECKED
+    if last[0] is UNCHECKED:
+        assert "goes on from the state after round 1" in (report.rounds[1].reason or "")
+
+
+def test_rounds_are_shown_beside_one_whose_evidence_is_gone(federation):
+    """Of that round only what the ledger says; who needs all of it is told."""
+    federation.run(federation.pofl(byzantine=1), make_app(), rounds=2)
+    aggregate = TrainingTask(federation.ledger).aggregates(1)[0]
+    erase(federation.store, [aggregate.evidence])
+    first, second = read_rounds(federation.ledger, federation.store, 1, strict=False)
+    assert (first.rule, first.aggregate, first.phases) == (aggregate.rule, aggregate.cid, ())
+    assert "nothing stored under" in (first.unread or "")
+    assert (second.unread, second.accepted) == (None, 7)
+    with pytest.raises(NotChecked, match="nothing stored under"):
+        read_rounds(federation.ledger, federation.store, 1)
 
 
 def test_erased_and_altered_are_two_things(federation):

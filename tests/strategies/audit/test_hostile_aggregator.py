@@ -51,6 +51,8 @@ def _audit(federation):
         {"known": [[1, "ab" * 32 + "\n"]]},
         {"through": -(10**12)},
         {"through": 7},
+        {"through": True},
+        {"since": 1.0},
         {"alike": ["a"]},
     ],
 )
@@ -132,6 +134,7 @@ def _phase(**changes):
             "said to be late",
         ),
         (_phase(asked=[Asked(node="1", party="nobody")]), "nobody is named"),
+        (_phase(asked=[Asked(node="1", party="")]), " is named, but is no party"),
         (
             _phase(dropped=[Dropped(reason="no-reply", detail="", party="0x" + "1" * 40)]),
             "is named, but is no party",
@@ -227,6 +230,18 @@ def test_a_party_is_a_list_of_accounts(federation, written, change, reason):
     assert len(report.reason or "") < 400
 
 
+def test_a_specification_lists_no_more_accounts_than_anybody_needs(federation, written):
+    """A stranger's task with 200,000 of them would cost every audit seconds."""
+    accounts = [f"0x{number:040x}" for number in range(200_000)]
+    written(Specification, parties=lambda honest: {**honest, "miners": accounts})
+    federation.run(federation.pofl(), make_app(), rounds=1)
+    started = time.process_time()
+    report = _audit(federation)
+    assert time.process_time() - started < 1
+    assert report.outcome is Outcome.FAILED
+    assert "200007 accounts of all parties are too many" in (report.reason or "")
+
+
 @pytest.mark.parametrize("clock", [{}, {"by": "me"}, {"by": ["ledger"]}])
 def test_a_clock_that_nobody_keeps(federation, written, clock):
     """Whose clock it is decides what is checked: unknown is no clock of the aggregator's."""
@@ -235,3 +250,36 @@ def test_a_clock_that_nobody_keeps(federation, written, clock):
     report = _audit(federation)
     assert report.outcome is Outcome.FAILED
     assert "clock is kept by none of" in (report.reason or "")
+
+
+def test_a_signature_has_one_text(federation, written):
+    """Evidence in which only a hash differs from what was published is other evidence."""
+
+    def upper(phases):
+        salts = phases[1]
+        entry, *others = salts.accepted
+        [anchor] = entry.anchors
+        anchor = anchor.model_copy(update={"signature": anchor.signature.upper()})
+        changed = [entry.model_copy(update={"anchors": [anchor]}), *others]
+        return [phases[0], salts.model_copy(update={"accepted": changed})]
+
+    written(Evidence, phases=upper)
+    federation.run(federation.pofl(byzantine=1), make_app(), rounds=1)
+    report = _audit(federation)
+    assert report.outcome is Outcome.FAILED
+    assert "is not written in its one form" in (report.reason or "")
+
+
+def test_nobody_is_late_where_there_is_no_window(federation, written):
+    """An aggregator cannot call an answer late that nothing says was to come earlier."""
+
+    def mute(reply, message, context):
+        raise OSError("nothing to say")
+
+    written(
+        Evidence, phases=_phase(dropped=[], late=[Late(party=federation.clients[3], arrival=9)])
+    )
+    federation.run(federation.anchored(), make_app({3: mute}), rounds=1)
+    report = _audit(federation)
+    assert report.outcome is Outcome.FAILED
+    assert "1 answers are said to be late, and there is no window" in (report.reason or "")

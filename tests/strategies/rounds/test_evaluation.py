@@ -59,6 +59,18 @@ def test_who_has_none_does_not_spoil_the_average_of_the_others(federation):
     }
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_one_loss_that_is_not_finite_is_not_everybodys(federation, odd, caplog):
+    """The others' average stands, and the log says whose was left out."""
+
+    def answer(p):
+        return {"num-examples": 4, "loss": odd if p == 1 else 2.0, "more": [1.0]}
+
+    result = ends(federation, federation.anchored(flower.FedAvg()), app_that_answers(answer), 1)
+    assert result.evaluate_metrics_clientapp[1]["loss"] == pytest.approx(2.0)
+    assert "is left out: its 'loss' is not finite" in caplog.text
+
+
 STRANGE = {
     "no examples": {"loss": 1.0},
     "nothing": {},

@@ -18,6 +18,8 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
 from fedledger.records import CONFIG, LEDGER, SEEN, CallRequest, SigningRequest
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.rounds import live
+from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.history import History, Pins
 
 UNKNOWN = "0x" + "5e" * 32
@@ -84,6 +86,28 @@ def test_a_run_that_was_killed_before_the_confirmations_asks_for_them(federation
     said = federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
     assert {event.arguments["client"] for event in said} == set(federation.clients)
     assert audit(federation).passed
+
+
+@pytest.mark.parametrize("kind", ["pofl", "anchored"])
+def test_an_aggregator_that_has_clients_name_old_blocks_is_found(federation, kind, monkeypatch):
+    """Who writes the chain alone could rewrite all that came after the block that they name."""
+    with monkeypatch.context() as patch:
+        patch.setattr(type(federation.ledger), "settled", lambda ledger: ledger.block(1))
+        patch.setattr(live, "History", lambda ledger, _opened: History(ledger))
+        federation.run(getattr(federation, kind)(), make_app(), rounds=2)
+    report = audit(federation)
+    assert report.outcome is Outcome.FAILED
+    assert "names block 1, older than the round" in (report.reason or "")
+
+
+def test_a_client_that_names_an_old_block_costs_its_own_say(federation):
+    """Nobody else's: it is dropped where it arrives, so the audit of the round passes."""
+    old = bytes.fromhex(federation.ledger.block(0).hash[2:])
+    app = make_app(after_signing={3: resign(federation, 3, old)})
+    federation.run(federation.pofl(byzantine=1), app, rounds=2)
+    report = audit(federation)
+    assert report.passed, report.reason
+    assert [one.reason for one in report.rounds[1].record.phases[0].dropped] == ["history"]
 
 
 # A rewritten chain -------------------------------------------------------------------------------
@@ -225,8 +249,9 @@ def test_a_reply_that_names_another_history_is_dropped(federation, seen):
     assert federation.clients[1] not in counted
 
 
-def test_an_older_block_of_this_history_is_as_good(federation):
-    """A client that knows an older block names that one."""
+def test_where_many_write_an_older_block_is_as_good(federation, monkeypatch):
+    """A client that knows an older block names that one: nobody alone can rewrite what followed."""
+    monkeypatch.setattr(type(federation.ledger), "settled_depth", 6)
     first = bytes.fromhex(federation.ledger.block(0).hash[2:])
     app = make_app(after_signing={1: resigned(federation, first)})
     federation.run(federation.pofl(), app, rounds=1)
