@@ -3,9 +3,12 @@
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from flwr.serverapp.strategy import FedAvg
 from support.federation import make_app
 
+from fedledger.arrays import to_record
 from fedledger.errors import AuditError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import audit_ledger
@@ -283,3 +286,22 @@ def test_nobody_is_late_where_there_is_no_window(federation, written):
     report = _audit(federation)
     assert report.outcome is Outcome.FAILED
     assert "1 answers are said to be late, and there is no window" in (report.reason or "")
+
+
+def test_what_a_client_was_sent_is_on_no_record(federation):
+    """An aggregator that sends one client another model is not found, as trust.md says."""
+    sent = set()
+
+    class Probing(FedAvg):
+        def configure_train(self, server_round, arrays, config, grid):
+            messages = list(super().configure_train(server_round, arrays, config, grid))
+            other = {key: np.zeros_like(value.numpy()) for key, value in arrays.items()}
+            messages[0].content["arrays"] = to_record(other)
+            sent.update(one.content["arrays"]["layer.weight"].data for one in messages)
+            return messages
+
+    federation.run(federation.anchored(Probing(fraction_evaluate=0.0)), make_app(), rounds=1)
+    assert len(sent) == 2
+    report = _audit(federation)
+    assert report.passed
+    assert report.rounds[0].record.accepted == federation.size
