@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flwr.app import RecordDict
 from flwr.serverapp.strategy import FedAvg
 from support.federation import make_app
 
@@ -296,7 +297,7 @@ def test_what_a_client_was_sent_is_on_no_record(federation):
         def configure_train(self, server_round, arrays, config, grid):
             messages = list(super().configure_train(server_round, arrays, config, grid))
             other = {key: np.zeros_like(value.numpy()) for key, value in arrays.items()}
-            messages[0].content["arrays"] = to_record(other)
+            messages[0].content = RecordDict({**messages[0].content, "arrays": to_record(other)})
             sent.update(one.content["arrays"]["layer.weight"].data for one in messages)
             return messages
 
