@@ -26,6 +26,8 @@ def main(run: Path, name: str | None = None) -> None:
         name = name or tomllib.load(file)["name"]
     if not re.fullmatch(r"[a-z0-9-]+", name):
         sys.exit(f"{name!r} is no name of a folder in {RESULTS}: letters, digits and hyphens")
+    if not (run / "results.csv").exists():
+        sys.exit(f"{run} has no results.csv: the run has not ended")
     folder = RESULTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
