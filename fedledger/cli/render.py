@@ -167,6 +167,22 @@ def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
     _show_table(entries, ("name", "about"), form, "nothing is registered")
 
 
+def show_contract_list(entries: Sequence[Mapping[str, Any]], form: Format) -> None:
+    """Print contracts, where they are on a ledger, and what they are for."""
+    if form is Format.text:
+        entries = [
+            entry | {"version": f"version {entry['version']}"} for entry in map(dict, entries)
+        ]
+    placed = any(entry["address"] for entry in entries)
+    columns = ("name", "version", *(("address",) if placed else ()), "about")
+    _show_table(entries, columns, form, "the ledger has no contracts")
+
+
+def show_value(value: Any) -> None:
+    """Print a value as JSON."""
+    _print_json(value)
+
+
 def show_line(text: str) -> None:
     """Print one line at once, for whoever waits for it."""
     _line(Console(), text)

@@ -1,5 +1,8 @@
 """The contracts: one ABI each, a typed façade for callers, and a twin for the embedded chain."""
 
+from .beacon.facade import Beacon
+from .bonds.facade import Bonds
+from .identities.facade import Identities
 from .meanings import cid_text
 from .stake_token.facade import StakeToken, Transfer
 from .training_task.facade import TrainingTask
@@ -19,7 +22,10 @@ from .training_task.records import (
 
 __all__ = [
     "Aggregate",
+    "Beacon",
+    "Bonds",
     "Checkpoint",
+    "Identities",
     "MembersChange",
     "Payment",
     "Reveal",

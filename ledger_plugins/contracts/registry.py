@@ -34,7 +34,7 @@ __all__ = [
     "versioned",
 ]
 
-BUILT_IN = ("StakeToken", "TrainingTask")
+BUILT_IN = ("StakeToken", "TrainingTask", "Identities", "Bonds", "Beacon")
 """The contracts that every new chain and deployment has."""
 
 CHAIN_ONLY = ("ContractRegistry",)
@@ -43,7 +43,10 @@ CHAIN_ONLY = ("ContractRegistry",)
 CONTRACTS = Registry(
     "contract",
     {
+        "Beacon": "fedledger.ledger_plugins.contracts.beacon:CONTRACT",
+        "Bonds": "fedledger.ledger_plugins.contracts.bonds:CONTRACT",
         "ContractRegistry": "fedledger.ledger_plugins.contracts.contract_registry:CONTRACT",
+        "Identities": "fedledger.ledger_plugins.contracts.identities:CONTRACT",
         "StakeToken": "fedledger.ledger_plugins.contracts.stake_token:CONTRACT",
         "TrainingTask": "fedledger.ledger_plugins.contracts.training_task:CONTRACT",
     },

@@ -251,6 +251,7 @@ def test_accounts_are_made_and_listed(tmp_path):
         ("partitions", "dirichlet"),
         ("engines", "inprocess"),
         ("configs", "quickstart"),
+        ("contracts", "TrainingTask"),
     ],
 )
 def test_names_are_listed_with_what_they_mean(kind, name):

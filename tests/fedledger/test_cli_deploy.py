@@ -15,6 +15,7 @@ from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account, create_account, load_account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import StakeToken
+from fedledger.ledger_plugins.contracts.registry import BUILT_IN, CHAIN_ONLY, contract_of
 
 from .test_cli import PASSWORD, fedledger
 
@@ -30,11 +31,11 @@ def test_deploy_puts_the_contracts_on_a_chain_once(tmp_path):
         assert first.returncode == 0, first.stderr
         said, again = json.loads(first.stdout), json.loads(second.stdout)
         assert (said["chain_id"], said["deployment"]) == (31337, str(file))
-        assert said["contracts"].keys() == {"StakeToken", "TrainingTask"}
+        assert list(said["contracts"]) == list(BUILT_IN)
         for name, new in said["contracts"].items():
             old, noted = again["contracts"][name], json.loads(file.read_text())["contracts"][name]
             assert (new.pop("created"), old.pop("created")) == (True, False)
-            assert new.pop("granted") == (["MINTER_ROLE"] if name == "TrainingTask" else [])
+            assert new.pop("granted") == list(contract_of(name)[0].holds)
             assert old.pop("granted") == []
             assert new == old
             assert {**new, "since": noted["block"]} == new
@@ -44,6 +45,33 @@ def test_deploy_puts_the_contracts_on_a_chain_once(tmp_path):
                 ledger.terms("TrainingTask", "propose").to
                 == (said["contracts"]["TrainingTask"]["address"])
             )
+
+
+def test_contracts_are_listed_with_their_addresses(tmp_path):
+    """What is installed, what a ledger has, and what each of them takes."""
+    installed_here = json.loads(fedledger("list", "contracts", "--format", "json").stdout)
+    assert {(one["name"], one["version"], one["address"]) for one in installed_here} == {
+        (name, 1, None) for name in (*BUILT_IN, *CHAIN_ONLY)
+    }
+    with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
+        places = {name: one.address for name, one in ledger.contracts().items()}
+    asked = ("list", "contracts", "--ledger", f"local://{tmp_path}/chain.db")
+    there = json.loads(fedledger(*asked, "--format", "json").stdout)
+    assert {one["name"]: one["address"] for one in there} == places
+    said = fedledger(*asked).stdout
+    assert all(address in said for address in places.values())
+    abi = json.loads(fedledger("list", "contracts", "--abi", "Bonds").stdout)
+    assert "withdraw" in {entry.get("name") for entry in abi}
+    for wrong, says in (
+        (("contracts", "--abi", "Bond"), "did you mean 'Bonds'"),
+        (("contracts", "--abi", "Bonds", *asked[2:]), "--abi or --ledger"),
+        (("rules", "--abi", "Bonds"), "are for `fedledger list contracts`"),
+        (("contracts", "--ledger", f"local://{tmp_path}/no.db"), "no.db"),
+    ):
+        done = fedledger("list", *wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert says in done.stderr
+    assert not (tmp_path / "no.db").exists()
 
 
 def test_deploy_pays_with_an_account_of_the_keystore(tmp_path):
@@ -105,8 +133,7 @@ def test_deploy_adds_contracts_of_an_installed_package(tmp_path):
         pattern = r"(\w+)  (0x\w{40})  version 1: (.*)"
         found = {name: (at, what) for name, at, what in re.findall(pattern, done.stdout)}
         assert {name: what for name, (_, what) in found.items()} == {
-            "StakeToken": "already there",
-            "TrainingTask": "already there",
+            **dict.fromkeys(BUILT_IN, "already there"),
             "Faucet": "created, MINTER_ROLE",
             "Guestbook": "created",
         }

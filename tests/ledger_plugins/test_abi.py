@@ -237,7 +237,10 @@ def test_views_are_marked():
         *("appointAggregator", "appointMembers", "revokeMembers"),
         *("recordCheckpoint", "rollback", "voteRollback"),
         *("transfer", "approve", "transferFrom", "mint"),
-        *("grantRole", "revokeRole", "renounceRole"),
+        *("grantRole", "revokeRole", "renounceRole", "transferAndCall"),
+        *("setKeys", "revokeKeys"),
+        *("deposit", "onTokenTransfer", "withdraw", "lock", "release", "slash"),
+        *("open", "commit", "fix", "reveal", "provide", "close", "settle"),
     }
 
 

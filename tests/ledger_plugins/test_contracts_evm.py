@@ -15,6 +15,7 @@ from support.both_contracts import (
     ADMIN,
     ANN,
     BOB,
+    BONDS,
     CID,
     CID2,
     EVE,
@@ -379,6 +380,7 @@ def test_every_function_and_event_is_the_same(started):
         (OWNER, "rollback", 1, 5, 0),
         *((ADMIN, "mint", ANN, 9), (ANN, "transfer", EVE, 1), (ANN, "approve", BOB, 5)),
         *((BOB, "transferFrom", ANN, EVE, 3), (ADMIN, "grantRole", MINTER_ROLE, EVE)),
+        (ANN, "transferAndCall", started.evm.addresses[BONDS], 1, b""),
         *((ADMIN, "revokeRole", MINTER_ROLE, EVE), (ADMIN, "renounceRole", MINTER_ROLE, ADMIN)),
     )
     started.compare()

@@ -256,6 +256,7 @@ def test_every_error_is_provoked():
     assert every - rows == {
         *((contract, "Error") for contract in (TOKEN, TASKS)),  # nobody raises it
         (TASKS, "Panic"),  # test_a_panic_is_of_the_contract_that_was_called
+        (TOKEN, "NotReceiver"),  # test_tokens_reach_no_other_contract_by_a_call
         (TASKS, "NotProposer"),  # test_who_may_propose_is_the_same
         (TASKS, "WindowClosed"),  # test_windows_close_in_the_same_second
         (TASKS, "WindowOpen"),  # test_a_window_is_not_cut_short

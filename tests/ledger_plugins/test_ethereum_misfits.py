@@ -12,6 +12,7 @@ from fedledger.effects.real import SystemDisk
 from fedledger.errors import CallError, ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.contracts.registry import BUILT_IN
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
 from fedledger.ledger_plugins.ethereum.deployment.places import DeploymentFile
 
@@ -67,7 +68,7 @@ def test_nothing_is_left_of_a_first_deployment_that_failed(
     with pytest.raises(LedgerUnavailable, match=r"Odd c.* be created"):
         deploy(node_url, contracts=["Odd"])
     assert not deployment_file.exists()
-    assert list(deploy(node_url).granted) == ["StakeToken", "TrainingTask"]
+    assert list(deploy(node_url).granted) == list(BUILT_IN)
 
 
 def test_constructors_are_told_of_the_others(monkeypatch, tmp_path, chain_url, admin):
@@ -220,7 +221,7 @@ def test_anew_puts_aside_what_is_about_a_chain_that_is_no_more(tmp_path, admin):
             ):
                 attempt()
         second = deploy(url, anew=True)
-        assert list(second.granted) == ["StakeToken", "TrainingTask"]
+        assert list(second.granted) == list(BUILT_IN)
         assert Deployment.load(tmp_path / "chain.json.old", SystemDisk()) == first
         assert second.deployment.genesis == first.genesis
     other = url.replace("chain.json", "other.json")

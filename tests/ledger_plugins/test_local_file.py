@@ -82,7 +82,8 @@ def test_every_flipped_byte_is_found(path, original, step, record_property):
                 blocks.add(found.block)
             os.pwrite(descriptor, bytes([byte]), position)
     assert missed == []
-    assert {0, 3, 6} < blocks
+    assert 0 in blocks
+    assert len(blocks) > 3  # each error names the block that does not verify
     assert opened(path) is None
     record_property("bytes", len(original))
 

@@ -21,10 +21,22 @@ interface IStakeToken is IERC20Metadata, IERC20Errors, IAccessControl {
     /// @dev AccessControlUnauthorizedAccount, ERC20InvalidReceiver, Panic(0x11).
     function mint(address to, uint256 amount) external;
 
+    /// @notice `to` is no contract that takes tokens by transferAndCall.
+    error NotReceiver(address to);
+
+    /// @notice Transfers `value` tokens to a contract and tells it so, in one call: ERC-677, without
+    /// that standard's second Transfer event.
+    /// @dev The errors of transfer, NotReceiver, then those of the receiver's
+    /// onTokenTransfer(address sender, uint256 value, bytes data).
+    function transferAndCall(address to, uint256 value, bytes calldata data) external returns (bool);
+
     /// @notice The role that mints: keccak256("MINTER_ROLE").
     function MINTER_ROLE() external view returns (bytes32);
 
     /// @notice The role that proposes training tasks whose rewards are minted:
     /// keccak256("PROPOSER_ROLE"). Where the zero address holds it, everybody does.
     function PROPOSER_ROLE() external view returns (bytes32);
+
+    /// @notice The role that locks deposits, held by contracts: keccak256("LOCKER_ROLE").
+    function LOCKER_ROLE() external view returns (bytes32);
 }

@@ -6,6 +6,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
 import {IStakeToken} from "./IStakeToken.sol";
+import {ITokenReceiver} from "../solidity/TokenReceiver.sol";
 
 /// @title The token that rewards training
 /// @notice What it does, says and refuses is written in IStakeToken.
@@ -16,14 +17,21 @@ contract StakeToken is IStakeToken, ERC20, AccessControl {
     /// @inheritdoc IStakeToken
     bytes32 public constant PROPOSER_ROLE = keccak256("PROPOSER_ROLE");
 
+    /// @inheritdoc IStakeToken
+    bytes32 public constant LOCKER_ROLE = keccak256("LOCKER_ROLE");
+
     /// @param admin Who holds DEFAULT_ADMIN_ROLE, MINTER_ROLE and PROPOSER_ROLE from the start; the
     /// zero address: nobody, and then nobody will ever give or take a role.
     /// @param minters Who else holds MINTER_ROLE from the start: the contracts that pay rewards. Their
     /// addresses follow from the deployer and its nonce, before they are deployed.
     /// @param proposers Who else holds PROPOSER_ROLE from the start; the zero address: everybody.
-    constructor(address admin, address[] memory minters, address[] memory proposers)
-        ERC20("fedledger stake", "STAKE")
-    {
+    /// @param lockers Who holds LOCKER_ROLE from the start: the contracts that lock deposits.
+    constructor(
+        address admin,
+        address[] memory minters,
+        address[] memory proposers,
+        address[] memory lockers
+    ) ERC20("fedledger stake", "STAKE") {
         if (admin != address(0)) {
             _grantRole(DEFAULT_ADMIN_ROLE, admin);
             _grantRole(MINTER_ROLE, admin);
@@ -35,11 +43,31 @@ contract StakeToken is IStakeToken, ERC20, AccessControl {
         for (uint256 i = 0; i < proposers.length; ++i) {
             _grantRole(PROPOSER_ROLE, proposers[i]);
         }
+        for (uint256 i = 0; i < lockers.length; ++i) {
+            _grantRole(LOCKER_ROLE, lockers[i]);
+        }
     }
 
     /// @inheritdoc IStakeToken
     function mint(address to, uint256 amount) external onlyRole(MINTER_ROLE) {
         _mint(to, amount);
+    }
+
+    /// @inheritdoc IStakeToken
+    function transferAndCall(address to, uint256 value, bytes calldata data)
+        external
+        returns (bool)
+    {
+        _transfer(msg.sender, to, value);
+        if (to.code.length == 0) revert NotReceiver(to);
+        try ITokenReceiver(to).onTokenTransfer(msg.sender, value, data) {
+            return true;
+        } catch (bytes memory reason) {
+            if (reason.length == 0) revert NotReceiver(to);
+            assembly ("memory-safe") {
+                revert(add(reason, 0x20), mload(reason))
+            }
+        }
     }
 
     /// @notice 0: a token cannot be divided.

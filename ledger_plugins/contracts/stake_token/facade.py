@@ -72,6 +72,12 @@ class StakeToken(Facade):
         """Move `amount` tokens of `owner` to `recipient` out of the allowance of `account`."""
 
     @sends
+    def transfer_and_call(
+        self, account: Account, recipient: _To, amount: _Value, data: bytes = b""
+    ) -> None:
+        """Move `amount` tokens of `account` to a contract, which is told so (ERC-677)."""
+
+    @sends
     def grant_role(self, account: Account, role: Hash32, holder: _Holder) -> None:
         """Give `role` to `holder`; `account` has DEFAULT_ADMIN_ROLE."""
 

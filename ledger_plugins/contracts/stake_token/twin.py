@@ -12,7 +12,7 @@ from eth_hash.auto import keccak
 from ...addresses import ZERO_ADDRESS
 from ..twin import Birth, Key, Twin
 
-__all__ = ["DEFAULT_ADMIN_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken"]
+__all__ = ["DEFAULT_ADMIN_ROLE", "LOCKER_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken"]
 
 DEFAULT_ADMIN_ROLE = bytes(32)
 """The role that gives and takes all roles."""
@@ -22,6 +22,9 @@ MINTER_ROLE = keccak(b"MINTER_ROLE")
 
 PROPOSER_ROLE = keccak(b"PROPOSER_ROLE")
 """The role that proposes tasks with rewards; where the zero address has it, everybody has."""
+
+LOCKER_ROLE = keccak(b"LOCKER_ROLE")
+"""The role that locks deposits."""
 
 _INTERFACES = (bytes.fromhex("01ffc9a7"), bytes.fromhex("7965db0b"))  # ERC-165, roles
 _MAX = (1 << 256) - 1
@@ -92,6 +95,10 @@ class StakeToken(Twin):
         """Return the role that proposes tasks with rewards."""
         return PROPOSER_ROLE
 
+    def LOCKER_ROLE(self) -> bytes:
+        """Return the role that locks deposits."""
+        return LOCKER_ROLE
+
     def transfer(self, to: str, value: int) -> bool:
         """Move the sender's tokens."""
         self._move(self.sender, to, value)
@@ -119,6 +126,17 @@ class StakeToken(Twin):
             self._check_move(source, to, value)
             self.state["allowance", source, self.sender] = allowed - value
         self._move(source, to, value)
+        return True
+
+    def transferAndCall(self, to: str, value: int, data: bytes) -> bool:
+        """Move the sender's tokens to a contract, and tell it so."""
+        self._move(self.sender, to, value)
+        addresses = self.environment.addresses
+        name = next((name for name, address in addresses.items() if address == to), None)
+        told = name and getattr(self.environment.twins.get(name), "onTokenTransfer", None)
+        if not told:
+            self.revert("NotReceiver", to=to)
+        self.peer(str(name)).onTokenTransfer(self.sender, value, data)
         return True
 
     def mint(self, to: str, amount: int) -> None:

@@ -6,19 +6,24 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
+    LOCKER_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
 
 from .evm import TwinBench
+from .twins import TWINS
 
 __all__ = [
     "ADMIN",
     "ANN",
+    "BEACON",
     "BOB",
+    "BONDS",
     "CID",
     "CID2",
     "EVE",
+    "IDENTITIES",
     "MANY",
     "OWNER",
     "TASKS",
@@ -32,6 +37,7 @@ __all__ = [
 CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
+IDENTITIES, BONDS, BEACON = "Identities", "Bonds", "Beacon"
 ADMIN, OWNER, ANN, BOB, EVE = (
     Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
 )
@@ -56,6 +62,8 @@ class Both:
         self.people = [*evm.people[:5], *evm.addresses.values()]
         self.seen = set()
         self.pairs = set()
+        self.locks = set()
+        self.sent = 0  # to Bonds, without a deposit
 
     def send(self, sender, contract, function, *args, later=1):
         """Send a call to both; return (result, events) or the ContractError, the same from both."""
@@ -63,7 +71,9 @@ class Both:
             lambda: self.evm.send(sender, contract, function, *args, later=later)
         )
         expected = self._said(
-            lambda: self.twins.send(sender, contract, function, *args, now=self.evm.now)
+            lambda: self.twins.send(
+                sender, contract, function, *args, now=self.evm.now, block=self.evm.block
+            )
         )
         assert (said, refused) == expected
         self.seen.add((contract, "function", function))
@@ -73,6 +83,19 @@ class Both:
         self.seen |= {(source, "event", name) for source, name, _ in said[1]}
         if function == "approve":
             self.pairs.add((sender, args[0]))
+        if function in ("transfer", "transferFrom", "mint"):
+            self.sent += args[-1] * (args[-2] == self.evm.addresses[BONDS])
+        if function == "payRewards":
+            self.sent += sum(
+                event["value"] * (event["to"] == self.evm.addresses[BONDS])
+                for _, name, event in said[1]
+                if name == "Transfer"
+            )
+        self.locks |= {
+            (event["account"], event["locker"], event["purpose"])
+            for _, name, event in said[1]
+            if name == "Locked"
+        }
         return said
 
     def run(self, *calls):
@@ -107,6 +130,9 @@ class Both:
     def compare(self):
         """Compare everything that can be looked at."""
         self.compare_token()
+        self.compare_bonds()
+        for who in self.people:
+            self.view(IDENTITIES, "getKeys", who)
         for task in range(1, self.view(TASKS, "taskCount") + 1):
             self.compare_task(task)
 
@@ -116,9 +142,18 @@ class Both:
         assert sum(balances) == self.view(TOKEN, "totalSupply")
         for owner, spender in self.pairs:
             self.view(TOKEN, "allowance", owner, spender)
-        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE):
+        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE, LOCKER_ROLE):
             for who in (self.admin, self.eve, self.evm.addresses[TASKS], ZERO_ADDRESS):
                 self.view(TOKEN, "hasRole", role, who)
+
+    def compare_bonds(self):
+        """Compare deposits; what the contract holds is theirs, but for what was sent to it."""
+        free = [self.view(BONDS, "free", who) for who in self.people]
+        locked = [self.view(BONDS, "locked", *lock) for lock in self.locks]
+        for who in self.people:
+            self.view(BONDS, "withdrawableFrom", who)
+        held = self.view(TOKEN, "balanceOf", self.evm.addresses[BONDS])
+        assert sum(free) + sum(locked) + self.sent == held
 
     def compare_task(self, task):
         """Compare a task with its roles, submissions, checkpoints and votes."""
@@ -141,7 +176,7 @@ class Both:
 
 def contract_of(function):
     """Return which contract has a function."""
-    return TOKEN if function in abi.names(TOKEN, "function") else TASKS
+    return next(name for name in TWINS if function in abi.names(name, "function"))
 
 
 def errors(contract, *expected):

@@ -16,7 +16,7 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.registry import artifact_of
 
-from .twins import TWINS, Environment, genesis_states
+from .twins import TWINS, Environment, genesis_states, holders_of
 
 __all__ = ["EvmBench", "TwinBench"]
 
@@ -44,6 +44,7 @@ class EvmBench:
         people: funded accounts; the first one is the tokens' admin.
         addresses: contract name to address.
         now: the last block's time in seconds.
+        block: its number.
         gas: what the last transaction used.
     """
 
@@ -61,12 +62,33 @@ class EvmBench:
         self._chain.apply_transaction = applied
         *self.people, deployer = self._tester.get_accounts()
         self.now = self._tester.get_block_by_number("latest")["timestamp"]
-        tasks = address_from_bytes(keccak(rlp.encode([_raw(deployer), 1]))[12:])
-        token = self._deploy(deployer, "StakeToken", self.people[0], [tasks], [ZERO_ADDRESS])
-        assert self._deploy(deployer, "TrainingTask", token) == tasks
-        self.addresses = {"StakeToken": token, "TrainingTask": tasks}
+        self.addresses = {
+            name: address_from_bytes(keccak(rlp.encode([_raw(deployer), nonce]))[12:])
+            for nonce, name in enumerate(TWINS)
+        }
+        roles = holders_of(self.addresses)
+        known = {
+            "admin": self.people[0],
+            "minters": roles["MINTER_ROLE"],
+            "proposers": [ZERO_ADDRESS],
+            "lockers": roles.get("LOCKER_ROLE", []),
+            "stakeToken": self.addresses["StakeToken"],
+            "tasks": self.addresses["TrainingTask"],
+            "bonds": self.addresses["Bonds"],
+        }
+        for name, address in self.addresses.items():
+            assert self._deploy(deployer, name, known) == address
         self._names = {address: name for name, address in self.addresses.items()}
         self._start = self._tester.take_snapshot()
+
+    @property
+    def block(self):
+        return self._tester.get_block_by_number("latest")["number"]
+
+    def header(self, number):
+        """Return a block's header as RLP, and the randomness in it."""
+        header = self._chain.get_canonical_block_header_by_number(number)
+        return rlp.encode(header), header.mix_hash
 
     def restart(self):
         """Go back to the time right after the deployment."""
@@ -115,11 +137,12 @@ class EvmBench:
         assert abi.is_view(contract, function)
         return self.ask(ZERO_ADDRESS, contract, function, *args)
 
-    def _deploy(self, deployer, contract, *args):
+    def _deploy(self, deployer, contract, known):
         artifact = artifact_of(contract)
-        (constructor,) = (one for one in artifact["abi"] if one["type"] == "constructor")
-        kinds = [one["type"] for one in constructor["inputs"]]
-        code = _raw(artifact["bytecode"]) + eth_abi.encode(kinds, args)
+        constructors = (one for one in artifact["abi"] if one["type"] == "constructor")
+        inputs = [one for constructor in constructors for one in constructor["inputs"]]
+        values = [known[one["name"]] for one in inputs]
+        code = _raw(artifact["bytecode"]) + eth_abi.encode([one["type"] for one in inputs], values)
         return self._transact({"from": deployer}, code, 1)["contract_address"]
 
     def _transact(self, transaction, data, later):
@@ -144,11 +167,11 @@ class TwinBench:
         self.addresses = addresses
         self.states = genesis_states(admin, addresses)
 
-    def send(self, sender, contract, function, *args, now):
+    def send(self, sender, contract, function, *args, now, block=1):
         """Return what a function returned at the time `now` and its events."""
         before, events = copy.deepcopy(self.states), []
         try:
-            return self._run(sender, contract, function, args, events, now), events
+            return self._run(sender, contract, function, args, events, (now, block)), events
         except ContractError:
             self.states = before
             raise
@@ -157,20 +180,20 @@ class TwinBench:
         """Return what a function would return if anybody at all sent it now."""
         before = copy.deepcopy(self.states)
         try:
-            return self._run(sender, contract, function, args, [], 0)
+            return self._run(sender, contract, function, args, [], (0, 1))
         finally:
             self.states = before
 
     def view(self, contract, function, *args):
         """Return a view's result."""
-        return self._run(ZERO_ADDRESS, contract, function, args, [], 0)
+        return self._run(ZERO_ADDRESS, contract, function, args, [], (0, 1))
 
-    def _run(self, sender, contract, function, args, events, now):  # noqa: PLR0917 - one helper
+    def _run(self, sender, contract, function, args, events, when):  # noqa: PLR0917 - one helper
         name, values = abi.decode_call(contract, abi.encode_call(contract, function, *args))
 
         def emit(*event):
             events.append(event)
 
-        environment = Environment(now, 1, self.addresses, self.states, emit, TWINS)
+        environment = Environment(*when, self.addresses, self.states, emit, TWINS)
         result = getattr(TWINS[contract](environment, sender), name)(*values)
         return abi.decode_result(contract, name, abi.encode_result(contract, name, result))

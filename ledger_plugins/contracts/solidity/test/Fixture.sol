@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IBeacon} from "../../beacon/IBeacon.sol";
+import {IBonds} from "../../bonds/IBonds.sol";
+import {IIdentities} from "../../identities/IIdentities.sol";
 import {IStakeToken} from "../../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 
@@ -37,6 +40,7 @@ interface Vm {
         returns (bytes memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
+    function roll(uint256 number) external;
     function snapshotGasLastCall(string calldata group, string calldata name)
         external
         returns (uint256);
@@ -50,7 +54,7 @@ function bound(uint256 value, uint256 least, uint256 most) pure returns (uint256
     return value >= least && value <= most ? value : least + value % (most - least + 1);
 }
 
-/// @notice Both contracts as they are deployed, and some people.
+/// @notice The contracts as they are deployed, and some people.
 abstract contract Fixture {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
@@ -59,6 +63,7 @@ abstract contract Fixture {
     address internal constant ANN = address(0xA1);
     address internal constant BOB = address(0xB2);
     address internal constant EVE = address(0xE3);
+    address internal constant LOCKER = address(0x10C);
 
     bytes internal constant CID =
         hex"0155122000000000000000000000000000000000000000000000000000000000000000a1";
@@ -74,14 +79,25 @@ abstract contract Fixture {
 
     IStakeToken internal token;
     ITrainingTask internal tasks;
+    IIdentities internal identities;
+    IBonds internal bonds;
+    IBeacon internal beacon;
 
     function setUp() public virtual {
         vm.warp(START);
         address[] memory minters = new address[](1);
-        minters[0] = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        token = IStakeToken(deploy("stake_token", abi.encode(ADMIN, minters, new address[](1))));
+        uint256 nonce = vm.getNonce(address(this));
+        minters[0] = vm.computeCreateAddress(address(this), nonce + 1);
+        address[] memory lockers = new address[](2);
+        (lockers[0], lockers[1]) = (LOCKER, vm.computeCreateAddress(address(this), nonce + 4));
+        bytes memory roles = abi.encode(ADMIN, minters, new address[](1), lockers);
+        token = IStakeToken(deploy("stake_token", roles));
         tasks = ITrainingTask(deploy("training_task", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");
+        identities = IIdentities(deploy("identities", ""));
+        bonds = IBonds(deploy("bonds", abi.encode(token)));
+        beacon = IBeacon(deploy("beacon", abi.encode(tasks, bonds)));
+        vm.assertEq(address(beacon), lockers[1], "the predicted locker");
     }
 
     /// @dev What is tested is what is shipped: the bytecode of the artifact.

@@ -8,6 +8,9 @@ import {Fixture} from "./Fixture.sol";
 contract GasTest is Fixture {
     uint256 private constant SUBMIT_LIMIT = 80_000;
     uint256 private constant PUBLISH_LIMIT = 300_000;
+    uint256 private constant SHARED_LIMIT = 120_000;
+    uint256 private constant COMMIT_LIMIT = 150_000;
+    uint256 private constant BLOCK_LIMIT = 1 << 24; // EIP-7825
 
     function measured(string memory group, string memory name) private returns (uint256) {
         return vm.snapshotGasLastCall(group, name);
@@ -195,5 +198,88 @@ contract GasTest is Fixture {
         vm.prank(BOB);
         token.transferFrom(ANN, BOB, 1);
         measured("StakeToken", "transferFrom");
+    }
+
+    function test_identities_and_bonds_stay_within_their_limits() public {
+        bytes memory flower = new bytes(120);
+        bytes memory proof = new bytes(104);
+        bytes memory key = new bytes(48);
+        for (uint256 i = 0; i < 48; ++i) {
+            (flower[i], flower[119 - i], proof[i], proof[103 - i], key[i]) =
+            (0xff, 0xff, 0xff, 0xff, 0xff);
+        }
+        vm.prank(ANN);
+        identities.setKeys(SALT, key, bytes.concat(key, key), flower, proof);
+        vm.assertLe(measured("Identities", "setKeys, first"), SHARED_LIMIT, "setKeys");
+        vm.prank(ANN);
+        identities.setKeys(SALT, key, bytes.concat(key, key), flower, proof);
+        measured("Identities", "setKeys again");
+        vm.prank(ANN);
+        identities.revokeKeys();
+        measured("Identities", "revokeKeys");
+
+        vm.prank(ADMIN);
+        token.mint(ANN, 100);
+        vm.prank(ANN);
+        token.transferAndCall(address(bonds), 20, "");
+        vm.assertLe(measured("Bonds", "transferAndCall, first of all"), SHARED_LIMIT, "deposit");
+        vm.prank(ANN);
+        token.transferAndCall(address(bonds), 20, "");
+        measured("Bonds", "transferAndCall, later");
+        vm.prank(ANN);
+        token.approve(address(bonds), 10);
+        vm.prank(ANN);
+        bonds.deposit(10);
+        vm.assertLe(measured("Bonds", "deposit"), SHARED_LIMIT, "deposit");
+        vm.prank(LOCKER);
+        bonds.lock(ANN, SEAL, 30);
+        vm.assertLe(measured("Bonds", "lock"), SHARED_LIMIT, "lock");
+        uint256[] memory amounts = new uint256[](2);
+        (amounts[0], amounts[1]) = (5, 5);
+        address[] memory two = new address[](2);
+        (two[0], two[1]) = (BOB, EVE);
+        vm.prank(LOCKER);
+        bonds.slash(ANN, SEAL, two, amounts);
+        measured("Bonds", "slash for 2");
+        vm.prank(LOCKER);
+        bonds.release(ANN, SEAL, 20);
+        measured("Bonds", "release");
+        vm.warp(block.timestamp + 86_400);
+        vm.prank(ANN);
+        bonds.withdraw(40);
+        measured("Bonds", "withdraw");
+    }
+
+    function test_a_full_draw_ends_in_one_call() public {
+        propose(3, 600, 20);
+        address[] memory members = crowd(256);
+        vm.prank(OWNER);
+        tasks.appointMembers(1, members);
+        vm.prank(OWNER);
+        beacon.open(1, SALT, 5, 2, 0, 100, 50, 60);
+        measured("Beacon", "open");
+        for (uint256 i = 0; i < members.length; ++i) {
+            vm.prank(ADMIN);
+            token.mint(members[i], 5);
+            vm.prank(members[i]);
+            token.transferAndCall(address(bonds), 5, "");
+            vm.prank(members[i]);
+            beacon.commit(1, keccak256(abi.encode(uint256(1), members[i], SEAL)));
+            if (i == 1) vm.assertLe(measured("Beacon", "commit"), COMMIT_LIMIT, "commit");
+        }
+        vm.warp(block.timestamp + 101);
+        vm.prank(OWNER);
+        beacon.fix(1, SEEN);
+        measured("Beacon", "fix");
+        vm.roll(block.number + 1);
+        for (uint256 i = 0; i < members.length; ++i) {
+            vm.prank(members[i]);
+            beacon.reveal(1, SEAL);
+            if (i == 1) measured("Beacon", "reveal");
+        }
+        beacon.close(1);
+        vm.assertLe(measured("Beacon", "close with 256"), BLOCK_LIMIT, "close");
+        beacon.settle(1, members[0]);
+        measured("Beacon", "settle");
     }
 }

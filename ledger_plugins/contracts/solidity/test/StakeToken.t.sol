@@ -41,13 +41,15 @@ contract StakeTokenTest is Fixture {
         vm.assertEq(token.hasRole(ROOT, address(tasks)), false, "tasks appoint nobody");
         vm.assertEq(token.hasRole(ROOT, address(this)), false, "the deployer has nothing");
         vm.assertEq(token.hasRole(MINTER, address(this)), false, "the deployer mints nothing");
-        bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE));
+        bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE), list(ANN));
         IStakeToken ownerless = IStakeToken(deploy("stake_token", nobody));
         vm.assertEq(ownerless.hasRole(ROOT, address(0)), false, "nobody");
         vm.assertEq(ownerless.hasRole(MINTER, address(0)), false, "nobody mints");
         vm.assertEq(ownerless.hasRole(MINTER, BOB), true, "a minter");
         vm.assertEq(ownerless.hasRole(PROPOSER, address(0)), false, "not everybody proposes");
         vm.assertEq(ownerless.hasRole(PROPOSER, EVE), true, "a proposer");
+        vm.assertEq(ownerless.hasRole(token.LOCKER_ROLE(), ANN), true, "a locker");
+        vm.assertEq(ownerless.hasRole(token.LOCKER_ROLE(), BOB), false, "a minter locks nothing");
     }
 
     function test_minting_and_moving_say_so() public {
