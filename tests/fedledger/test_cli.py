@@ -188,7 +188,10 @@ def test_a_failed_run_exits_with_1(tmp_path):
         (["audit", "--ledger", "lokal:///x", "--store", "file:///x"], "did you mean 'local'"),
         (["audit", "/nowhere", "--head", "0x12"], "'0x12' is no block's hash"),
         (["run", "quickstart", "--set", "clients=1e9"], "less than or equal to 256"),
-        (["account", "create", "Not A Name", "--password-file", "/nowhere"], "password file /nowhere"),
+        (
+            ["account", "create", "Not A Name", "--password-file", "/nowhere"],
+            "password file /nowhere",
+        ),
         (["account", "create", "alice"], "no terminal to ask at: give --password-file"),
         (["deploy", "--ledger", "local:///x.db", "--account", "./alice"], "no account file alice"),
     ],
