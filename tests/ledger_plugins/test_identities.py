@@ -144,6 +144,7 @@ def test_a_key_that_fails_is_named_and_spoils_no_other(ledger):
         ({"bls": BLS.public, "bls_proof": BLS.sign(BLS.public)}, "possession does not hold"),
         ({"bls": BLS.public}, "possession does not hold"),
     ],
+    ids=["hpke", "bls", "signature", "no proof"],
 )
 def test_a_key_that_nobody_would_count_is_not_published(ledger, wrong, said):
     """It is refused here, by name; nothing is sent."""
@@ -163,6 +164,7 @@ def test_a_key_that_nobody_would_count_is_not_published(ledger, wrong, said):
         .public_key()
         .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     ],
+    ids=["noise", "zeros", "off the curve", "a byte too much", "X25519"],
 )
 def test_other_bytes_are_no_nodes_key(ledger, key):
     """What is no key, or another algorithm's, is refused with a reason and nothing else raised."""
