@@ -152,16 +152,6 @@ def show_contracts(
         _line(console, f"deployment: {path}")
 
 
-def show_on_ledger(contracts: "Mapping[str, OnLedger]", form: Format) -> None:
-    """Print the contracts that a ledger has."""
-    if form is Format.json:
-        _print_json([asdict(one) | {"abi": one.abi.hex()} for one in contracts.values()])
-        return
-    for name, one in contracts.items():
-        since = f"version {one.version} since block {one.since}"
-        _line(Console(), f"{name}  {one.address}  {since}")
-
-
 def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
     """Print names and what they mean."""
     _show_table(entries, ("name", "about"), form, "nothing is registered")
@@ -169,12 +159,20 @@ def show_catalogue(entries: Sequence[Mapping[str, str]], form: Format) -> None:
 
 def show_contract_list(entries: Sequence[Mapping[str, Any]], form: Format) -> None:
     """Print contracts, where they are on a ledger, and what they are for."""
+    columns = ["name", "version", "about"]
     if form is Format.text:
         entries = [
-            entry | {"version": f"version {entry['version']}"} for entry in map(dict, entries)
+            {
+                "name": one["name"],
+                "version": f"version {one['version']}",
+                "since": f"since block {one['since']}",
+                "address": one["address"],
+                "about": one["about"],
+            }
+            for one in entries
         ]
-    placed = any(entry["address"] for entry in entries)
-    columns = ("name", "version", *(("address",) if placed else ()), "about")
+        if any(one["address"] for one in entries):
+            columns[2:2] = ["since", "address"]
     _show_table(entries, columns, form, "the ledger has no contracts")
 
 

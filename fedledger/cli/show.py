@@ -95,17 +95,6 @@ def balances(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> No
         show_balances(all_balances(opened), format_)
 
 
-@show.command("contracts")
-def contracts(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> None:
-    """Print the contracts that a ledger has: version, address, and since which block."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-
-    from .render import show_on_ledger  # noqa: PLC0415 - the same
-
-    with open_ledger(ledger, read_only=True) as opened:
-        show_on_ledger(opened.contracts(), format_)
-
-
 @show.command("peers")
 def peers(*, data: DataOption, format_: FormatOption = Format.text) -> None:
     """Print a running node's peers and miner."""

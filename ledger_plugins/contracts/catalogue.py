@@ -2,38 +2,50 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fedledger.errors import CallError, ConfigError
 
 from ..base import OnLedger
-from .registry import CONTRACTS, contract_of, twin_of, versioned
+from .registry import CONTRACTS, abi_digest, contract_of, twin_of, versioned
 
 __all__ = ["contract_list"]
 
 
 def contract_list(there: Mapping[str, OnLedger] | None = None) -> list[dict[str, Any]]:
-    """Return of each contract its name, version, address and what it is for.
+    """Return what is known of each contract, by name.
 
     Args:
-        there: what a ledger has; None: all that is installed here, in its newest version, with
-            None as its address.
+        there: what a ledger has; None: all that is installed here, in its newest version, of which
+            there is no address and no first block.
+
+    Returns:
+        Of each its `name`, `version`, `address`, the block `since` which it is there, the digest of
+        its `abi` in hexadecimal, and a sentence `about` it.
     """
-    if there is None:
-        return [_entry(name, None, None) for name in CONTRACTS.names()]
-    return [_entry(name, one.version, one.address) for name, one in sorted(there.items())]
+    if there is not None:
+        return [
+            {**asdict(one), "abi": one.abi.hex(), "about": _about(name, one.version)}
+            for name, one in sorted(there.items())
+        ]
+    return [_installed(name) for name in CONTRACTS.names()]
 
 
-def _entry(name: str, version: int | None, address: str | None) -> dict[str, Any]:
-    """Return what is known about a contract; one broken package must not hide all others."""
+def _installed(name: str) -> dict[str, Any]:
+    """Return what is known of one; a broken package must not hide all others."""
+    entry: dict[str, Any] = dict.fromkeys(("name", "version", "address", "since", "abi", "about"))
     try:
-        known = version if version is not None else contract_of(name)[0].newest
-        twin = twin_of(versioned(name, known))
+        newest = contract_of(name)[0].newest
+        abi = abi_digest(name).hex()
     except (CallError, ConfigError) as error:
-        return _row(name, version, address, f"not available here: {error}")
-    about = inspect.cleandoc(twin.__doc__ or "").partition("\n\n")[0]
-    return _row(name, known, address, " ".join(about.split()))
+        return {**entry, "name": name, "about": f"not available: {error}"}
+    return {**entry, "name": name, "version": newest, "abi": abi, "about": _about(name, newest)}
 
 
-def _row(name: str, version: int | None, address: str | None, about: str) -> dict[str, Any]:
-    return {"name": name, "version": version, "address": address, "about": about}
+def _about(name: str, version: int) -> str:
+    try:
+        twin = twin_of(versioned(name, version))
+    except (CallError, ConfigError) as error:
+        return f"not available here: {error}"
+    return " ".join(inspect.cleandoc(twin.__doc__ or "").partition("\n\n")[0].split())
