@@ -1,7 +1,7 @@
 """Identities: the keys that accounts publish."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ...accounts import Account
 from ..facade import Facade, sends
@@ -91,5 +91,5 @@ class Identities(Facade):
         return self._events(KeysRevoked, **_of(address))
 
 
-def _of(address: str | None) -> dict[str, str]:
+def _of(address: str | None) -> dict[str, Any]:
     return {} if address is None else {"account": address}
