@@ -194,6 +194,7 @@ class TwinBench:
         def emit(*event):
             events.append(event)
 
-        environment = Environment(*when, self.addresses, self.states, emit, TWINS)
+        now, block = when
+        environment = Environment(now, block, self.addresses, self.states, emit, TWINS)
         result = getattr(TWINS[contract](environment, sender), name)(*values)
         return abi.decode_result(contract, name, abi.encode_result(contract, name, result))
