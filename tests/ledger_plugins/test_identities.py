@@ -23,6 +23,7 @@ from fedledger.ledger_plugins.contracts.identities.keys import (
     publish_keys,
 )
 
+pytest.importorskip("py_arkworks_bls12381")  # no wheel for Linux on aarch64
 ANN, EVE = Account.create(), Account.create()
 HPKE = X25519PrivateKey.generate().public_key().public_bytes_raw()
 BLS = BlsKey.create()
