@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -50,6 +51,9 @@ def _run(seed: int) -> _Result:
         return seed, simulate(seed), ("", [])
     except Failure as error:
         return seed, None, (str(error), error.trace)
+    except Exception as error:  # noqa: BLE001 - what no error of ours may be is this seed's failure
+        lines = traceback.format_exception(error)
+        return seed, None, (f"seed {seed}: {type(error).__name__}: {error}", lines)
 
 
 def _say(text: str) -> None:

@@ -7,6 +7,8 @@ binary CIDs and parts per million. Tasks are numbered from 1, and so are the rou
 from collections.abc import Sequence
 from typing import Any
 
+from fedledger.errors import LedgerUnavailable
+
 from ...accounts import Account
 from ...base import Receipt
 from ..facade import OfLedger, sends, sends_then
@@ -196,10 +198,19 @@ class TrainingTask(TaskRollbacks):
         return sorted(ended, key=lambda one: one.round)
 
     def opened_in(self, task: int, ended: Sequence[Aggregate | Rollback]) -> int:
-        """Return the index of the block that opened the round after the ones that `ended`."""
+        """Return the index of the block that opened the round after the ones that `ended`.
+
+        Raises:
+            LedgerUnavailable: the ledger does not show the task's proposal any more.
+        """
         if ended:
             return ended[-1].block
-        return self._events(Proposal, task=task)[0].block
+        for proposal in self._events(Proposal, task=task):
+            return proposal.block
+        raise LedgerUnavailable(
+            f"{self.ledger.url} does not show the proposal of task {task}: its newest blocks "
+            "changed meanwhile, try again"
+        )
 
     def submitted(
         self,

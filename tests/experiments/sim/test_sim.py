@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from fedledger.experiments.sim import Failure, simulate
+from fedledger.experiments.sim import __main__ as program
 from fedledger.ledger_plugins.local.node.chain.file import NodeFile
 from fedledger.ledger_plugins.local.node.chain.waiting import Waiting
 
@@ -93,3 +94,19 @@ def failure_of(seed):
     except Failure as failure:
         return failure
     return None
+
+
+def test_a_seed_that_breaks_the_program_is_named_and_costs_no_other(monkeypatch, capsys):
+    """Whatever a seed raises, the campaign goes on and says which one it was."""
+
+    def simulated(seed):
+        if seed == 4:
+            raise IndexError("list index out of range")
+        return f"seed {seed} went well"
+
+    monkeypatch.setattr(program, "simulate", simulated)
+    assert program.main(["3", "--count", "3"]) == 1
+    said = capsys.readouterr().out
+    assert "FAILED seed 4: IndexError: list index out of range" in said
+    assert "seed 5 went well" in said
+    assert "1 of 3 seeds failed: 4" in said

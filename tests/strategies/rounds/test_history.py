@@ -9,7 +9,7 @@ from support.rewriting import rewritten
 
 from fedledger.clients.journal import Journal
 from fedledger.effects.real import SystemDisk
-from fedledger.errors import AccountError, CallError, UpdateRejected
+from fedledger.errors import AccountError, CallError, LedgerUnavailable, UpdateRejected
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.ancestry import header_hash, linked
@@ -41,6 +41,15 @@ def reopened(federation):
 
 
 # What is on the ledger ---------------------------------------------------------------------------
+
+
+def test_a_task_whose_proposal_is_gone_is_said(federation):
+    """A reorganisation between two questions: the next try may find it again (seed 46 of `sim`)."""
+    federation.run(federation.anchored(), make_app(), rounds=1)
+    tasks = TrainingTask(federation.ledger)
+    assert tasks.opened_in(1, []) == 1
+    with pytest.raises(LedgerUnavailable, match="does not show the proposal of task 2"):
+        tasks.opened_in(2, [])
 
 
 @pytest.mark.parametrize("kind", ["pofl", "anchored"])
