@@ -61,7 +61,8 @@ def confirm_history(round: LiveRound) -> Sequence[str]:
 
 def confirmed(ledger: Ledger, task: int, clients: Collection[str]) -> set[str]:
     """Return the clients that have confirmed a task's history since its last round ended."""
-    ended = TrainingTask(ledger).ended(task)[-1].block
+    tasks = TrainingTask(ledger)
+    ended = tasks.opened_in(task, tasks.ended(task))
     wanted = {"task": task, CONFIRM_HISTORY.party: list(clients)}
     said = ledger.matching(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event, wanted, since=ended)
     return {event.arguments[CONFIRM_HISTORY.party] for event in said}
