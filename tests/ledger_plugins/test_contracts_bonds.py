@@ -6,14 +6,12 @@
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 from support.both_contracts import (
     ADMIN,
@@ -32,7 +30,7 @@ from support.both_contracts import (
     errors,
 )
 from support.evm import EvmBench
-from support.examples import longer
+from support.examples import run_calls
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
@@ -310,13 +308,4 @@ class SameBonds(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 def test_random_calls_are_the_same(evm):
     """Whatever anybody calls, the EVM and the twins do and say the same; nothing is lost."""
-    machine = type("Machine", (SameBonds,), {"evm": evm})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=longer(10),
-            stateful_step_count=12,
-            phases=[Phase.reuse, Phase.generate],  # shrinking would take minutes
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
-    )
+    run_calls(SameBonds, evm=evm)

@@ -5,18 +5,17 @@
 
 import eth_abi
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 from support.both_contracts import CID, CID2, TASKS, TOKEN, TOP, Both
 from support.evm import EvmBench
-from support.examples import examples, longer
+from support.examples import examples, run_calls
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
@@ -286,13 +285,4 @@ class SameContracts(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 def test_random_calls_are_the_same(evm):
     """Whatever anybody calls, the EVM and the twins do, say and refuse the same (L2, L4, L7)."""
-    machine = type("Machine", (SameContracts,), {"evm": evm})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=longer(10),
-            stateful_step_count=12,
-            phases=[Phase.reuse, Phase.generate],  # shrinking would take minutes
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
-    )
+    run_calls(SameContracts, evm=evm)

@@ -3,27 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from eth_abi.abi import encode
-from eth_hash.auto import keccak
-
 from ...accounts import Account
 from ...base import Receipt
 from ..facade import Facade, sends, sends_then
 from ..meanings import Address, Hash32, Seconds
 from ..records import EventRecord
+from .twin import commitment_to
 
 __all__ = ["Beacon", "DrawClosed", "DrawOpened", "Drawn", "SubjectFixed", "commitment_to"]
-
-
-def commitment_to(draw: int, member: str, value: bytes) -> bytes:
-    """Return the commitment of a draw's member to a value.
-
-    Args:
-        draw: the draw.
-        member: address of the account that is going to reveal.
-        value: 32 bytes that nobody else can guess.
-    """
-    return keccak(encode(["uint256", "address", "bytes32"], [draw, member, value]))
 
 
 @dataclass(frozen=True, slots=True)

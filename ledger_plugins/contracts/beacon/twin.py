@@ -17,7 +17,7 @@ from eth_hash.auto import keccak
 
 from ..twin import Twin
 
-__all__ = ["MAX_COMMITTED", "Beacon"]
+__all__ = ["MAX_COMMITTED", "Beacon", "commitment_to"]
 
 MAX_COMMITTED = 256
 """The most commitments of one draw (clause L9)."""
@@ -25,6 +25,17 @@ MAX_COMMITTED = 256
 _MAX_LOOKAHEAD = 8_000
 _NONE = bytes(32)
 _COMMITTED, _REVEALED, _SETTLED = 1, 2, 3
+
+
+def commitment_to(draw: int, member: str, value: bytes) -> bytes:
+    """Return the commitment of a draw's member to a value.
+
+    Args:
+        draw: the draw.
+        member: address of the account that is going to reveal.
+        value: 32 bytes that nobody else can guess.
+    """
+    return keccak(encode(["uint256", "address", "bytes32"], [draw, member, value]))
 
 
 class Draw(NamedTuple):
@@ -147,8 +158,7 @@ class Beacon(Twin):
         commitment, index, status = found
         if status != _COMMITTED:
             self.revert("AlreadyRevealed", account=self.sender)
-        said = encode(["uint256", "address", "bytes32"], [draw, self.sender, value])
-        if keccak(said) != commitment:
+        if commitment_to(draw, self.sender, value) != commitment:
             self.revert("WrongValue", account=self.sender)
         self.state["member", draw, self.sender] = (commitment, index, _REVEALED)
         self.state["value", draw, index] = value

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
 
 from fedledger.errors import AccountError, ConfigError, LedgerUnavailable
 from fedledger.guards import guarded
@@ -33,6 +32,7 @@ from ...accounts import Account
 from ...addresses import checksum_address
 from ...base import Ledger, Receipt
 from .facade import Identities, KeysSet
+from .twin import digest_of
 
 __all__ = ["FlowerKey", "Keys", "flower_owner", "keys_in", "keys_of", "publish_keys"]
 
@@ -94,7 +94,8 @@ def keys_of(ledger: Ledger, account: str) -> Keys:
     if digest == _NONE:
         return Keys(account, version)
     for record in reversed(identities.keys_set(account)):
-        if (record.version, _digest(record)) == (version, digest):
+        keys = (record.hpke, record.bls, record.bls_proof, record.flower, record.flower_proof)
+        if (record.version, digest_of(*keys)) == (version, digest):
             return keys_in(record, ledger)
     raise LedgerUnavailable(f"{ledger.url} does not show the keys of {account} that it has")
 
@@ -192,11 +193,6 @@ def flower_owner(ledger: Ledger, flower: bytes) -> str | None:
         if (now.version, now.flower) == (claim.version, flower):
             return claim.account
     return None
-
-
-def _digest(record: KeysSet) -> bytes:
-    keys = (record.hpke, record.bls, record.bls_proof, record.flower, record.flower_proof)
-    return keccak(encode(["bytes32", "bytes", "bytes", "bytes", "bytes"], keys))
 
 
 def _statement(chain_id: int, contract: str, account: str, version: int) -> bytes:

@@ -10,11 +10,17 @@ from eth_hash.auto import keccak
 
 from ..twin import Twin
 
-__all__ = ["Identities"]
+__all__ = ["Identities", "digest_of"]
 
 _NONE = bytes(32)
 _BLS_KEY, _BLS_PROOF = range(48, 49), range(96, 97)
 _FLOWER = range(40, 161)
+
+
+def digest_of(hpke: bytes, bls: bytes, bls_proof: bytes, flower: bytes, proof: bytes) -> bytes:
+    """Return what the contract keeps of a record's keys."""
+    keys = (hpke, bls, bls_proof, flower, proof)
+    return keccak(encode(["bytes32", "bytes", "bytes", "bytes", "bytes"], keys))
 
 
 class Identities(Twin):
@@ -35,8 +41,7 @@ class Identities(Twin):
         if hpke == _NONE and not bls and not flower:
             self.revert("NoKeys")
         version, _ = self.getKeys(self.sender)
-        keys = (hpke, bls, blsProof, flower, flowerProof)
-        digest = keccak(encode(["bytes32", "bytes", "bytes", "bytes", "bytes"], keys))
+        digest = digest_of(hpke, bls, blsProof, flower, flowerProof)
         self.state["keys", self.sender] = (version + 1, digest)
         self.emit(
             "KeysSet",
