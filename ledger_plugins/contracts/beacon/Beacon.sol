@@ -171,7 +171,7 @@ contract Beacon is IBeacon {
         bytes32 hash = _hashOf(number);
         if (hash == 0) revert BlockUnknown(number);
         if (keccak256(header) != hash) revert WrongHeader(number);
-        about.randomness = _mixHash(header);
+        about.randomness = _mixHash(header, number);
 
         emit RandomnessProvided(draw, about.randomness);
     }
@@ -263,11 +263,13 @@ contract Beacon is IBeacon {
 
     /// @dev The header's 14th field. Its hash was checked, so it is well-formed: a list with a
     /// length of two bytes; seven fields of fixed sizes, up to the logs' bloom filter; six short
-    /// ones, each with its length in its first byte unless it is one byte below 0x80.
-    function _mixHash(bytes calldata header) private pure returns (bytes32) {
+    /// ones, each with its length in its first byte unless it is one byte below 0x80. Where one is
+    /// longer, as the extra data of chains whose blocks are signed, no randomness stands there.
+    function _mixHash(bytes calldata header, uint256 number) private pure returns (bytes32) {
         uint256 next = 3 + 33 + 33 + 21 + 33 + 33 + 33 + 259;
         for (uint256 field = 0; field < 6; ++field) {
             uint8 first = uint8(header[next]);
+            if (first > 0xb7) revert WrongHeader(number);
             next += first < 0x80 ? 1 : first - 0x80 + 1;
         }
         return bytes32(header[next + 1:next + 33]);

@@ -116,7 +116,7 @@ interface IBeacon {
     /// @notice The hash of block `number` is not known: it is to come, or too long ago.
     error BlockUnknown(uint256 number);
 
-    /// @notice The header is not that of block `number`.
+    /// @notice The header is not that of block `number`, or has no randomness.
     error WrongHeader(uint256 number);
 
     /// @notice The draw ended already.
