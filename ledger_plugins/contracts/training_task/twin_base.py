@@ -9,6 +9,7 @@ number of revocations.
 
 from typing import NamedTuple
 
+from ..stake_token.twin import GOVERNOR_ROLE
 from ..twin import ModelInfo, Twin
 
 __all__ = ["MAX_CONTRIBUTORS", "MILLION", "Roles", "Round", "Task", "TaskBase"]
@@ -65,6 +66,10 @@ class TaskBase(Twin):
         if self.sender != about.owner:
             self.revert("NotOwner", sender=self.sender)
         return about
+
+    def _is_governor(self) -> bool:
+        """Tell whether the sender may decide besides owners."""
+        return bool(self.peer("StakeToken").hasRole(GOVERNOR_ROLE, self.sender))
 
     def _round(self, task: int) -> Round:
         return Round(*self.state["round", task])
