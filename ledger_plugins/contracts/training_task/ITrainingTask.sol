@@ -409,6 +409,16 @@ interface ITrainingTask {
             bool finished
         );
 
+    /// @notice How far a task is, for contracts: getTask without its texts; reverts with UnknownTask.
+    /// @return rounds Number of rounds.
+    /// @return ended Number of rounds that ended, published or rolled back.
+    /// @return window Seconds during which a round takes updates; 0: until it is published.
+    /// @return openedAt Block time at which the newest round opened (or the task finished).
+    function getProgress(uint256 task)
+        external
+        view
+        returns (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt);
+
     /// @notice What a client submitted to a round; reverts with UnknownTask.
     /// @return commitment First 31 bytes of keccak256(abi.encode(cid, samples, accuracy)).
     /// @return status 0 nothing, 1 submitted, 2 contributed, 3 paid.

@@ -37,6 +37,16 @@ abstract contract TaskBase is ITrainingTask {
         TOKEN = stakeToken;
     }
 
+    /// @inheritdoc ITrainingTask
+    function getProgress(uint256 task)
+        external
+        view
+        returns (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt)
+    {
+        Task storage about = _task(task);
+        return (about.rounds, about.ended, about.window, about.openedAt);
+    }
+
     function _task(uint256 task) internal view returns (Task storage about) {
         about = _tasks[task];
         if (about.rounds == 0) revert UnknownTask(task);

@@ -55,6 +55,11 @@ class TaskBase(Twin):
         """Return how many clients or members one call may list."""
         return MAX_CONTRIBUTORS
 
+    def getProgress(self, task: int) -> tuple[int, int, int, int]:
+        """Return the rounds of a task, how many ended, its window, and when the newest opened."""
+        about, current = self._task(task), self._round(task)
+        return about.rounds, current.ended, about.window, current.opened_at
+
     def _task(self, task: int) -> Task:
         found = self.state.get(("task", task))
         if found is None:

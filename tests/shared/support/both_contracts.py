@@ -169,6 +169,8 @@ class Both:
                 self.view(TASKS, "getSubmission", task, number, client)
             self.view(TASKS, "getCheckpoint", task, number)
             self.view(TASKS, "getRollbackVotes", task, number)
+        whole = self.view(TASKS, "getTask", task)
+        assert self.view(TASKS, "getProgress", task) == (*whole[3:6], whole[9])
         self.view(TASKS, "getRoles", task)
         for who in self.people[1:5]:
             self.view(TASKS, "isMember", task, who)

@@ -64,6 +64,17 @@ contract RolesTest is Fixture {
         vm.assertEq(isMember(tasks, 2, BOB), false, "another task");
     }
 
+    function test_progress_is_what_the_task_says() public {
+        propose(3, 7, 20);
+        vm.warp(START + 9);
+        publish(1, 1, list());
+        (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt) = tasks.getProgress(1);
+        vm.assertEq(rounds, 3, "rounds");
+        vm.assertEq(ended, 1, "ended");
+        vm.assertEq(window, 7, "window");
+        vm.assertEq(openedAt, START + 9, "opened");
+    }
+
     function test_members_have_the_time_since_which_they_are() public {
         propose(3, 0, 20);
         appoint(list(ANN));
@@ -133,6 +144,8 @@ contract RolesTest is Fixture {
         tasks.appointAggregator(1, address(0));
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.getRoles(1);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.getProgress(1);
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.isMember(1, ANN);
         propose(3, 0, 20);
