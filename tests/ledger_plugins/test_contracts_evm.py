@@ -32,6 +32,7 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
+    GOVERNOR_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
@@ -331,8 +332,35 @@ def test_roles_are_given_and_taken(started):
     assert started.send(owner, TASKS, *publish(4)[1:]) == errors(TASKS, "NotAggregator", owner)
     assert started.send(ANN, TASKS, *voted[1:]) == errors(TASKS, "WrongRound", 4, 3)
     assert started.look("getRoles", 1) == (owner, EVE, 2)
-    assert [started.look("isMember", 1, who) for who in (ANN, BOB)] == [True, False]
+    assert [started.look("isMember", 1, who)[0] for who in (ANN, BOB)] == [True, False]
     assert started.look("getCheckpoint", 1, 3) == (CID + bytes(28), 1_000_000)
+
+
+def test_who_governs_replaces_aggregators_and_records_checkpoints(started):
+    """With GOVERNOR_ROLE both calls are taken, and no other of the owner's; without it none is."""
+    appoint, keep = ("appointAggregator", 1, BOB), ("recordCheckpoint", 1, 2, 900_000)
+    for call, error in ((appoint, "NotOwner"), (keep, "NotOwnerOrAggregator")):
+        assert started.send(EVE, TASKS, *call) == errors(TASKS, error, EVE)
+    events = started.run((ADMIN, "grantRole", GOVERNOR_ROLE, EVE), (EVE, *appoint), (EVE, *keep))
+    assert names(events) == ["RoleGranted", "AggregatorAppointed", "CheckpointRecorded"]
+    assert events[2][2]["by"] == EVE
+    assert started.look("getRoles", 1)[:2] == (OWNER, BOB)
+    for function, *args in (
+        ("appointMembers", [EVE]),
+        ("revokeMembers", [ANN]),
+        ("rollback", 3, 1),
+    ):
+        assert started.send(EVE, TASKS, function, 1, *args) == errors(TASKS, "NotOwner", EVE)
+
+
+def test_members_have_the_time_since_which_they_are(started):
+    """It is the block time of the appointment; who comes back begins anew."""
+    since = started.look("isMember", 1, ANN)[1]
+    started.run((OWNER, "revokeMembers", 1, [ANN]))
+    assert started.look("isMember", 1, ANN) == (False, 0)
+    started.run((OWNER, "appointMembers", 1, [ANN]))
+    assert started.look("isMember", 1, ANN) == (True, started.evm.now)
+    assert since < started.evm.now
 
 
 def test_rounds_end_by_a_rollback_until_the_task_is_finished(started):

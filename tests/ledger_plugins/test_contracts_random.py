@@ -21,6 +21,7 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
+    GOVERNOR_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
 )
@@ -174,7 +175,7 @@ class SameContracts(RuleBasedStateMachine):
         """Appoint or revoke members, and in one case of four the aggregator."""
         task, _, _ = self.task(dice)
         people = dice.sample(self.both.people[:5], dice.randint(0, 4))
-        members = [who for who in people if self.both.view(TASKS, "isMember", task, who) is True]
+        members = [who for who in people if self.both.view(TASKS, "isMember", task, who)[0] is True]
         others = [who for who in people if who not in members]
         for function, group in (("appointMembers", others), ("revokeMembers", members[:1])):
             chosen = group + ([dice.choice(self.anybody)] if dice.random() < 0.2 else [])
@@ -211,7 +212,7 @@ class SameContracts(RuleBasedStateMachine):
         cid = CID2 if self.both.view(TASKS, "getTask", task)[-3:-2] == (CID,) else CID
         self.both.send(aggregator, TASKS, "publishAggregate", task, current, cid, "r", [], CID, [])
         people = dice.sample(self.both.people[:5], 3)
-        new = [who for who in people if self.both.view(TASKS, "isMember", task, who) is False]
+        new = [who for who in people if self.both.view(TASKS, "isMember", task, who)[0] is False]
         self.both.send(self.owner(dice, task), TASKS, "appointMembers", task, new)
         for member in dice.sample(self.both.people[:5], 4):
             self.both.send(member, TASKS, "voteRollback", task, current + 1, current - 1)
@@ -275,7 +276,7 @@ class SameContracts(RuleBasedStateMachine):
     def appoint(self, dice):
         sender = dice.choice([self.both.admin, self.both.admin, self.both.eve])
         function = dice.choice(["grantRole", "grantRole", "revokeRole", "renounceRole"])
-        role = dice.choice([MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE])
+        role = dice.choice([MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE, GOVERNOR_ROLE])
         holder = dice.choice([sender, self.both.eve, self.evm.addresses[TASKS], ZERO_ADDRESS])
         self.both.send(sender, TOKEN, function, role, holder)
         who = dice.choice([self.both.eve, self.both.admin])

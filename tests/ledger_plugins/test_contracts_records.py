@@ -46,6 +46,7 @@ MODULES = {
 }
 VIEWS = {
     "Task": "getTask",
+    "Member": "isMember",
     "Roles": "getRoles",
     "Status": "getSubmission",
     "Model": "getCheckpoint",

@@ -221,6 +221,7 @@ REFUSALS = [
     # Views
     (EVE, ("getTask", 9), ("UnknownTask", 9)),
     (EVE, ("getSubmission", 9, 1, ANN), ("UnknownTask", 9)),
+    (EVE, ("getProgress", 9), ("UnknownTask", 9)),
     (EVE, ("getRoles", 9), ("UnknownTask", 9)),
     (EVE, ("isMember", 9, ANN), ("UnknownTask", 9)),
     (EVE, ("getRollbackVotes", 9, 0), ("UnknownTask", 9)),

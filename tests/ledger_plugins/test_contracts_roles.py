@@ -36,9 +36,12 @@ def test_roles_through_the_facade(tasks):
     tasks.appoint_aggregator(SERVER, task=1, aggregator=OTHER.address)
     everybody = tuple(member.address for member in MEMBERS)
     tasks.appoint_members(SERVER, task=1, members=everybody)
+    then = tasks.ledger.head().timestamp
     tasks.revoke_members(SERVER, task=1, members=everybody[:1])
     assert tasks.roles(1) == Roles(SERVER.address, OTHER.address, 2)
     assert [tasks.is_member(1, member) for member in everybody] == [False, True, True]
+    since = [tasks.member_since(1, member) for member in everybody]
+    assert since == [None, then, then]
     changes = [(change.members, change.appointed) for change in tasks.member_changes(1)]
     assert changes == [(everybody, True), (everybody[:1], False)]
     with pytest.raises(FrozenInstanceError):

@@ -114,7 +114,8 @@ contract Beacon is IBeacon {
         if (block.timestamp > about.commitUntil) {
             revert CommitmentsClosed(about.commitUntil, uint64(block.timestamp));
         }
-        if (!TASKS.isMember(about.task, msg.sender)) revert NotTaskMember(msg.sender);
+        (bool isOne,) = TASKS.isMember(about.task, msg.sender);
+        if (!isOne) revert NotTaskMember(msg.sender);
         Member storage member = _members[draw][msg.sender];
         if (member.status != NONE) revert AlreadyCommitted(msg.sender);
         uint32 index = about.committed;

@@ -113,7 +113,7 @@ class Beacon(Twin):
         about = self._draw(draw)
         if self.now > about.commit_until:
             self.revert("CommitmentsClosed", until=about.commit_until, time=self.now)
-        if not self.peer("TrainingTask").isMember(about.task, self.sender):
+        if not self.peer("TrainingTask").isMember(about.task, self.sender)[0]:
             self.revert("NotTaskMember", account=self.sender)
         if ("member", draw, self.sender) in self.state:
             self.revert("AlreadyCommitted", account=self.sender)

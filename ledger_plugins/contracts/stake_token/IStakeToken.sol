@@ -39,4 +39,8 @@ interface IStakeToken is IERC20Metadata, IERC20Errors, IAccessControl {
 
     /// @notice The role that locks deposits, held by contracts: keccak256("LOCKER_ROLE").
     function LOCKER_ROLE() external view returns (bytes32);
+
+    /// @notice The role that decides in training tasks besides their owners, held by contracts:
+    /// keccak256("GOVERNOR_ROLE").
+    function GOVERNOR_ROLE() external view returns (bytes32);
 }

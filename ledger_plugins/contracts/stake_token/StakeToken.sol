@@ -20,17 +20,23 @@ contract StakeToken is IStakeToken, ERC20, AccessControl {
     /// @inheritdoc IStakeToken
     bytes32 public constant LOCKER_ROLE = keccak256("LOCKER_ROLE");
 
+    /// @inheritdoc IStakeToken
+    bytes32 public constant GOVERNOR_ROLE = keccak256("GOVERNOR_ROLE");
+
     /// @param admin Who holds DEFAULT_ADMIN_ROLE, MINTER_ROLE and PROPOSER_ROLE from the start; the
     /// zero address: nobody, and then nobody will ever give or take a role.
     /// @param minters Who else holds MINTER_ROLE from the start: the contracts that pay rewards. Their
     /// addresses follow from the deployer and its nonce, before they are deployed.
     /// @param proposers Who else holds PROPOSER_ROLE from the start; the zero address: everybody.
     /// @param lockers Who holds LOCKER_ROLE from the start: the contracts that lock deposits.
+    /// @param governors Who holds GOVERNOR_ROLE from the start: the contracts that replace a task's
+    /// aggregator and record checkpoints.
     constructor(
         address admin,
         address[] memory minters,
         address[] memory proposers,
-        address[] memory lockers
+        address[] memory lockers,
+        address[] memory governors
     ) ERC20("fedledger stake", "STAKE") {
         if (admin != address(0)) {
             _grantRole(DEFAULT_ADMIN_ROLE, admin);
@@ -45,6 +51,9 @@ contract StakeToken is IStakeToken, ERC20, AccessControl {
         }
         for (uint256 i = 0; i < lockers.length; ++i) {
             _grantRole(LOCKER_ROLE, lockers[i]);
+        }
+        for (uint256 i = 0; i < governors.length; ++i) {
+            _grantRole(GOVERNOR_ROLE, governors[i]);
         }
     }
 

@@ -11,7 +11,13 @@ from ...accounts import Account
 from ..facade import Facade, sends
 from ..meanings import Address, Hash32, Named
 from ..records import EventRecord
-from .twin import DEFAULT_ADMIN_ROLE, MINTER_ROLE, PROPOSER_ROLE
+from .twin import (
+    DEFAULT_ADMIN_ROLE,
+    GOVERNOR_ROLE,
+    LOCKER_ROLE,
+    MINTER_ROLE,
+    PROPOSER_ROLE,
+)
 
 __all__ = [
     "DEFAULT_ADMIN_ROLE",
@@ -133,6 +139,8 @@ ContractError.names |= {
     ("neededRole", f"0x{role.hex()}"): name
     for name, role in (
         ("DEFAULT_ADMIN_ROLE", DEFAULT_ADMIN_ROLE),
+        ("GOVERNOR_ROLE", GOVERNOR_ROLE),
+        ("LOCKER_ROLE", LOCKER_ROLE),
         ("MINTER_ROLE", MINTER_ROLE),
         ("PROPOSER_ROLE", PROPOSER_ROLE),
     )

@@ -12,7 +12,14 @@ from eth_hash.auto import keccak
 from ...addresses import ZERO_ADDRESS
 from ..twin import Birth, Key, Twin
 
-__all__ = ["DEFAULT_ADMIN_ROLE", "LOCKER_ROLE", "MINTER_ROLE", "PROPOSER_ROLE", "StakeToken"]
+__all__ = [
+    "DEFAULT_ADMIN_ROLE",
+    "GOVERNOR_ROLE",
+    "LOCKER_ROLE",
+    "MINTER_ROLE",
+    "PROPOSER_ROLE",
+    "StakeToken",
+]
 
 DEFAULT_ADMIN_ROLE = bytes(32)
 """The role that gives and takes all roles."""
@@ -25,6 +32,9 @@ PROPOSER_ROLE = keccak(b"PROPOSER_ROLE")
 
 LOCKER_ROLE = keccak(b"LOCKER_ROLE")
 """The role that locks deposits."""
+
+GOVERNOR_ROLE = keccak(b"GOVERNOR_ROLE")
+"""The role that replaces a task's aggregator and records checkpoints, besides the owner."""
 
 _INTERFACES = (bytes.fromhex("01ffc9a7"), bytes.fromhex("7965db0b"))  # ERC-165, roles
 _MAX = (1 << 256) - 1
@@ -98,6 +108,10 @@ class StakeToken(Twin):
     def LOCKER_ROLE(self) -> bytes:
         """Return the role that locks deposits."""
         return LOCKER_ROLE
+
+    def GOVERNOR_ROLE(self) -> bytes:
+        """Return the role that decides in training tasks besides their owners."""
+        return GOVERNOR_ROLE
 
     def transfer(self, to: str, value: int) -> bool:
         """Move the sender's tokens."""

@@ -7,7 +7,8 @@ pragma solidity ^0.8.28;
 /// never reach the ledger, only their content identifiers.
 ///
 /// Each task has three roles. The owner proposed it and appoints the others. The aggregator
-/// publishes rounds; it is the owner until the owner appoints another account. Members look after
+/// publishes rounds; it is the owner until another account is appointed, by the owner or by a contract
+/// that holds the token's GOVERNOR_ROLE. Members look after
 /// the model: more than half of them together take the task back to a checkpoint, as the owner
 /// alone can. Anyone may submit updates.
 /// @dev Tasks are numbered from 1 and so are the rounds of a task; the open round is
@@ -141,13 +142,14 @@ interface ITrainingTask {
     /// @notice `sender` may not propose tasks that pay rewards.
     error NotProposer(address sender);
 
-    /// @notice `sender` is not the owner of the task.
+    /// @notice `sender` is not the owner of the task, and where a contract may call too, no such one.
     error NotOwner(address sender);
 
     /// @notice `sender` is not the aggregator of the task.
     error NotAggregator(address sender);
 
-    /// @notice `sender` is neither the owner nor the aggregator of the task.
+    /// @notice `sender` is neither the owner nor the aggregator of the task, nor a contract that may
+    /// record checkpoints.
     error NotOwnerOrAggregator(address sender);
 
     /// @notice `account` is not a member of the task.
@@ -331,7 +333,9 @@ interface ITrainingTask {
     function payRewards(uint256 task, uint32 round, address[] calldata clients) external;
 
     /// @notice Makes an account the task's aggregator, in place of the one before; to publish rounds
-    /// by itself again, the owner names itself.
+    /// by itself again, the owner names itself. The owner calls, or a contract that holds the
+    /// token's GOVERNOR_ROLE. While such a contract is the aggregator itself, the task is halted:
+    /// contracts publish nothing.
     /// @dev UnknownTask, NotOwner, InvalidAggregator.
     function appointAggregator(uint256 task, address aggregator) external;
 
@@ -345,8 +349,9 @@ interface ITrainingTask {
     /// @dev UnknownTask, NotOwner, TooManyMembers, then for each account NotMember.
     function revokeMembers(uint256 task, address[] calldata members) external;
 
-    /// @notice Makes the task's newest model a checkpoint; the owner or the aggregator calls. The
-    /// contract itself knows the model's CID; the accuracy is the caller's word.
+    /// @notice Makes the task's newest model a checkpoint; the owner or the aggregator calls, or a
+    /// contract that holds the token's GOVERNOR_ROLE. The contract itself knows the model's CID; the
+    /// accuracy is the caller's word.
     /// @dev UnknownTask, NotOwnerOrAggregator, NotNewestRound, InvalidAccuracy, CheckpointExists. A
     /// finished task's last model can be a checkpoint too.
     /// @param round The newest round that ended; 0 for the initial model before any did.
@@ -404,6 +409,16 @@ interface ITrainingTask {
             bool finished
         );
 
+    /// @notice How far a task is, for contracts: getTask without its texts; reverts with UnknownTask.
+    /// @return rounds Number of rounds.
+    /// @return ended Number of rounds that ended, published or rolled back.
+    /// @return window Seconds during which a round takes updates; 0: until it is published.
+    /// @return openedAt Block time at which the newest round opened (or the task finished).
+    function getProgress(uint256 task)
+        external
+        view
+        returns (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt);
+
     /// @notice What a client submitted to a round; reverts with UnknownTask.
     /// @return commitment First 31 bytes of keccak256(abi.encode(cid, samples, accuracy)).
     /// @return status 0 nothing, 1 submitted, 2 contributed, 3 paid.
@@ -422,7 +437,12 @@ interface ITrainingTask {
         returns (address owner, address aggregator, uint32 members);
 
     /// @notice Whether an account is a member of a task; reverts with UnknownTask.
-    function isMember(uint256 task, address account) external view returns (bool);
+    /// @return member Whether it is.
+    /// @return since Block time at which it became one; 0: it is none.
+    function isMember(uint256 task, address account)
+        external
+        view
+        returns (bool member, uint64 since);
 
     /// @notice A checkpoint; reverts with UnknownTask, UnknownCheckpoint.
     /// @return cid CID of the model.

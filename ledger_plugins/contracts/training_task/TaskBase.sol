@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IStakeToken} from "../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "./ITrainingTask.sol";
 
 /// @title What all of TrainingTask's parts know about tasks
@@ -26,7 +27,25 @@ abstract contract TaskBase is ITrainingTask {
     /// @inheritdoc ITrainingTask
     uint256 public constant MAX_CONTRIBUTORS = 256;
 
+    bytes32 private constant GOVERNOR_ROLE = keccak256("GOVERNOR_ROLE");
+
+    IStakeToken internal immutable TOKEN;
+
     mapping(uint256 task => Task) internal _tasks;
+
+    constructor(IStakeToken stakeToken) {
+        TOKEN = stakeToken;
+    }
+
+    /// @inheritdoc ITrainingTask
+    function getProgress(uint256 task)
+        external
+        view
+        returns (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt)
+    {
+        Task storage about = _task(task);
+        return (about.rounds, about.ended, about.window, about.openedAt);
+    }
 
     function _task(uint256 task) internal view returns (Task storage about) {
         about = _tasks[task];
@@ -36,6 +55,10 @@ abstract contract TaskBase is ITrainingTask {
     function _ownTask(uint256 task) internal view returns (Task storage about) {
         about = _task(task);
         if (msg.sender != about.owner) revert NotOwner(msg.sender);
+    }
+
+    function _isGovernor(address account) internal view returns (bool) {
+        return TOKEN.hasRole(GOVERNOR_ROLE, account);
     }
 
     function _checkOpen(Task storage about, uint256 task, uint32 round) internal view {

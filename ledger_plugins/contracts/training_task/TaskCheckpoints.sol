@@ -35,9 +35,8 @@ abstract contract TaskCheckpoints is TaskRoles {
     /// @inheritdoc ITrainingTask
     function recordCheckpoint(uint256 task, uint32 round, uint32 accuracy) external {
         Task storage about = _task(task);
-        if (msg.sender != about.owner && msg.sender != about.aggregator) {
-            revert NotOwnerOrAggregator(msg.sender);
-        }
+        bool may = msg.sender == about.owner || msg.sender == about.aggregator;
+        if (!may && !_isGovernor(msg.sender)) revert NotOwnerOrAggregator(msg.sender);
         if (round != about.ended) revert NotNewestRound(about.ended, round);
         if (accuracy > 1_000_000) revert InvalidAccuracy(accuracy);
         Checkpoint storage checkpoint = _checkpoints[task][round];
@@ -58,7 +57,7 @@ abstract contract TaskCheckpoints is TaskRoles {
     /// @inheritdoc ITrainingTask
     function voteRollback(uint256 task, uint32 round, uint32 toRound) external {
         Task storage about = _task(task);
-        if (!_isMember[task][msg.sender]) revert NotMember(msg.sender);
+        if (_memberSince[task][msg.sender] == 0) revert NotMember(msg.sender);
         _checkOpen(about, task, round);
         Checkpoint storage checkpoint = _target(about, task, toRound);
 

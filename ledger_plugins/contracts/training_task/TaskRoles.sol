@@ -7,11 +7,13 @@ import {TaskBase} from "./TaskBase.sol";
 /// @title Who may do what in a task
 /// @notice What it does, says and refuses is written in ITrainingTask.
 abstract contract TaskRoles is TaskBase {
-    mapping(uint256 task => mapping(address account => bool)) internal _isMember;
+    /// @dev 0: no member.
+    mapping(uint256 task => mapping(address account => uint64)) internal _memberSince;
 
     /// @inheritdoc ITrainingTask
     function appointAggregator(uint256 task, address aggregator) external {
-        Task storage about = _ownTask(task);
+        Task storage about = _task(task);
+        if (msg.sender != about.owner && !_isGovernor(msg.sender)) revert NotOwner(msg.sender);
         if (aggregator == address(0)) revert InvalidAggregator(aggregator);
         about.aggregator = aggregator;
 
@@ -22,10 +24,10 @@ abstract contract TaskRoles is TaskBase {
     function appointMembers(uint256 task, address[] calldata members) external {
         Task storage about = _ownTask(task);
         uint32 number = _checkMembers(members);
-        mapping(address account => bool) storage isOne = _isMember[task];
+        mapping(address account => uint64) storage since = _memberSince[task];
         for (uint256 i = 0; i < members.length; ++i) {
-            if (isOne[members[i]]) revert AlreadyMember(members[i]);
-            isOne[members[i]] = true;
+            if (since[members[i]] != 0) revert AlreadyMember(members[i]);
+            since[members[i]] = uint64(block.timestamp);
         }
         about.members += number;
 
@@ -36,10 +38,10 @@ abstract contract TaskRoles is TaskBase {
     function revokeMembers(uint256 task, address[] calldata members) external {
         Task storage about = _ownTask(task);
         uint32 number = _checkMembers(members);
-        mapping(address account => bool) storage isOne = _isMember[task];
+        mapping(address account => uint64) storage since = _memberSince[task];
         for (uint256 i = 0; i < members.length; ++i) {
-            if (!isOne[members[i]]) revert NotMember(members[i]);
-            isOne[members[i]] = false;
+            if (since[members[i]] == 0) revert NotMember(members[i]);
+            since[members[i]] = 0;
         }
         (about.members, about.revocations) = (about.members - number, about.revocations + 1);
 
@@ -57,9 +59,14 @@ abstract contract TaskRoles is TaskBase {
     }
 
     /// @inheritdoc ITrainingTask
-    function isMember(uint256 task, address account) external view returns (bool) {
+    function isMember(uint256 task, address account)
+        external
+        view
+        returns (bool member, uint64 since)
+    {
         _task(task);
-        return _isMember[task][account];
+        since = _memberSince[task][account];
+        return (since != 0, since);
     }
 
     function _checkMembers(address[] calldata members) private pure returns (uint32) {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IStakeToken} from "../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "./ITrainingTask.sol";
+import {TaskBase} from "./TaskBase.sol";
 import {TaskCheckpoints} from "./TaskCheckpoints.sol";
 import {Utf8} from "../solidity/Utf8.sol";
 
@@ -25,8 +26,6 @@ contract TrainingTask is TaskCheckpoints {
 
     bytes32 private constant PROPOSER_ROLE = keccak256("PROPOSER_ROLE");
 
-    IStakeToken private immutable TOKEN;
-
     /// @inheritdoc ITrainingTask
     uint256 public taskCount;
 
@@ -35,9 +34,7 @@ contract TrainingTask is TaskCheckpoints {
         _submissions;
 
     /// @param stakeToken The token that pays the rewards; this contract needs its MINTER_ROLE.
-    constructor(IStakeToken stakeToken) {
-        TOKEN = stakeToken;
-    }
+    constructor(IStakeToken stakeToken) TaskBase(stakeToken) {}
 
     /// @inheritdoc ITrainingTask
     function propose(

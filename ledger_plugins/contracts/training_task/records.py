@@ -10,6 +10,7 @@ from .commitments import Commitments
 __all__ = [
     "Aggregate",
     "Checkpoint",
+    "Member",
     "MembersAppointed",
     "MembersChange",
     "MembersRevoked",
@@ -81,6 +82,13 @@ class Status(NamedTuple):
     """What became of a submission: 0 none, 1 submitted, 2 contributed, 3 paid."""
 
     status: int
+
+
+class Member(NamedTuple):
+    """Whether an account is a member of a task, and since when, in block time; 0: it is none."""
+
+    member: bool
+    since: int
 
 
 class Model(NamedTuple):

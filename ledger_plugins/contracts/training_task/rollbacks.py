@@ -8,6 +8,7 @@ from ..facade import Facade, sends
 from ..meanings import Address, Ppm
 from .records import (
     Checkpoint,
+    Member,
     MembersAppointed,
     MembersChange,
     MembersRevoked,
@@ -27,7 +28,10 @@ class TaskRollbacks(Facade):
 
     @sends
     def appoint_aggregator(self, account: Account, *, task: int, aggregator: Address) -> None:
-        """Let `aggregator` publish the task's rounds, and nobody else; `account` is the owner."""
+        """Let `aggregator` publish the task's rounds, and nobody else; `account` is the owner.
+
+        Contracts that hold the token's GOVERNOR_ROLE may do it too.
+        """
 
     @sends
     def appoint_members(self, account: Account, *, task: int, members: Sequence[Address]) -> None:
@@ -97,7 +101,12 @@ class TaskRollbacks(Facade):
 
     def is_member(self, task: int, account: str) -> bool:
         """Tell whether an account is a member of a task now."""
-        return self._call(bool, "isMember", task, account)
+        return self._call(Member, "isMember", task, account).member
+
+    def member_since(self, task: int, account: str) -> int | None:
+        """Return the block time in seconds since which an account is a member; None: it is none."""
+        found = self._call(Member, "isMember", task, account)
+        return found.since if found.member else None
 
     def checkpoint(self, task: int, round: int) -> Model:
         """Return a checkpoint's CID and accuracy; ContractError when there is none."""

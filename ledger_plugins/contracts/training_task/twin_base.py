@@ -9,6 +9,7 @@ number of revocations.
 
 from typing import NamedTuple
 
+from ..stake_token.twin import GOVERNOR_ROLE
 from ..twin import ModelInfo, Twin
 
 __all__ = ["MAX_CONTRIBUTORS", "MILLION", "Roles", "Round", "Task", "TaskBase"]
@@ -54,6 +55,11 @@ class TaskBase(Twin):
         """Return how many clients or members one call may list."""
         return MAX_CONTRIBUTORS
 
+    def getProgress(self, task: int) -> tuple[int, int, int, int]:
+        """Return the rounds of a task, how many ended, its window, and when the newest opened."""
+        about, current = self._task(task), self._round(task)
+        return about.rounds, current.ended, about.window, current.opened_at
+
     def _task(self, task: int) -> Task:
         found = self.state.get(("task", task))
         if found is None:
@@ -65,6 +71,10 @@ class TaskBase(Twin):
         if self.sender != about.owner:
             self.revert("NotOwner", sender=self.sender)
         return about
+
+    def _is_governor(self) -> bool:
+        """Tell whether the sender may decide besides owners."""
+        return bool(self.peer("StakeToken").hasRole(GOVERNOR_ROLE, self.sender))
 
     def _round(self, task: int) -> Round:
         return Round(*self.state["round", task])

@@ -19,7 +19,7 @@ class TaskCheckpoints(TaskRoles):
     def recordCheckpoint(self, task: int, number: int, accuracy: int) -> None:
         """Make the newest model a checkpoint."""
         about, roles, current = self._task(task), self._roles(task), self._round(task)
-        if self.sender not in (about.owner, roles.aggregator):
+        if self.sender not in (about.owner, roles.aggregator) and not self._is_governor():
             self.revert("NotOwnerOrAggregator", sender=self.sender)
         if number != current.ended:
             self.revert("NotNewestRound", newest=current.ended, given=number)

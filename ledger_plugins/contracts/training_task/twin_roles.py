@@ -1,6 +1,6 @@
 """Who may do what in a task: the roles' part of TrainingTask's twin.
 
-Storage: ("member", id, account): 1.
+Storage: ("member", id, account): block time since which it is one.
 """
 
 # ruff: noqa: N802 - the names are the ABI's
@@ -18,7 +18,9 @@ class TaskRoles(TaskBase):
 
     def appointAggregator(self, task: int, aggregator: str) -> None:
         """Let another account publish the task's rounds."""
-        self._own_task(task)
+        about = self._task(task)
+        if self.sender != about.owner and not self._is_governor():
+            self.revert("NotOwner", sender=self.sender)
         if aggregator == ZERO_ADDRESS:
             self.revert("InvalidAggregator", aggregator=aggregator)
         roles = self._roles(task)._replace(aggregator=aggregator)
@@ -34,7 +36,7 @@ class TaskRoles(TaskBase):
                 self.revert("AlreadyMember", account=member)
             seen.add(member)
         for member in members:
-            self.state["member", task, member] = 1
+            self.state["member", task, member] = self.now
         self.state["roles", task] = tuple(roles._replace(members=roles.members + len(members)))
         self.emit("MembersAppointed", task=task, members=tuple(members))
 
@@ -57,10 +59,10 @@ class TaskRoles(TaskBase):
         about, roles = self._task(task), self._roles(task)
         return about.owner, roles.aggregator, roles.members
 
-    def isMember(self, task: int, account: str) -> bool:
-        """Tell whether an account is a member."""
+    def isMember(self, task: int, account: str) -> tuple[bool, int]:
+        """Tell whether an account is a member, and since when."""
         self._task(task)
-        return self._is_member(task, account)
+        return self._is_member(task, account), int(self.state.get(("member", task, account), 0))
 
     def _is_member(self, task: int, account: str) -> bool:
         return ("member", task, account) in self.state

@@ -6,6 +6,7 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.stake_token.twin import (
     DEFAULT_ADMIN_ROLE,
+    GOVERNOR_ROLE,
     LOCKER_ROLE,
     MINTER_ROLE,
     PROPOSER_ROLE,
@@ -142,7 +143,13 @@ class Both:
         assert sum(balances) == self.view(TOKEN, "totalSupply")
         for owner, spender in self.pairs:
             self.view(TOKEN, "allowance", owner, spender)
-        for role in (MINTER_ROLE, DEFAULT_ADMIN_ROLE, PROPOSER_ROLE, LOCKER_ROLE):
+        for role in (
+            MINTER_ROLE,
+            DEFAULT_ADMIN_ROLE,
+            PROPOSER_ROLE,
+            LOCKER_ROLE,
+            GOVERNOR_ROLE,
+        ):
             for who in (self.admin, self.eve, self.evm.addresses[TASKS], ZERO_ADDRESS):
                 self.view(TOKEN, "hasRole", role, who)
 
@@ -162,6 +169,8 @@ class Both:
                 self.view(TASKS, "getSubmission", task, number, client)
             self.view(TASKS, "getCheckpoint", task, number)
             self.view(TASKS, "getRollbackVotes", task, number)
+        whole = self.view(TASKS, "getTask", task)
+        assert self.view(TASKS, "getProgress", task) == (*whole[3:6], whole[9])
         self.view(TASKS, "getRoles", task)
         for who in self.people[1:5]:
             self.view(TASKS, "isMember", task, who)

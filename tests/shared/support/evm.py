@@ -72,6 +72,7 @@ class EvmBench:
             "minters": roles["MINTER_ROLE"],
             "proposers": [ZERO_ADDRESS],
             "lockers": roles.get("LOCKER_ROLE", []),
+            "governors": roles.get("GOVERNOR_ROLE", []),
             "stakeToken": self.addresses["StakeToken"],
             "tasks": self.addresses["TrainingTask"],
             "bonds": self.addresses["Bonds"],

@@ -54,6 +54,11 @@ function bound(uint256 value, uint256 least, uint256 most) pure returns (uint256
     return value >= least && value <= most ? value : least + value % (most - least + 1);
 }
 
+/// @notice Whether an account is a member of a task.
+function isMember(ITrainingTask tasks, uint256 task, address account) view returns (bool member) {
+    (member,) = tasks.isMember(task, account);
+}
+
 /// @notice The contracts as they are deployed, and some people.
 abstract contract Fixture {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
@@ -64,6 +69,7 @@ abstract contract Fixture {
     address internal constant BOB = address(0xB2);
     address internal constant EVE = address(0xE3);
     address internal constant LOCKER = address(0x10C);
+    address internal constant GOVERNOR = address(0x60);
 
     bytes internal constant CID =
         hex"0155122000000000000000000000000000000000000000000000000000000000000000a1";
@@ -90,7 +96,7 @@ abstract contract Fixture {
         minters[0] = vm.computeCreateAddress(address(this), nonce + 1);
         address[] memory lockers = new address[](2);
         (lockers[0], lockers[1]) = (LOCKER, vm.computeCreateAddress(address(this), nonce + 4));
-        bytes memory roles = abi.encode(ADMIN, minters, new address[](1), lockers);
+        bytes memory roles = abi.encode(ADMIN, minters, new address[](1), lockers, list(GOVERNOR));
         token = IStakeToken(deploy("stake_token", roles));
         tasks = ITrainingTask(deploy("training_task", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");

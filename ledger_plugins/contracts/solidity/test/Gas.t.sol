@@ -140,6 +140,9 @@ contract GasTest is Fixture {
 
     function test_roles() public {
         propose(3, 0, 20);
+        vm.prank(GOVERNOR);
+        tasks.appointAggregator(1, BOB);
+        measured("TrainingTask", "appointAggregator by a contract");
         vm.startPrank(OWNER);
         tasks.appointAggregator(1, ANN);
         measured("TrainingTask", "appointAggregator");

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
-import {Fixture, bound} from "./Fixture.sol";
+import {Fixture, bound, isMember} from "./Fixture.sol";
 
 contract RolesTest is Fixture {
     bytes32 private constant PROPOSER = keccak256("PROPOSER_ROLE");
@@ -52,16 +52,86 @@ contract RolesTest is Fixture {
         emit ITrainingTask.MembersAppointed(1, list(ANN, BOB));
         appoint(list(ANN, BOB));
         roles(OWNER, 2);
-        vm.assertEq(tasks.isMember(1, ANN), true, "Ann");
-        vm.assertEq(tasks.isMember(1, OWNER), false, "the owner");
+        vm.assertEq(isMember(tasks, 1, ANN), true, "Ann");
+        vm.assertEq(isMember(tasks, 1, OWNER), false, "the owner");
         vm.expectEmit(address(tasks));
         emit ITrainingTask.MembersRevoked(1, list(ANN));
         revoke(list(ANN));
         roles(OWNER, 1);
-        vm.assertEq(tasks.isMember(1, ANN), false, "Ann is out");
-        vm.assertEq(tasks.isMember(1, BOB), true, "Bob stays");
+        vm.assertEq(isMember(tasks, 1, ANN), false, "Ann is out");
+        vm.assertEq(isMember(tasks, 1, BOB), true, "Bob stays");
         propose(3, 0, 20);
-        vm.assertEq(tasks.isMember(2, BOB), false, "another task");
+        vm.assertEq(isMember(tasks, 2, BOB), false, "another task");
+    }
+
+    function test_progress_is_what_the_task_says() public {
+        propose(3, 7, 20);
+        vm.warp(START + 9);
+        publish(1, 1, list());
+        (uint32 rounds, uint32 ended, uint64 window, uint64 openedAt) = tasks.getProgress(1);
+        vm.assertEq(rounds, 3, "rounds");
+        vm.assertEq(ended, 1, "ended");
+        vm.assertEq(window, 7, "window");
+        vm.assertEq(openedAt, START + 9, "opened");
+    }
+
+    function test_members_have_the_time_since_which_they_are() public {
+        propose(3, 0, 20);
+        appoint(list(ANN));
+        vm.warp(START + 5);
+        appoint(list(BOB));
+        revoke(list(ANN));
+        since(ANN, 0);
+        since(BOB, START + 5);
+        since(EVE, 0);
+        vm.warp(START + 9);
+        appoint(list(ANN));
+        since(ANN, START + 9);
+        since(BOB, START + 5);
+    }
+
+    function since(address account, uint256 expected) private view {
+        (bool member, uint64 from) = tasks.isMember(1, account);
+        vm.assertEq(from, expected, "since");
+        vm.assertEq(member, expected != 0, "member");
+    }
+
+    function test_a_governor_appoints_aggregators_and_records_checkpoints_and_nothing_else()
+        public
+    {
+        propose(3, 0, 20);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.AggregatorAppointed(1, GOVERNOR);
+        vm.prank(GOVERNOR);
+        tasks.appointAggregator(1, GOVERNOR);
+        roles(GOVERNOR, 0);
+        refused(abi.encodeWithSelector(ITrainingTask.NotAggregator.selector, OWNER));
+        publish(1, 1, list());
+        vm.prank(GOVERNOR);
+        tasks.appointAggregator(1, BOB);
+        roles(BOB, 0);
+        vm.expectEmit(address(tasks));
+        emit ITrainingTask.CheckpointRecorded(1, 0, CID, 500_000, GOVERNOR);
+        vm.startPrank(GOVERNOR);
+        tasks.recordCheckpoint(1, 0, 500_000);
+        refused(abi.encodeWithSelector(ITrainingTask.InvalidAggregator.selector, address(0)));
+        tasks.appointAggregator(1, address(0));
+        bytes memory reason = abi.encodeWithSelector(ITrainingTask.NotOwner.selector, GOVERNOR);
+        refused(reason);
+        tasks.appointMembers(1, list(ANN));
+        refused(reason);
+        tasks.revokeMembers(1, list(ANN));
+        refused(reason);
+        tasks.rollback(1, 1, 0);
+        vm.stopPrank();
+        vm.prank(ADMIN);
+        token.revokeRole(keccak256("GOVERNOR_ROLE"), GOVERNOR);
+        vm.startPrank(GOVERNOR);
+        refused(reason);
+        tasks.appointAggregator(1, GOVERNOR);
+        refused(abi.encodeWithSelector(ITrainingTask.NotOwnerOrAggregator.selector, GOVERNOR));
+        tasks.recordCheckpoint(1, 0, 500_000);
+        vm.stopPrank();
     }
 
     function test_roles_refuse() public {
@@ -74,6 +144,8 @@ contract RolesTest is Fixture {
         tasks.appointAggregator(1, address(0));
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.getRoles(1);
+        refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
+        tasks.getProgress(1);
         refused(abi.encodeWithSelector(ITrainingTask.UnknownTask.selector, 1));
         tasks.isMember(1, ANN);
         propose(3, 0, 20);
@@ -90,7 +162,7 @@ contract RolesTest is Fixture {
         appoint(list(ANN));
         refused(abi.encodeWithSelector(ITrainingTask.AlreadyMember.selector, ANN));
         appoint(list(BOB, ANN));
-        vm.assertEq(tasks.isMember(1, BOB), false, "a refused call appoints nobody");
+        vm.assertEq(isMember(tasks, 1, BOB), false, "a refused call appoints nobody");
         refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, BOB));
         revoke(list(ANN, BOB));
         refused(abi.encodeWithSelector(ITrainingTask.NotMember.selector, ANN));
@@ -140,7 +212,7 @@ contract RolesTest is Fixture {
         // forge-lint: disable-next-line(unsafe-typecast) - at most 40
         roles(OWNER, uint32(number - fewer));
         for (uint256 i = 0; i < number; ++i) {
-            vm.assertEq(tasks.isMember(1, crowd(number)[i]), i >= fewer, "member");
+            vm.assertEq(isMember(tasks, 1, crowd(number)[i]), i >= fewer, "member");
         }
     }
 

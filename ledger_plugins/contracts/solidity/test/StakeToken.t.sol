@@ -41,7 +41,7 @@ contract StakeTokenTest is Fixture {
         vm.assertEq(token.hasRole(ROOT, address(tasks)), false, "tasks appoint nobody");
         vm.assertEq(token.hasRole(ROOT, address(this)), false, "the deployer has nothing");
         vm.assertEq(token.hasRole(MINTER, address(this)), false, "the deployer mints nothing");
-        bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE), list(ANN));
+        bytes memory nobody = abi.encode(address(0), list(BOB), list(EVE), list(ANN), list(OWNER));
         IStakeToken ownerless = IStakeToken(deploy("stake_token", nobody));
         vm.assertEq(ownerless.hasRole(ROOT, address(0)), false, "nobody");
         vm.assertEq(ownerless.hasRole(MINTER, address(0)), false, "nobody mints");
@@ -49,6 +49,10 @@ contract StakeTokenTest is Fixture {
         vm.assertEq(ownerless.hasRole(PROPOSER, address(0)), false, "not everybody proposes");
         vm.assertEq(ownerless.hasRole(PROPOSER, EVE), true, "a proposer");
         vm.assertEq(ownerless.hasRole(token.LOCKER_ROLE(), ANN), true, "a locker");
+        vm.assertEq(ownerless.hasRole(token.GOVERNOR_ROLE(), OWNER), true, "a governor");
+        vm.assertEq(
+            ownerless.hasRole(token.GOVERNOR_ROLE(), ANN), false, "a locker decides nothing"
+        );
         vm.assertEq(ownerless.hasRole(token.LOCKER_ROLE(), BOB), false, "a minter locks nothing");
     }
 
