@@ -6,6 +6,8 @@ client's journal before the reply leaves. The server can relay what was signed b
 """
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -21,9 +23,10 @@ from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
 from .identity import account_of, journal_of, salt_of
-from .phases import PHASES, Answered, Asked, PhaseHandler
+from .journal import Journal
+from .phases import PHASES, Asked, PhaseHandler
 
-__all__ = ["signing_mod"]
+__all__ = ["Signer", "signing_mod"]
 
 
 def signing_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
@@ -39,44 +42,98 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
     request = SigningRequest.of(message.content)
     if request is None:
         return call_next(message, context)
-    handler: PhaseHandler = PHASES.load(request.phase)()
-    _check_asked(handler, request)
+    _handler_of(request)
     disk = _real().disk
     account = account_of(message, context, disk)
+    _check_registered(account, request)
+    journal = journal_of(message, context, request, disk)
+    signer = Signer(account, journal, lambda domain: salt_of(message, context, account, domain))
+    return signer.answer(message, context, call_next)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signer:
+    """A client that signs: what `signing_mod` is for one message, whoever brings it.
+
+    Attributes:
+        account: signs.
+        journal: what it has to remember.
+        salt: gives its 32 secret bytes for a round.
+    """
+
+    account: Account
+    journal: Journal
+    salt: Callable[[Domain], bytes]
+
+    def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Answer a message that asks for signatures; the app sees it without what asks for them.
+
+        Raises:
+            FedledgerError: as of `signing_mod`.
+        """
+        request = SigningRequest.of(message.content)
+        if request is None:
+            raise ConfigError("the message asks for no signatures")
+        handler = _handler_of(request)
+        _check_registered(self.account, request)
+        self.journal.check(request)
+        whole = message.content
+        message.content = without_request(whole)
+        try:
+            answered = handler.answer(
+                Asked(
+                    message=message,
+                    context=context,
+                    app=lambda asked: call_next(asked, context),
+                    task=request.task,
+                    round=request.round,
+                    account=self.account.address,
+                    details=request.details,
+                    salt=self.salt(_domain(request)),
+                    journal=self.journal,
+                    bind=partial(self.journal.once, request),
+                    first=partial(self.journal.first, request),
+                    before=partial(self.journal.before, request),
+                )
+            )
+        finally:
+            message.content = whole  # mods outside may look at it
+        if answered.reply.has_error():
+            return answered.reply
+        answered.reply.content[LEDGER] = self.sign(request, answered.values).to_record()
+        return answered.reply
+
+    def sign(self, request: SigningRequest, values: Mapping[str, Mapping[str, Any]]) -> Signatures:
+        """Sign what a phase asks for, and put it down in the journal.
+
+        Args:
+            request: what is asked.
+            values: name of each call and statement to its values (`Answered.values`).
+
+        Raises:
+            AccountError: the account is not registered, or the journal forbids it.
+            ConfigError: the request asks for something else than the phase does.
+        """
+        handler = _handler_of(request)
+        _check_registered(self.account, request)
+        signatures, hashes = _sign(self.account, handler, request, values)
+        self.journal.remember(request, hashes)
+        return signatures
+
+
+def _handler_of(request: SigningRequest) -> PhaseHandler:
+    """Return the handler of a request's phase, once it is asked for what it signs."""
+    handler: PhaseHandler = PHASES.load(request.phase)()
+    _check_asked(handler, request)
+    return handler
+
+
+def _check_registered(account: Account, request: SigningRequest) -> None:
     if account.address not in request.clients:
         raise AccountError(
             f"account {account.address} is not registered for task {request.task}: "
             "ask its owner to add it to the task's clients"
         )
-    journal = journal_of(message, context, request, disk)
-    journal.check(request)
-    whole = message.content
-    message.content = without_request(whole)
-    try:
-        answered = handler.answer(
-            Asked(
-                message=message,
-                context=context,
-                app=lambda asked: call_next(asked, context),
-                task=request.task,
-                round=request.round,
-                account=account.address,
-                details=request.details,
-                salt=salt_of(message, context, account, _domain(request)),
-                journal=journal,
-                bind=partial(journal.once, request),
-                first=partial(journal.first, request),
-                before=partial(journal.before, request),
-            )
-        )
-    finally:
-        message.content = whole  # mods outside may look at it
-    if answered.reply.has_error():
-        return answered.reply
-    signatures, hashes = _sign(account, handler, request, answered)
-    journal.remember(request, hashes)
-    answered.reply.content[LEDGER] = signatures.to_record()
-    return answered.reply
 
 
 @cache
@@ -86,10 +143,11 @@ def _real() -> Effects:
 
 
 def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
-    calls = [one.name for one in handler.signs if isinstance(one, Call)]
-    types = [one.type for one in handler.signs if isinstance(one, Statement)]
+    signs = handler.signed(request)
+    calls = [one.name for one in signs if isinstance(one, Call)]
+    types = [one.type for one in signs if isinstance(one, Statement)]
     asked = [one.name for one in request.calls], [one.type for one in request.statements]
-    pinned = any(one.pins for one in handler.signs if isinstance(one, Call))
+    pinned = any(one.pins for one in signs if isinstance(one, Call))
     if asked != (calls, types):
         raise ConfigError(
             f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
@@ -105,7 +163,10 @@ def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
 
 
 def _sign(
-    account: Account, handler: PhaseHandler, request: SigningRequest, answered: Answered
+    account: Account,
+    handler: PhaseHandler,
+    request: SigningRequest,
+    given: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Signatures, dict[str, str]]:
     """Return what is signed, and the hash of each call and statement by its name."""
     nonce = request.nonces[list(request.clients).index(account.address)]
@@ -114,8 +175,8 @@ def _sign(
     transactions: list[bytes] = []
     statements: list[tuple[str, bytes]] = []
     hashes: dict[str, str] = {}
-    for one in handler.signs:
-        values = answered.values[one.name]
+    for one in handler.signed(request):
+        values = given[one.name]
         if isinstance(one, Call):
             call = next(asked)
             terms = CallTerms(

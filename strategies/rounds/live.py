@@ -17,13 +17,7 @@ from fedledger.errors import (
     NotChecked,
     UpdateRejected,
 )
-from fedledger.records import (
-    CONFIG,
-    SEEN,
-    CallRequest,
-    SigningRequest,
-    StatementRequest,
-)
+from fedledger.records import CONFIG, SEEN, SigningRequest
 
 from ...ledger_plugins.base import Block, Event, Ledger, Receipt
 from ...ledger_plugins.storage.base import Store
@@ -34,7 +28,7 @@ from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
 from .history import REASON, History, Pins
 from .phase import Answer, Answers, Phase, malformed, record_forms
 from .protocol import Protocol
-from .replies import Checked, check_reply, most_common_form
+from .replies import Checked, check_reply, most_common_form, signing_request
 from .round import Attested, Round, TaskTerms
 from .task import called
 
@@ -227,26 +221,11 @@ class LiveRound(Round):
         ]
 
     def _request(self, phase: Phase[Any], subject: Any) -> SigningRequest:
-        ledger, clients = self._way.ledger, list(self.terms.positions(phase.by))
-        calls = []
-        for call in phase.calls:
-            terms = ledger.terms(call.contract, call.function)
-            fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
-            calls.append(CallRequest(call.name, terms.to, *fees))
+        ledger = self._way.ledger
         self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
-        return SigningRequest(
-            protocol=self._protocol.name,
-            phase=phase.name,
-            task=self.terms.task,
-            round=self.number,
-            chain_id=self.terms.chain_id,
-            contract=self.terms.contract,
-            calls=calls,
-            statements=[StatementRequest(one.name, one.type) for one in phase.statements],
-            clients=clients,
-            nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
-            details=phase.details(self, subject),
-            seen=self._settled.hash if self._settled else "",
+        clients = list(self.terms.positions(phase.by))
+        return signing_request(
+            self, self._protocol.name, phase, subject, ledger, clients, self._settled
         )
 
     def _addressed(self, message: Message, request: SigningRequest) -> Message:

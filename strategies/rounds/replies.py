@@ -1,4 +1,4 @@
-"""Checks a client's reply before anything else looks at it.
+"""What a client is asked to sign, and the checks of its reply before anything else looks at it.
 
 A reply comes from somebody who may be hostile. Each check raises `UpdateRejected` with a reason of
 the registry, and the round goes on without the reply. Nothing is decoded before its size and
@@ -14,10 +14,10 @@ from flwr.app import Message, RecordDict
 
 from fedledger.errors import LedgerError, UpdateRejected
 from fedledger.formats import parse_json
-from fedledger.records import Signatures, SigningRequest
+from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
 
 from ...ledger_plugins.accounts import decode_transaction
-from ...ledger_plugins.base import SignedTransaction
+from ...ledger_plugins.base import Block, Ledger, SignedTransaction
 from ...ledger_plugins.signing import Statement, plain_values
 from .evidence.carriers import read_call, read_statement, statement_values
 from .evidence.documents import Anchor
@@ -25,7 +25,7 @@ from .history import History
 from .phase import Answer, Content, Given, Phase, read_answer, record_forms
 from .round import Round
 
-__all__ = ["Checked", "check_reply", "most_common_form"]
+__all__ = ["Checked", "check_reply", "most_common_form", "signing_request"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,47 @@ class Checked(Generic[T]):
     answer: Answer[T]
     transactions: tuple[SignedTransaction, ...]
     statements: tuple[Anchor, ...]
+
+
+def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
+    round: Round,
+    protocol: str,
+    phase: Phase[Any],
+    subject: Any,
+    ledger: Ledger,
+    clients: Sequence[str],
+    seen: Block | None,
+) -> SigningRequest:
+    """Return what clients are asked to sign in a phase.
+
+    Args:
+        round: the round.
+        protocol: name of its protocol.
+        phase: the phase.
+        subject: what is asked about.
+        ledger: has the nonces, and says what a call costs.
+        clients: the accounts that the request is for.
+        seen: the block that they name, where a call of the phase names one.
+    """
+    calls = []
+    for call in phase.calls:
+        terms = ledger.terms(call.contract, call.function)
+        fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
+        calls.append(CallRequest(call.name, terms.to, *fees))
+    return SigningRequest(
+        protocol=protocol,
+        phase=phase.name,
+        task=round.terms.task,
+        round=round.number,
+        chain_id=round.terms.chain_id,
+        contract=round.terms.contract,
+        calls=calls,
+        statements=[StatementRequest(one.name, one.type) for one in phase.statements],
+        clients=clients,
+        nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
+        details=phase.details(round, subject),
+        seen=seen.hash if seen else "",
+    )
 
 
 def check_reply(  # noqa: PLR0917 - the reply, then what it answers
