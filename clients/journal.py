@@ -7,6 +7,7 @@ is on disk before a reply leaves; where it cannot be written, nothing is signed.
 
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +105,12 @@ class Journal:
         self._pins = dict(pins or {})
         self._unchecked = unchecked
         self._holds = holds
+
+    def reading(self, holds: Callable[[str], bool]) -> "Journal":
+        """Return this journal for a client that reads the ledger itself; see `holds`."""
+        found = copy(self)
+        found._holds = holds  # noqa: SLF001 - it is one of these
+        return found
 
     def check(self, request: SigningRequest) -> None:
         """Make sure that a request is one that this client may sign; remembers nothing.

@@ -77,10 +77,12 @@ class Answered:
         reply: the reply; what is signed is added to it.
         values: name of each call or statement to its values; others may stand beside them. A call's
             task and round are added.
+        content: the bytes that a call's `cid` names; b"" where none names one.
     """
 
     reply: Message
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    content: bytes = b""
 
 
 class PhaseHandler(ABC):

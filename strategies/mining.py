@@ -45,7 +45,7 @@ from .protocols.pofl import (
 from .protocols.pofl.draws import UpdateList
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
-from .rounds.mined import MinedRound, NotYet
+from .rounds.mined import MinedRound, NotYet, grace_of
 from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
 from .rounds.standing import standing
@@ -85,12 +85,6 @@ PATIENCE = 3600
 
 TRIES = 10
 """How often a salt is sent: the ledger's clock may be behind, or the round's list not final."""
-
-GRACE = 10.0
-"""Seconds that an aggregator looks for a submitted content before it drops the submission."""
-
-OPENING_GRACE = 60.0
-"""The same where submissions are sealed: clients open them only when the window is over."""
 
 LEDGER_CLOCK = {"by": "ledger"}
 """The specification's clock where an answer arrives with the block that holds it.
@@ -187,8 +181,7 @@ class Aggregator:
         ended = contract.ended(task.id)
         opened = contract.opened_in(task.id, ended)
         tried = self._clock.monotonic()
-        grace = OPENING_GRACE if terms.sealed else GRACE
-        lost = {cid for cid, since in self._sought.items() if tried - since > grace}
+        lost = {cid for cid, since in self._sought.items() if tried - since > grace_of(terms)}
         seen = tuple(
             (event.transaction, event.block)
             for event in ledger.events("TrainingTask", since=opened)

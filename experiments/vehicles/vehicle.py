@@ -32,12 +32,11 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.seals import salt_purpose
 from ...ledger_plugins.storage.base import Store
 from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
-from ...strategies.mining import GRACE
 from ...strategies.rounds.closing import ClosingPhase, confirmed
 from ...strategies.rounds.evidence import documents
 from ...strategies.rounds.evidence.documents import Evidence
 from ...strategies.rounds.history import History
-from ...strategies.rounds.mined import MinedRound
+from ...strategies.rounds.mined import MinedRound, grace_of
 from ...strategies.rounds.protocol import Protocol
 from ...strategies.rounds.round import TaskTerms
 from ...strategies.rounds.task import model_of, read_task
@@ -191,7 +190,8 @@ class Vehicle:
         if self._looked[0] == head and now - self._looked[1] < 2 * self._poll:
             return False
         self._looked = head, now
-        lost = [cid for cid, sought in self._sought.items() if now - sought > GRACE]
+        grace = grace_of(known.terms)
+        lost = [cid for cid, sought in self._sought.items() if now - sought > grace]
         found = turn_of(
             self._ledger,
             self._store,
@@ -326,7 +326,9 @@ class Vehicle:
             return  # too early by the ledger's clock
         if error.error in {"WrongRound", "TaskFinished"}:  # it may open again in another branch
             why = f"round {number}, {phase}: too late, the round has ended"
-            self._once("missed", (number, phase), why, round=number, phase=phase, reason=error.error)
+            self._once(
+                "missed", (number, phase), why, round=number, phase=phase, reason=error.error
+            )
             return
         self._left.add((number, phase))
         late = error.error == "WindowClosed"

@@ -31,12 +31,18 @@ from .round import Attested, Round, TaskTerms
 from .standing import first_givers, standing
 from .task import called
 
-__all__ = ["MinedRound", "NotYet"]
+__all__ = ["OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+
+GRACE = 10.0
+"""Seconds for which a submitted content is looked for before its submission is dropped."""
+
+OPENING_GRACE = 60.0
+"""The same where submissions are sealed: clients open them only when the window is over."""
 
 _THEIRS = (AuditError, ContentTooLarge, InvalidCid, MalformedTransaction)
 
@@ -117,10 +123,29 @@ class MinedRound(Round):
             StoreUnavailable: the store cannot be read now.
             ContentCorrupted: what the store has is damaged.
         """
+        self._begin(phase)
+        return self._take(phase, subject, window, tolerate)
+
+    def _begin(self, phase: Phase[Any]) -> None:
+        """Note that a phase begins.
+
+        Raises:
+            ConfigError: it signs something that the ledger does not repeat.
+        """
         if len(phase.signs) != 1 or not phase.calls:
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
+        self.begin(phase)
+
+    def _take(
+        self,
+        phase: Phase[T],
+        subject: Any,
+        window: ArrivalWindow | None,
+        tolerate: int | None,
+    ) -> Answers[T]:
+        """Return the answers of a phase that has begun; see `ask`."""
         [call] = phase.calls
-        positions = self.begin(phase)
+        positions = self.positions(phase.by)
         events = called(
             self._ledger, call, self.terms.task, self.number, positions, since=self._opened
         )
@@ -251,3 +276,8 @@ class MinedRound(Round):
             raise ConfigError(f"phase {phase.name!r} cannot be mined: its call names no CID")
         cid = self._openings.content(party, raw)
         return Content(self._store.get(cid, max_bytes=cap)), cid
+
+
+def grace_of(terms: TaskTerms) -> float:
+    """Return for how many seconds a task's contents are looked for."""
+    return OPENING_GRACE if terms.sealed else GRACE

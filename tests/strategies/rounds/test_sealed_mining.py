@@ -15,13 +15,13 @@ from fedledger.ledger_plugins.signing import Domain
 from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.mining import (
-    OPENING_GRACE,
     Aggregator,
     propose_task,
     submit_update,
 )
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.mined import OPENING_GRACE
 from fedledger.strategies.rounds.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
