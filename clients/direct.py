@@ -188,25 +188,24 @@ class Direct:
         with ExitStack() as stack:
             reach = _Meanwhile(self._work, partial(self._reach, stack, request))
             try:
-                kept, reply, content = signer.before(request), None, b""
+                kept, answered = signer.before(request), None
                 if kept is None:
                     answered = signer.ask(request, message, context, call_next)
                     if answered.reply.has_error():
                         return answered.reply
-                    reply, content = answered.reply, answered.content
-                    kept = signer.seal(request, answered)
             finally:
                 reach.wait()
-            link = reach.result()
+            link = reach.result()  # where it is not there, nothing is kept
             assert signer.kept is not None  # noqa: S101 - `signing_mod` gave it
             with signer.kept.locked():
-                before = signer.before(request)  # another process may have answered meanwhile
-                if before is not None and before.transactions:
-                    kept, reply = before, None
-                elif content and not kept.opening:
-                    link.store.put(content)
-                sent = self._send(link, kept)
-        return replied(message, reply, kept, sent)
+                kept = signer.before(request) or kept  # another process may have answered meanwhile
+                if kept is not None:
+                    return replied(message, None, kept, self._send(link, kept))
+                assert answered is not None  # noqa: S101 - nothing was kept
+                kept = signer.seal(request, answered)
+                if answered.content and not kept.opening:
+                    link.store.put(answered.content)
+                return replied(message, answered.reply, kept, self._send(link, kept))
 
     # Inside --------------------------------------------------------------------------------
 

@@ -217,8 +217,8 @@ class ClockedRound(MinedRound):
         """Wait a moment; when a phase should be over, make a block that says so."""
         time = self._way.time
         left = ends + 1 - time.wall()
-        if left > 0:
-            time.sleep(min(left, POLL))
+        if left > 0:  # the first phase never ends before its time
+            time.sleep(min(left, POLL) if self.phases else left)
             return
         self._ticks += 1
         if self._ticks > TRIES:
@@ -247,7 +247,10 @@ class ClockedRound(MinedRound):
         return Answers([with_message(one) for one in answers], answers.standing)
 
     def _say_why(self, dropped: Sequence[Dropped]) -> None:
-        """Say of who is not on the ledger what was wrong with its reply, where it gave one."""
+        """Say of who is not on the ledger what was wrong with its reply, where it gave one.
+
+        Replies of nobody known are put down as well.
+        """
         phase = self.phases[-1]
         for entry in dropped:
             logger.warning("%s: dropped (%s): %s", phase.name, entry.reason, entry.detail)
@@ -255,8 +258,11 @@ class ClockedRound(MinedRound):
         self.phases[-1] = phase.model_copy(
             update={
                 "dropped": [
-                    why.get(one.party, one) if one.reason == SILENT else one
-                    for one in phase.dropped
+                    *(
+                        why.get(one.party, one) if one.reason == SILENT else one
+                        for one in phase.dropped
+                    ),
+                    *(entry for entry in dropped if entry.party is None),
                 ]
             }
         )

@@ -175,15 +175,15 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
     try:
-        if not signatures.named:
-            _check_terms(transactions, request, party)
+        _check_terms(signatures, transactions, request, party)
         for call, block in zip(phase.calls, blocks, strict=True):
             history.check(signed[call.name], block)
         content = _content(message, asked, phase, signed, round)
         read, opening = _opened(signatures, party, content, signed, round)
         value = read_answer(phase, Given(party, content, read), round, subject)
     except UpdateRejected as error:
-        error.party = party  # it has signed for this round, whatever is wrong with the rest
+        if not signatures.named:  # what is on the ledger anybody can name
+            error.party = party  # it has signed for this round, whatever is wrong with the rest
         raise
     answer = Answer(party, positions[party], value, content, signed, 0, message)
     return Checked(answer, transactions, tuple(anchors), signatures.named, opening)
@@ -288,9 +288,17 @@ def _content(
 
 
 def _check_terms(
-    transactions: Sequence[SignedTransaction], request: SigningRequest, party: str
+    signatures: Signatures,
+    transactions: Sequence[SignedTransaction],
+    request: SigningRequest,
+    party: str,
 ) -> None:
-    """A call with other fees could wait for ever, one with another nonce block the account."""
+    """A call with other fees could wait for ever, one with another nonce block the account.
+
+    What its client has sent itself does neither.
+    """
+    if signatures.named:
+        return
     if party not in request.clients:
         raise UpdateRejected("signature", f"the node signed as {request.clients} before")
     first = request.nonces[list(request.clients).index(party)]
