@@ -245,9 +245,10 @@ class Asking:
         """Return the messages: of the first phase, Flower's strategy made them."""
         if not self._round.phases:
             return self._messages
-        whom = phase.whom(self._round, subject)  # they have answered before: their nodes are known
-        parties = self._round.terms.parties[phase.by]
-        known = {"", *parties} if whom is None else set(whom)
+        whom = phase.whom(self._round, subject)
+        known = set(self._round.terms.parties[phase.by] if whom is None else whom)
+        if whom is None or not known <= set(self._way.nodes.values()):
+            known.add("")  # nodes that have never said whose they are
         nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
         records = {**phase.pose(self._round, subject), CONFIG: self._config}
         return [
