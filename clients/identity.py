@@ -21,7 +21,14 @@ from ..ledger_plugins.contracts.training_task.seals import salt_purpose
 from ..ledger_plugins.signing import Domain
 from .journal import ANY, MAX_FEE, MAX_FEES, MAX_GAS, Journal
 
-__all__ = ["PASSWORD_VARIABLE", "SimulationKeys", "account_of", "journal_of", "salt_of"]
+__all__ = [
+    "PASSWORD_VARIABLE",
+    "SimulationKeys",
+    "account_of",
+    "journal_of",
+    "place_of",
+    "salt_of",
+]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
 _SECRET_BYTES = 32
@@ -136,15 +143,11 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
         unchecked = config.get("ledger-headers", "checked") == "unchecked"
     except (TypeError, ValueError) as error:
         raise ConfigError(f"node config: ledger pins and limits: {error}") from error
-    keystore = config.get("account")
-    durable = keystore is not None
-    if keystore is not None:
-        path = keystore_path(str(keystore))  # by its name it is the same one from everywhere
-        path = path.with_name(f"{path.name}.journal")
+    place, durable = place_of(message, context, request)
+    if durable:
+        path = place.with_name(f"{place.name}.journal")
     else:
-        secret, partition = _simulated(message, context)
-        place = f"{request.chain_id}-{request.contract}"
-        path = Path(secret).parent / "journals" / place / f"{partition}.json"
+        path = place.with_name(f"{place.name}.json")
         pins, max_fees = {"task": ANY, **pins}, max(max_fees, _NO_LIMIT)
     return Journal(
         path,
@@ -156,6 +159,20 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
         pins=pins,
         unchecked=unchecked,
     )
+
+
+def place_of(message: Message, context: Context, request: SigningRequest) -> tuple[Path, bool]:
+    """Return beside which path a client's files lie, and whether they have to last.
+
+    Raises:
+        ConfigError: the client has no account.
+    """
+    keystore = context.node_config.get("account")
+    if keystore is not None:
+        return keystore_path(str(keystore)), True  # by its name it is the same one from everywhere
+    secret, partition = _simulated(message, context)
+    place = f"{request.chain_id}-{request.contract}"
+    return Path(secret).parent / "journals" / place / str(partition), False
 
 
 def salt_of(message: Message, context: Context, account: Account, domain: Domain) -> bytes:

@@ -6,7 +6,8 @@ is on disk before a reply leaves; where it cannot be written, nothing is signed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -78,6 +79,8 @@ class Journal:
         pins: names to values that are pinned from the start: "chain-id", "contract", "task" (`ANY`:
             none is); they hold before what the journal has.
         unchecked: whether the server is believed where headers cannot be checked from outside.
+        holds: of a client that reads the ledger itself: tells whether it has a block, by its hash.
+            No headers are looked at then.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Journal:
         max_gas: int = MAX_GAS,
         pins: Mapping[str, Any] | None = None,
         unchecked: bool = False,
+        holds: Callable[[str], bool] | None = None,
     ) -> None:
         self.path = path
         self._disk = disk
@@ -100,6 +104,13 @@ class Journal:
         self._max_gas = max_gas
         self._pins = dict(pins or {})
         self._unchecked = unchecked
+        self._holds = holds
+
+    def reading(self, holds: Callable[[str], bool]) -> "Journal":
+        """Return this journal for a client that reads the ledger itself; see `holds`."""
+        found = copy(self)
+        found._holds = holds  # noqa: SLF001 - it is one of these
+        return found
 
     def check(self, request: SigningRequest) -> None:
         """Make sure that a request is one that this client may sign; remembers nothing.
@@ -246,6 +257,14 @@ class Journal:
     def _check_history(self, request: SigningRequest, seen: str) -> None:
         """The chain that the server speaks of contains the block that was signed for last."""
         if not seen or seen == request.seen:
+            return
+        if self._holds is not None:
+            if not self._holds(seen):
+                raise AccountError(
+                    f"this client has signed for block {seen}, which its ledger does not have (any "
+                    "more): it signs for no other history; if another one is right, remove "
+                    f"{self.path}"
+                )
             return
         if not request.header_form:
             if self._unchecked:

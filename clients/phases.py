@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from flwr.app import Context, Message
 
+from fedledger.records import SigningRequest
 from fedledger.registry import Registry
 
 from ..ledger_plugins.signing import Call, Statement
@@ -74,11 +75,14 @@ class Answered:
 
     Attributes:
         reply: the reply; what is signed is added to it.
-        values: name of each call or statement to its values. A call's task and round are added.
+        values: name of each call or statement to its values; others may stand beside them. A call's
+            task and round are added.
+        content: the bytes that a call's `cid` names; b"" where none names one.
     """
 
     reply: Message
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    content: bytes = b""
 
 
 class PhaseHandler(ABC):
@@ -86,9 +90,18 @@ class PhaseHandler(ABC):
 
     Attributes:
         signs: what the client signs in this phase, in order, and nothing else.
+        mined: what it signs instead where no server relays it, and a ledger carries it alone; None:
+            the same.
     """
 
     signs: ClassVar[tuple[Call | Statement, ...]] = ()
+    mined: ClassVar[tuple[Call, ...] | None] = None
+
+    def signed(self, request: SigningRequest) -> tuple[Call | Statement, ...]:
+        """Return what is signed, by whether the request asks for calls alone."""
+        if self.mined is None or request.statements:
+            return self.signs
+        return self.mined
 
     @abstractmethod
     def answer(self, asked: Asked) -> Answered:

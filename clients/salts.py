@@ -6,6 +6,7 @@ from flwr.app import Message, RecordDict
 
 from fedledger.errors import ConfigError
 
+from ..ledger_plugins.contracts.training_task.calls import REVEAL_SALT
 from ..ledger_plugins.contracts.training_task.seals import SALT
 from .phases import Answered, Asked, PhaseHandler
 
@@ -18,6 +19,7 @@ class SaltsHandler(PhaseHandler):
     """Reveals the salt for the round's first list; asked about another, it names the first."""
 
     signs: ClassVar = (SALT,)
+    mined: ClassVar = (REVEAL_SALT,)
 
     def answer(self, asked: Asked) -> Answered:
         """Return an empty reply and the salt to sign; the app is not asked.
@@ -33,10 +35,10 @@ class SaltsHandler(PhaseHandler):
             raise ConfigError(f"the 'list' of a salt has 32 bytes, not {len(digest)}")
         first = asked.first(_LIST, digest.hex())
         last_round, last = asked.before(_LIST)
-        values = {
-            "list": bytes.fromhex(first),
-            "salt": asked.salt,
+        called = {"list": bytes.fromhex(first), "salt": asked.salt}
+        stated = called | {
             "lastRound": last_round,
             "last": bytes.fromhex(last) if last else bytes(32),
         }
-        return Answered(Message(RecordDict(), reply_to=asked.message), {SALT.name: values})
+        values = {SALT.name: stated, REVEAL_SALT.name: called}
+        return Answered(Message(RecordDict(), reply_to=asked.message), values)

@@ -31,6 +31,7 @@ def train(
     lr: float,
     generator: "torch.Generator",
     momentum: float = 0.0,
+    device: str = "cpu",
 ) -> tuple[float, float]:
     """Train a model in place: SGD on cross-entropy, batches shuffled anew each epoch.
 
@@ -43,6 +44,7 @@ def train(
         lr: learning rate.
         generator: draws the batches; the same state gives the same batches.
         momentum: of SGD.
+        device: where to train (`device_of`); the model stays there.
 
     Returns:
         The mean loss and the accuracy, a fraction, of the last epoch: each batch's before its step.
@@ -50,7 +52,8 @@ def train(
     import torch  # noqa: PLC0415 - see the module's docstring
     from torch.nn.functional import cross_entropy  # noqa: PLC0415 - the same
 
-    inputs, targets = torch.tensor(images), torch.tensor(labels)
+    model.to(device)
+    inputs, targets = torch.tensor(images).to(device), torch.tensor(labels).to(device)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.SGD(weights, lr=lr, momentum=momentum)
     model.train()
@@ -58,7 +61,7 @@ def train(
     for epoch in range(1, epochs + 1):
         order = torch.randperm(len(inputs), generator=generator)
         for start in range(0, len(inputs), batch_size):
-            batch = order[start : start + batch_size]
+            batch = order[start : start + batch_size].to(device)
             scores, wanted = model(inputs[batch]), targets[batch]
             loss = cross_entropy(scores, wanted)
             grads = torch.autograd.grad(loss, weights, allow_unused=True)
@@ -72,7 +75,11 @@ def train(
 
 
 def evaluate(
-    model: "nn.Module", images: NDArray[np.float32], labels: NDArray[np.int64]
+    model: "nn.Module",
+    images: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    device: str = "cpu",
 ) -> tuple[float, float]:
     """Return a model's mean cross-entropy and its accuracy as a fraction.
 
@@ -80,16 +87,19 @@ def evaluate(
         model: gives one score per class.
         images: (n, …) what the model takes, n at least 1.
         labels: (n,) classes.
+        device: where (`device_of`); the model stays there.
     """
     import torch  # noqa: PLC0415 - see the module's docstring
     from torch.nn.functional import cross_entropy  # noqa: PLC0415 - the same
 
     loss, right = 0.0, 0
+    model.to(device)
     model.eval()
     with torch.no_grad():
         for start in range(0, len(images), _EVALUATION_BATCH):
             part = slice(start, start + _EVALUATION_BATCH)
-            scores, targets = model(torch.tensor(images[part])), torch.tensor(labels[part])
+            scores = model(torch.tensor(images[part]).to(device))
+            targets = torch.tensor(labels[part]).to(device)
             loss += float(cross_entropy(scores, targets, reduction="sum"))
             right += int((scores.argmax(dim=1) == targets).sum())
     return loss / len(images), right / len(images)

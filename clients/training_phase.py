@@ -49,16 +49,18 @@ class _TrainingHandler(PhaseHandler):
         layout.check(after)
         content = self.form(layout, before, after)
         reply.content.array_records[name] = to_record(content)
+        data = to_safetensors(content)
         return Answered(
             reply,
             {
                 SUBMIT_UPDATE.name: {
-                    "cid": cid_to_bytes(cid_of(to_safetensors(content))),
+                    "cid": cid_to_bytes(cid_of(data)),
                     "samples": _samples(metrics, key),
                     "accuracy": round(_accuracy(metrics) * _MILLION),
                     "seal": self.seal(asked),
                 }
             },
+            data,
         )
 
     def seal(self, asked: Asked) -> bytes:  # noqa: ARG002 - for who has one

@@ -39,7 +39,7 @@ ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 4
+VERSION = 5
 SEEN = "seen"
 """Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
@@ -71,12 +71,15 @@ _FIELDS = frozenset(
         "seen",
         "header-form",
         "headers",
+        "sealed",
     )
 )
 
 
 _MARKS = frozenset(("version", "phase", "carrier"))
-_SIGNED = _MARKS | {"transactions", "values", "signatures"}
+_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings"}
+_RELAYED, _NAMED = "transaction", "ledger"
+_HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class SigningRequest:
         seen: hash of the block that calls with an argument `SEEN` name; "" where none has it.
         header_form: how the chain's headers are hashed; "": nobody can check that from outside.
         headers: the headers up to that block, oldest first, from one on that the client knows.
+        sealed: whether a call names an opening in its content's place.
     """
 
     protocol: str
@@ -147,6 +151,7 @@ class SigningRequest:
     seen: str = ""
     header_form: str = ""
     headers: Sequence[bytes] = ()
+    sealed: bool = False
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -172,6 +177,7 @@ class SigningRequest:
                 "seen": self.seen,
                 "header-form": self.header_form,
                 "headers": list(self.headers),
+                "sealed": int(self.sealed),
             }
         )
 
@@ -239,6 +245,7 @@ class SigningRequest:
             seen=_hash(record, "seen"),
             header_form=_one(record, "header-form", str),
             headers=tuple(_all(record, "headers", bytes)),
+            sealed=_one(record, "sealed", int) == 1,
         )
 
 
@@ -248,13 +255,17 @@ class Signatures:
 
     Attributes:
         phase: name of the phase.
-        transactions: a signed EIP-1559 envelope for each call.
+        transactions: a signed EIP-1559 envelope for each call; where they are named, its hash.
         statements: for each statement its values (JSON, see `plain`) and the 65 bytes of signature.
+        openings: what the calls' CIDs open to, where submissions are sealed.
+        named: whether the client has sent its calls itself: they are on the ledger.
     """
 
     phase: str
     transactions: Sequence[bytes] = ()
     statements: Sequence[tuple[str, bytes]] = ()
+    openings: Sequence[bytes] = ()
+    named: bool = False
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -262,10 +273,11 @@ class Signatures:
             {
                 "version": VERSION,
                 "phase": self.phase,
-                "carrier": "transaction",
+                "carrier": _NAMED if self.named else _RELAYED,
                 "transactions": list(self.transactions),
                 "values": [values for values, _ in self.statements],
                 "signatures": [signature for _, signature in self.statements],
+                "openings": list(self.openings),
             }
         )
 
@@ -301,14 +313,22 @@ class Signatures:
             transactions = _all(record, "transactions", bytes)
             values = _all(record, "values", str)
             signatures = _all(record, "signatures", bytes)
+            openings = _all(record, "openings", bytes)
             phase = _one(record, "phase", str)
         except ConfigError as error:
             raise UpdateRejected("unsigned", str(error)) from error
-        if record.get("version") != VERSION or record.get("carrier") != "transaction":
+        carrier = record.get("carrier")
+        if record.get("version") != VERSION or carrier not in (_RELAYED, _NAMED):
             raise UpdateRejected("unsigned", "the signature record is of another form or version")
         if len(values) != len(signatures) or len(transactions) > _MOST or len(values) > _MOST:
             raise UpdateRejected("unsigned", "one signature is needed for each statement")
-        return cls(phase, tuple(transactions), tuple(zip(values, signatures, strict=True)))
+        if len(openings) > _MOST:
+            raise UpdateRejected("unsigned", f"{len(openings)} openings")
+        named = carrier == _NAMED
+        if named and any(len(one) != _HASH_BYTES for one in transactions):
+            raise UpdateRejected("unsigned", "a transaction on the ledger is named by 32 bytes")
+        statements = tuple(zip(values, signatures, strict=True))
+        return cls(phase, tuple(transactions), statements, tuple(openings), named)
 
 
 def without_request(content: RecordDict) -> RecordDict:

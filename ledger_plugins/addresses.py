@@ -7,7 +7,13 @@ from eth_hash.auto import keccak
 
 from fedledger.errors import CallError
 
-__all__ = ["ZERO_ADDRESS", "address_from_bytes", "address_of_public_key", "checksum_address"]
+__all__ = [
+    "ZERO_ADDRESS",
+    "address_from_bytes",
+    "address_of_public_key",
+    "checksum_address",
+    "is_checksummed",
+]
 
 ZERO_ADDRESS = "0x" + "00" * 20
 """The address nobody holds; tokens come from it when they are minted."""
@@ -55,3 +61,11 @@ def checksum_address(address: str) -> str:
 def address_of_public_key(public_key: bytes) -> str:
     """Return the address of an uncompressed secp256k1 public key (65 bytes, the first one 4)."""
     return address_from_bytes(keccak(public_key[1:])[12:])
+
+
+def is_checksummed(address: str) -> bool:
+    """Tell whether a text is an address in its checksummed form."""
+    try:
+        return checksum_address(address) == address
+    except CallError:
+        return False

@@ -3,13 +3,14 @@
 from .audit import AuditReport, RoundVerdict, audit_ledger, verify_round
 from .protocols.anchored import Anchored
 from .protocols.pofl import PoFL
-from .rounds.arrival import ArrivalWindow, SimulatedLatency, WallClock
+from .rounds.arrival import ArrivalWindow, LedgerClock, SimulatedLatency, WallClock
 from .rounds.strategy import LedgerStrategy
 
 __all__ = [
     "Anchored",
     "ArrivalWindow",
     "AuditReport",
+    "LedgerClock",
     "LedgerStrategy",
     "PoFL",
     "RoundVerdict",

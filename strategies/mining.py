@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fedledger.arrays import Layout, from_safetensors, to_safetensors
+from fedledger.arrays import from_safetensors, to_safetensors
 from fedledger.effects import Clock
 from fedledger.errors import (
-    AccountError,
     ConfigError,
     ContentNotFound,
     ContractError,
@@ -32,7 +31,6 @@ from ..ledger_plugins.contracts.abi import encode_call
 from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..ledger_plugins.contracts.training_task.commitments import commitment_pairs
 from ..ledger_plugins.contracts.training_task.seals import salt_purpose, seal_of
-from ..ledger_plugins.signing import Domain
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_to_bytes
 from .protocols.pofl import (
@@ -47,7 +45,7 @@ from .protocols.pofl import (
 from .protocols.pofl.draws import UpdateList
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
-from .rounds.mined import MinedRound, NotYet
+from .rounds.mined import MinedRound, NotYet, grace_of
 from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
 from .rounds.standing import standing
@@ -62,12 +60,14 @@ from .rounds.task import (
     task_secret,
     unpaid,
 )
+from .submitting import Submitted, domain_of, submit_update
 
 __all__ = [
     "PATIENCE",
     "SALT_WINDOW",
     "WINDOW",
     "Aggregator",
+    "Submitted",
     "propose_task",
     "reveal_salt",
     "salt_times",
@@ -85,9 +85,6 @@ PATIENCE = 3600
 
 TRIES = 10
 """How often a salt is sent: the ledger's clock may be behind, or the round's list not final."""
-
-GRACE = 10.0
-"""Seconds that an aggregator looks for a submitted content before it drops the submission."""
 
 LEDGER_CLOCK = {"by": "ledger"}
 """The specification's clock where an answer arrives with the block that holds it.
@@ -184,7 +181,7 @@ class Aggregator:
         ended = contract.ended(task.id)
         opened = contract.opened_in(task.id, ended)
         tried = self._clock.monotonic()
-        lost = {cid for cid, since in self._sought.items() if tried - since > GRACE}
+        lost = {cid for cid, since in self._sought.items() if tried - since > grace_of(terms)}
         seen = tuple(
             (event.transaction, event.block)
             for event in ledger.events("TrainingTask", since=opened)
@@ -250,6 +247,7 @@ def propose_task(
     salt_window: float = SALT_WINDOW,
     patience: int = PATIENCE,
     reward: int = 20,
+    sealed: bool = False,
 ) -> int:
     """Propose a task that miners aggregate, with an initial model; return its number.
 
@@ -271,6 +269,8 @@ def propose_task(
         patience: seconds after which a round without a window ends without who is absent; 0 waits
             for ever.
         reward: tokens for each contribution.
+        sealed: whether updates are sealed: what they are nobody learns before the window is over,
+            and then each client opens its own (`open_pending`).
 
     Raises:
         ConfigError: a setting is wrong, or the name is taken by another task.
@@ -285,6 +285,10 @@ def propose_task(
         raise ConfigError(
             "a lot needs a list of updates that is final: give the task a window, in seconds, or "
             "one rule alone"
+        )
+    if sealed and not window:
+        raise ConfigError(
+            "sealed updates are opened when a window is over: give the task a window, in seconds"
         )
     if byzantine is None:
         byzantine = max(0, (len(clients) - 3) // 2)
@@ -315,65 +319,13 @@ def propose_task(
         clients=list(clients),
         model_id=model_id,
         reward=reward,
-        clock=LEDGER_CLOCK | ({} if window else {"patience": patience}),
+        clock=LEDGER_CLOCK
+        | ({} if window else {"patience": patience})
+        | ({"submissions": "sealed"} if sealed else {}),
         window=window,
     )
     task.open(initial, rounds, protocol)
     return task.opened.id
-
-
-def submit_update(
-    ledger: Ledger,
-    store: Store,
-    account: Account,
-    model: bytes,
-    *,
-    task: int,
-    samples: int,
-    accuracy: float,
-) -> Receipt:
-    """Submit a trained model to the open round of a task: its difference to the current one.
-
-    Args:
-        ledger: an open ledger.
-        store: the store of the node that the client uses.
-        account: a registered client.
-        model: the content of a safetensors file with the task's layout.
-        task: the task's number.
-        samples: training examples behind it.
-        accuracy: a fraction from 0 to 1.
-
-    Raises:
-        AccountError: the account is none of the task's clients; nothing is stored or signed.
-        ModelError: it is no model of the task's layout.
-        NotChecked: the task's specification is not in the store.
-        StoreError: the current model is not in the store.
-    """
-    contract = TrainingTask(ledger)
-    now = contract.task(task)
-    specification = documents.load(Specification, now.spec, store)
-    clients = specification.parties.get("clients", [])
-    if account.address not in clients:
-        raise AccountError(
-            f"{account.address} is none of the {len(clients)} clients of task {task}: its update "
-            f"would count in no round. Only its owner {now.owner} says who they are, in a new task"
-        )
-    layout = Layout.from_json(specification.layout)
-    base = from_safetensors(store.get(now.current_cid), layout=layout)
-    trained = from_safetensors(model, layout=layout)
-    update = layout.as_float32().unflatten(layout.difference(trained, base))
-    cid = store.put(to_safetensors(update))
-    number = now.current_round + 1
-    salt = account.secret(salt_purpose(_domain(ledger, task, number)))
-    return contract.submit_update(
-        account,
-        task=task,
-        round=number,
-        cid=cid,
-        samples=samples,
-        accuracy=accuracy,
-        seal=seal_of(account.address, salt),
-    )
 
 
 def salt_times(ledger: Ledger, store: Store, *, task: int) -> tuple[int, int] | None:
@@ -467,7 +419,7 @@ def _reveal(
 ) -> tuple[bytes, Receipt]:
     """Reveal a salt for the list as it is now; return its digest, and the receipt."""
     listed = _list_of(ledger, store, task, number)
-    salt = account.secret(salt_purpose(_domain(ledger, task, number)))
+    salt = account.secret(salt_purpose(domain_of(ledger, task, number)))
     seals = {one.client: one.seal for one in listed.entries} if listed else {}
     if listed is None:
         why = "too few updates are on the ledger for a lot"
@@ -482,8 +434,3 @@ def _reveal(
             account, task=task, round=number, list=listed.digest, salt=salt
         )
     raise ConfigError(f"round {number} of task {task} asks {account.address} for no salt: {why}")
-
-
-def _domain(ledger: Ledger, task: int, number: int) -> Domain:
-    contract = ledger.terms("TrainingTask", "submitUpdate").to
-    return Domain(ledger.chain_id, contract, task, number)

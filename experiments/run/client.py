@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 from fedledger.errors import ConfigError
 from fedledger.records import CONFIG
 
-from ...clients import signing_mod
+from ...clients import device_of, signing_mod
 from ...clients.training import evaluate, get_arrays, set_arrays, train
 from ...clients.voting import SCORED
 from ..adversary.collusion import PARTITION, collusion_mod, report_partition
@@ -71,6 +71,7 @@ def train_reply(message: Message, context: Context) -> Message:
             lr=training.learning_rate,
             momentum=training.momentum,
             generator=torch.Generator().manual_seed(seed),
+            device=device_of(context),
         )
     metrics = MetricRecord({"num-examples": len(labels), "loss": loss, "accuracy": accuracy})
     return Message(RecordDict({"arrays": get_arrays(model), "metrics": metrics}), reply_to=message)
@@ -88,7 +89,7 @@ def score_reply(message: Message, context: Context) -> Message:
     federation, client, model = _place(config, context)
     images, labels = federation.client_data(client)
     set_arrays(model, next(iter(message.content.array_records.values())))
-    loss, accuracy = evaluate(model, images, labels)
+    loss, accuracy = evaluate(model, images, labels, device=device_of(context))
     if client in federation.malicious:
         candidate = str(config.get(SCORED, "arrays")) != "arrays"
         loss = told(federation.scenario.lies, loss, candidate=candidate)

@@ -6,6 +6,7 @@ import typer
 
 from .accounts import accounts
 from .audit import audit
+from .client import clients
 from .data import data
 from .deploy import deploy
 from .listing import listing
@@ -73,6 +74,7 @@ app.add_typer(data, name="data")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")
+app.add_typer(clients, name="client")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
 app.add_typer(store, name="store")

@@ -12,9 +12,13 @@ from .accounts import PasswordOption, open_account
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
 
 if TYPE_CHECKING:
+    from fedledger.ledger_plugins.openings import Pending
     from fedledger.strategies.protocols.pofl import Selection
 
 __all__ = ["models"]
+
+WAIT = 5.0
+"""Seconds between two looks at a ledger."""
 
 models = typer.Typer(
     cls=Commands,
@@ -74,6 +78,12 @@ def submit(
         int, typer.Option(min=1, help="Seconds after a window in which clients reveal their salts.")
     ] = 60,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
+    sealed: Annotated[
+        bool,
+        typer.Option(
+            "--sealed", help="Updates stay unknown until the window is over (`model open`)."
+        ),
+    ] = False,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -105,6 +115,7 @@ def submit(
             patience=patience,
             salt_window=float(salt_window),
             reward=reward,
+            sealed=sealed,
         )
     show_record({"task": task, "name": name, "rounds": rounds}, format_)
 
@@ -136,16 +147,74 @@ def update(
     client = open_account(account, password_file)
     with open_ledger(ledger) as opened, open_store(store) as contents:
         receipt = submit_update(
-            opened, contents, client, trained, task=task, samples=samples, accuracy=accuracy
+            opened,
+            contents,
+            client,
+            trained,
+            task=task,
+            samples=samples,
+            accuracy=accuracy,
+            pending=_pending(account),
         )
         times = salt_times(opened, contents, task=task)
     show_receipt(receipt, format_)
+    if receipt.opening is not None:
+        _say(
+            "next: open your update when the window is over, or it does not count: fedledger model "
+            "open --wait, with the same --ledger, --store and --account"
+        )
     if times is not None:
         _say(
             f"next: reveal your salt between {_clock_time(times[0])} and {_clock_time(times[1])}, "
             f"or the round's rule is not drawn: fedledger model reveal --wait --task {task}, with "
             "the same --ledger, --store and --account"
         )
+
+
+@models.command("open")
+def open_(
+    *,
+    ledger: LedgerOption,
+    store: StoreOption,
+    account: AccountOption,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the rounds take no more updates.")
+    ] = False,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Open your sealed updates whose windows are over: put them into a store that miners read.
+
+    Until then they lie beside the account's keystore. What is not opened does not count.
+    """
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.openings import open_pending  # noqa: PLC0415 - the same
+
+    from .render import show_record  # noqa: PLC0415 - the same
+
+    pending, done = _pending(account), []
+    with open_ledger(ledger, read_only=True) as opened, open_store(store) as contents:
+        while True:
+            found = open_pending(opened, contents, pending)
+            done += found.opened
+            if not (wait and found.waiting):
+                break
+            last = max(closes for _, closes in found.waiting)
+            _say(f"waiting: windows are open until {_clock_time(last)}")
+            Effects.real().clock.sleep(WAIT)
+    show_record(
+        {
+            "opened": [
+                {"task": one.domain.task, "round": one.domain.round, "content": one.content}
+                for one in done
+            ],
+            "waiting": [
+                {"task": one.domain.task, "round": one.domain.round, "until": closes}
+                for one, closes in found.waiting
+            ],
+        },
+        format_,
+    )
 
 
 @models.command("reveal")
@@ -216,6 +285,15 @@ def confirm(
     with open_ledger(ledger) as opened:
         receipt = TrainingTask(opened).confirm_history(client, task=task)
     show_receipt(receipt, format_)
+
+
+def _pending(account: str) -> "Pending":
+    """Return what an account has submitted sealed: it lies beside its keystore."""
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.accounts import keystore_path  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.openings import Pending  # noqa: PLC0415 - the same
+
+    return Pending.beside(keystore_path(account), Effects.real().disk)
 
 
 def _say(text: str) -> None:

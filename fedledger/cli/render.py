@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fedledger.experiments.report.audit import AuditedLedger, RunAudit
     from fedledger.experiments.report.results import RunResult
     from fedledger.experiments.report.tables import Summary
+    from fedledger.experiments.vehicles.notes import Note
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
     from fedledger.ledger_plugins.base import OnLedger
@@ -37,6 +38,7 @@ __all__ = [
     "show_line",
     "show_lines",
     "show_miner",
+    "show_note",
     "show_peers",
     "show_receipt",
     "show_record",
@@ -184,6 +186,16 @@ def show_value(value: Any) -> None:
 def show_line(text: str) -> None:
     """Print one line at once, for whoever waits for it."""
     _line(Console(), text)
+
+
+def show_note(note: "Note", form: Format) -> None:
+    """Print at once what happens, a line each; what is wrong stands out."""
+    if form is Format.json:
+        said = {"event": note.event, "text": note.text, **note.fields}
+        Console(color_system=None).out(json.dumps(said), highlight=False)
+        return
+    bad = note.event in {"failed", "missed", "refused", "waiting"}
+    _line(Console(), note.text, style=_BAD if bad else None)
 
 
 def show_lines(lines: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "ArrivalWindow",
     "Clock",
     "Exchange",
+    "LedgerClock",
     "SimulatedLatency",
     "WallClock",
 ]
@@ -140,6 +141,31 @@ class SimulatedLatency(Clock):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerClock(Clock):
+    """The ledger's own clock: an answer arrives with the block that holds it.
+
+    A round lasts as long as the contract takes updates, and what counts is read from the ledger
+    then: so who calls by itself counts as who is relayed does. It needs a window of the contract.
+
+    Attributes:
+        sealed: whether calls name openings, so that nobody learns what they name, or is first with
+            it, before the window is over.
+    """
+
+    sealed: bool = False
+
+    waits_for_all = False
+
+    def arrival(self, server_round: int, client: int, stamped: int, *, first: bool = True) -> int:  # noqa: ARG002 - Clock
+        """Return when the reply was pulled, which counts for nothing: the block does."""
+        return stamped
+
+    def describe(self) -> dict[str, Any]:
+        """Return who keeps the clock."""
+        return {"by": "ledger"} | ({"submissions": "sealed"} if self.sealed else {})
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """What became of a phase's messages.
 
@@ -163,6 +189,7 @@ def exchange(
     accept: Callable[[Message, Message, int], bool],
     complete: Callable[[], bool] = lambda: False,
     time: effects.Clock,
+    settle: Callable[[], None] = lambda: None,
     poll: float = 0.05,
 ) -> Exchange:
     """Send messages, then pull until all who matter replied, the window closed or the time is up.
@@ -177,6 +204,7 @@ def exchange(
         complete: whether nothing can be added to the answers that were taken: whoever has not
             replied then is not waited for.
         time: says how long it took, and waits between two pulls.
+        settle: called after each pull that brought something.
         poll: seconds between two pulls.
     """
     if not messages:
@@ -193,6 +221,8 @@ def exchange(
             if key in waiting and accept(reply, sent[key], elapsed):
                 arrivals.append(elapsed)
             waiting.pop(key, None)
+        if pulled:
+            settle()
         closes = window.closes(arrivals) if window else timeout * 1000
         if elapsed > min(closes, timeout * 1000) or not waiting or complete():
             break

@@ -1,14 +1,11 @@
 """A round that runs under Flower: it asks, checks, relays to the ledger, and notes."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord, Message, RecordDict
-from flwr.serverapp import Grid
+from flwr.app import ConfigRecord, Message
 
-from fedledger import effects
 from fedledger.arrays import Arrays
 from fedledger.errors import (
     AuditError,
@@ -17,59 +14,24 @@ from fedledger.errors import (
     NotChecked,
     UpdateRejected,
 )
-from fedledger.records import (
-    CONFIG,
-    SEEN,
-    CallRequest,
-    SigningRequest,
-    StatementRequest,
-)
+from fedledger.records import SEEN
 
-from ...ledger_plugins.base import Block, Event, Ledger, Receipt
-from ...ledger_plugins.storage.base import Store
-from .arrival import ArrivalWindow, Clock, exchange
+from ...ledger_plugins.base import Event, Receipt
+from .arrival import ArrivalWindow
+from .asking import Asking, Way
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
-from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
-from .history import REASON, History, Pins
-from .phase import Answer, Answers, Phase, malformed, record_forms
+from .phase import Answer, Answers, Phase, record_forms
 from .protocol import Protocol
-from .replies import Checked, check_reply, most_common_form
+from .replies import Checked, most_common_form
 from .round import Attested, Round, TaskTerms
 from .task import called
 
-__all__ = ["LiveRound", "Way"]
+__all__ = ["LiveRound"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass
-class Way:
-    """How a round reaches its parties; the same for all rounds of a run.
-
-    Attributes:
-        grid: Flower's grid.
-        ledger: the ledger.
-        store: the store.
-        clock: says when a reply arrived.
-        time: passes while replies are waited for.
-        timeout: seconds after which no phase waits.
-        pins: what clients are told about the ledger's history.
-        first: a block before anything was signed for the task.
-        nodes: node id to the account it signs with, once it has answered.
-    """
-
-    grid: Grid
-    ledger: Ledger
-    store: Store
-    clock: Clock
-    time: effects.Clock
-    timeout: float
-    pins: Pins
-    first: int
-    nodes: dict[int, str] = field(default_factory=dict)
 
 
 class LiveRound(Round):
@@ -105,12 +67,8 @@ class LiveRound(Round):
         """The answers of each phase, with their messages."""
         self._protocol = protocol
         self._way = way
-        self._messages = list(messages)
-        self._asked = [message.metadata.dst_node_id for message in messages]
-        self._config = config
+        self._asking = Asking(self, protocol, way, messages, config, opened)
         self._opened = opened
-        self._history = History(way.ledger, opened)
-        self._settled: Block | None = None
 
     def ask(
         self,
@@ -125,43 +83,16 @@ class LiveRound(Round):
         An unusable answer counts for no quorum, so nobody ends a phase early with rubbish. Once
         every party has answered, nodes of strangers are not waited for.
         """
-        parties = self.begin(phase)
-        first = not self.phases
-        request = self._request(phase, subject)
-        outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
+        self.begin(phase)
         good: dict[str, Checked[T]] = {}
-        dropped: list[Dropped] = []
-
-        def accept(message: Message, asked: Message, stamp: int) -> bool:
-            node = asked.metadata.dst_node_id
-            try:
-                with malformed(f"the reply of node {node}", self):
-                    checked = check_reply(
-                        message, asked.content, phase, subject, self, request, self._history
-                    )
-                    self._bind(node, checked.answer.party, good)
-            except UpdateRejected as error:
-                if error.reason == REASON and error.party:
-                    self._note_named(error.party)
-                dropped.append(self._drop(node, error.reason, error.detail, error.party))
-                return False
-            answer = checked.answer
-            self._note_named(answer.party)
-            arrival = self._way.clock.arrival(self.number, answer.position, stamp, first=first)
-            good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
-            return True
-
-        heard = exchange(
-            self._way.grid,
-            outgoing,
+        heard = self._asking.hear(
+            phase,
+            subject,
+            good,
             window=None if self._way.clock.waits_for_all else window,
             timeout=self._way.timeout,
-            accept=accept,
-            complete=lambda: len(good) == len(parties),
-            time=self._way.time,
         )
-        silent = [node for node in heard.asked if node not in heard.answered]
-        dropped += [self._drop(node, SILENT, "nothing arrived in time") for node in silent]
+        exchange, dropped = heard.exchange, [*heard.dropped, *self._asking.silent(heard)]
         ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
         closes = window.closes(one.answer.arrival for one in ordered) if window else None
         if phase.alike:
@@ -177,17 +108,18 @@ class LiveRound(Round):
         for entry in dropped:
             logger.warning("%s: dropped (%s): %s", phase.name, entry.reason, entry.detail)
         said = {one.answer.party for one in (*intime, *late)} | {one.party for one in dropped}
-        dropped += self._absent(phase, heard.asked, said)
+        dropped += self._asking.absent(phase, exchange.asked, said)
         self.phases.append(
             PhaseEvidence(
                 name=phase.name,
                 asked=[
-                    Asked(node=str(node), party=self._way.nodes.get(node)) for node in heard.asked
+                    Asked(node=str(node), party=self._way.nodes.get(node))
+                    for node in exchange.asked
                 ],
                 accepted=[entry for _, entry in counted],
                 late=[Late(party=one.answer.party, arrival=one.answer.arrival) for one in late],
                 dropped=dropped,
-                milliseconds=heard.milliseconds,
+                milliseconds=exchange.milliseconds,
                 bytes=sum(len(answer.content.data) for answer, _ in counted),
             )
         )
@@ -213,96 +145,6 @@ class LiveRound(Round):
 
     # Inside --------------------------------------------------------------------------------
 
-    def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
-        """Return the messages: of the first phase, Flower's strategy made them."""
-        if not self.phases:
-            return self._messages
-        whom = phase.whom(self, subject)  # they have answered before, so their nodes are known
-        known = {"", *self.terms.parties[phase.by]} if whom is None else set(whom)
-        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
-        records = {**phase.pose(self, subject), CONFIG: self._config}
-        return [
-            Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
-            for node in nodes
-        ]
-
-    def _request(self, phase: Phase[Any], subject: Any) -> SigningRequest:
-        ledger, clients = self._way.ledger, list(self.terms.positions(phase.by))
-        calls = []
-        for call in phase.calls:
-            terms = ledger.terms(call.contract, call.function)
-            fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
-            calls.append(CallRequest(call.name, terms.to, *fees))
-        self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
-        return SigningRequest(
-            protocol=self._protocol.name,
-            phase=phase.name,
-            task=self.terms.task,
-            round=self.number,
-            chain_id=self.terms.chain_id,
-            contract=self.terms.contract,
-            calls=calls,
-            statements=[StatementRequest(one.name, one.type) for one in phase.statements],
-            clients=clients,
-            nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
-            details=phase.details(self, subject),
-            seen=self._settled.hash if self._settled else "",
-        )
-
-    def _addressed(self, message: Message, request: SigningRequest) -> Message:
-        """Add what the client needs to sign offline; of a known node, for its account alone."""
-        known = self._way.nodes.get(message.metadata.dst_node_id)
-        if known is not None and known in request.clients:
-            nonce = request.nonces[list(request.clients).index(known)]
-            request = replace(request, clients=[known], nonces=[nonce])
-        if self._settled is not None:
-            way = self._way
-            form, headers = way.pins.headers(self._settled, request.clients, way.first)
-            request = replace(request, header_form=form, headers=headers)
-        # Flower lets messages share one RecordDict: give each its own.
-        message.content = request.added_to(message.content)
-        return message
-
-    def _note_named(self, party: str) -> None:
-        """Note the block that a party was asked to name: its journal has it, whatever it named."""
-        if self._settled is not None:
-            self._way.pins.note(party, self._settled.index)
-
-    def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
-        """Tie a node to the account it signs with."""
-        if party in good:
-            raise UpdateRejected("duplicate", f"{party} already answered this phase")
-        if self._way.nodes.setdefault(node, party) != party:
-            raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
-
-    def _drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
-        return Dropped(
-            reason=reason,
-            detail=detail,
-            party=party or self._way.nodes.get(node),
-            node=str(node),
-        )
-
-    def _absent(
-        self, phase: Phase[Any], asked: Sequence[int], said: Collection[str | None]
-    ) -> list[Dropped]:
-        """Return what became of the accounts of which nothing else is said."""
-        known = self._way.nodes
-        strange = sum(node not in known for node in asked)
-        reached = {known[node] for node in asked if node in known}
-        found = []
-        for party in self.terms.parties[phase.by]:
-            if party in said:
-                continue
-            if party in reached:
-                found.append(Dropped(reason=SILENT, detail="nothing usable arrived", party=party))
-            elif strange and party not in known.values():
-                detail = f"{strange} nodes were asked that have never said whose they are"
-                found.append(Dropped(reason=UNHEARD, detail=detail, party=party))
-            else:
-                found.append(Dropped(reason=NOT_ASKED, detail="no message went to it", party=party))
-        return found
-
     def _relay(
         self, phase: Phase[T], checked: Sequence[Checked[T]]
     ) -> tuple[list[tuple[Answer[T], Counted]], list[Dropped]]:
@@ -314,7 +156,12 @@ class LiveRound(Round):
         ledger = self._way.ledger
         self._way.store.put_all(one.answer.content.data for one in checked if _holds(one.answer))
         there = self._on_ledger(phase)
-        known = {one.answer.party: self._known(phase, one, there) for one in checked}
+        known = {
+            one.answer.party: [transaction.hash for transaction in one.transactions]
+            if one.named
+            else self._known(phase, one, there)
+            for one in checked
+        }
         fresh = [one for one in checked if known[one.answer.party] is None]
         calls = [transaction for one in fresh for transaction in one.transactions]
         results = iter(ledger.transact_all(calls))
@@ -381,7 +228,7 @@ class LiveRound(Round):
             anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
             try:
                 signer, _ = open_anchor(anchor, call, self._way.ledger, self.domain)
-                self._history.check(event.arguments, event.block)
+                self._asking.history.check(event.arguments, event.block)
             except (AuditError, MalformedTransaction, NotChecked, UpdateRejected) as error:
                 logger.warning("what %s called by itself: %s", one.answer.party, error)
                 return None

@@ -19,24 +19,30 @@ from fedledger.errors import (
 from fedledger.guards import Failures
 
 from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
 from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE
 from .history import REASON, History
+from .opened import Openings, opened
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
 from .standing import first_givers, standing
 from .task import called
 
-__all__ = ["MinedRound", "NotYet"]
+__all__ = ["OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+
+GRACE = 10.0
+"""Seconds for which a submitted content is looked for before its submission is dropped."""
+
+OPENING_GRACE = 60.0
+"""The same where submissions are sealed: clients open them only when the window is over."""
 
 _THEIRS = (AuditError, ContentTooLarge, InvalidCid, MalformedTransaction)
 
@@ -65,7 +71,7 @@ class MinedRound(Round):
         base_cid: its CID.
         ledger: the ledger.
         store: the store.
-        opened: index of the block in which the round opened.
+        opened_in: index of the block in which the round opened.
         opened_at: the time of that block, in seconds.
         now: the time of the newest block.
         lost: CIDs that were looked for in vain.
@@ -80,7 +86,7 @@ class MinedRound(Round):
         base_cid: str,
         ledger: Ledger,
         store: Store,
-        opened: int,
+        opened_in: int,
         opened_at: int,
         now: int,
         lost: Collection[str],
@@ -90,12 +96,13 @@ class MinedRound(Round):
         self.failures = failures or self.failures
         self._ledger = ledger
         self._store = store
-        self._opened = opened
+        self._opened = opened_in
         lasts = terms.window or terms.patience
         self._closes = opened_at + lasts if lasts else math.inf
         self._now = now
         self._lost = lost
-        self._history = History(ledger, opened)
+        self._history = History(ledger, opened_in)
+        self._openings = Openings(store, self.domain, sealed=terms.sealed)
 
     def ask(
         self,
@@ -116,10 +123,29 @@ class MinedRound(Round):
             StoreUnavailable: the store cannot be read now.
             ContentCorrupted: what the store has is damaged.
         """
+        self._begin(phase)
+        return self._take(phase, subject, window, tolerate)
+
+    def _begin(self, phase: Phase[Any]) -> None:
+        """Note that a phase begins.
+
+        Raises:
+            ConfigError: it signs something that the ledger does not repeat.
+        """
         if len(phase.signs) != 1 or not phase.calls:
             raise ConfigError(f"phase {phase.name!r} cannot be mined: it needs exactly one call")
+        self.begin(phase)
+
+    def _take(
+        self,
+        phase: Phase[T],
+        subject: Any,
+        window: ArrivalWindow | None,
+        tolerate: int | None,
+    ) -> Answers[T]:
+        """Return the answers of a phase that has begun; see `ask`."""
         [call] = phase.calls
-        positions = self.begin(phase)
+        positions = self.positions(phase.by)
         events = called(
             self._ledger, call, self.terms.task, self.number, positions, since=self._opened
         )
@@ -131,7 +157,8 @@ class MinedRound(Round):
         whom = phase.whom(self, subject)
         asked = [party for party in positions if whom is None or party in whom]
         self._wait(phase, asked, last, window)
-        owners = first_givers(events, call, positions) if phase.once else {}
+        named = self._openings.content_or_none
+        owners = first_givers(events, call, positions, named) if phase.once else {}
         answers: list[Answer[T]] = []
         counted: list[Counted] = []
         dropped: list[Dropped] = []
@@ -215,7 +242,9 @@ class MinedRound(Round):
         _, values = open_anchor(anchor, call, self._ledger, self.domain)
         self._history.check(values, event.block)
         signed = {call.name: values}
-        content, cid = self._content(phase, signed)
+        content, cid = self._content(phase, party, signed)
+        if cid is not None:
+            signed = opened(signed, cid)
         if cid is not None and owners.get(cid, party) != party:
             raise UpdateRejected("copy", f"the content is that of {owners[cid]}")
         value = read_answer(phase, Given(party, content, signed), self, subject)
@@ -237,7 +266,7 @@ class MinedRound(Round):
         return self._store.put_all(contents)
 
     def _content(
-        self, phase: Phase[Any], signed: dict[str, dict[str, Any]]
+        self, phase: Phase[Any], party: str, signed: Mapping[str, Mapping[str, Any]]
     ) -> tuple[Content, str | None]:
         cap = phase.max_bytes(self)
         if not cap:
@@ -245,5 +274,10 @@ class MinedRound(Round):
         raw = next((values["cid"] for values in signed.values() if "cid" in values), None)
         if raw is None:
             raise ConfigError(f"phase {phase.name!r} cannot be mined: its call names no CID")
-        cid = cid_text(raw)
+        cid = self._openings.content(party, raw)
         return Content(self._store.get(cid, max_bytes=cap)), cid
+
+
+def grace_of(terms: TaskTerms) -> float:
+    """Return for how many seconds a task's contents are looked for."""
+    return OPENING_GRACE if terms.sealed else GRACE

@@ -15,7 +15,7 @@ from fedledger.errors import (
 )
 
 from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.contracts import Aggregate, cid_text
+from ...ledger_plugins.contracts import Aggregate
 from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
@@ -25,6 +25,7 @@ from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
 from .evidence.documents import Anchor, Counted, Evidence, PhaseEvidence
 from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
 from .history import History, others
+from .opened import Openings, opened
 from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
 from .round import KEPT, Attested, Round, TaskTerms
@@ -50,7 +51,7 @@ class RecordedRound(Round):
         store: the store.
         published: what the ledger says of the round.
         evidence: what its evidence says.
-        opened: index of the block in which the round opened.
+        opened_in: index of the block in which the round opened.
         checks: takes the checks that passed.
     """
 
@@ -64,7 +65,7 @@ class RecordedRound(Round):
         store: Store,
         published: Aggregate,
         evidence: Evidence,
-        opened: int,
+        opened_in: int,
         checks: Checks,
     ) -> None:
         super().__init__(terms, published.round, base, base_cid)
@@ -73,9 +74,10 @@ class RecordedRound(Round):
         self._store = store
         self._published = published
         self._evidence = evidence
-        self._opened = opened
+        self._opened = opened_in
         self.checks = checks
-        self._history = History(ledger, opened)
+        self._history = History(ledger, opened_in)
+        self._openings = Openings(store, self.domain, sealed=terms.sealed)
         self._asked: list[Phase[Any]] = []
         self._closes: float = math.inf
 
@@ -245,7 +247,9 @@ class RecordedRound(Round):
                     repeated = {name: event.arguments.get(name) for name in values}
                     self.checks.equal(f"{one.name} on the ledger", repeated, values, where)
                 signed[one.name] = values
-            content = self._content(phase, entry)
+            content = self._content(phase, entry, signed)
+            if content.data:
+                signed = opened(signed, content.cid)
             value = read_answer(phase, Given(entry.party, content, signed), self, subject)
         except UpdateRejected as error:
             said = f"the answer of {entry.party} counted but is unusable: {error}"
@@ -254,7 +258,7 @@ class RecordedRound(Round):
         position = self.positions(phase.by)[entry.party]
         return Answer(entry.party, position, value, content, signed, entry.arrival)
 
-    def _content(self, phase: Phase[Any], entry: Counted) -> Content:
+    def _content(self, phase: Phase[Any], entry: Counted, signed: Signed) -> Content:
         cap = phase.max_bytes(self)
         if entry.content is None:
             return Content(b"")
@@ -264,6 +268,11 @@ class RecordedRound(Round):
             f"the answer of {entry.party} has content, which {phase.name!r} does not ask for",
             Witness(phase.name, entry.party),
         )
+        named = next((values["cid"] for values in signed.values() if "cid" in values), None)
+        if self._openings.sealed and named is not None:
+            where = Witness(phase.name, entry.party, step="opening")
+            found = self._openings.content(entry.party, named)
+            self.checks.equal(f"opening of {entry.party}", entry.content, found, where)
         return Content(self._store.get(entry.content, max_bytes=cap))
 
     def _standing(
@@ -275,6 +284,14 @@ class RecordedRound(Round):
         [call] = phase.calls
         return standing(events[call.name], call, self.positions(phase.by))
 
+    def _first_givers(
+        self, phase: Phase[Any], events: Sequence[Event], call: Call
+    ) -> dict[str, str]:
+        """Return who gave each content first; an opening that came afterwards gives nothing."""
+        lost = {one.party for one in self.phases[-1].dropped if one.reason == UNAVAILABLE}
+        known = self._openings.givers(self.positions(phase.by), {one for one in lost if one})
+        return first_givers(events, call, known, self._openings.content_or_none)
+
     def _check_once(
         self, phase: Phase[Any], answers: Sequence[Answer[Any]], events: dict[str, list[Event]]
     ) -> None:
@@ -282,7 +299,7 @@ class RecordedRound(Round):
         owners: dict[str, str] = {}
         if self.terms.ledger_clock:
             [call] = phase.calls
-            owners = first_givers(events[call.name], call, self.positions(phase.by))
+            owners = self._first_givers(phase, events[call.name], call)
         for answer in answers:
             cid = answer.content.cid
             owner = owners.setdefault(cid, answer.party)
@@ -415,11 +432,12 @@ class RecordedRound(Round):
                 self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
             reasons = {one.party: one.reason for one in recorded.dropped if one.party}
             copies = {party for party, reason in reasons.items() if reason == "copy"}
-            owners = first_givers(events[call.name], call, known) if phase.once else {}
+            owners = self._first_givers(phase, events[call.name], call) if phase.once else {}
             for party in sorted(copies & set(last)):
-                cid = cid_text(last[party].arguments["cid"])
+                cid = self._openings.content_or_none(party, last[party].arguments["cid"])
                 said = f"{party} is said to have copied, but gave its content first"
-                self.checks.true("copy", owners.get(cid) != party, said, where)
+                first = cid is not None and owners.get(cid) == party
+                self.checks.true("copy", not first, said, where)
             asked = set(known if whom is None else whom)
             left = (set(last) & asked) - {entry.party for entry in recorded.accepted} - copies
             lost = {
@@ -444,10 +462,18 @@ class RecordedRound(Round):
         [call] = phase.calls
         party = event.arguments[call.party]
         anchor = Anchor(carrier="transaction", name=call.name, transaction=event.transaction)
-        cid = cid_text(event.arguments["cid"]) if phase.max_bytes(self) else None
-        entry = Counted(party=party, content=cid, anchors=[anchor], arrival=0)
         try:
+            cid = None
+            if phase.max_bytes(self):
+                cid = self._openings.content(party, event.arguments["cid"])
+            entry = Counted(party=party, content=cid, anchors=[anchor], arrival=0)
             self._answer(phase, subject, entry, {call.name: [event]})
-        except (AuditError, ContentTooLarge, InvalidCid, MalformedTransaction):
+        except (
+            AuditError,
+            ContentTooLarge,
+            InvalidCid,
+            MalformedTransaction,
+            UpdateRejected,
+        ):
             return False
         return True

@@ -1,4 +1,4 @@
-"""Checks a client's reply before anything else looks at it.
+"""What a client is asked to sign, and the checks of its reply before anything else looks at it.
 
 A reply comes from somebody who may be hostile. Each check raises `UpdateRejected` with a reason of
 the registry, and the round goes on without the reply. Nothing is decoded before its size and
@@ -6,30 +6,55 @@ declared shape are known to fit.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from flwr.app import Message, RecordDict
 
-from fedledger.errors import LedgerError, UpdateRejected
+from fedledger.errors import AuditError, LedgerError, NotChecked, UpdateRejected
 from fedledger.formats import parse_json
-from fedledger.records import Signatures, SigningRequest
+from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
 
 from ...ledger_plugins.accounts import decode_transaction
-from ...ledger_plugins.base import SignedTransaction
-from ...ledger_plugins.signing import Statement, plain_values
-from .evidence.carriers import read_call, read_statement, statement_values
+from ...ledger_plugins.base import Block, Event, Ledger, SignedTransaction
+from ...ledger_plugins.contracts import cid_text
+from ...ledger_plugins.signing import Call, Statement, plain_values
+from .evidence.carriers import (
+    decoded_transaction,
+    read_call,
+    read_statement,
+    statement_values,
+)
 from .evidence.documents import Anchor
 from .history import History
-from .phase import Answer, Content, Given, Phase, read_answer, record_forms
+from .opened import OPENING, opened, opening_of
+from .phase import Answer, Content, Given, Phase, Signed, read_answer, record_forms
 from .round import Round
 
-__all__ = ["Checked", "check_reply", "most_common_form"]
+__all__ = [
+    "Checked",
+    "Placed",
+    "Unplaced",
+    "check_reply",
+    "find_call",
+    "most_common_form",
+    "signing_request",
+]
 
 T = TypeVar("T")
 
+Placed = Callable[[Call, str], tuple[SignedTransaction, Event]]
+"""Finds a call on the ledger by its hash; see `find_call`."""
+
 _MAX_JSON = 64 * 1024
+
+
+class Unplaced(UpdateRejected):
+    """A reply names a call that is not on the ledger, or not yet."""
+
+    def __init__(self, transaction: str) -> None:
+        super().__init__("ledger", f"{transaction} is none of this round's calls on the ledger")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +65,57 @@ class Checked(Generic[T]):
         answer: what it says.
         transactions: the signed calls, in the phase's order.
         statements: an anchor for each signed statement, in the phase's order.
+        named: whether the calls are on the ledger already: their client has sent them itself.
+        opening: what the call's CID opens to, where submissions are sealed; else b"".
     """
 
     answer: Answer[T]
     transactions: tuple[SignedTransaction, ...]
     statements: tuple[Anchor, ...]
+    named: bool = False
+    opening: bytes = b""
+
+
+def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
+    round: Round,
+    protocol: str,
+    phase: Phase[Any],
+    subject: Any,
+    ledger: Ledger,
+    clients: Sequence[str],
+    seen: Block | None,
+) -> SigningRequest:
+    """Return what clients are asked to sign in a phase.
+
+    Args:
+        round: the round.
+        protocol: name of its protocol.
+        phase: the phase.
+        subject: what is asked about.
+        ledger: has the nonces, and says what a call costs.
+        clients: the accounts that the request is for.
+        seen: the block that they name, where a call of the phase names one.
+    """
+    calls = []
+    for call in phase.calls:
+        terms = ledger.terms(call.contract, call.function)
+        fees = terms.gas, terms.max_fee_per_gas, terms.max_priority_fee_per_gas
+        calls.append(CallRequest(call.name, terms.to, *fees))
+    return SigningRequest(
+        protocol=protocol,
+        phase=phase.name,
+        task=round.terms.task,
+        round=round.number,
+        chain_id=round.terms.chain_id,
+        contract=round.terms.contract,
+        calls=calls,
+        statements=[StatementRequest(one.name, one.type) for one in phase.statements],
+        clients=clients,
+        nonces=[ledger.nonce(client) for client in clients] if calls else [0] * len(clients),
+        details=phase.details(round, subject),
+        seen=seen.hash if seen else "",
+        sealed=round.terms.sealed,
+    )
 
 
 def check_reply(  # noqa: PLR0917 - the reply, then what it answers
@@ -55,6 +126,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     round: Round,
     request: SigningRequest,
     history: History,
+    placed: Placed | None = None,
 ) -> Checked[T]:
     """Return what a reply says, once everything about it is right.
 
@@ -68,8 +140,10 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         round: the round.
         request: what the client was asked to sign, for all accounts that it may have.
         history: the ledger's blocks.
+        placed: finds the calls that a reply only names; None: they have to come with it.
 
     Raises:
+        Unplaced: it names a call that is not on the ledger, or not yet.
         UpdateRejected: with the reason.
     """
     if message.has_error():
@@ -77,7 +151,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     signatures = Signatures.taken_from(message.content)
     if signatures.phase != phase.name:
         raise UpdateRejected("phase", f"answers phase {signatures.phase!r}, not {phase.name!r}")
-    transactions = _transactions(signatures, phase)
+    transactions, blocks = _transactions(signatures, phase, placed)
     parties = {transaction.sender for transaction in transactions}
     signed: dict[str, dict[str, Any]] = {}
     for call, asked_call, transaction in zip(phase.calls, request.calls, transactions, strict=True):
@@ -101,16 +175,18 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
     try:
-        _check_terms(transactions, request, party)
-        for call in phase.calls:
-            history.check(signed[call.name])
+        _check_terms(signatures, transactions, request, party)
+        for call, block in zip(phase.calls, blocks, strict=True):
+            history.check(signed[call.name], block)
         content = _content(message, asked, phase, signed, round)
-        value = read_answer(phase, Given(party, content, signed), round, subject)
+        read, opening = _opened(signatures, party, content, signed, round)
+        value = read_answer(phase, Given(party, content, read), round, subject)
     except UpdateRejected as error:
-        error.party = party  # it has signed for this round, whatever is wrong with the rest
+        if not signatures.named:  # what is on the ledger anybody can name
+            error.party = party  # it has signed for this round, whatever is wrong with the rest
         raise
     answer = Answer(party, positions[party], value, content, signed, 0, message)
-    return Checked(answer, transactions, tuple(anchors))
+    return Checked(answer, transactions, tuple(anchors), signatures.named, opening)
 
 
 def most_common_form(contents: Sequence[RecordDict]) -> object:
@@ -119,15 +195,70 @@ def most_common_form(contents: Sequence[RecordDict]) -> object:
     return min(forms, key=lambda form: (-forms[form], form)) if forms else None
 
 
-def _transactions(signatures: Signatures, phase: Phase[Any]) -> tuple[SignedTransaction, ...]:
-    if len(signatures.transactions) != len(phase.calls):
-        raise UpdateRejected(
-            "calls", f"{len(signatures.transactions)} calls signed, {len(phase.calls)} asked for"
-        )
+def _transactions(
+    signatures: Signatures, phase: Phase[Any], placed: Placed | None
+) -> tuple[tuple[SignedTransaction, ...], list[int | None]]:
+    """Return the calls, and of each that is on the ledger the block."""
+    given = signatures.transactions
+    if len(given) != len(phase.calls):
+        raise UpdateRejected("calls", f"{len(given)} calls signed, {len(phase.calls)} asked for")
+    if not signatures.named:
+        try:
+            return tuple(decode_transaction(raw) for raw in given), [None] * len(given)
+        except LedgerError as error:
+            raise UpdateRejected("signature", str(error)) from error
+    if placed is None:
+        raise UpdateRejected("calls", "calls are named, and nobody looks for them")
+    found = [
+        placed(call, "0x" + digest.hex()) for call, digest in zip(phase.calls, given, strict=True)
+    ]
+    return tuple(transaction for transaction, _ in found), [event.block for _, event in found]
+
+
+def find_call(
+    ledger: Ledger, call: Call, transaction: str, *, since: int
+) -> tuple[SignedTransaction, Event]:
+    """Return a call that its client has sent itself, and the event by which the ledger repeats it.
+
+    Args:
+        ledger: the ledger.
+        call: the call that it has to be.
+        transaction: its hash, as the client says.
+        since: a block before which it is none of this round.
+
+    Raises:
+        Unplaced: it is not on the ledger, or the contract has refused it.
+        UpdateRejected: "signature": the ledger shows another one.
+    """
     try:
-        return tuple(decode_transaction(raw) for raw in signatures.transactions)
-    except LedgerError as error:
+        found = decoded_transaction(ledger, transaction)
+    except NotChecked as error:
+        raise Unplaced(transaction) from error
+    except (AuditError, LedgerError) as error:
         raise UpdateRejected("signature", str(error)) from error
+    party = {call.party: found.sender}
+    for event in ledger.matching(call.contract, call.event, party, since=since):
+        if event.transaction == transaction:
+            return found, event
+    raise Unplaced(transaction)
+
+
+def _opened(
+    signatures: Signatures, party: str, content: Content, signed: Signed, round: Round
+) -> tuple[Signed, bytes]:
+    """Return what was signed as the phase reads it, and the opening where it is sealed."""
+    names = [cid_text(values["cid"]) for values in signed.values() if "cid" in values]
+    if not (round.terms.sealed and content.data and names):
+        if signatures.openings:
+            raise UpdateRejected(OPENING, "nothing of this phase is sealed")
+        return signed, b""
+    if len(signatures.openings) != 1:
+        raise UpdateRejected(OPENING, f"{len(signatures.openings)} openings, one is asked for")
+    [data] = signatures.openings
+    opening = opening_of(data, party, round.domain)
+    if names != [opening.cid]:
+        raise UpdateRejected(OPENING, f"what was signed is {names[0]}, the opening {opening.cid}")
+    return opened(signed, opening.content), data
 
 
 def _statements(
@@ -157,9 +288,17 @@ def _content(
 
 
 def _check_terms(
-    transactions: Sequence[SignedTransaction], request: SigningRequest, party: str
+    signatures: Signatures,
+    transactions: Sequence[SignedTransaction],
+    request: SigningRequest,
+    party: str,
 ) -> None:
-    """A call with other fees could wait for ever, one with another nonce block the account."""
+    """A call with other fees could wait for ever, one with another nonce block the account.
+
+    What its client has sent itself does neither.
+    """
+    if signatures.named:
+        return
     if party not in request.clients:
         raise UpdateRejected("signature", f"the node signed as {request.clients} before")
     first = request.nonces[list(request.clients).index(party)]

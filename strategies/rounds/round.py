@@ -42,6 +42,7 @@ class TaskTerms:
         ledger_clock: whether the ledger says when answers arrive.
         patience: seconds by the ledger's clock after which a round does not wait for who is absent;
             0: for ever, or for the contract's window.
+        sealed: whether calls name openings, which nobody publishes before the window is over.
         initial: gives the model that the task began with.
     """
 
@@ -56,6 +57,7 @@ class TaskTerms:
     ledger_clock: bool
     initial: Callable[[], Arrays]
     patience: int = 0
+    sealed: bool = False
 
     def positions(self, party: str) -> dict[str, int]:
         """Return the number of each account of a party.

@@ -1,10 +1,9 @@
 """What the ledger holds of a round's calls, as those read it who were not there."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from ...ledger_plugins.base import Event
-from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.signing import Call
 
 __all__ = ["first_givers", "standing"]
@@ -27,15 +26,30 @@ def standing(
     }
 
 
-def first_givers(events: Sequence[Event], call: Call, known: Container[str]) -> dict[str, str]:
+def first_givers(
+    events: Sequence[Event],
+    call: Call,
+    known: Container[str],
+    content: Callable[[str, bytes], str | None],
+) -> dict[str, str]:
     """Return for each content that parties' last calls name the account that named it first.
 
     Who has replaced its call has given its content up: so nobody holds more than one.
+
+    Args:
+        events: as of `standing`.
+        call: the call.
+        known: the party's accounts.
+        content: takes an account and the `cid` of its call, and returns the content's CID, or None
+            for a call that stands for none.
     """
     last = standing(events, call, known)
     first: dict[str, str] = {}
     for event in events:
         party, cid = event.arguments[call.party], event.arguments.get("cid")
-        if party in known and cid is not None and last[party][call.name]["cid"] == cid:
-            first.setdefault(cid_text(cid), party)
+        if party not in known or cid is None or last[party][call.name]["cid"] != cid:
+            continue
+        named = content(party, cid)
+        if named is not None:
+            first.setdefault(named, party)
     return first

@@ -31,13 +31,15 @@ from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
-from .arrival import Clock, WallClock
+from .arrival import Clock, LedgerClock, WallClock
+from .asking import Way
+from .clocked import ClockedRound, check_clocked
 from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
 from .evidence.documents import Measured
 from .history import Pins
-from .live import LiveRound, Way
+from .live import LiveRound
 from .observers import Observer, Observers
 from .phase import record_forms
 from .protocol import PROTOCOLS, Protocol, run_round
@@ -72,7 +74,8 @@ class LedgerStrategy(Strategy):
         ledger_window: seconds after a round's opening in which the contract accepts updates, and
             after which it is published; 0 leaves the window to the protocol.
         owner: who proposed the task instead, and appointed `account` its aggregator.
-        clock: says when an answer arrived; default: the wall clock.
+        clock: says when an answer arrived; default: the wall clock. By a `LedgerClock` the ledger
+            says it, and what counts: see `ClockedRound`.
         parties: accounts of parties besides the clients, by the party's name.
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
@@ -121,11 +124,14 @@ class LedgerStrategy(Strategy):
             clients=tuple(clients),
             model_id=model_id,
             reward=reward,
-            clock={"by": "aggregator", **self.clock.describe()},
+            clock={"by": "aggregator"} | self.clock.describe(),
             window=ledger_window,
             owner=owner,
             parties=parties,
         )
+        self._by_ledger = isinstance(self.clock, LedgerClock)
+        if self._by_ledger:
+            check_clocked(protocol, ledger_window if owner is None else None)
         self.task = self._open()
         missing = set(protocol.parties) - {"clients", *(parties or {})}
         if missing:
@@ -329,17 +335,7 @@ class LedgerStrategy(Strategy):
     def _run(self, number: int, way: Way) -> tuple[Result, MetricRecord | None]:
         task = self.task
         self._metrics = None
-        live = LiveRound(
-            task.terms,
-            number,
-            lambda: self._current,
-            task.opened.current_cid,
-            self.protocol,
-            way,
-            self._messages,
-            self._config,
-            task.since,
-        )
+        live = self._round(number, way)
         result, state = run_round(self.protocol, live, self._state)
         arrays = self._current if result.model is None else result.model
         measured = self._measured(number, arrays)
@@ -348,6 +344,28 @@ class LedgerStrategy(Strategy):
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)
         return result, metrics
+
+    def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
+        task = self.task
+        model, cid = lambda: self._current, task.opened.current_cid
+        sent = way, self._messages, self._config, task.since
+        if not self._by_ledger:
+            return LiveRound(task.terms, number, model, cid, self.protocol, *sent)
+        if not task.terms.window:
+            raise ConfigError(
+                f"task {task.opened.id} has no window: by the ledger's clock a round lasts for one"
+            )
+        opened, contract = task.opened, task.contract
+        return ClockedRound(
+            task.terms,
+            number,
+            model,
+            cid,
+            self.protocol,
+            *sent,
+            opened.opened_at,
+            lambda: contract.confirm_history(task.account, task=opened.id),
+        )
 
     def _confirmed(self) -> bool:
         """Tell whether more clients than may lie have confirmed since the last round."""
@@ -401,7 +419,7 @@ class LedgerStrategy(Strategy):
 
         return attempted(f"measure of round {number}", measured) or []
 
-    def _average(self, live: LiveRound) -> MetricRecord | None:
+    def _average(self, live: LiveRound | ClockedRound) -> MetricRecord | None:
         """Return the metrics of the first phase's answers as Flower's strategy averages them."""
         average = getattr(self.inner, "train_metrics_aggr_fn", None)
         if average is None or not live.answered:

@@ -18,7 +18,7 @@ from fedledger.effects import Clock
 from fedledger.errors import AuditError, CallError, ConfigError, ContractError, NotInstalled
 
 from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.addresses import checksum_address
+from ...ledger_plugins.addresses import checksum_address, is_checksummed
 from ...ledger_plugins.base import Event, Ledger, Receipt
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.signing import Call
@@ -27,6 +27,7 @@ from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
 from .evidence.documents import Evidence, Measured, Specification
+from .opened import is_sealed
 from .phase import arrays_cap
 from .protocol import Protocol, protocol_of
 from .round import Result, Round, TaskTerms
@@ -49,9 +50,9 @@ logger = logging.getLogger(__name__)
 MAX_CLIENTS = 256
 MAX_ACCOUNTS = 4096  # of all parties together: whoever looks at a task checks each
 PAYMENT_BATCH = 64
+_CLOCKS = ("aggregator", "ledger")
 TRIES = 10
 """How often a publication is sent to a ledger whose clock is behind this machine's."""
-_CLOCKS = ("aggregator", "ledger")
 
 
 @dataclass
@@ -345,31 +346,25 @@ def _check_accounts(
         raise error(f"{found} accounts of all parties are too many: at most {MAX_ACCOUNTS}")
 
 
-def _is_account(text: str) -> bool:
-    try:
-        return checksum_address(text) == text
-    except CallError:
-        return False
-
-
 def terms_of(task: Task, specification: Specification, ledger: Ledger, store: Store) -> TaskTerms:
     """Return what is fixed for a task.
 
     Raises:
-        AuditError: the specification lists an account of a party twice, too many, something that
-            is no account's checksummed address, no clients, or nobody who keeps the clock.
+        AuditError: the specification lists too many accounts, one of a party twice, no clients, or
+            something that is no account, or no clock that fits the task's window.
         ModelError: its layout is none.
     """
+    clock = specification.clock
     _check_accounts(specification.parties, AuditError)
     for party, accounts in specification.parties.items():
         if len(set(accounts)) != len(accounts):
             raise AuditError(f"the specification lists one of the {party} twice")
         for account in accounts:
-            if not _is_account(account):
+            if not is_checksummed(account):
                 raise AuditError(f"the specification lists {short(account)} among the {party}")
-    if specification.clock.get("by") not in _CLOCKS:
+    if clock.get("by") not in _CLOCKS:
         raise AuditError(f"the specification's clock is kept by none of {_CLOCKS}")
-    patience = specification.clock.get("patience", 0)
+    patience = clock.get("patience", 0)
     if isinstance(patience, bool) or not isinstance(patience, int) or not 0 <= patience <= LONGEST:
         raise AuditError("the specification's clock has no whole number of seconds of patience")
     if not specification.parties.get("clients"):
@@ -384,8 +379,9 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
         chain_id=ledger.chain_id,
         contract=ledger.terms("TrainingTask", "submitUpdate").to,
         window=task.window,
-        ledger_clock=specification.clock.get("by") == "ledger",
+        ledger_clock=clock.get("by") == "ledger",
         patience=patience,
+        sealed=is_sealed(clock, task.window),
         initial=cache(lambda: model_of(store, task.model_cid, layout)),
     )
 

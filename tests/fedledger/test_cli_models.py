@@ -1,6 +1,7 @@
 """What `fedledger model` tells people besides its answer: what comes next, and how long."""
 
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 from support.nodes import PASSWORD, PROGRAM, keystore
 from typer.testing import CliRunner
 
-from fedledger.arrays import to_safetensors
+from fedledger.arrays import from_safetensors, to_safetensors
+from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
+from fedledger.ledger_plugins.contracts import TrainingTask
 
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 OWNER = Account.from_key(b"\7" * 32)
@@ -82,3 +85,25 @@ def test_waiting_ends_with_ctrl_c(model, tmp_path):
         assert waiting.wait(timeout=30) == 130
         assert time.monotonic() - told < 10
         assert "Traceback" not in waiting.stderr.read()
+
+
+def test_a_sealed_update_waits_beside_the_keystore_until_it_is_opened(model, tmp_path):
+    """Its client is told so; opened before the window is over, it stays; afterwards it counts."""
+    propose(model, tmp_path, "--rule", "median", "--window", "2", "--sealed")
+    before = set((tmp_path / "store").rglob("*"))
+    done = model("update", "c0", tmp_path / "m", "--task", "1")
+    assert "fedledger model open --wait" in done.stderr
+    assert set((tmp_path / "store").rglob("*")) == before
+    [waiting] = (tmp_path / "keystore" / "c0.json.pending").iterdir()
+    assert waiting.stat().st_mode & 0o77 == 0
+    early = json.loads(model("open", "c0", "--format", "json").stdout)
+    assert [one["round"] for one in early["waiting"]] == [1]
+    assert early["opened"] == []
+    time.sleep(3)
+    with open_ledger(f"local://{tmp_path}/chain.db") as ledger:
+        TrainingTask(ledger).confirm_history(OWNER, task=1)  # a block, so time
+    late = json.loads(model("open", "c0", "--wait", "--format", "json").stdout)
+    assert [one["task"] for one in late["opened"]] == [1]
+    assert not list(waiting.parent.iterdir())
+    content = open_store(f"file://{tmp_path}/store").get(late["opened"][0]["content"])
+    assert list(from_safetensors(content)) == ["w"]

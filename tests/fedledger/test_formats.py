@@ -386,6 +386,23 @@ def test_ballots_by_hand():
         assert digest(*map(frame, parts)).hex() == case["ballot"]
 
 
+def test_openings_by_hand():
+    """Canonical JSON of eight members, and its CID as that of any content."""
+    for case in vectors("openings"):
+        said = {name: case[name] for name in ("contract", "account", "content", "salt", "round")}
+        said |= {name: int(case[name]) for name in ("chain", "task")}
+        data = canonical({"label": "fedledger opening v1", **said}).encode()
+        assert data.hex() == case["bytes"]
+        assert (
+            "b"
+            + base64.b32encode(b"\x01\x55\x12\x20" + sha256(data).digest())
+            .decode()
+            .rstrip("=")
+            .lower()
+            == (case["cid"])
+        )
+
+
 def canonical(value):
     if isinstance(value, dict):
         members = [f"{canonical(name)}:{canonical(value[name])}" for name in sorted(value)]

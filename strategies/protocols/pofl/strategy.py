@@ -11,7 +11,7 @@ from fedledger.errors import ConfigError, UnknownNameError
 from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
-from ...rounds.arrival import ArrivalWindow, Clock
+from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
 from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
 from ...rounds.strategy import LedgerStrategy, MeasureFn
@@ -47,7 +47,7 @@ class PoFL(LedgerStrategy):
             makes a candidate and the clients, as voters, elect one by scoring them on their own
             data (needs an evaluation that reports "loss"); "timestamp": the paper's, which the last
             uploader can aim.
-        window: the arrival window.
+        window: the arrival window; by a `LedgerClock` the contract's own one (`ledger_window`).
         salts: the window of the lot's salts; without a `quiet` it waits for all of them, with one
             only once all but f are there.
         votes: the window of an election's votes, in the same way, once 2f+1 are there.
@@ -87,7 +87,7 @@ class PoFL(LedgerStrategy):
         byzantine: int,
         rules: Sequence[str] | None = None,
         selection: Selection = "beacon",
-        window: ArrivalWindow,
+        window: ArrivalWindow | None = None,
         salts: ArrivalWindow = _SALTS,
         votes: ArrivalWindow = _VOTES,
         clock: Clock | None = None,
@@ -109,6 +109,11 @@ class PoFL(LedgerStrategy):
             raise UnknownNameError("selection", selection, get_args(Selection))
         if rules is None:
             rules = CANDIDATES if selection == "election" else MIXED
+        if (window is None) != isinstance(clock, LedgerClock):
+            raise ConfigError(
+                "window: an arrival window is needed, or a LedgerClock, whose window is the "
+                "contract's (ledger_window)"
+            )
         least = 2 * byzantine + 3 if min_submissions is None else min_submissions
         if least > len(clients):
             raise ConfigError(
@@ -132,8 +137,8 @@ class PoFL(LedgerStrategy):
             selection=selection,
             strict=strict,
             min_submissions=least,
-            window=window.seconds,
-            quiet=window.quiet,
+            window=window.seconds if window else None,
+            quiet=window.quiet if window else None,
             vote_window=votes.seconds,
             vote_quiet=votes.quiet or votes.seconds,
             fallback=fallback,

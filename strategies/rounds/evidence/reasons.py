@@ -63,6 +63,11 @@ _TABLE = (
     ("copy", "another client gave the same content first", "send what you trained yourself"),
     ("salt", "the salt is not the one that was sealed", "keep the account's key and the journal"),
     ("cid", "what was signed is not the content's CID", "sign what is sent"),
+    (
+        "opening",
+        "the opening is none, or not this account's for this round",
+        "open what you submitted yourself, for the round it was submitted to",
+    ),
     ("content", "the content does not say what was signed", "sign what is sent"),
     ("ballot", "the votes are on something else", "answer the message that was sent"),
     (

@@ -33,11 +33,13 @@ def make_app(
     after_signing: Mapping[int, Tamper] | None = None,
     *,
     signed: bool = True,
+    outermost: Callable[..., Message] | None = None,
     lies: Mapping[int, Callable[[float], float]] | None = None,
 ) -> ClientApp:
     """Return an app whose clients move towards a common target, plus noise of their own.
 
-    Tampering with a partition's reply happens before or after the signing mod sees it. As miners,
+    Tampering with a partition's reply happens before or after the signing mod sees it; a mod may be
+    outside of all. As miners,
     clients report the squared distance to the target, or what `lies` makes of it.
     """
 
@@ -49,7 +51,13 @@ def make_app(
 
         return mod
 
-    mods = [tamper(after_signing), *([signing_mod] if signed else []), tamper(before_signing)]
+    first = [] if outermost is None else [outermost]
+    mods = [
+        *first,
+        tamper(after_signing),
+        *([signing_mod] if signed else []),
+        tamper(before_signing),
+    ]
     app = ClientApp(mods=mods)
 
     @app.train()

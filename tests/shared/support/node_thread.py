@@ -14,10 +14,11 @@ class NodeThread:
 
     Args:
         data: its folder.
+        effects: what it meets the world by; this machine's by default.
         **options: of `NodeConfig`.
     """
 
-    def __init__(self, data: Path, **options: Any) -> None:
+    def __init__(self, data: Path, *, effects: Effects | None = None, **options: Any) -> None:
         defaults: dict[str, Any] = {
             "listen": "127.0.0.1:0",
             "new_chain": True,
@@ -25,6 +26,7 @@ class NodeThread:
             "interval": 0.0,
             "difficulty": 2**256,
         }
+        self._effects = effects or Effects.real()
         self._config = NodeConfig(data=data, **(defaults | options))
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -45,7 +47,7 @@ class NodeThread:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.node = Node(self._config, Effects.real())
+        self.node = Node(self._config, self._effects)
         await self.node.run(lambda _url: self._ready.set())
 
     def stop(self) -> None:

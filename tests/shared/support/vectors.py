@@ -26,6 +26,7 @@ from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.chain.directory import contract_address
 from fedledger.ledger_plugins.local.chain.genesis import Genesis
 from fedledger.ledger_plugins.local.chain.merkle import merkle_root
+from fedledger.ledger_plugins.openings import Opening
 from fedledger.ledger_plugins.signing import Domain, Statement, plain_values
 from fedledger.ledger_plugins.storage.cid import PROFILES, cid_of, cid_to_bytes
 from fedledger.strategies.aggregation import aggregate, arithmetic
@@ -304,6 +305,27 @@ def ballots() -> Any:
     ]
 
 
+def openings() -> Any:
+    """Openings of sealed submissions: what they say, their bytes and CIDs."""
+    account = Account.from_key(KEY)
+    places = [Domain(1, ADDRESS, 1, 1), Domain(2**53 + 1, account.address, 2**63, 10**6)]
+    cases = [Opening.of(account, place, cid_of(bytes([at]))) for at, place in enumerate(places)]
+    return [
+        {
+            "chain": str(case.domain.chain_id),
+            "contract": case.domain.contract,
+            "task": str(case.domain.task),
+            "round": case.domain.round,
+            "account": case.account,
+            "content": case.content,
+            "salt": case.salt.hex(),
+            "bytes": case.encode().hex(),
+            "cid": case.cid,
+        }
+        for case in cases
+    ]
+
+
 def aggregation() -> Any:
     """Updates, and what every rule makes of them; the distances between them."""
     numbers = _numbers(11 * 20)
@@ -425,6 +447,7 @@ SECTIONS = {
     "headers": headers,
     "lots": lots,
     "ballots": ballots,
+    "openings": openings,
     "statements": statements,
     "documents": documents,
     "aggregation": aggregation,

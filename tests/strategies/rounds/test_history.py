@@ -18,7 +18,7 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
 from fedledger.records import CONFIG, LEDGER, SEEN, CallRequest, SigningRequest
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import live
+from fedledger.strategies.rounds import asking
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.history import History, Pins
 
@@ -102,7 +102,7 @@ def test_an_aggregator_that_has_clients_name_old_blocks_is_found(federation, kin
     """Who writes the chain alone could rewrite all that came after the block that they name."""
     with monkeypatch.context() as patch:
         patch.setattr(type(federation.ledger), "settled", lambda ledger: ledger.block(1))
-        patch.setattr(live, "History", lambda ledger, _opened: History(ledger))
+        patch.setattr(asking, "History", lambda ledger, _opened: History(ledger))
         federation.run(getattr(federation, kind)(), make_app(), rounds=2)
     report = audit(federation)
     assert report.outcome is Outcome.FAILED

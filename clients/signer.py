@@ -1,0 +1,257 @@
+"""What a client signs: what its phase's handler lists, with its own account, by its journal."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp.typing import ClientAppCallable
+
+from fedledger.errors import AccountError, CallError, ConfigError
+from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest, without_request
+
+from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.addresses import checksum_address
+from ..ledger_plugins.base import CallTerms, UnsignedTransaction
+from ..ledger_plugins.contracts import cid_text
+from ..ledger_plugins.openings import Opening, Pending
+from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
+from ..ledger_plugins.storage.cid import cid_to_bytes
+from .journal import Journal
+from .kept import Kept, KeptAnswers
+from .phases import PHASES, Answered, Asked, PhaseHandler
+
+__all__ = ["Signer", "check_registered", "domain_of", "handler_of"]
+
+_CID = "cid"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signer:
+    """A client that signs: what `signing_mod` is for one message, whoever brings it.
+
+    Attributes:
+        account: signs.
+        journal: what it has to remember.
+        salt: gives its 32 secret bytes for a round.
+        pending: where contents wait whose submissions are sealed; None: it seals nothing.
+        kept: what it has answered; None: asked again, it answers anew.
+    """
+
+    account: Account
+    journal: Journal
+    salt: Callable[[Domain], bytes]
+    pending: Pending | None = None
+    kept: KeptAnswers | None = None
+
+    def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Answer a message that asks for signatures; the app sees it without what asks for them.
+
+        Asked again for what is sealed, it answers what it has answered.
+
+        Raises:
+            FedledgerError: as of `signing_mod`.
+        """
+        request = asked_of(message)
+        self.journal.check(request)
+        kept = self.before(request) if request.sealed else None
+        reply = None
+        if kept is None:
+            answered = self.ask(request, message, context, call_next)
+            if answered.reply.has_error():
+                return answered.reply
+            reply = answered.reply
+            kept = self.seal(request, answered)
+            if kept.opening and self.kept is not None:
+                self.kept.keep(request, self.account.address, kept)
+        signatures = self.sign(request, kept.values)
+        return replied(message, reply, kept, replace(signatures, openings=openings_of(kept)))
+
+    def before(self, request: SigningRequest) -> Kept | None:
+        """Return what was answered to the same request, or None."""
+        return None if self.kept is None else self.kept.find(request, self.account.address)
+
+    def ask(
+        self,
+        request: SigningRequest,
+        message: Message,
+        context: Context,
+        call_next: ClientAppCallable,
+    ) -> Answered:
+        """Let the phase's handler answer; nothing is signed.
+
+        Raises:
+            FedledgerError: as of `signing_mod`.
+        """
+        handler = handler_of(request)
+        check_registered(self.account, request)
+        whole = message.content
+        message.content = without_request(whole)
+        try:
+            return handler.answer(
+                Asked(
+                    message=message,
+                    context=context,
+                    app=lambda asked: call_next(asked, context),
+                    task=request.task,
+                    round=request.round,
+                    account=self.account.address,
+                    details=request.details,
+                    salt=self.salt(domain_of(request)),
+                    journal=self.journal,
+                    bind=partial(self.journal.once, request),
+                    first=partial(self.journal.first, request),
+                    before=partial(self.journal.before, request),
+                )
+            )
+        finally:
+            message.content = whole  # mods outside may look at it
+
+    def seal(self, request: SigningRequest, answered: Answered) -> Kept:
+        """Return an answer as it is signed: sealed, it names its opening, and its content waits.
+
+        Raises:
+            ConfigError: the handler gives no content, or there is nowhere to wait.
+            AccountError: it cannot be kept.
+        """
+        records = RecordDict({**answered.reply.content})
+        names = [name for name, values in answered.values.items() if _CID in values]
+        if not (request.sealed and names):
+            return Kept(records, answered.values)
+        if not answered.content or self.pending is None:
+            lacks = "nowhere to wait" if answered.content else "no content (`Answered.content`)"
+            raise ConfigError(
+                f"phase {request.phase!r} is sealed, and what its handler answers has {lacks}"
+            )
+        named = cid_text(answered.values[names[0]][_CID])
+        opening = Opening.of(self.account, domain_of(request), named)
+        self.pending.keep(opening, answered.content)
+        sealed = {_CID: cid_to_bytes(opening.cid)}
+        values = {
+            name: {**given, **(sealed if _CID in given else {})}
+            for name, given in answered.values.items()
+        }
+        return Kept(records, values, opening.encode())
+
+    def sign(self, request: SigningRequest, values: Mapping[str, Mapping[str, Any]]) -> Signatures:
+        """Sign what a phase asks for, and put it down in the journal.
+
+        Args:
+            request: what is asked.
+            values: name of each call and statement to its values (`Kept.values`).
+
+        Raises:
+            AccountError: the account is not registered, or the journal forbids it.
+            ConfigError: the request asks for something else than the phase does.
+        """
+        handler = handler_of(request)
+        check_registered(self.account, request)
+        signatures, hashes = _sign(self.account, handler, request, values)
+        self.journal.remember(request, hashes)
+        return signatures
+
+
+def asked_of(message: Message) -> SigningRequest:
+    """Return what a message asks to sign; ConfigError where it asks for nothing."""
+    request = SigningRequest.of(message.content)
+    if request is None:
+        raise ConfigError("the message asks for no signatures")
+    return request
+
+
+def openings_of(kept: Kept) -> tuple[bytes, ...]:
+    """Return what an answer's calls open to."""
+    return (kept.opening,) if kept.opening else ()
+
+
+def replied(message: Message, reply: Message | None, kept: Kept, signatures: Signatures) -> Message:
+    """Return the reply with what was signed; made anew where the answer is one from before."""
+    found = reply or Message(RecordDict({**kept.content}), reply_to=message)
+    found.content[LEDGER] = signatures.to_record()
+    return found
+
+
+def handler_of(request: SigningRequest) -> PhaseHandler:
+    """Return the handler of a request's phase, once it is asked for what it signs."""
+    handler: PhaseHandler = PHASES.load(request.phase)()
+    _check_asked(handler, request)
+    return handler
+
+
+def check_registered(account: Account, request: SigningRequest) -> None:
+    """Check that a request may be meant for an account; AccountError where it is not."""
+    if account.address not in request.clients:
+        raise AccountError(
+            f"account {account.address} is not registered for task {request.task}: "
+            "ask its owner to add it to the task's clients"
+        )
+
+
+def _check_asked(handler: PhaseHandler, request: SigningRequest) -> None:
+    signs = handler.signed(request)
+    calls = [one.name for one in signs if isinstance(one, Call)]
+    types = [one.type for one in signs if isinstance(one, Statement)]
+    asked = [one.name for one in request.calls], [one.type for one in request.statements]
+    pinned = any(one.pins for one in signs if isinstance(one, Call))
+    if asked != (calls, types):
+        raise ConfigError(
+            f"phase {request.phase!r} signs {calls + types}, the server asks for {asked}: "
+            "install the same packages on both"
+        )
+    try:
+        for address in (request.contract, *(call.contract for call in request.calls)):
+            checksum_address(address)
+    except CallError as error:
+        raise ConfigError(f"signing request: {error}") from error
+    if pinned and not request.seen:
+        raise ConfigError(f"phase {request.phase!r} names a block, and the server names none")
+
+
+def _sign(
+    account: Account,
+    handler: PhaseHandler,
+    request: SigningRequest,
+    given: Mapping[str, Mapping[str, Any]],
+) -> tuple[Signatures, dict[str, str]]:
+    """Return what is signed, and the hash of each call and statement by its name."""
+    nonce = request.nonces[list(request.clients).index(account.address)]
+    domain = domain_of(request)
+    asked = iter(request.calls)
+    transactions: list[bytes] = []
+    statements: list[tuple[str, bytes]] = []
+    hashes: dict[str, str] = {}
+    for one in handler.signed(request):
+        values = given[one.name]
+        if isinstance(one, Call):
+            call = next(asked)
+            terms = CallTerms(
+                request.chain_id,
+                call.contract,
+                call.gas,
+                call.max_fee_per_gas,
+                call.max_priority_fee_per_gas,
+            )
+            data = one.encode({**_place(one, request), **values})
+            unsigned = UnsignedTransaction(terms, nonce + len(transactions), data)
+            transactions.append((signed := account.sign(unsigned)).raw)
+            hashes[one.name] = signed.hash
+        else:
+            digest = one.digest(domain, values)
+            statements.append((json.dumps(plain_values(values)), account.sign_digest(digest)))
+            hashes[one.name] = "0x" + digest.hex()
+    return Signatures(request.phase, transactions, statements), hashes
+
+
+def domain_of(request: SigningRequest) -> Domain:
+    """Return where statements and openings of a request hold."""
+    return Domain(request.chain_id, request.contract, request.task, request.round)
+
+
+def _place(call: Call, request: SigningRequest) -> dict[str, Any]:
+    """Return what the library itself puts into a call: where it belongs, and what it stands on."""
+    known: dict[str, Any] = {"task": request.task, "round": request.round}
+    if call.pins:
+        known[SEEN] = bytes.fromhex(request.seen[2:])
+    return {name: value for name, value in known.items() if name in call.inputs}

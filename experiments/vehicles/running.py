@@ -1,0 +1,149 @@
+"""From what a user says to a vehicle that runs."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from fedledger.effects import Clock, Effects
+from fedledger.errors import ConfigError, LedgerUnavailable
+
+from ...clients.device import DEVICE, device_of
+from ...ledger_plugins import open_ledger, open_store
+from ...ledger_plugins.accounts import Account, keystore_path
+from ...ledger_plugins.addresses import checksum_address
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.contracts import TrainingTask
+from .app import VehicleApp, load_vehicle_app, pairs_of
+from .malicious import malicious
+from .notes import Note, Tell
+from .vehicle import Vehicle
+
+__all__ = ["run_vehicle"]
+
+_PATIENCE = 20.0
+"""Seconds for which a ledger itself asks a node again; longer is the vehicle's business."""
+
+_POLL = 1.0
+
+
+def run_vehicle(
+    folder: Path,
+    ledger: str,
+    store: str,
+    unlock: Callable[[], Account],
+    keystore: str,
+    *,
+    task: int | None,
+    name: str | None,
+    owner: str | None,
+    run_config: Sequence[str],
+    node_config: Sequence[str],
+    train_config: Sequence[str],
+    device: str | None,
+    attack: str | None,
+    patience: float,
+    tell: Tell,
+) -> None:
+    """Follow a task until it is finished; see `fedledger client run`.
+
+    Args:
+        folder: the Flower App's folder.
+        ledger: URL of the ledger.
+        store: URL of the store.
+        unlock: opens the account, once all else is known to be right.
+        keystore: its name, or its file's path; the journal lies beside it.
+        task: number of the task.
+        name: or its name.
+        owner: of the task that the name is meant for.
+        run_config: KEY=VALUE, changes to the app's run config.
+        node_config: KEY=VALUE, the node config.
+        train_config: KEY=VALUE, changes to the messages' config.
+        device: where to train.
+        attack: what a malicious client does.
+        patience: seconds for which who does not answer is asked again.
+        tell: takes what happens.
+
+    Raises:
+        ConfigError: something is wrong with what the user says.
+        RunError: this client cannot take part.
+        FedledgerError: ledger or store did not answer for too long.
+    """
+    if (task is None) == (name is None):
+        raise ConfigError("which task? Give its --task NUMBER, or its --name")
+    app = load_vehicle_app(
+        folder,
+        run_config=pairs_of("--run-config", run_config),
+        node_config=pairs_of("--node-config", node_config)
+        | ({} if device is None else {DEVICE: device}),
+        train_config=pairs_of("--train-config", train_config),
+    )
+    effects = Effects.real()
+    device_of(app.context(0, 0))  # before anything is signed, asked or waited for
+    account = unlock()
+    between = None if attack is None else _attack(attack, app, account, tell)
+    with open_ledger(ledger, **_options(ledger)) as opened, open_store(store) as contents:
+        if not opened.shared:
+            raise ConfigError(
+                f"{opened.url}: no other process can write this ledger while a client has it: a "
+                "node's URL is wanted, local+http://HOST:PORT, or one of Ethereum"
+            )
+        number = task or _named(opened, str(name), owner, account.address, effects.clock, tell)
+        vehicle = Vehicle(
+            opened,
+            contents,
+            account,
+            app,
+            task=number,
+            journal=_journal(keystore),
+            effects=effects,
+            tell=tell,
+            between=between,
+            patience=patience,
+        )
+        with closing(vehicle):
+            vehicle.run()
+
+
+def _attack(text: str, app: VehicleApp, account: Account, tell: Tell):  # noqa: ANN202
+    tell(Note("malicious", f"this client attacks: {text}", {"attack": text}))
+    return malicious(text, app, int(account.address, 16))
+
+
+def _options(ledger: str) -> dict[str, float]:
+    return {"patience": _PATIENCE} if ledger.startswith("local+http://") else {}
+
+
+def _journal(keystore: str) -> Path:
+    """Return where an account's journal lies: where its SuperNode would have it."""
+    path = keystore_path(keystore)
+    return path.with_name(f"{path.name}.journal")
+
+
+def _named(  # noqa: PLR0917 - where, what, and for whom
+    ledger: Ledger, name: str, owner: str | None, account: str, clock: Clock, tell: Tell
+) -> int:
+    """Return the number of a task by its name; wait until there is one.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    contract = TrainingTask(ledger)
+    of = None if owner is None else checksum_address(owner)
+    waited = False
+    while True:
+        try:
+            tasks = [contract.task(number) for number in range(1, contract.count() + 1)]
+        except LedgerUnavailable:
+            tasks = []
+        found = [one for one in tasks if one.model_id == name and of in (None, one.owner)]
+        if len(found) > 1:
+            listed = ", ".join(f"{one.id} of {one.owner}" for one in found)
+            raise ConfigError(
+                f"{len(found)} tasks are called {name!r}, {listed}: say which, by --task"
+            )
+        if found:
+            return found[0].id
+        if not waited:
+            tell(Note("waiting", f"no task is called {name!r} yet; {account} waits for it"))
+        waited = True
+        clock.sleep(_POLL)

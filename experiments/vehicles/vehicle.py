@@ -1,0 +1,467 @@
+"""A vehicle: a client that follows its task on the ledger from the first round to the last.
+
+Bift, section III, steps 2 to 4: it takes the newest model by its CID, trains on its own data, puts
+its update and its claim on the ledger, waits for the round's model, and goes on with that. Nobody
+asks it; what it has to do follows from the task's protocol (`strategies.following`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedledger.effects import Effects
+from fedledger.errors import (
+    AccountError,
+    AuditError,
+    ContractError,
+    LedgerUnavailable,
+    NotChecked,
+    NotInstalled,
+    RunError,
+    StoreError,
+    TransactionRefused,
+)
+from fedledger.guards import Failures
+
+from ...clients.journal import Journal
+from ...clients.signing import Signer
+from ...ledger_plugins.accounts import Account
+from ...ledger_plugins.base import Ledger
+from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
+from ...ledger_plugins.contracts.training_task.seals import salt_purpose
+from ...ledger_plugins.storage.base import Store
+from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
+from ...strategies.rounds.closing import ClosingPhase, confirmed
+from ...strategies.rounds.evidence import documents
+from ...strategies.rounds.evidence.documents import Evidence
+from ...strategies.rounds.history import History
+from ...strategies.rounds.mined import MinedRound, grace_of
+from ...strategies.rounds.protocol import Protocol
+from ...strategies.rounds.round import TaskTerms
+from ...strategies.rounds.task import model_of, read_task
+from .answering import Answering, AppFailedError, Between, only_call
+from .app import VehicleApp
+from .notes import Note, Tell
+from .outbox import Kept, Outbox
+
+__all__ = ["PATIENCE", "Vehicle"]
+
+PATIENCE = 600.0
+"""Seconds for which a vehicle asks a ledger or a store again that does not answer."""
+
+ATTEMPTS = 3
+"""How often an app may fail in a phase before the vehicle leaves that phase out."""
+
+CLOSING = 60.0
+"""Seconds that a vehicle waits, at the end, for rewards and for the last round to be settled."""
+
+_LONGEST = 30.0
+
+_AWAITED = (LedgerUnavailable, StoreError, NotChecked)
+"""What may be better in a moment: nodes come back, and contents arrive."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What is read of a task once."""
+
+    terms: TaskTerms
+    protocol: Protocol[Any, Any]
+    answering: Answering
+
+
+class Vehicle:
+    """One client in one task.
+
+    Args:
+        ledger: the ledger that it follows.
+        store: the store of the node that it uses.
+        account: its account.
+        app: trains.
+        task: the task's number.
+        journal: path of its journal; what it is about to send is kept beside it.
+        effects: what it does to the world.
+        tell: takes what happens.
+        between: changes what the app replies before it is signed, for experiments.
+        patience: seconds for which it asks again where nobody answers.
+        poll: seconds between two looks at the ledger.
+
+    Raises:
+        ConfigError: another process has this account in this task.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        account: Account,
+        app: VehicleApp,
+        *,
+        task: int,
+        journal: Path,
+        effects: Effects,
+        tell: Tell = lambda _note: None,
+        between: Between | None = None,
+        patience: float = PATIENCE,
+        poll: float = 1.0,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._account = account
+        self._app = app
+        self._task = task
+        self._contract = TrainingTask(ledger)
+        self._clock = effects.clock
+        self._tell = tell
+        self._between = between
+        self._patience = patience
+        self._poll = poll
+        place = f"{ledger.chain_id}-{self._contract_address}"
+        pins = {"task": task}
+        self._signer = Signer(
+            account,
+            Journal(journal, effects.disk, pins=pins, holds=self._holds),
+            lambda domain: account.secret(salt_purpose(domain)),
+        )
+        folder = journal.with_name(f"{journal.name}.outbox") / place
+        self._outbox = Outbox(folder, task, effects.disk)
+        self._read: _Task | None = None
+        self._told: int | None = None
+        self._unpaid: dict[int, int] = {}
+        self._said: set[tuple[str, object]] = set()
+        self._failed: dict[tuple[int, str], int] = {}
+        self._left: set[tuple[int, str]] = set()
+        self._sought: dict[str, float] = {}
+        self._failures = Failures()
+        self._looked: tuple[str, float] = ("", 0.0)
+
+    def close(self) -> None:
+        """Let another process train for this account and task."""
+        self._outbox.close()
+
+    def run(self) -> None:
+        """Follow the task until it is finished.
+
+        Raises:
+            RunError: it cannot take part: its account is no client, nobody here knows the protocol,
+                the app cannot work.
+            FedledgerError: ledger or store did not answer for too long, or make no sense.
+        """
+        since: float | None = None
+        pause = self._poll
+        while True:
+            try:
+                done = self._step()
+            except NotInstalled as error:
+                raise RunError(f"task {self._task} cannot be followed: {error}") from error
+            except _AWAITED as error:
+                now = self._clock.monotonic()
+                since = now if since is None else since
+                left = since + self._patience - now
+                if left <= 0:
+                    raise
+                self._once(
+                    "waiting",
+                    type(error),
+                    f"{error}; it is asked again for {self._patience:.0f} s",
+                )
+                self._clock.sleep(min(pause, left))
+                pause = min(2 * pause, _LONGEST)
+                continue
+            if since is not None:
+                self._note("again", "it goes on")
+                self._said = {one for one in self._said if one[0] != "waiting"}
+            since, pause = None, self._poll
+            if done:
+                return
+            self._clock.sleep(self._poll)
+
+    # One look ------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """Look once, and do what there is to do; tell whether the task is over."""
+        task = self._contract.task(self._task)
+        known = self._known(task)
+        self._tell_rounds(task)
+        if task.finished:
+            return self._finish(task, known)
+        head, now = self._ledger.head().hash, self._clock.monotonic()
+        if self._looked[0] == head and now - self._looked[1] < 2 * self._poll:
+            return False
+        self._looked = head, now
+        grace = grace_of(known.terms)
+        lost = [cid for cid, sought in self._sought.items() if now - sought > grace]
+        found = turn_of(
+            self._ledger,
+            self._store,
+            task,
+            known.terms,
+            known.protocol,
+            self._account.address,
+            Moment(self._clock.wall(), lost),
+            answered=self._answered(task.current_round + 1),
+            failures=self._failures,
+        )
+        if isinstance(found, Waiting):
+            for cid in found.missing:
+                self._sought.setdefault(cid, now)
+        elif (found.round.number, found.phase.name) not in self._left:
+            self._answer(found, known)
+        return False
+
+    def _known(self, task: Task) -> _Task:
+        """Return what the task's specification says.
+
+        Raises:
+            RunError: the account is none of its clients, or a server keeps its time.
+        """
+        if self._read is None:
+            terms, protocol = read_task(task, self._ledger, self._store)
+            if not terms.ledger_clock:
+                raise RunError(
+                    f"task {task.id} is run by a Flower server, which asks its clients itself: "
+                    "start a SuperNode in place of this"
+                )
+            if all(self._account.address not in listed for listed in terms.parties.values()):
+                raise RunError(
+                    f"{self._account.address} is none of the {len(terms.parties['clients'])} "
+                    f"clients of task {task.id}, and its specification fixes their list: its owner "
+                    f"{task.owner} names them in a new task"
+                )
+            answering = Answering(
+                self._app, self._signer, self._ledger, protocol.name, self._between
+            )
+            self._read = _Task(terms, protocol, answering)
+            number = task.current_round + 1
+            self._told = task.current_round
+            text = f"task {task.id} ({task.model_id}), round {number} of {task.rounds}"
+            if task.finished:
+                text = f"task {task.id} ({task.model_id}) is finished"
+            self._note("joined", text, task=task.id, round=number, rounds=task.rounds)
+        return self._read
+
+    # A turn --------------------------------------------------------------------------------
+
+    def _answer(self, turn: Turn, known: _Task) -> None:
+        number, phase = turn.round.number, turn.phase.name
+        about = subject_of(turn.phase, turn.round, turn.subject)
+        try:
+            kept = self._outbox.answers(number).get(phase)
+            if kept is None or kept.about != about:
+                kept = self._make(turn, known, about, kept)
+            if kept is not None:
+                self._send(turn, known, kept)
+        except AppFailedError as error:
+            self._count_failure(number, phase, str(error))
+        except AccountError as error:  # the journal forbids it: it may be another chain's turn
+            self._once("refused", str(error), f"round {number}, {phase}: {error}", round=number)
+
+    def _make(self, turn: Turn, known: _Task, about: str, before: Kept | None) -> Kept | None:
+        """Make an answer and keep it; None where the ledger has just this one already."""
+        number, phase = turn.round.number, turn.phase.name
+        began = self._clock.monotonic()
+        answer, signed, metrics = known.answering.make(turn)
+        if before is not None and turn.said is not None:
+            _, old = known.answering.read(turn, bytes.fromhex(before.transaction))
+            new = answer.signed[only_call(turn).name]
+            there = {name: turn.said.arguments.get(name, value) for name, value in new.items()}
+            same = {name for name in new if new[name] == old.get(name) == there[name]}
+            if same >= set(new) - {"seen"} and before.hash == turn.said.transaction:
+                self._outbox.keep(number, phase, before.model_copy(update={"about": about}), None)
+                return None
+        content = answer.content.data or None
+        kept = Kept(
+            about=about,
+            content=answer.content.cid if content else None,
+            transaction=signed.raw.hex(),
+            hash=signed.hash,
+        )
+        self._outbox.keep(number, phase, kept, content)
+        if content:
+            seconds = self._clock.monotonic() - began
+            numbers = {
+                key: value for key, value in metrics.items() if isinstance(value, int | float)
+            }
+            said = ", ".join(f"{key} {value:.6g}" for key, value in numbers.items())
+            self._note(
+                "trained",
+                f"round {number}: {phase} made in {seconds:.1f} s ({said})",
+                round=number,
+                phase=phase,
+                cid=kept.content,
+                metrics=numbers,
+            )
+        return kept
+
+    def _send(self, turn: Turn, known: _Task, kept: Kept) -> None:
+        """Send an answer: its content to the store first, then the call to the ledger."""
+        number, phase = turn.round.number, turn.phase.name
+        content = self._outbox.content(kept)
+        if content is not None:
+            self._store.put(content)
+        signed = known.answering.again(turn, bytes.fromhex(kept.transaction))
+        if signed.hash != kept.hash:
+            changes = {"transaction": signed.raw.hex(), "hash": signed.hash}
+            self._outbox.keep(number, phase, kept.model_copy(update=changes), content)
+        try:
+            receipt = self._ledger.transact(signed)
+        except ContractError as error:
+            self._refused(number, phase, error)
+        except TransactionRefused as error:  # its nonce went elsewhere: signed again next time
+            self._once("again", str(error), f"round {number}, {phase}: {error}", round=number)
+        else:
+            self._note(
+                "sent",
+                f"round {number}: {phase} is in block {receipt.block}, {receipt.transaction}",
+                round=number,
+                phase=phase,
+                transaction=receipt.transaction,
+                block=receipt.block,
+            )
+
+    def _refused(self, number: int, phase: str, error: ContractError) -> None:
+        """Take what the contract says: some of it will pass, the rest ends the phase for us."""
+        if error.error == "WindowOpen":
+            return  # too early by the ledger's clock
+        if error.error in {"WrongRound", "TaskFinished"}:  # it may open again in another branch
+            why = f"round {number}, {phase}: too late, the round has ended"
+            self._once(
+                "missed", (number, phase), why, round=number, phase=phase, reason=error.error
+            )
+            return
+        self._left.add((number, phase))
+        late = error.error == "WindowClosed"
+        why = "too late, the window is over" if late else str(error)
+        self._note(
+            "missed", f"round {number}, {phase}: {why}", round=number, phase=phase, reason=why
+        )
+
+    def _count_failure(self, number: int, phase: str, why: str) -> None:
+        key = number, phase
+        self._failed[key] = self._failed.get(key, 0) + 1
+        over = self._failed[key] >= ATTEMPTS
+        end = "it is left out" if over else "it is tried again"
+        self._note(
+            "failed",
+            f"round {number}, {phase}: {why}; {end}",
+            round=number,
+            phase=phase,
+            reason=why,
+        )
+        if over:
+            self._left.add(key)
+
+    def _answered(self, number: int) -> Callable[[str, str], str | None]:
+        def about(phase: str, transaction: str) -> str | None:
+            kept = self._outbox.answers(number).get(phase)
+            return kept.about if kept is not None and kept.hash == transaction else None
+
+        return about
+
+    # What became of it ---------------------------------------------------------------------
+
+    def _tell_rounds(self, task: Task) -> None:
+        """Say what came of each round that ended since."""
+        told = self._told
+        if told is None or (task.current_round <= told and not self._unpaid):
+            return
+        ended = self._contract.ended(task.id)
+        for one in ended[told:]:
+            self._tell_round(one, task)
+        self._told = max(told, len(ended))
+        if self._unpaid:
+            for payment in self._contract.payments(task.id):
+                if payment.client == self._account.address and payment.round in self._unpaid:
+                    del self._unpaid[payment.round]
+                    text = f"round {payment.round}: {payment.amount} tokens are paid"
+                    self._note("paid", text, round=payment.round, amount=payment.amount)
+
+    def _tell_round(self, one: Aggregate | Rollback, task: Task) -> None:
+        if isinstance(one, Rollback):
+            text = f"round {one.round}: rolled back to the model of round {one.to_round}"
+            self._note("rolled-back", text, round=one.round, to=one.to_round)
+            return
+        contributed = self._account.address in one.contributors
+        if contributed and task.reward:
+            self._unpaid[one.round] = task.reward
+        fate = "contributed" if contributed else self._fate(one)
+        self._note(
+            "round",
+            f"round {one.round} of {task.rounds}: {one.rule}, {len(one.contributors)} contributors,"
+            f" you: {fate}",
+            round=one.round,
+            rule=one.rule,
+            contributed=contributed,
+            fate=fate,
+            cid=one.cid,
+        )
+
+    def _fate(self, one: Aggregate) -> str:
+        """Return what the evidence says of this client's update, where the store has it."""
+        try:
+            evidence = documents.load(Evidence, one.evidence, self._store)
+        except (NotChecked, StoreError, AuditError) as error:
+            return f"unknown, the evidence cannot be read ({type(error).__name__})"
+        who = self._account.address
+        for phase in evidence.phases[:1]:
+            for dropped in phase.dropped:
+                if dropped.party == who:
+                    return f"dropped ({dropped.reason})"
+            if any(late.party == who for late in phase.late):
+                return "late"
+            if any(counted.party == who for counted in phase.accepted):
+                return "counted, without weight in the aggregate"
+        return "not named in the evidence"
+
+    def _finish(self, task: Task, known: _Task) -> bool:
+        """Confirm the ledger's history once the last round is settled, and rewards are there."""
+        if confirmed(self._ledger, task.id, [self._account.address]):
+            if self._unpaid and not self._waited_long("paid"):
+                return False
+            self._note("finished", f"task {task.id} is finished, its history is confirmed")
+            return True
+        ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
+        if self._ledger.settled().index < ended and not self._waited_long("settled"):
+            return False
+        round = MinedRound(
+            known.terms,
+            task.rounds,
+            lambda: model_of(self._store, task.current_cid, known.terms.layout),
+            task.current_cid,
+            self._ledger,
+            self._store,
+            ended,
+            task.opened_at,
+            self._ledger.head().timestamp,
+            (),
+        )
+        turn = Turn(ClosingPhase(), None, round, History(self._ledger, ended), None)
+        try:
+            _, signed, _ = known.answering.make(turn)
+        except AccountError as error:
+            self._note("finished", f"task {task.id} is finished; not confirmed: {error}")
+            return True
+        self._ledger.transact(signed)
+        return False
+
+    def _waited_long(self, what: str) -> bool:
+        now = self._clock.monotonic()
+        return now - self._sought.setdefault(f"({what})", now) > CLOSING
+
+    # Inside --------------------------------------------------------------------------------
+
+    @property
+    def _contract_address(self) -> str:
+        return self._ledger.terms("TrainingTask", "submitUpdate").to
+
+    def _holds(self, block: str) -> bool:
+        return self._ledger.index_of(block) is not None
+
+    def _once(self, event: str, what: object, text: str, **fields: Any) -> None:
+        if (event, what) not in self._said:
+            self._said.add((event, what))
+            self._note(event, text, **fields)
+
+    def _note(self, event: str, text: str, **fields: Any) -> None:
+        self._tell(Note(event, text, fields))

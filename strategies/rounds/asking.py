@@ -1,0 +1,299 @@
+"""How a round's phases reach Flower's nodes, and what of their replies is taken."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from fedledger import effects
+from fedledger.errors import UpdateRejected
+from fedledger.records import CONFIG, SigningRequest
+
+from ...ledger_plugins.base import Block, Ledger
+from ...ledger_plugins.storage.base import Store
+from .arrival import ArrivalWindow, Clock, Exchange, exchange
+from .evidence.documents import Dropped
+from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
+from .history import REASON, History, Pins
+from .phase import Phase, malformed
+from .protocol import Protocol
+from .replies import Checked, Unplaced, check_reply, find_call, signing_request
+from .round import Round
+
+__all__ = ["Asking", "Heard", "Way"]
+
+T = TypeVar("T")
+
+LAG = 10.0
+"""Seconds in which calls appear on this ledger that clients have named, all of a phase together."""
+
+
+@dataclass
+class Way:
+    """How a round reaches its parties; the same for all rounds of a run.
+
+    Attributes:
+        grid: Flower's grid.
+        ledger: the ledger.
+        store: the store.
+        clock: says when a reply arrived.
+        time: passes while replies are waited for.
+        timeout: seconds after which no phase waits.
+        pins: what clients are told about the ledger's history.
+        first: a block before anything was signed for the task.
+        nodes: node id to the account it signs with, once it has answered.
+    """
+
+    grid: Grid
+    ledger: Ledger
+    store: Store
+    clock: Clock
+    time: effects.Clock
+    timeout: float
+    pins: Pins
+    first: int
+    nodes: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a phase's messages.
+
+    Attributes:
+        exchange: who was asked, who replied, and how long it took.
+        dropped: the replies that are unusable.
+    """
+
+    exchange: Exchange
+    dropped: list[Dropped]
+
+
+class Asking:
+    """Asks the nodes of a round, one phase after the other.
+
+    Args:
+        round: the round.
+        protocol: the protocol that runs.
+        way: how the parties are reached.
+        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
+            asked in every phase.
+        config: the config that further phases' messages carry.
+        opened: the block in which the round opened.
+    """
+
+    def __init__(  # noqa: PLR0917 - the round, then its way
+        self,
+        round: Round,
+        protocol: Protocol[Any, Any],
+        way: Way,
+        messages: Sequence[Message],
+        config: ConfigRecord,
+        opened: int,
+    ) -> None:
+        self.history = History(way.ledger, opened)
+        self._round = round
+        self._protocol = protocol
+        self._way = way
+        self._messages = list(messages)
+        self._asked = [message.metadata.dst_node_id for message in messages]
+        self._config = config
+        self._opened = opened
+        self._settled: Block | None = None
+
+    def hear(
+        self,
+        phase: Phase[T],
+        subject: Any,
+        good: dict[str, Checked[T]],
+        *,
+        window: ArrivalWindow | None,
+        timeout: float,
+        settle: Callable[[], None] = lambda: None,
+    ) -> Heard:
+        """Send a phase's messages and take the good replies; an unusable one counts for no quorum.
+
+        Once every party has answered, nodes of strangers are not waited for.
+
+        Args:
+            phase: the phase.
+            subject: what it is about.
+            good: takes what is good, by account.
+            window: closes the phase.
+            timeout: seconds after which nothing is waited for.
+            settle: called after each look at the replies that had some.
+        """
+        request = self._request(phase, subject)
+        outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
+        placed = partial(find_call, self._way.ledger, since=self._opened)
+        dropped: list[Dropped] = []
+        early: list[tuple[Message, Message, int]] = []
+
+        def take(message: Message, asked: Message, stamp: int) -> bool:
+            node = asked.metadata.dst_node_id
+            with malformed(f"the reply of node {node}", self._round):
+                checked = check_reply(
+                    message,
+                    asked.content,
+                    phase,
+                    subject,
+                    self._round,
+                    request,
+                    self.history,
+                    placed,
+                )
+                self._bind(node, checked.answer.party, good)
+            answer = checked.answer
+            self._note_named(answer.party)
+            first = not self._round.phases
+            arrival = self._way.clock.arrival(
+                self._round.number, answer.position, stamp, first=first
+            )
+            good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
+            return True
+
+        def accept(message: Message, asked: Message, stamp: int) -> bool:
+            kept = RecordDict({**message.content}) if message.has_content() else None
+            try:
+                return take(message, asked, stamp)
+            except Unplaced:
+                assert kept is not None  # noqa: S101 - it named a call
+                message.content = kept  # what was signed was taken out of it
+                early.append((message, asked, stamp))
+            except UpdateRejected as error:
+                self._refuse(asked, error, dropped)
+            return False
+
+        heard = exchange(
+            self._way.grid,
+            outgoing,
+            window=window,
+            timeout=timeout,
+            accept=accept,
+            complete=lambda: len(good) == len(self._round.positions(phase.by)),
+            time=self._way.time,
+            settle=settle,
+        )
+        self._take_late(early, take, dropped)
+        settle()
+        return Heard(heard, dropped)
+
+    def silent(self, heard: Heard) -> list[Dropped]:
+        """Return what became of the nodes that did not reply."""
+        asked, answered = heard.exchange.asked, heard.exchange.answered
+        silent = [node for node in asked if node not in answered]
+        return [self._drop(node, SILENT, "nothing arrived in time") for node in silent]
+
+    def absent(
+        self, phase: Phase[Any], asked: Sequence[int], said: Collection[str | None]
+    ) -> list[Dropped]:
+        """Return what became of the accounts of which nothing else is said."""
+        known = self._way.nodes
+        strange = sum(node not in known for node in asked)
+        reached = {known[node] for node in asked if node in known}
+        found = []
+        for party in self._round.terms.parties[phase.by]:
+            if party in said:
+                continue
+            if party in reached:
+                found.append(Dropped(reason=SILENT, detail="nothing usable arrived", party=party))
+            elif strange and party not in known.values():
+                detail = f"{strange} nodes were asked that have never said whose they are"
+                found.append(Dropped(reason=UNHEARD, detail=detail, party=party))
+            else:
+                found.append(Dropped(reason=NOT_ASKED, detail="no message went to it", party=party))
+        return found
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _take_late(
+        self,
+        early: Sequence[tuple[Message, Message, int]],
+        take: Callable[[Message, Message, int], bool],
+        dropped: list[Dropped],
+    ) -> None:
+        """Take the replies whose calls this ledger shows later than their clients' own ledgers."""
+        time = self._way.time
+        end, waiting = time.monotonic() + LAG, list(early)
+        while waiting:
+            left, over = [], time.monotonic() >= end
+            for message, asked, stamp in waiting:
+                kept = RecordDict({**message.content})
+                try:
+                    take(message, asked, stamp)
+                except Unplaced as error:
+                    message.content = kept
+                    if over:
+                        self._refuse(asked, error, dropped)
+                    else:
+                        left.append((message, asked, stamp))
+                except UpdateRejected as error:
+                    self._refuse(asked, error, dropped)
+            waiting = left
+            if waiting:
+                time.sleep(0.5)
+
+    def _refuse(self, asked: Message, error: UpdateRejected, dropped: list[Dropped]) -> None:
+        if error.reason == REASON and error.party:
+            self._note_named(error.party)
+        node = asked.metadata.dst_node_id
+        dropped.append(self._drop(node, error.reason, error.detail, error.party))
+
+    def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
+        """Return the messages: of the first phase, Flower's strategy made them."""
+        if not self._round.phases:
+            return self._messages
+        whom = phase.whom(self._round, subject)
+        known = set(self._round.terms.parties[phase.by] if whom is None else whom)
+        if whom is None or not known <= set(self._way.nodes.values()):
+            known.add("")  # nodes that have never said whose they are
+        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
+        records = {**phase.pose(self._round, subject), CONFIG: self._config}
+        return [
+            Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
+            for node in nodes
+        ]
+
+    def _request(self, phase: Phase[Any], subject: Any) -> SigningRequest:
+        ledger = self._way.ledger
+        self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
+        clients = list(self._round.terms.positions(phase.by))
+        return signing_request(
+            self._round, self._protocol.name, phase, subject, ledger, clients, self._settled
+        )
+
+    def _addressed(self, message: Message, request: SigningRequest) -> Message:
+        """Add what the client needs to sign offline; of a known node, for its account alone."""
+        known = self._way.nodes.get(message.metadata.dst_node_id)
+        if known is not None and known in request.clients:
+            nonce = request.nonces[list(request.clients).index(known)]
+            request = replace(request, clients=[known], nonces=[nonce])
+        if self._settled is not None:
+            way = self._way
+            form, headers = way.pins.headers(self._settled, request.clients, way.first)
+            request = replace(request, header_form=form, headers=headers)
+        # Flower lets messages share one RecordDict: give each its own.
+        message.content = request.added_to(message.content)
+        return message
+
+    def _note_named(self, party: str) -> None:
+        """Note the block that a party was asked to name: its journal has it, whatever it named."""
+        if self._settled is not None:
+            self._way.pins.note(party, self._settled.index)
+
+    def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
+        """Tie a node to the account it signs with."""
+        if party in good:
+            raise UpdateRejected("duplicate", f"{party} already answered this phase")
+        if self._way.nodes.setdefault(node, party) != party:
+            raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
+
+    def _drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
+        return Dropped(
+            reason=reason,
+            detail=detail,
+            party=party or self._way.nodes.get(node),
+            node=str(node),
+        )

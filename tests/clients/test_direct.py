@@ -1,0 +1,533 @@
+"""Clients that reach the ledger themselves: a real node, and rounds under Flower by its clock."""
+
+import contextlib
+import dataclasses
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from flwr.app import Context, RecordDict
+from support.clock import Ahead
+from support.federation import Federation, initial_model, make_app
+from support.node_thread import NodeThread
+
+from fedledger.arrays import to_safetensors
+from fedledger.clients import direct
+from fedledger.clients.direct import Direct, ledger_of, places_of, send_call
+from fedledger.effects import Effects
+from fedledger.errors import (
+    ConfigError,
+    ContractError,
+    LedgerUnavailable,
+)
+from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.accounts import decode_transaction
+from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from fedledger.records import LEDGER, Signatures, SigningRequest
+from fedledger.strategies import LedgerClock, audit_ledger
+from fedledger.strategies.rounds import asking
+from fedledger.strategies.rounds.evidence import documents
+from fedledger.strategies.rounds.evidence.documents import Evidence
+
+WINDOW = 600
+
+
+@pytest.fixture
+def network(tmp_path, monkeypatch):
+    """A federation on a node of the embedded chain's network; time jumps where it is waited for."""
+    monkeypatch.setattr(asking, "LAG", 1.0)
+    clock = Ahead()
+    effects = dataclasses.replace(Effects.real(), clock=clock)
+    node = NodeThread(tmp_path / "node", effects=effects)
+    federation = Federation(tmp_path)
+    federation.ledger.close()
+    federation.ledger = open_ledger(f"local+{node.url}")
+    yield SimpleNamespace(federation=federation, url=f"local+{node.url}", effects=effects)
+    federation.ledger.close()
+    federation.store.close()
+    node.stop()
+
+
+def directly(network, partitions, **changes):
+    """Return a mod by which clients of these partitions submit by themselves."""
+
+    def mod(message, context, call_next):
+        if int(context.node_config["partition-id"]) in partitions:
+            own = f"file://{network.federation.path}/store"
+            context.node_config |= {"submit": "direct", "ledger": network.url, "store": own}
+            context.node_config |= changes
+        return call_next(message, context)
+
+    return mod
+
+
+def by_ledger(network, **options):
+    """Return a strategy by the ledger's clock."""
+    sealed = options.pop("sealed", False)
+    defaults = {
+        "clock": LedgerClock(sealed=sealed),
+        "window": None,
+        "ledger_window": WINDOW,
+        "rules": ("median",),
+        "effects": network.effects,
+    }
+    return network.federation.pofl(**defaults | options)
+
+
+def evidence_of(federation, number=-1):
+    published = TrainingTask(federation.ledger).aggregates(1)[number]
+    return documents.load(Evidence, published.evidence, federation.store)
+
+
+def audit(federation):
+    return audit_ledger(federation.ledger, federation.store)
+
+
+def senders(federation, event="UpdateSubmitted"):
+    """Return the transactions of each client's calls, by its partition."""
+    found = {}
+    for one in federation.ledger.events("TrainingTask", event):
+        client = one.arguments.get("client") or one.arguments.get("voter")
+        if client in federation.clients:
+            found.setdefault(federation.clients.index(client), []).append(one.transaction)
+    return found
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+@pytest.mark.parametrize("rules", [("median",), ("krum", "trimmed_mean", "median")])
+def test_direct_and_relayed_clients_count_alike(network, rules, sealed):
+    """Each has one call a phase on the ledger, and the audit proves the rounds."""
+    federation = network.federation
+    app = make_app(outermost=directly(network, {1, 3, 4}))
+    federation.run(by_ledger(network, sealed=sealed, rules=rules), app, rounds=2)
+    for number in (0, 1):
+        phases = evidence_of(federation, number).phases
+        assert [len(phase.accepted) for phase in phases] == [7] * (2 if len(rules) > 1 else 1)
+    assert {len(sent) for sent in senders(federation).values()} == {2}
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_direct_clients_under_the_aggregators_clock(network):
+    """The reply names the call, which is looked up: it is not relayed, and counts as others do."""
+    federation = network.federation
+    app = make_app(outermost=directly(network, {1, 3, 4}))
+    federation.run(federation.pofl(effects=network.effects), app, rounds=2)
+    for number in (0, 1):
+        assert [len(one.accepted) for one in evidence_of(federation, number).phases] == [7, 7]
+    assert {len(sent) for sent in senders(federation).values()} == {2}
+    assert audit(federation).passed, audit(federation).reason
+
+
+def lost(_reply, _message, _context):
+    raise RuntimeError("the connection is gone")
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_a_client_whose_reply_is_dropped_counts(network, sealed):
+    """What it sealed it opens itself, at its next message: too late for that round, for all to see.
+
+    Who opens sooner, by `fedledger model open`, counts as well.
+    """
+    federation = network.federation
+    app = make_app(outermost=directly(network, {1, 3}), after_signing={3: lost})
+    federation.run(by_ledger(network, sealed=sealed), app, rounds=2)
+    party = federation.clients[3]
+    first, second = (evidence_of(federation, number).phases[0] for number in (0, 1))
+    if not sealed:
+        assert [party in {one.party for one in phase.accepted} for phase in (first, second)] == [
+            True,
+            True,
+        ]
+    else:
+        assert (party, "unavailable") in {(one.party, one.reason) for one in first.dropped}
+        assert len(first.accepted) == len(second.accepted) == 6
+        cid = TrainingTask(federation.ledger).submissions(1, 1)[party].cid
+        assert federation.store.has(cid)
+    assert audit(federation).passed, audit(federation).reason
+
+
+# What a reply may not name ------------------------------------------------------------------
+
+
+def naming(network, partition, find):
+    """Return what makes a client of the aggregator's relay name a call instead."""
+
+    def change(reply, message, _context):
+        request = SigningRequest.of(message.content)
+        if request.phase == "update":
+            named = find(request)
+            if named is not None:
+                digest = bytes.fromhex(named[2:])
+                record = Signatures(request.phase, [digest], named=True).to_record()
+                reply.content[LEDGER] = record
+        return reply
+
+    return {partition: change}
+
+
+def first_of(network, partition, number):
+    return senders(network.federation)[partition][number - 1]
+
+
+def another_account(network):
+    """Let another client submit as it may, and return its call."""
+    federation = network.federation
+    contract, account = TrainingTask(federation.ledger), federation.keys.account(1)
+    model = initial_model()
+    update = {key: np.full(array.shape, 0.25, np.float32) for key, array in model.items()}
+    cid = federation.store.put(to_safetensors(update))
+    receipt = contract.submit_update(account, task=1, round=2, cid=cid, samples=1, accuracy=0)
+    return receipt.transaction
+
+
+def other_task(network):
+    """Let a client submit to another task, and return the call."""
+    federation = network.federation
+    contract, account = TrainingTask(federation.ledger), federation.keys.account(6)
+    cid, spec = cid_of(b"a model"), contract.task(1).spec
+    options = {"model_id": "other", "model_cid": cid, "rounds": 1, "spec": spec}
+    task, _ = contract.propose(account, **options)
+    receipt = contract.submit_update(account, task=task, round=1, cid=cid, samples=1, accuracy=0)
+    return receipt.transaction
+
+
+def confirmation(network):
+    federation = network.federation
+    contract, account = TrainingTask(federation.ledger), federation.keys.account(6)
+    return contract.confirm_history(account, task=1).transaction
+
+
+HOSTILE = {
+    "nobody's": (lambda _network: "0x" + "ab" * 32, "ledger"),
+    "another account's": (another_account, "metrics"),
+    "another task's": (other_task, "wrong-round"),
+    "another call": (confirmation, "ledger"),
+    "another round's": (lambda network: first_of(network, 6, 1), "ledger"),
+}
+
+
+@pytest.mark.parametrize("clock", ["ledger", "aggregator"])
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_reply_that_names_what_is_not_its_own_is_dropped(network, what, clock):
+    """With its reason, and the round goes on; the audit passes."""
+    federation = network.federation
+    find, reason = HOSTILE[what]
+    tampered = naming(network, 6, lambda request: find(network) if request.round == 2 else None)
+    app = make_app(outermost=directly(network, {1}), after_signing=tampered)
+    options = {"rules": ("median",), "effects": network.effects}
+    strategy = by_ledger(network) if clock == "ledger" else federation.pofl(**options)
+    federation.run(strategy, app, rounds=2)
+    phase = evidence_of(federation).phases[0]
+    found = [one.reason for one in phase.dropped if one.party == federation.clients[6]]
+    assert found in ([reason], [reason, "abandoned"])
+    assert [one.party for one in phase.accepted] == federation.clients[:6]
+    assert audit_ledger(federation.ledger, federation.store, [1]).passed
+
+
+# What goes wrong on the client ----------------------------------------------------------------
+
+
+def files_of(federation, partition):
+    """Return what a client keeps of its answers and of what is pending, as file names."""
+    folders = federation.path.glob(f"journals/*/{partition}.*")
+    return [
+        one.name
+        for folder in folders
+        if folder.is_dir()
+        for one in folder.iterdir()
+        if one.name != ".lock"
+    ]
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_a_call_that_the_contract_refuses_is_said_in_the_reply(network, sealed):
+    """The window is over when the client has trained: it keeps nothing of what nobody takes."""
+    federation, way = network.federation, directly(network, set(range(7)))
+    asked = []
+
+    def mod(message, context, call_next):
+        if SigningRequest.of(message.content).phase == "update":
+            asked.append(int(context.node_config["partition-id"]))
+            if len(asked) == 7:
+                network.effects.clock.sleep(WINDOW + 1)
+        return way(message, context, call_next)
+
+    federation.run(by_ledger(network, sealed=sealed), make_app(outermost=mod), rounds=1)
+    silent, said = evidence_of(federation).phases[0].dropped
+    assert (silent.party, silent.reason) == (federation.clients[asked[6]], "no-reply")
+    assert (said.party, said.reason) == (None, "client-error")
+    assert "WindowClosed" in said.detail
+    assert files_of(federation, asked[6]) == []
+    assert audit(federation).passed, audit(federation).reason
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, sealed):
+    """The client says it could not reach its ledger, and the next round it is there again."""
+    federation = network.federation
+    good, bad = directly(network, {6}), directly(network, {6}, ledger="local+http://127.0.0.1:9")
+    seen = []
+
+    def mod(message, context, call_next):
+        request = SigningRequest.of(message.content)
+        first = request is not None and request.round == 1
+        try:
+            return (bad if first else good)(message, context, call_next)
+        except LedgerUnavailable as error:
+            seen.append((str(error), files_of(federation, 6)))
+            raise
+
+    federation.run(by_ledger(network, sealed=sealed), make_app(outermost=mod), rounds=2)
+    assert seen
+    assert "127.0.0.1:9" in seen[0][0]
+    assert seen[0][1] == []
+    assert [len(evidence_of(federation, one).phases[0].accepted) for one in (0, 1)] == [6, 7]
+    assert audit(federation).passed, audit(federation).reason
+
+
+def asked_twice(network, partition, first):
+    """Return a mod by which a client is asked twice, first under `first`; and what it replied."""
+    replies = []
+    way = directly(network, {partition})
+
+    def mod(message, context, call_next):
+        request = SigningRequest.of(message.content)
+        if int(context.node_config["partition-id"]) != partition or request.phase != "update":
+            return way(message, context, call_next)
+        content = message.content
+        with contextlib.suppress(KeyError), first():
+            replies.append(way(message, context, call_next))
+        message.content = RecordDict({**content})
+        replies.append(way(message, context, call_next))
+        return replies[-1]
+
+    return mod, replies
+
+
+@contextlib.contextmanager
+def killed(monkeypatch, where, name, *, before):
+    """Let a client die before or after a step."""
+    step = getattr(where, name)
+
+    def dies(*given, **options):
+        if not before:
+            step(*given, **options)
+        raise KeyError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, dies)
+        yield
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+@pytest.mark.parametrize("step", ["before sending", "after sending", "before replying", None])
+def test_asked_again_a_client_has_one_call_on_the_ledger(network, monkeypatch, step, sealed):
+    """Whether it was killed before, or is just asked twice: nothing is lost, nothing doubled."""
+    federation, trained = network.federation, []
+    first = {
+        "before sending": lambda: killed(monkeypatch, Direct, "_transact", before=True),
+        "after sending": lambda: killed(monkeypatch, Direct, "_transact", before=False),
+        "before replying": lambda: killed(monkeypatch, direct, "replied", before=True),
+        None: contextlib.nullcontext,
+    }[step]
+    mod, replies = asked_twice(network, 6, first)
+
+    def count(reply, _message, _context):
+        trained.append(reply)
+        arrays = reply.content.array_records["arrays"]
+        bias = arrays["layer.bias"].numpy() + np.float32(len(trained))
+        arrays["layer.bias"] = type(arrays["layer.bias"])(bias)  # it never trains the same twice
+        return reply
+
+    app = make_app(outermost=mod, before_signing={6: count})
+    federation.run(by_ledger(network, sealed=sealed), app, rounds=1)
+    assert len(trained) == 1
+    assert len(senders(federation)[6]) == 1
+    assert len(replies) == (2 if step is None else 1)
+    if step is None:
+        one, other = (Signatures.from_record(reply.content[LEDGER]) for reply in replies)
+        assert one == other
+    assert len(evidence_of(federation).phases[0].accepted) == 7
+    assert audit(federation).passed, audit(federation).reason
+
+
+@pytest.mark.parametrize("clock", ["ledger", "aggregator"])
+def test_what_a_client_sends_and_the_aggregator_relays_is_on_the_ledger_once(network, clock):
+    """Both ways at once: the same signed call."""
+    federation = network.federation
+
+    def both(reply, message, _context):
+        if SigningRequest.of(message.content).phase == "update":
+            [raw] = Signatures.from_record(reply.content[LEDGER]).transactions
+            federation.ledger.transact(decode_transaction(raw))
+        return reply
+
+    app = make_app(after_signing={2: both})
+    options = {"rules": ("median",), "effects": network.effects}
+    federation.run(
+        by_ledger(network) if clock == "ledger" else federation.pofl(**options), app, rounds=2
+    )
+    assert len(senders(federation)[2]) == 2
+    assert [len(evidence_of(federation, one).phases[0].accepted) for one in (0, 1)] == [7, 7]
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_a_nonce_that_another_process_takes_is_no_loss(network):
+    """While the client trains its account calls something else: it signs anew."""
+    federation = network.federation
+
+    def busy(reply, _message, _context):
+        account = federation.keys.account(6)
+        send_call(federation.ledger, account, CONFIRM_HISTORY, {"task": 1})
+        return reply
+
+    app = make_app(outermost=directly(network, {6}), before_signing={6: busy})
+    federation.run(by_ledger(network), app, rounds=1)
+    assert len(evidence_of(federation).phases[0].accepted) == 7
+    assert len(senders(federation, "HistoryConfirmed")[6]) >= 1
+    assert audit(federation).passed, audit(federation).reason
+
+
+class Watched:
+    """A ledger that notes what it is asked."""
+
+    def __init__(self, ledger, noted):
+        self._ledger, self._noted = ledger, noted
+
+    def __getattr__(self, name):
+        found = getattr(self._ledger, name)
+        if not callable(found):
+            return found
+
+        def asked(*given, **options):
+            self._noted.append(name)
+            return found(*given, **options)
+
+        return asked
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_a_round_takes_a_client_one_call_of_its_ledger_longer(network, monkeypatch, sealed):
+    """All else it asks while its app trains."""
+    federation, noted = network.federation, []
+    opened = direct.open_ledger
+
+    @contextlib.contextmanager
+    def watched(url):
+        with opened(url) as ledger:
+            yield Watched(ledger, noted)
+
+    monkeypatch.setattr(direct, "open_ledger", watched)
+    wait = direct._Meanwhile.wait
+
+    def waited(self):
+        wait(self)
+        noted.append("trained")
+
+    monkeypatch.setattr(direct._Meanwhile, "wait", waited)
+    app = make_app(outermost=directly(network, {6}))
+    federation.run(by_ledger(network, sealed=sealed), app, rounds=2)
+    parts = " ".join(noted).split("trained")[1:]
+    after = [part.split() for part in parts]
+    assert all(part[:1] == ["transact_all"] for part in after)
+    assert noted.count("transact_all") == noted.count("trained") == 3  # and the confirmation
+    assert len(senders(federation)[6]) == 2
+
+
+# Settings -----------------------------------------------------------------------------------
+
+
+def context(**config):
+    return Context(1, 2, config, RecordDict(), {})
+
+
+def test_relay_is_the_default():
+    """With or without a ledger of the client's own."""
+    assert places_of(context()) is None
+    assert places_of(context(ledger="local+http://127.0.0.1:1", submit="relay")) is None
+
+
+def test_places_come_from_the_node_config_or_the_environment(monkeypatch):
+    """What the node config says holds; no URL is shown, since it may hold secrets."""
+    monkeypatch.setenv("FEDLEDGER_LEDGER", "ethereum+http://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("FEDLEDGER_STORE", "file:///srv/store")
+    places = places_of(context(submit="direct"))
+    assert places.ledger == "ethereum+http://me:secret@127.0.0.1:1"
+    assert "secret" not in repr(places)
+    other = places_of(context(submit="direct", ledger="local+http://127.0.0.1:1"))
+    assert (other.ledger, other.store) == ("local+http://127.0.0.1:1", "file:///srv/store")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"submit": "directly"}, "way to submit"),
+        ({"submit": "direct", "store": "file:///s"}, "needs a ledger of the client"),
+        ({"submit": "direct", "ledger": "local+http://127.0.0.1:1"}, "needs a store of the client"),
+        (
+            {"submit": "direct", "ledger": "local:///data/chain.db", "store": "file:///s"},
+            "has one writer, the aggregator, who makes all blocks",
+        ),
+    ],
+)
+def test_settings_that_do_not_do_are_refused(config, said):
+    """Before the app is asked, by what is missing."""
+    with pytest.raises(ConfigError, match=said):
+        places_of(context(**config))
+
+
+def test_a_ledger_with_one_writer_is_no_clients_own(tmp_path):
+    """For reports neither: its file is not even made."""
+    with (
+        pytest.raises(ConfigError, match="has one writer"),
+        ledger_of(context(ledger=f"local://{tmp_path}/chain.db")),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with ledger_of(context()) as nothing:
+        assert nothing is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fedledger.chain-id": 999}, "is chain [0-9]+, the server's task is on chain 999"),
+        ({"fedledger.contract": "0x" + "00" * 19 + "01"}, "has its TrainingTask at 0x"),
+    ],
+)
+def test_another_chain_or_contract_is_refused(network, changes, said):
+    """The client's ledger is not the one that the server speaks of: nothing is sent."""
+    federation, seen = network.federation, []
+    way = directly(network, {6})
+
+    def mod(message, context, call_next):
+        if int(context.node_config["partition-id"]) == 6:
+            for record in message.content.config_records.values():
+                record.update(changes)
+        try:
+            return way(message, context, call_next)
+        except ConfigError as error:
+            seen.append(str(error))
+            raise
+
+    federation.run(by_ledger(network), make_app(outermost=mod), rounds=1)
+    assert seen
+    assert re.search(said, seen[0]), seen[0]
+    assert 6 not in senders(federation)
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_send_call_says_what_the_ledger_refuses(network):
+    """A call that names a block by itself, and one that the contract refuses."""
+    federation = network.federation
+    federation.run(by_ledger(network), make_app(), rounds=1)
+    account = federation.keys.account(0)
+    receipt = send_call(federation.ledger, account, CONFIRM_HISTORY, {"task": 1})
+    assert receipt.event("HistoryConfirmed").arguments["client"] == account.address
+    values = {"task": 1, "round": 9, "cid": cid_to_bytes(cid_of(b"")), "samples": 1}
+    values |= {"accuracy": 1, "seal": bytes(32)}
+    with pytest.raises(ContractError, match=r"WrongRound|TaskFinished"):
+        send_call(federation.ledger, account, SUBMIT_UPDATE, values)
