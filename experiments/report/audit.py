@@ -14,6 +14,7 @@ from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
 from ...strategies.audit import AuditSummary
+from ...strategies.audit.money import Money
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
@@ -35,9 +36,10 @@ class AuditedLedger:
         head: the newest block, or None when the ledger cannot be read.
         rounds: a verdict for each round.
         head_compared: whether a recorded head was there to compare with.
-        skipped: tasks on the ledger that were not looked at. Where there are any, it was not
-            checked either that the tasks minted no more stake than their rounds explain.
+        skipped: tasks on the ledger that were not looked at. Where there are any, it was checked of
+            their rewards that rounds of theirs explain the amounts, and not these rounds.
         caveat: what could not be checked about the ledger itself, or None.
+        money: the ledger's tokens, or None where they could not be followed.
     """
 
     ledger: str
@@ -48,6 +50,7 @@ class AuditedLedger:
     head_compared: bool
     skipped: tuple[int, ...] = ()
     caveat: str | None = None
+    money: Money | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,7 +68,11 @@ class AuditedLedger:
             others = (
                 "1 other task" if len(self.skipped) == 1 else f"{len(self.skipped)} other tasks"
             )
-            found.append(f"{others} ({some}), and the sum of stake that tasks minted")
+            paid = self.money.unaudited if self.money else 0
+            rewards = f", and whether {paid} tokens of rewards in them were earned" if paid else ""
+            found.append(f"{others} ({some}){rewards}")
+        if self.money and not self.money.compared:
+            found.append(f"{self.ledger}: balances, since blocks came faster than they were read")
         if self.caveat:
             found.append(self.caveat)
         return found
@@ -81,6 +88,7 @@ class AuditedLedger:
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "skipped": list(self.skipped),
             "caveat": self.caveat,
+            "money": self.money.to_json() if self.money else None,
         }
 
 
@@ -136,7 +144,9 @@ class RunAudit:
         away = dict.fromkeys(one for ledger in self.ledgers for one in ledger.unchecked)
         if not self.just_run and any(one.rounds and not one.head_compared for one in self.ledgers):
             away["whether newer blocks were taken away: no head was noted (--head HASH)"] = None
-        return AuditSummary.of([one for ledger in self.ledgers for one in ledger.rounds], away)
+        rounds = [one for ledger in self.ledgers for one in ledger.rounds]
+        money = [ledger.money for ledger in self.ledgers if ledger.money]
+        return AuditSummary.of(rounds, away, money)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -255,6 +265,7 @@ def _audit(
         expected is not None,
         skipped,
         report.caveat,
+        report.money,
     )
 
 

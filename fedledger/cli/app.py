@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from . import rollbacks  # noqa: F401 - adds its commands
 from .accounts import accounts
 from .audit import audit
+from .bonds import bonds, faucet
 from .data import data
 from .deploy import deploy
 from .listing import listing
@@ -16,6 +18,7 @@ from .options import Commands
 from .run import run
 from .show import show
 from .store import store
+from .tasks import tasks
 from .transfers import transfers
 
 __all__ = ["app"]
@@ -68,11 +71,14 @@ app.command("audit")(audit)
 app.command("list")(listing)
 app.command("deploy")(deploy)
 app.command("new")(new)
+app.command("faucet")(faucet)
 app.add_typer(accounts, name="account")
+app.add_typer(bonds, name="bond")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")
+app.add_typer(tasks, name="task")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
 app.add_typer(store, name="store")

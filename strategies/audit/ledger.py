@@ -6,7 +6,7 @@ round, comes to what was published.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from fedledger.errors import FedledgerError, LedgerError, NotChecked, NotInstalled, StoreError
@@ -15,10 +15,10 @@ from fedledger.guards import guarded
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
-from ...ledger_plugins.contracts.stake_token.facade import StakeToken
 from ...ledger_plugins.storage.base import Store
-from ..rounds.evidence.checks import Checks, Outcome, outcome_of
+from ..rounds.evidence.checks import Outcome, outcome_of
 from ..rounds.evidence.record import RoundRecord
+from .money import Money, audit_money
 from .task import TaskAudit
 from .verdicts import AuditReport, RoundVerdict
 
@@ -70,25 +70,27 @@ def _audit(
             on_round(verdict)
 
     caveat: str | None = None
+    money: Money | None = None
+    found: list[tuple[Outcome, str]] = []
     try:
         caveat = ledger.verify()
         contract = TrainingTask(ledger)
         chosen = list(tasks) if tasks is not None else list(range(1, contract.count() + 1))
         for task in chosen:
             _audit_task(contract.task(task), ledger, store, note)
-        if tasks is None:
-            _check_supply(ledger, contract, chosen)
+        found += [(one.outcome, one.sentence) for one in verdicts if not one.passed]
+        money = audit_money(ledger, chosen)
+        if money.problem is not None:
+            found.append((Outcome.FAILED, money.problem))
     except FedledgerError as error:
-        found = outcome_of(error)
-        return AuditReport(found, str(error), _head(ledger), tuple(verdicts), caveat)
-    for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
-        worst = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
-        if worst is not None:
-            return AuditReport(outcome, worst.sentence, _head(ledger), tuple(verdicts), caveat)
+        found.append((outcome_of(error), str(error)))
     if not verdicts:
-        nothing = "there is no round to check"
-        return AuditReport(Outcome.UNCHECKED, nothing, _head(ledger), (), caveat)
-    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat)
+        found.append((Outcome.UNCHECKED, "there is no round to check"))
+    for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
+        worst = next((said for what, said in found if what is outcome), None)
+        if worst is not None:
+            return AuditReport(outcome, worst, _head(ledger), tuple(verdicts), caveat, money)
+    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat, money)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
@@ -150,19 +152,3 @@ def _audit_task(
 
 def _uncheckable(what: str) -> NotChecked:
     return NotChecked(f"the audit fails here: {what}")
-
-
-def _check_supply(ledger: Ledger, contract: TrainingTask, tasks: Sequence[int]) -> None:
-    """Every token that the tasks minted is a reward that a round explains."""
-    zero, own = "0x" + "0" * 40, ledger.terms("TrainingTask", "submitUpdate").to
-    minted = sum(
-        transfer.amount
-        for transfer in StakeToken(ledger).transfers()
-        if (transfer.sender, transfer.recipient) == (zero, own)
-    )
-    due = sum(
-        contract.task(task).reward * len(aggregate.contributors)
-        for task in tasks
-        for aggregate in contract.aggregates(task)
-    )
-    Checks().equal("stake minted by the tasks", minted, due)

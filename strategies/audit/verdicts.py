@@ -6,6 +6,7 @@ from typing import Any
 from ...ledger_plugins.base import Head
 from ..rounds.evidence.checks import Check, Outcome, Witness
 from ..rounds.evidence.record import RoundRecord
+from .money import Money
 
 __all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
 
@@ -115,6 +116,7 @@ class AuditReport:
         head: the ledger's newest block, or None when the ledger itself does not verify.
         rounds: a verdict for each round.
         caveat: what could not be checked about the ledger itself, or None.
+        money: the ledger's tokens, or None where they could not be followed.
     """
 
     outcome: Outcome
@@ -122,6 +124,7 @@ class AuditReport:
     head: Head | None
     rounds: tuple[RoundVerdict, ...]
     caveat: str | None = None
+    money: Money | None = None
 
     @property
     def passed(self) -> bool:
@@ -136,4 +139,5 @@ class AuditReport:
             "head": asdict(self.head) if self.head else None,
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "caveat": self.caveat,
+            "money": self.money.to_json() if self.money else None,
         }
