@@ -7,6 +7,7 @@ import typer
 from . import rollbacks  # noqa: F401 - adds its commands
 from .accounts import accounts
 from .audit import audit
+from .beacon import beacon
 from .bonds import bonds, faucet
 from .data import data
 from .deploy import deploy
@@ -74,6 +75,7 @@ app.command("new")(new)
 app.command("faucet")(faucet)
 app.add_typer(accounts, name="account")
 app.add_typer(bonds, name="bond")
+app.add_typer(beacon, name="beacon")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")

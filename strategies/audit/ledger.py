@@ -19,6 +19,7 @@ from ...ledger_plugins.storage.base import Store
 from ..rounds.evidence.checks import Outcome, outcome_of
 from ..rounds.evidence.record import RoundRecord
 from .money import Money, audit_money
+from .spot import Spot, spot_of
 from .task import TaskAudit
 from .verdicts import AuditReport, RoundVerdict
 
@@ -32,6 +33,7 @@ def audit_ledger(
     store: Store | str,
     tasks: Iterable[int] | None = None,
     *,
+    spot: tuple[int, int] | None = None,
     on_round: Callable[[RoundVerdict], None] | None = None,
 ) -> AuditReport:
     """Replay every round of every task.
@@ -40,10 +42,12 @@ def audit_ledger(
         ledger: an open ledger, or the URL of one, which is opened to read and closed again.
         store: the store with the contents, or its URL, likewise.
         tasks: ids of the tasks to audit; default: all.
+        spot: a draw of `Beacon` and a probability in parts per million: only rounds of the draw's
+            task that it names are replayed (`spot_of`), and `tasks` is not looked at.
         on_round: called with each verdict as it is reached.
 
     Raises:
-        ConfigError: a URL that names no backend.
+        ConfigError: a URL that names no backend, or a draw that names no rounds.
     """
     with ExitStack() as opened:
         try:
@@ -53,7 +57,8 @@ def audit_ledger(
                 store = opened.enter_context(open_store(store, read_only=True))
         except (LedgerError, StoreError) as error:
             return AuditReport(outcome_of(error), str(error), None, (), None)
-        return _audit(ledger, store, tasks, on_round)
+        chosen = spot_of(ledger, *spot) if spot is not None else None
+        return _audit(ledger, store, tasks if chosen is None else [chosen.task], on_round, chosen)
 
 
 def _audit(
@@ -61,6 +66,7 @@ def _audit(
     store: Store,
     tasks: Iterable[int] | None,
     on_round: Callable[[RoundVerdict], None] | None,
+    spot: Spot | None,
 ) -> AuditReport:
     verdicts: list[RoundVerdict] = []
 
@@ -77,20 +83,21 @@ def _audit(
         contract = TrainingTask(ledger)
         chosen = list(tasks) if tasks is not None else list(range(1, contract.count() + 1))
         for task in chosen:
-            _audit_task(contract.task(task), ledger, store, note)
+            _audit_task(contract.task(task), ledger, store, note, spot)
         found += [(one.outcome, one.sentence) for one in verdicts if not one.passed]
-        money = audit_money(ledger, chosen)
+        money = audit_money(ledger, chosen, None if spot is None else spot.drawn)
         if money.problem is not None:
             found.append((Outcome.FAILED, money.problem))
     except FedledgerError as error:
         found.append((outcome_of(error), str(error)))
     if not verdicts:
-        found.append((Outcome.UNCHECKED, "there is no round to check"))
+        none = "there is no round to check" if spot is None else f"epoch {spot.epoch} drew no round"
+        found.append((Outcome.UNCHECKED, none))
     for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
         worst = next((said for what, said in found if what is outcome), None)
         if worst is not None:
-            return AuditReport(outcome, worst, _head(ledger), tuple(verdicts), caveat, money)
-    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat, money)
+            return AuditReport(outcome, worst, _head(ledger), tuple(verdicts), caveat, money, spot)
+    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat, money, spot)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
@@ -125,7 +132,11 @@ def _head(ledger: Ledger) -> Head | None:
 
 
 def _audit_task(
-    task: Task, ledger: Ledger, store: Store, note: Callable[[RoundVerdict], None]
+    task: Task,
+    ledger: Ledger,
+    store: Store,
+    note: Callable[[RoundVerdict], None],
+    spot: Spot | None,
 ) -> None:
     """Judge a task; what fails in another way than an audit expects is that round's or task's."""
 
@@ -140,6 +151,9 @@ def _audit_task(
         unchecked(0, error)
         return
     for ended in rounds.ended:
+        if spot is not None and ended.round not in spot.drawn:
+            rounds.skip(ended.round)
+            continue
         try:
             unit = f"the audit of task {task.id}, round {ended.round}"
             with guarded(unit, _uncheckable, logger):

@@ -57,7 +57,7 @@ class Money:
     Attributes:
         minted: all that there ever were.
         rewards: how many of them were minted as rewards of published rounds.
-        unaudited: how many of these for rounds of tasks that were not looked at.
+        unaudited: how many of these for rounds that were not looked at.
         mints: the others.
         free: what is deposited and free.
         locked: what is deposited and locked.
@@ -94,12 +94,15 @@ class Money:
         return {**plain, "mints": [{**one, "during": [*one["during"]]} for one in plain["mints"]]}
 
 
-def audit_money(ledger: Ledger, tasks: Collection[int]) -> Money:
+def audit_money(
+    ledger: Ledger, tasks: Collection[int], rounds: Collection[int] | None = None
+) -> Money:
     """Follow every token of a ledger.
 
     Args:
         ledger: the ledger, which verifies.
         tasks: the tasks that are audited: their rounds explain rewards by more than their amount.
+        rounds: the rounds of these that are replayed; default: all.
 
     Raises:
         AuditError: balances or deposits do not follow from what was minted and moved, or a round's
@@ -109,23 +112,26 @@ def audit_money(ledger: Ledger, tasks: Collection[int]) -> Money:
     """
     for _ in range(_TRIES):
         head = ledger.head()
-        found = _Follower(ledger, frozenset(tasks)).money(compare=True)
+        found = _Follower(ledger, tasks, rounds).money(compare=True)
         if isinstance(found, Money) and ledger.head() == head:
             return found
         if isinstance(found, AuditError) and ledger.head() == head:
             raise found
-    found = _Follower(ledger, frozenset(tasks)).money(compare=False)
+    found = _Follower(ledger, tasks, rounds).money(compare=False)
     if isinstance(found, AuditError):
         raise found
     return replace(found, compared=False)
 
 
 class _Follower:
-    def __init__(self, ledger: Ledger, tasks: frozenset[int]) -> None:
+    def __init__(
+        self, ledger: Ledger, tasks: Collection[int], rounds: Collection[int] | None
+    ) -> None:
         self._ledger = ledger
         self._token = StakeToken(ledger)
         self._contract = TrainingTask(ledger)
-        self._chosen = tasks
+        self._chosen = frozenset(tasks)
+        self._rounds = rounds
         there = ledger.contracts()
         self._names = {one.address: one.name for one in there.values()}
         self._tasks_at = there[TrainingTask.contract].address
@@ -185,7 +191,10 @@ class _Follower:
             if place is not None:
                 _, of = waiting.pop(place)
                 rewards += transfer.amount
-                unaudited += transfer.amount * (of.task not in self._chosen)
+                if of.task not in self._chosen or (
+                    self._rounds is not None and of.round not in self._rounds
+                ):
+                    unaudited += transfer.amount
                 continue
             by = self._minter(transfer.transaction)
             mints.append(

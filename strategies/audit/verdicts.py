@@ -7,6 +7,7 @@ from ...ledger_plugins.base import Head
 from ..rounds.evidence.checks import Check, Outcome, Witness
 from ..rounds.evidence.record import RoundRecord
 from .money import Money
+from .spot import Spot
 
 __all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
 
@@ -117,6 +118,7 @@ class AuditReport:
         rounds: a verdict for each round.
         caveat: what could not be checked about the ledger itself, or None.
         money: the ledger's tokens, or None where they could not be followed.
+        spot: which rounds were drawn, where not all were replayed.
     """
 
     outcome: Outcome
@@ -125,6 +127,7 @@ class AuditReport:
     rounds: tuple[RoundVerdict, ...]
     caveat: str | None = None
     money: Money | None = None
+    spot: Spot | None = None
 
     @property
     def passed(self) -> bool:
@@ -140,4 +143,5 @@ class AuditReport:
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "caveat": self.caveat,
             "money": self.money.to_json() if self.money else None,
+            "spot": self.spot.to_json() if self.spot else None,
         }
