@@ -286,8 +286,9 @@ class _Follower:
         stray = came - paid_in
         if stray < 0:
             raise AuditError(f"stake: {-stray} tokens were deposited that never came to Bonds")
-        for whose, amount in has.items() if compare else ():
-            account, *lock = whose
+        everybody: dict[_Deposit, None] = dict.fromkeys((one.recipient,) for one in transfers)
+        for whose in {**everybody, **has} if compare else ():
+            (account, *lock), amount = whose, has[whose]
             there = bonds.locked(account, *lock[0]) if lock else bonds.free(account)
             _equal(f"stake: deposit of {account}", there, amount)
         free = sum(amount for whose, amount in has.items() if len(whose) == 1)
