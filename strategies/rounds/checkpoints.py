@@ -54,23 +54,27 @@ class Keeper:
         self._evaluates = False
         self._waiting: int | None = None  # a published round that is not judged yet
 
+    def check(self, evaluate: EvaluateFn | None) -> None:
+        """Refuse a run in which nobody says how good a model is, where "best" is to be kept.
+
+        Raises:
+            ConfigError: it is so.
+        """
+        if self._when == "best" and not self._measures and evaluate is None:
+            raise ConfigError(
+                "checkpoints = 'best': nobody says how good a model is: give the strategy a "
+                "measure, or start() an evaluate_fn, that reports 'accuracy'"
+            )
+
     def begin(self, task: LedgerTask, evaluate: EvaluateFn | None) -> EvaluateFn | None:
         """Begin with a task, or go on; return the run's evaluation, which it listens to.
 
         Args:
             task: the task, opened.
             evaluate: the evaluation, or None.
-
-        Raises:
-            ConfigError: nobody says how good a model is, and "best" is to be kept.
         """
         if self._when == "never":
             return evaluate
-        if self._when == "best" and not self._measures and evaluate is None:
-            raise ConfigError(
-                "checkpoints = 'best': nobody says how good a model is: give the strategy a "
-                "measure, or start() an evaluate_fn, that reports 'accuracy'"
-            )
         self._evaluates = not self._measures and evaluate is not None
         self._waiting = None
         ended = task.contract.ended(task.opened.id)

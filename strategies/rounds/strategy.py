@@ -194,6 +194,7 @@ class LedgerStrategy(Strategy):
         if self._way is not None:
             self.task = self._open()  # it has been started before
         task = self.task
+        self._keeper.check(evaluate_fn)
         self.protocol.fix(num_rounds, self._secret)
         arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
         appoint_members(task, self._members)
