@@ -1,5 +1,6 @@
 """Checkpoints and rollbacks by commands, while a run goes on, on a node and on anvil."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -11,13 +12,17 @@ import pytest
 from support.anvil import Anvil
 from support.federation import Federation, arrays_of, make_app
 from support.nodes import PASSWORD, PROGRAM, NodeProcess, keystore
+from typer.testing import CliRunner
 
 from fedledger.arrays import from_safetensors
+from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
 
+app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
+RUNNER = CliRunner()
 ADMIN = Account.from_key(b"\1" * 32)
 MEMBERS = {
     name: Account.from_key(bytes([n]) * 32) for n, name in enumerate(("ann", "bob", "cid"), 2)
@@ -46,6 +51,13 @@ def place(request, tmp_path_factory):
     keystore(home, "server", federation.server)
 
     def run(*arguments):
+        done = RUNNER.invoke(app, [str(one) for one in arguments], catch_exceptions=True)
+        if isinstance(done.exception, FedledgerError):
+            return SimpleNamespace(returncode=2, stdout=done.stdout, stderr=str(done.exception))
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+    def process(*arguments):
         return subprocess.run(
             [sys.executable, "-c", PROGRAM, *map(str, arguments)],
             capture_output=True,
@@ -55,8 +67,8 @@ def place(request, tmp_path_factory):
             timeout=120,
         )
 
-    def ask(*arguments):
-        done = run(*arguments, "--ledger", url, "--format", "json")
+    def ask(*arguments, by=run):
+        done = by(*arguments, "--ledger", url, "--format", "json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -65,11 +77,21 @@ def place(request, tmp_path_factory):
         assert done.returncode == 2, done.stdout
         return done.stderr
 
+    patched = pytest.MonkeyPatch()
+    patched.setenv("FEDLEDGER_HOME", str(home))
+    patched.setenv("FEDLEDGER_ACCOUNT_PASSWORD", PASSWORD)
     try:
         yield SimpleNamespace(
-            federation=federation, run=run, ask=ask, refused=refused, url=url, store=store
+            federation=federation,
+            run=run,
+            process=process,
+            ask=ask,
+            refused=refused,
+            url=url,
+            store=store,
         )
     finally:
+        patched.undo()
         federation.ledger.close()
         federation.store.close()
         node.kill()
@@ -91,12 +113,12 @@ def test_members_roll_a_run_back_by_commands(place):
         vote = ("task", "vote-rollback", *task, "--to")
         said["none"] = place.refused(*vote, "9", "--account", "ann")
         said["stranger"] = place.refused(*vote, "1", "--account", "eve")
-        said["first"] = place.ask(*vote, "1", "--account", "ann")
+        said["first"] = place.ask(*vote, "1", "--account", "ann", by=place.process)
         said["twice"] = place.refused(*vote, "1", "--account", "ann")
         said["counted"] = place.ask("task", "checkpoints", *task)
         back = ("task", "rollback", *task, "--to", "1", "--account", "bob")
         said["no owner"] = place.refused(*back)
-        said["second"] = place.ask(*vote, "1", "--account", "bob")
+        said["second"] = place.ask(*vote, "1", "--account", "bob", by=place.process)
 
     members = [one.address for one in MEMBERS.values()]
     measure = iter([0.5, 0.6, 0.55, 0.7, 0.8, 0.9])
