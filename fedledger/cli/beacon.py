@@ -115,6 +115,23 @@ def reveal(
     _send("reveal", draw, ledger, account, password_file, format_)
 
 
+@beacon.command("provide")
+def provide(
+    draw: _Draw,
+    *,
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Give the header of the block whose randomness goes into a draw; any account may.
+
+    Without it a draw that wants one (--lookahead) is void. The contract knows a block's hash for
+    256 blocks, or for 8,191 where the chain has EIP-2935.
+    """
+    _send("provide", draw, ledger, account, password_file, format_)
+
+
 @beacon.command("close")
 def close(
     draw: _Draw,
@@ -197,6 +214,8 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
             value = secret_value(signer, opened, draw)
             committed = commitment_to(draw, signer.address, value)
             arguments = (value if function == "reveal" else committed,)
+        if function == "provide":
+            arguments = (_header(opened, contract, draw),)
         show_receipt(getattr(contract, function)(signer, draw, *arguments), form)
 
 
@@ -206,6 +225,22 @@ def _beacon(ledger: "Ledger") -> "Beacon":
     if Beacon.contract not in ledger.contracts():
         raise ConfigError(f"{ledger.url} has no contract Beacon: `fedledger deploy` adds it")
     return Beacon(ledger)
+
+
+def _header(ledger: "Ledger", contract: "Beacon", draw: int) -> bytes:
+    """Return the header that a draw wants."""
+    wanted = fixed.random_block if (fixed := contract.fixed(draw)) else 0
+    if not wanted:
+        contract.terms(draw)  # says that there is no such draw
+        raise ConfigError(
+            f"draw {draw} wants no block's randomness: it was opened without --lookahead, or its "
+            "subject is not fixed yet"
+        )
+    newest = ledger.head().block
+    if newest < wanted:
+        raise ConfigError(f"draw {draw} wants block {wanted}, and the newest is {newest}: wait")
+    [header] = ledger.headers(wanted, wanted)
+    return header
 
 
 def _bytes(text: str) -> bytes:
