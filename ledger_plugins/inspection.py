@@ -19,8 +19,6 @@ from .addresses import ZERO_ADDRESS
 from .base import Block, Event, Ledger, SignedTransaction
 from .contracts import StakeToken, cid_text
 from .contracts.abi import decode_call, function_inputs
-from .local.chain.block import Block as ChainBlock
-from .local.chain.block import ModelInfo
 from .storage.cid import cid_from_bytes
 
 __all__ = ["all_balances", "newest_blocks", "one_block", "one_transaction"]
@@ -31,7 +29,9 @@ _CIDS = frozenset({"cid", "modelCid", "spec", "evidence"})
 
 
 class _Chain(Protocol):
-    def full_block(self, index: int) -> ChainBlock: ...
+    """An embedded chain: it has whole blocks (`local.chain.block.Block`)."""
+
+    def full_block(self, index: int) -> Any: ...
 
 
 def newest_blocks(ledger: Ledger, last: int) -> list[dict[str, Any]]:
@@ -206,7 +206,7 @@ def _value(name: str, value: Any) -> Any:
     return value
 
 
-def _model_info(info: ModelInfo) -> dict[str, Any]:
+def _model_info(info: Any) -> dict[str, Any]:
     try:
         cid = cid_from_bytes(info.init_ipfs_hash)
     except InvalidCid:

@@ -122,7 +122,7 @@ def deposits(ledger: Ledger, accounts: Sequence[str] | None = None) -> list[dict
     names = {one.address: one.name for one in ledger.contracts().values()}
     found = []
     for holder in wanted:
-        there = [
+        there: list[dict[str, Any]] = [
             {
                 "by": names.get(locker, locker),
                 "purpose": f"0x{purpose.hex()}",

@@ -95,7 +95,9 @@ def show_transaction(transaction: Mapping[str, Any], form: Format) -> None:
     if form is Format.json:
         show_value(dict(transaction))
         return
-    plain = {name: _cut(value) for name, value in transaction.items() if not _long(value)}
+    plain: dict[str, Any] = {
+        name: _cut(value) for name, value in transaction.items() if not _long(value)
+    }
     for name, value in transaction["arguments"].items():
         plain[f"argument {name}"] = _cut(value)
     events = transaction["events"]
