@@ -374,6 +374,12 @@ class Ledger(ABC):
     def transaction(self, transaction: str) -> SignedTransaction:
         """Return the transaction with this hash, signature and all; KeyError when there is none."""
 
+    def receipt(self, transaction: str) -> Receipt:
+        """Return where a call that took effect is, and its events; KeyError when there is none."""
+        from .following import find_receipt  # noqa: PLC0415 - it builds on this interface
+
+        return find_receipt(self, transaction)
+
     def transactions_of(
         self, account: str, *, since: int = 0, until: int | None = None
     ) -> list[Inclusion]:

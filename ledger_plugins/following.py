@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 
 from fedledger.errors import CallError, LedgerUnavailable, Reorganised, UnknownBlock
 
-from .base import Event, Ledger
+from .base import Event, Ledger, Receipt
 
-__all__ = ["Cursor", "Followed", "follow"]
+__all__ = ["Cursor", "Followed", "find_receipt", "follow"]
 
 _BACK = (1, 4, 16, 64, 256)
 """Blocks before a cursor's whose hashes it keeps, to find what a replaced chain has in common."""
@@ -161,3 +161,25 @@ def _reorganised(ledger: Ledger, cursor: Cursor) -> Reorganised:
             resume = Cursor(index, block_hash, None, cursor.before[place + 1 :])
             return Reorganised(cursor.block, index, str(resume))
     return Reorganised(cursor.block, None, None)
+
+
+def find_receipt(ledger: Ledger, transaction: str) -> Receipt:
+    """Return the receipt of a call that took effect, found among its sender's calls.
+
+    Raises:
+        KeyError: there is no such call.
+        LedgerUnavailable: the ledger cannot be read.
+    """
+    sender = ledger.transaction(transaction).sender
+    for one in ledger.transactions_of(sender):
+        if one.transaction == transaction:
+            there = one.block
+            said = [
+                event
+                for contract in ledger.contracts()
+                for event in ledger.events(contract, since=there, until=there)
+                if event.transaction == transaction
+            ]
+            said.sort(key=lambda event: event.position)
+            return Receipt(transaction, there, one.block_hash, one.position, tuple(said))
+    raise KeyError(f"no call {transaction} took effect")

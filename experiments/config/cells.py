@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from ..adversary.lies import Lies
 from .approaches import Approach
 from .choices import Choice, slug
-from .settings import Figure, Latency, Training
+from .settings import Figure, Latency, Terms, Training
 
 __all__ = ["Cell", "Scenario", "cell_of", "shows"]
 
@@ -59,7 +59,7 @@ class Cell(BaseModel):
         id: names the cell in files and on the ledger; unique in its experiment, at most 64 bytes.
         approach: how the server aggregates.
         byzantine: number of malicious clients it is told to tolerate; "auto" resolved.
-        reward: stake for each contributor and round.
+        terms: stake, checkpoints and members.
         scenario: everything else.
     """
 
@@ -68,7 +68,7 @@ class Cell(BaseModel):
     id: str
     approach: Approach
     byzantine: int
-    reward: int
+    terms: Terms
     scenario: Scenario
 
     @property
@@ -77,20 +77,20 @@ class Cell(BaseModel):
         return self.approach.footnotes(self.scenario.clients, self.byzantine)
 
 
-def cell_of(approach: Approach, scenario: Scenario, *, expected: int, reward: int) -> Cell:
+def cell_of(approach: Approach, scenario: Scenario, *, expected: int, terms: Terms) -> Cell:
     """Return the cell of an approach in a scenario.
 
     Args:
         approach: the approach.
         scenario: the scenario.
         expected: number of malicious clients that there could be; what `byzantine = "auto"` means.
-        reward: stake for each contributor and round.
+        terms: stake, checkpoints and members.
     """
     return Cell(
         id=_identifier(approach, scenario),
         approach=approach,
         byzantine=approach.tolerated(expected),
-        reward=reward,
+        terms=terms,
         scenario=scenario,
     )
 

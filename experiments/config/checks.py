@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.registry import Registry
+from fedledger.urls import mask_url
 
 from ...ledger_plugins import LEDGERS, STORES
 from ..adversary.attacks import NO_ATTACK, load_attack
@@ -24,7 +25,7 @@ from ..models import MODELS
 from ..partition import PARTITIONS
 from ..run.engines import ENGINES
 from .choices import check_parameters
-from .experiment import ExperimentConfig
+from .experiment import ExperimentConfig, makes_ledgers
 from .sources import Source
 
 __all__ = ["check"]
@@ -74,6 +75,22 @@ def _check_network(config: ExperimentConfig) -> None:
             f"the nodes behind {config.ledger} cannot fetch what is in the run's own store "
             f"({config.store}), and put no round on their chain without: name the store of one of "
             "them, --set store=file:///…/NODE/store"
+        )
+
+
+def _check_money(config: ExperimentConfig) -> None:
+    """Accounts of a run are new: they have what the faucet gives them, and nothing else."""
+    if config.bond > config.faucet:
+        raise ConfigError(
+            f"bond = {config.bond}: an account has no more to deposit than the faucet gives it, "
+            f"and faucet is {config.faucet}"
+        )
+    if config.minter and not config.faucet:
+        raise ConfigError(f"minter is {config.minter!r}, and faucet is 0: nothing is minted")
+    if config.faucet and not (config.minter or makes_ledgers(config.ledger)):
+        raise ConfigError(
+            f"faucet = {config.faucet}: {mask_url(config.ledger)} is not the run's own, and its "
+            "administrator has to mint: name that account with minter, a name in the keystore"
         )
 
 
@@ -189,6 +206,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[ExperimentConfig], None]], ...] 
     (("store",), _check_store),
     (("store", "ledger"), _check_network),
     (("jobs", "engine", "ledger"), _check_jobs),
+    (("faucet", "bond", "minter", "ledger"), _check_money),
     (("approaches", "seeds", "datasets", "partitions", "attacks", "malicious"), _check_cells),
     (("clients", "approaches", "malicious", "attacks"), _check_clients),
 )

@@ -15,9 +15,28 @@ from ..adversary.lies import Lies
 from .approaches import AnyApproach
 from .cells import Cell, Scenario, cell_of, shows
 from .choices import Choice
-from .settings import Count, Figure, Fraction, Latency, Published, Table, Training, Tuning
+from .settings import (
+    Checkpoints,
+    Count,
+    Figure,
+    Fraction,
+    Latency,
+    Members,
+    Published,
+    Table,
+    Terms,
+    Training,
+    Tuning,
+)
 
-__all__ = ["ExperimentConfig"]
+__all__ = ["ExperimentConfig", "makes_ledgers"]
+
+_MADE = ("local://", "ethereum+tester://")
+
+
+def makes_ledgers(url: str) -> bool:
+    """Tell whether a ledger that is not there is made, by whoever opens its URL."""
+    return url.startswith(_MADE)
 
 
 class ExperimentConfig(Table):
@@ -45,6 +64,13 @@ class ExperimentConfig(Table):
             of their own data; "reverse": the opposite; "block": every candidate is bad; "wave":
             every candidate is good.
         reward: stake for each contributor and round (Bift: 20).
+        faucet: stake that each client and the aggregator is given before its first task; 0: none.
+        bond: stake that each of them then deposits (`Bonds`); 0: none.
+        minter: account that gives it, a name in the keystore or a file; "": one of the run's own,
+            which is the administrator of ledgers that the run makes.
+        checkpoints: which rounds' models the aggregator makes checkpoints: "never", those more
+            accurate than all before ("best"), or every N-th.
+        members: who votes on rollbacks: "clients", or addresses; none: nobody.
         approaches: what is compared.
         ledger: URL of the ledger; {run} is the run's folder, {cell} a cell's id. A key in it is
             kept nowhere (`run.urls`).
@@ -73,6 +99,11 @@ class ExperimentConfig(Table):
     latency: Latency = Latency()
     lies: Lies = "none"
     reward: Annotated[int, Field(ge=0, le=20)] = 20
+    faucet: Annotated[int, Field(ge=0)] = 0
+    bond: Annotated[int, Field(ge=0)] = 0
+    minter: str = ""
+    checkpoints: Checkpoints = "never"
+    members: Members = ()
     approaches: Annotated[tuple[AnyApproach, ...], Field(min_length=1)]
     ledger: Annotated[str, Field(repr=False)] = "local://{run}/chain.db"
     store: Annotated[str, Field(repr=False)] = "file://{run}/store"
@@ -85,7 +116,7 @@ class ExperimentConfig(Table):
     def matrix(self) -> tuple[Cell, ...]:
         """The cells in the order in which they are run, listed once; approaches vary fastest."""
         cells = tuple(
-            cell_of(approach, scenario, expected=self._expected(scenario), reward=self.reward)
+            cell_of(approach, scenario, expected=self._expected(scenario), terms=self._terms)
             for scenario in self._scenarios()
             for approach in self.approaches
         )
@@ -110,6 +141,16 @@ class ExperimentConfig(Table):
         values = ((key, getattr(self, key)) for key in type(self).model_fields)
         plain = {key: _plain(value) for key, value in values if value is not None}
         return {**plain, "ledger": mask_url(self.ledger), "store": mask_url(self.store)}
+
+    @property
+    def _terms(self) -> Terms:
+        return Terms(
+            reward=self.reward,
+            faucet=self.faucet,
+            bond=self.bond,
+            checkpoints=self.checkpoints,
+            members=self.members,
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with changes; it lists its own cells."""

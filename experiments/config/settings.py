@@ -1,18 +1,21 @@
 """The small tables of a config, each one of a config's keys; `experiment` is the whole."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Checkpoints",
     "Count",
     "Figure",
     "Fraction",
     "Latency",
+    "Members",
     "Published",
     "Seconds",
     "Table",
+    "Terms",
     "Training",
     "Tuning",
 ]
@@ -20,6 +23,8 @@ __all__ = [
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Checkpoints = Literal["never", "best"] | Count
+Members = Literal["clients"] | tuple[str, ...]
 
 
 class Table(BaseModel):
@@ -67,6 +72,16 @@ class Latency(Table):
     mean: Seconds = 2.0
     spread: Annotated[float, Field(ge=0)] = 0.25
     exchange: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Terms(Table):
+    """What a task pays and who decides in it, for `ExperimentConfig`, which documents each."""
+
+    reward: int = 20
+    faucet: int = 0
+    bond: int = 0
+    checkpoints: Checkpoints = "never"
+    members: Members = ()
 
 
 class Published(Table):

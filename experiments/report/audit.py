@@ -14,6 +14,8 @@ from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
 from ...strategies.audit import AuditSummary
+from ...strategies.audit.money import Money
+from ...strategies.audit.spot import Spot, spot_of
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
@@ -35,9 +37,11 @@ class AuditedLedger:
         head: the newest block, or None when the ledger cannot be read.
         rounds: a verdict for each round.
         head_compared: whether a recorded head was there to compare with.
-        skipped: tasks on the ledger that were not looked at. Where there are any, it was not
-            checked either that the tasks minted no more stake than their rounds explain.
+        skipped: tasks on the ledger that were not looked at. Where there are any, it was checked of
+            their rewards that rounds of theirs explain the amounts, and not these rounds.
         caveat: what could not be checked about the ledger itself, or None.
+        money: the ledger's tokens, or None where they could not be followed.
+        spot: which rounds were drawn, where not all were replayed.
     """
 
     ledger: str
@@ -48,6 +52,8 @@ class AuditedLedger:
     head_compared: bool
     skipped: tuple[int, ...] = ()
     caveat: str | None = None
+    money: Money | None = None
+    spot: Spot | None = None
 
     @property
     def passed(self) -> bool:
@@ -65,7 +71,12 @@ class AuditedLedger:
             others = (
                 "1 other task" if len(self.skipped) == 1 else f"{len(self.skipped)} other tasks"
             )
-            found.append(f"{others} ({some}), and the sum of stake that tasks minted")
+            paid = self.money.unaudited if self.money else 0
+            rewards = f", and whether {paid} tokens of rewards in them were earned" if paid else ""
+            found.append(f"{others} ({some}){rewards}")
+        found += self.spot.unchecked if self.spot else []
+        if self.money and not self.money.compared:
+            found.append(f"{self.ledger}: balances, since blocks came faster than they were read")
         if self.caveat:
             found.append(self.caveat)
         return found
@@ -81,6 +92,8 @@ class AuditedLedger:
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "skipped": list(self.skipped),
             "caveat": self.caveat,
+            "money": self.money.to_json() if self.money else None,
+            "spot": self.spot.to_json() if self.spot else None,
         }
 
 
@@ -123,6 +136,11 @@ class RunAudit:
         """The line that ends every report: passed, FAILED and why, or what cannot be checked."""
         words = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED"}
         said = f"audit: {words.get(self.outcome, 'could not check')}"
+        drawn = [ledger.spot for ledger in self.ledgers if ledger.spot]
+        if drawn and self.passed:
+            looked = sum(len(one.drawn) for one in drawn)
+            others = sum(len(one.others) + len(one.later) for one in drawn)
+            return f"audit: spot check passed: {looked} rounds were replayed, {others} not checked"
         return said if self.passed else f"{said}: {self.reason}"
 
     @property
@@ -136,7 +154,9 @@ class RunAudit:
         away = dict.fromkeys(one for ledger in self.ledgers for one in ledger.unchecked)
         if not self.just_run and any(one.rounds and not one.head_compared for one in self.ledgers):
             away["whether newer blocks were taken away: no head was noted (--head HASH)"] = None
-        return AuditSummary.of([one for ledger in self.ledgers for one in ledger.rounds], away)
+        rounds = [one for ledger in self.ledgers for one in ledger.rounds]
+        money = [ledger.money for ledger in self.ledgers if ledger.money]
+        return AuditSummary.of(rounds, away, money)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -191,6 +211,7 @@ def audit_urls(
     *,
     owner: str | None = None,
     tasks: Collection[int] = (),
+    spot: tuple[int, int] | None = None,
     head: str | None = None,
     on_round: OnRound | None = None,
 ) -> RunAudit:
@@ -201,6 +222,7 @@ def audit_urls(
         store: the store's URL.
         owner: address of the account whose tasks are audited; default: everybody's.
         tasks: ids of the tasks to audit; default: all (of the owner).
+        spot: a draw and a probability in parts per million: only rounds that it names are replayed.
         head: hash that the newest block must have, or None.
         on_round: called with each verdict as it is reached.
 
@@ -212,9 +234,11 @@ def audit_urls(
     who = checksum_address(owner) if owner is not None else None
 
     def choose(contract: TrainingTask) -> list[int] | None:
+        if spot is not None:
+            return [spot_of(contract.ledger, *spot).task]
         return _chosen(contract, who, tasks) if who is not None or tasks else None
 
-    return RunAudit((_audit(mask_url(ledger), (ledger, store), head, on_round, choose),))
+    return RunAudit((_audit(mask_url(ledger), (ledger, store), head, on_round, choose, spot=spot),))
 
 
 def _audit(
@@ -225,6 +249,7 @@ def _audit(
     choose: Callable[[TrainingTask], list[int] | None],
     *,
     places: dict[str, Any] | None = None,
+    spot: tuple[int, int] | None = None,
 ) -> AuditedLedger:
     """Audit a ledger: the tasks that `choose` returns, or all for None."""
     options = {} if places is None else {"places": places}
@@ -235,7 +260,7 @@ def _audit(
         ):
             contract = TrainingTask(ledger)
             tasks = choose(contract)
-            report = audit_ledger(ledger, store, tasks, on_round=on_round)
+            report = audit_ledger(ledger, store, tasks, spot=spot, on_round=on_round)
             there = expected is None or ledger.holds(expected)
             everything = range(1, contract.count() + 1) if tasks is not None else ()
             skipped = tuple(task for task in everything if task not in set(tasks or ()))
@@ -255,6 +280,8 @@ def _audit(
         expected is not None,
         skipped,
         report.caveat,
+        report.money,
+        report.spot,
     )
 
 

@@ -1,7 +1,7 @@
 """An audit in lines of text: a line a task where all is well, each round where it is not."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...strategies import RoundVerdict
 from ...strategies.audit.summary import ATTESTED_MEANS, AuditSummary
@@ -73,6 +73,7 @@ def summary_lines(summary: AuditSummary) -> list[str]:
     ]
     lines = [f"{'1 round' if total == 1 else f'{total} rounds'}: {', '.join(counts)}"]
     lines += [line for phase in tally.phases for line in _phase(phase)]
+    lines += _stake(summary)
     if summary.attested:
         lines.append(ATTESTED_MEANS)
     lines += [f"not checked: {one}" for one in summary.unchecked[:_SENTENCES]]
@@ -112,6 +113,38 @@ def _phase(phase: PhaseTally) -> Iterator[str]:
         some.append(f"{len(absent) - _ACCOUNTS} more, {_MORE}")
     those = f"{len(absent)} of {len(phase.rounds)} registered accounts absent"
     yield f"{phase.name}: {those}: {', '.join(some)}"
+
+
+def _stake(summary: AuditSummary) -> Iterator[str]:
+    """Yield the line about tokens, where there are any: where each is from, what is deposited."""
+    found = summary.stake
+    if not found["minted"]:
+        return
+    mints = [mint for one in summary.money for mint in one.mints if mint.explained]
+    before = [mint for mint in mints if not mint.during]
+    said = [f"{found['rewards']} as rewards of rounds"]
+    for part, when in ((before, "outside of tasks"), ([m for m in mints if m.during], "")):
+        if part:
+            tasks = sorted({task for mint in part for task in mint.during})
+            when = when or f"WHILE task {', '.join(map(str, tasks[:_ACCOUNTS]))} was open"  # noqa: PLW2901
+            said.append(
+                f"{sum(mint.amount for mint in part)} {when} by {_some(mint.by for mint in part)} "
+                f"for {len({mint.to for mint in part})} accounts"
+            )
+    if found["unexplained"]:
+        said.append(f"{found['unexplained']} that NOBODY EXPLAINS")
+    line = f"stake: {found['minted']} minted: {', '.join(said)}"
+    if found["deposited"]:
+        line += f"; {found['deposited']} deposited, {found['locked']} of them locked"
+    if found["nobodys"]:
+        line += f"; {found['nobodys']} sent to Bonds without a deposit"
+    yield line
+
+
+def _some(names: Iterable[str]) -> str:
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - 1} more" if len(each) > 1 else ""
+    return f"{each[0]}{more}"
 
 
 def _follows(last: RoundVerdict, verdict: RoundVerdict) -> bool:

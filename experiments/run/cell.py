@@ -14,6 +14,7 @@ from fedledger.errors import RunError
 from ...clients import SimulationKeys
 from ...clients.training import evaluate, get_arrays, set_arrays
 from ...ledger_plugins import Ledger, Store
+from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
 from ...strategies.rounds.evidence.record import RoundRecord, read_rounds
@@ -27,6 +28,7 @@ from ..report.results import CellResult
 from .checked_grid import CheckedGrid
 from .client import SCENARIO, make_reproducible
 from .federation import Federation, federation_of
+from .money import fund_accounts
 from .rundir import SERVER
 from .seeding import derive
 
@@ -49,6 +51,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     store: Store,
     keys: SimulationKeys,
     on_round: OnRound,
+    minter: Account | None = None,
 ) -> CellResult:
     """Run a cell, or what is left of it when the ledger already holds a part.
 
@@ -59,8 +62,10 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         store: where the models go.
         keys: accounts of the server and the clients.
         on_round: progress; round 0 is the model the run begins with.
+        minter: who gives the accounts their tokens, where the cell has a faucet.
 
     Raises:
+        ConfigError: nobody may mint what the faucet gives.
         RunError: a client failed, or the rounds on the ledger are not those of this cell.
     """
     started = time.perf_counter()
@@ -71,6 +76,8 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     grid, uploaded = _attacked(grid, federation)
     judge = _Judge(model, federation.dataset, on_round, uploaded)
     server = keys.account(SERVER)
+    clients = [keys.account(client) for client in range(cell.scenario.clients)]
+    fund_accounts(ledger, minter, [server, *clients], cell.terms)
     contract = TrainingTask(ledger)
     before = contract.find(server.address, cell.id)
     done = contract.task(before[-1]).current_round if before else 0
@@ -78,9 +85,9 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         ledger=ledger,
         store=store,
         account=server,
-        clients=[keys.account(client).address for client in range(cell.scenario.clients)],
+        clients=[client.address for client in clients],
         model_id=cell.id,
-        reward=cell.reward,
+        terms=cell.terms,
         byzantine=cell.byzantine,
         clock=_clock(cell, federation),
         measure=judge.evidence,

@@ -10,11 +10,13 @@ from typing import Self
 from flwr.serverapp import Grid
 
 from ...clients import SimulationKeys
-from ...ledger_plugins import Ledger, Store, open_ledger, open_store
+from ...ledger_plugins import Ledger, Store, open_store
+from ...ledger_plugins.money import check_minter
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..report.results import CellResult
 from .cell import OnRound, run_cell
+from .money import minter_of, open_with
 from .rundir import SECRET, RunDirectory, read_model
 
 __all__ = ["Job", "finished_cell", "log_to"]
@@ -32,6 +34,7 @@ class Job:
         self._run = run
         self._config = config
         self._keys = SimulationKeys.create(run.path / SECRET)
+        self._minter = minter_of(config.faucet, config.minter, self._keys)
         self._stack = ExitStack()
         self._ledgers: dict[str, Ledger] = {}
         self._stores: dict[str, Store] = {}
@@ -46,6 +49,17 @@ class Job:
         self._stores.clear()
         self._stack.close()
 
+    def check_ledger(self) -> None:
+        """Open the ledger of a config whose cells share one, and close it again.
+
+        Raises:
+            LedgerError: it cannot be opened.
+            ConfigError: nobody may mint on it what the faucet is to give.
+        """
+        with open_with(self._run.url(self._config.ledger), self._minter) as ledger:
+            if self._minter is not None:
+                check_minter(ledger, self._minter)
+
     def run_cell(self, cell: Cell, grid: Grid, on_round: OnRound) -> CellResult:
         """Run a cell, or what is left of it, and keep its result on disk; see `run_cell`."""
         result = run_cell(
@@ -55,6 +69,7 @@ class Job:
             store=self._store(self._run.url(self._config.store, cell.id)),
             keys=self._keys,
             on_round=on_round,
+            minter=self._minter,
         )
         self._run.write_json(_file_of(cell), result.model_dump(mode="json"))
         return result
@@ -62,7 +77,7 @@ class Job:
     def _ledger(self, cell: str) -> Ledger:
         url = self._run.url(self._config.ledger, cell)
         if url not in self._ledgers:
-            ledger = self._stack.enter_context(open_ledger(url))
+            ledger = self._stack.enter_context(open_with(url, self._minter))
             if (places := ledger.places) is not None:
                 self._run.note_places(self._config.ledger.replace("{cell}", cell), places)
             self._ledgers[url] = ledger

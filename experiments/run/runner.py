@@ -8,7 +8,6 @@ from shlex import quote
 
 from flwr.serverapp import Grid
 
-from ...ledger_plugins import open_ledger
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..report.audit import RunAudit, audit_run
@@ -72,10 +71,11 @@ def run_experiment(
         reporter.note(f"{run.path} (if stopped: fedledger run --resume {quote(str(run.path))})")
         noted = _Progress(run, cells, reporter)
         if left:
+            job = Job(run, config)  # makes the keys that workers share
             if "{" not in config.ledger:  # not the run's own: what is wrong with it is said once
-                open_ledger(run.url(config.ledger)).close()
+                job.check_ledger()
             run.record_heads({})
-            _run_cells(run, config, left, noted)
+            _run_cells(job, run, config, left, noted)
         known, failures = done | noted.results, noted.failures
         results = {cell.id: known[cell.id] for cell in cells if cell.id in known}
         reporter.phase("audit")
@@ -91,10 +91,9 @@ def run_experiment(
 
 
 def _run_cells(
-    run: RunDirectory, config: ExperimentConfig, cells: Sequence[Cell], noted: "_Progress"
+    job: Job, run: RunDirectory, config: ExperimentConfig, cells: Sequence[Cell], noted: "_Progress"
 ) -> None:
     jobs = jobs_of(config, len(cells))
-    job = Job(run, config)  # makes the keys that workers share
     if not runs_apart(config, jobs):
         noted.phase(f"starting engine {config.engine}")
         _run_here(job, cells, config, noted)

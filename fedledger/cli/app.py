@@ -4,8 +4,11 @@ from typing import Annotated
 
 import typer
 
+from . import rollbacks  # noqa: F401 - adds its commands
 from .accounts import accounts
 from .audit import audit
+from .beacon import beacon
+from .bonds import bonds, faucet
 from .client import clients
 from .data import data
 from .deploy import deploy
@@ -17,6 +20,7 @@ from .options import Commands
 from .run import run
 from .show import show
 from .store import store
+from .tasks import tasks
 from .transfers import transfers
 
 __all__ = ["app"]
@@ -69,12 +73,16 @@ app.command("audit")(audit)
 app.command("list")(listing)
 app.command("deploy")(deploy)
 app.command("new")(new)
+app.command("faucet")(faucet)
 app.add_typer(accounts, name="account")
+app.add_typer(bonds, name="bond")
+app.add_typer(beacon, name="beacon")
 app.add_typer(data, name="data")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")
 app.add_typer(clients, name="client")
+app.add_typer(tasks, name="task")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
 app.add_typer(store, name="store")

@@ -53,6 +53,27 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    spot: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PPM",
+            min=1,
+            max=1_000_000,
+            help="With --ledger: replay only the rounds that a draw names, each with this "
+            "probability in parts per million.",
+            show_default=False,
+        ),
+    ] = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="E",
+            min=1,
+            help="With --spot: the draw of the ledger's beacon; it names rounds of its task that "
+            "ended before its subject was fixed.",
+            show_default=False,
+        ),
+    ] = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Recompute every round from the ledger and the store alone.
@@ -75,6 +96,12 @@ def audit(
         raise ConfigError(f"--head {head!r} is no block's hash: 64 hexadecimal digits")
     if run_dir is not None and (owner is not None or task):
         raise ConfigError("--owner and --task choose among the tasks of --ledger, not of RUN_DIR")
+    if (spot is None) != (epoch is None):
+        raise ConfigError("a spot check needs both: --spot PPM and --epoch E")
+    if spot is not None and (ledger is None or owner is not None or task):
+        raise ConfigError(
+            "--spot and --epoch go with --ledger and --store: the draw names its task"
+        )
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
     from fedledger.experiments.report.lines import VerdictLines  # noqa: PLC0415 - the same
 
@@ -86,7 +113,13 @@ def audit(
         result = audit_run(run_dir, head=head, on_round=shown)
     else:
         result = audit_urls(
-            ledger or "", store or "", owner=owner, tasks=task or (), head=head, on_round=shown
+            ledger or "",
+            store or "",
+            owner=owner,
+            tasks=task or (),
+            spot=(epoch, spot) if epoch is not None and spot is not None else None,
+            head=head,
+            on_round=shown,
         )
     show_lines(lines.end())
     show_audit(result, format_)

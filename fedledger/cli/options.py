@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # slow to import
     from fedledger.strategies.rounds.evidence.checks import Outcome
 
 __all__ = [
+    "FAILED",
     "AccountOption",
     "Commands",
     "DataOption",
@@ -66,7 +67,8 @@ LedgerOption = Annotated[
     typer.Option(
         "--ledger",
         metavar="URL",
-        help="A node, local+http://127.0.0.1:7001, or a file, local:///data/chain.db.",
+        help="A node, local+http://127.0.0.1:7001, a file, local:///data/chain.db, or "
+        "ethereum+http://127.0.0.1:8545.",
         show_default=False,
     ),
 ]

@@ -44,7 +44,9 @@ __all__ = [
     "show_record",
     "show_round",
     "show_rounds",
+    "show_rows",
     "show_run",
+    "show_value",
 ]
 
 _GOOD, _BAD = "green", "red"
@@ -239,7 +241,7 @@ def show_blocks(blocks: Sequence[Mapping[str, Any]], form: Format) -> None:
         return
     columns = ("index", "hash", "time", "transactions", "models")
     rows = [{**block, "time": date_of(block["timestamp"])} for block in blocks]
-    _show_rows(columns, rows, "")
+    show_rows(columns, rows, "")
 
 
 def show_block(block: Mapping[str, Any], form: Format) -> None:
@@ -265,7 +267,7 @@ def show_datasets(statuses: "Sequence[DatasetStatus]", form: Format) -> None:
             about = (counts, shape, str(len(source.classes)), source.licence, source.origin)
         row = (status.name, status.state + size, *about)
         rows.append(dict(zip(columns, row, strict=True)))
-    _show_rows(columns, rows, "no data sets")
+    show_rows(columns, rows, "no data sets")
 
 
 def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
@@ -275,7 +277,7 @@ def show_rounds(records: "Sequence[RoundRecord]", form: Format) -> None:
         return
     rows = [_row_of(record) for record in records]
     columns = tuple(rows[0]) if rows else ()
-    _show_rows(columns, rows, "no round has ended")
+    show_rows(columns, rows, "no round has ended")
 
 
 def _row_of(record: "RoundRecord") -> dict[str, Any]:
@@ -346,7 +348,7 @@ def show_balances(balances: Sequence[Mapping[str, Any]], form: Format) -> None:
     if form is Format.json:
         _print_json([dict(balance) for balance in balances])
         return
-    _show_rows(("address", "balance"), balances, "nobody has ever had stake")
+    show_rows(("address", "balance"), balances, "nobody has ever had stake")
 
 
 def show_miner(about: Mapping[str, Any], form: Format) -> None:
@@ -370,10 +372,11 @@ def show_peers(about: Mapping[str, Any], form: Format) -> None:
         }
         for peer in about["peers"]
     ]
-    _show_rows(("peer", "block", "head", "state", "problem"), rows, "no peers")
+    show_rows(("peer", "block", "head", "state", "problem"), rows, "no peers")
 
 
-def _show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty: str) -> None:
+def show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty: str) -> None:
+    """Print rows under headings, or that there are none."""
     console = Console()
     if not rows:
         _line(console, empty)

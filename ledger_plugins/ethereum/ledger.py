@@ -289,6 +289,20 @@ class EthereumLedger(Ledger):
             )
         return signed
 
+    def receipt(self, transaction: str) -> Receipt:
+        """Return where a call that took effect is, and its events; KeyError when there is none."""
+        with self._open() as node:
+            found = node.ask("eth_getTransactionReceipt", transaction)
+            if found is None or not as_int(found["status"]):
+                raise KeyError(f"no call {transaction} took effect")
+            (receipt,) = self._times.receipts([found])
+        if receipt.transaction != transaction.lower():
+            raise LedgerUnavailable(
+                f"{self._node.where} sent the receipt of {receipt.transaction} when asked for "
+                f"that of {transaction}"
+            )
+        return receipt
+
     def verify(self) -> str | None:
         """Check headers, logs, receipts and the contracts' code since the deployment.
 

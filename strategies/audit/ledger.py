@@ -6,7 +6,7 @@ round, comes to what was published.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
 from fedledger.errors import FedledgerError, LedgerError, NotChecked, NotInstalled, StoreError
@@ -15,10 +15,11 @@ from fedledger.guards import guarded
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.base import Head, Ledger
 from ...ledger_plugins.contracts import Task, TrainingTask
-from ...ledger_plugins.contracts.stake_token.facade import StakeToken
 from ...ledger_plugins.storage.base import Store
-from ..rounds.evidence.checks import Checks, Outcome, outcome_of
+from ..rounds.evidence.checks import Outcome, outcome_of
 from ..rounds.evidence.record import RoundRecord
+from .money import Money, audit_money
+from .spot import Spot, spot_of
 from .task import TaskAudit
 from .verdicts import AuditReport, RoundVerdict
 
@@ -32,6 +33,7 @@ def audit_ledger(
     store: Store | str,
     tasks: Iterable[int] | None = None,
     *,
+    spot: tuple[int, int] | None = None,
     on_round: Callable[[RoundVerdict], None] | None = None,
 ) -> AuditReport:
     """Replay every round of every task.
@@ -40,10 +42,12 @@ def audit_ledger(
         ledger: an open ledger, or the URL of one, which is opened to read and closed again.
         store: the store with the contents, or its URL, likewise.
         tasks: ids of the tasks to audit; default: all.
+        spot: a draw of `Beacon` and a probability in parts per million: only rounds of the draw's
+            task that it names are replayed (`spot_of`), and `tasks` is not looked at.
         on_round: called with each verdict as it is reached.
 
     Raises:
-        ConfigError: a URL that names no backend.
+        ConfigError: a URL that names no backend, or a draw that names no rounds.
     """
     with ExitStack() as opened:
         try:
@@ -53,7 +57,8 @@ def audit_ledger(
                 store = opened.enter_context(open_store(store, read_only=True))
         except (LedgerError, StoreError) as error:
             return AuditReport(outcome_of(error), str(error), None, (), None)
-        return _audit(ledger, store, tasks, on_round)
+        chosen = spot_of(ledger, *spot) if spot is not None else None
+        return _audit(ledger, store, tasks if chosen is None else [chosen.task], on_round, chosen)
 
 
 def _audit(
@@ -61,6 +66,7 @@ def _audit(
     store: Store,
     tasks: Iterable[int] | None,
     on_round: Callable[[RoundVerdict], None] | None,
+    spot: Spot | None,
 ) -> AuditReport:
     verdicts: list[RoundVerdict] = []
 
@@ -70,25 +76,28 @@ def _audit(
             on_round(verdict)
 
     caveat: str | None = None
+    money: Money | None = None
+    found: list[tuple[Outcome, str]] = []
     try:
         caveat = ledger.verify()
         contract = TrainingTask(ledger)
         chosen = list(tasks) if tasks is not None else list(range(1, contract.count() + 1))
         for task in chosen:
-            _audit_task(contract.task(task), ledger, store, note)
-        if tasks is None:
-            _check_supply(ledger, contract, chosen)
+            _audit_task(contract.task(task), ledger, store, note, spot)
+        found += [(one.outcome, one.sentence) for one in verdicts if not one.passed]
+        money = audit_money(ledger, chosen, None if spot is None else spot.drawn)
+        if money.problem is not None:
+            found.append((Outcome.FAILED, money.problem))
     except FedledgerError as error:
-        found = outcome_of(error)
-        return AuditReport(found, str(error), _head(ledger), tuple(verdicts), caveat)
-    for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
-        worst = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
-        if worst is not None:
-            return AuditReport(outcome, worst.sentence, _head(ledger), tuple(verdicts), caveat)
+        found.append((outcome_of(error), str(error)))
     if not verdicts:
-        nothing = "there is no round to check"
-        return AuditReport(Outcome.UNCHECKED, nothing, _head(ledger), (), caveat)
-    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat)
+        none = "there is no round to check" if spot is None else f"epoch {spot.epoch} drew no round"
+        found.append((Outcome.UNCHECKED, none))
+    for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
+        worst = next((said for what, said in found if what is outcome), None)
+        if worst is not None:
+            return AuditReport(outcome, worst, _head(ledger), tuple(verdicts), caveat, money, spot)
+    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat, money, spot)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
@@ -123,7 +132,11 @@ def _head(ledger: Ledger) -> Head | None:
 
 
 def _audit_task(
-    task: Task, ledger: Ledger, store: Store, note: Callable[[RoundVerdict], None]
+    task: Task,
+    ledger: Ledger,
+    store: Store,
+    note: Callable[[RoundVerdict], None],
+    spot: Spot | None,
 ) -> None:
     """Judge a task; what fails in another way than an audit expects is that round's or task's."""
 
@@ -138,6 +151,9 @@ def _audit_task(
         unchecked(0, error)
         return
     for ended in rounds.ended:
+        if spot is not None and ended.round not in spot.drawn:
+            rounds.skip(ended.round)
+            continue
         try:
             unit = f"the audit of task {task.id}, round {ended.round}"
             with guarded(unit, _uncheckable, logger):
@@ -150,19 +166,3 @@ def _audit_task(
 
 def _uncheckable(what: str) -> NotChecked:
     return NotChecked(f"the audit fails here: {what}")
-
-
-def _check_supply(ledger: Ledger, contract: TrainingTask, tasks: Sequence[int]) -> None:
-    """Every token that the tasks minted is a reward that a round explains."""
-    zero, own = "0x" + "0" * 40, ledger.terms("TrainingTask", "submitUpdate").to
-    minted = sum(
-        transfer.amount
-        for transfer in StakeToken(ledger).transfers()
-        if (transfer.sender, transfer.recipient) == (zero, own)
-    )
-    due = sum(
-        contract.task(task).reward * len(aggregate.contributors)
-        for task in tasks
-        for aggregate in contract.aggregates(task)
-    )
-    Checks().equal("stake minted by the tasks", minted, due)

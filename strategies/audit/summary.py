@@ -8,6 +8,7 @@ from typing import Any
 from ..rounds.evidence.checks import Outcome
 from ..rounds.evidence.record import RoundRecord
 from ..rounds.evidence.tally import Tally
+from .money import Money
 from .verdicts import ATTESTED, PROVED, RoundVerdict
 
 __all__ = ["ATTESTED_MEANS", "AuditSummary"]
@@ -29,6 +30,7 @@ class AuditSummary:
         tally: what became of rounds and answers, as the evidence says.
         unchecked: what was not checked and why, a sentence each.
         troubles: of which tasks no update was used, or most were lost, a sentence each.
+        money: the tokens of each ledger.
     """
 
     outcomes: dict[str, int]
@@ -37,14 +39,21 @@ class AuditSummary:
     tally: Tally
     unchecked: tuple[str, ...]
     troubles: tuple[str, ...] = ()
+    money: tuple[Money, ...] = ()
 
     @classmethod
-    def of(cls, verdicts: Sequence[RoundVerdict], unchecked: Iterable[str] = ()) -> "AuditSummary":
+    def of(
+        cls,
+        verdicts: Sequence[RoundVerdict],
+        unchecked: Iterable[str] = (),
+        money: Iterable[Money] = (),
+    ) -> "AuditSummary":
         """Return the sum.
 
         Args:
             verdicts: of rounds, and of tasks that could not be looked at.
             unchecked: what else was not checked.
+            money: the tokens of each ledger.
         """
         rounds = [verdict for verdict in verdicts if verdict.round]
         outcomes = Counter(verdict.outcome.value for verdict in rounds)
@@ -61,7 +70,25 @@ class AuditSummary:
             tally=Tally.of(verdict.record for verdict in rounds),
             unchecked=(*away, *unchecked),
             troubles=tuple(f"{task}: {said}" for task, said in troubles if said is not None),
+            money=tuple(money),
         )
+
+    @property
+    def stake(self) -> dict[str, int]:
+        """The tokens of all ledgers together, in numbers."""
+        mints = [mint for one in self.money for mint in one.mints]
+        return {
+            "minted": sum(one.minted for one in self.money),
+            "rewards": sum(one.rewards for one in self.money),
+            "given": sum(mint.amount for mint in mints if mint.explained and not mint.during),
+            "given_during_tasks": sum(
+                mint.amount for mint in mints if mint.explained and mint.during
+            ),
+            "unexplained": sum(mint.amount for mint in mints if not mint.explained),
+            "deposited": sum(one.free + one.locked for one in self.money),
+            "locked": sum(one.locked for one in self.money),
+            "nobodys": sum(one.stray for one in self.money),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -74,6 +101,7 @@ class AuditSummary:
             "attested": self.attested,
             "attested_means": ATTESTED_MEANS if self.attested else None,
             **{name: value for name, value in self.tally.to_json().items() if name != "rounds"},
+            "stake": self.stake,
             "not_checked": list(self.unchecked),
             "troubles": list(self.troubles),
         }

@@ -6,6 +6,8 @@ from typing import Any
 from ...ledger_plugins.base import Head
 from ..rounds.evidence.checks import Check, Outcome, Witness
 from ..rounds.evidence.record import RoundRecord
+from .money import Money
+from .spot import Spot
 
 __all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
 
@@ -115,6 +117,8 @@ class AuditReport:
         head: the ledger's newest block, or None when the ledger itself does not verify.
         rounds: a verdict for each round.
         caveat: what could not be checked about the ledger itself, or None.
+        money: the ledger's tokens, or None where they could not be followed.
+        spot: which rounds were drawn, where not all were replayed.
     """
 
     outcome: Outcome
@@ -122,6 +126,8 @@ class AuditReport:
     head: Head | None
     rounds: tuple[RoundVerdict, ...]
     caveat: str | None = None
+    money: Money | None = None
+    spot: Spot | None = None
 
     @property
     def passed(self) -> bool:
@@ -136,4 +142,6 @@ class AuditReport:
             "head": asdict(self.head) if self.head else None,
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "caveat": self.caveat,
+            "money": self.money.to_json() if self.money else None,
+            "spot": self.spot.to_json() if self.spot else None,
         }

@@ -14,6 +14,7 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.arrival import LONGEST, ArrivalWindow
+from ..rounds.checkpoints import Checkpoints, Members
 from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
@@ -136,6 +137,8 @@ class Anchored(LedgerStrategy):
             proposes it.
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
+        checkpoints: which models become checkpoints (see `LedgerStrategy`).
+        members: who may vote on rollbacks (see `LedgerStrategy`).
         effects: time and work (see `LedgerStrategy`).
         arguments: what the strategy was made with, for the specification; nobody can check it.
 
@@ -159,6 +162,8 @@ class Anchored(LedgerStrategy):
         owner: str | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        checkpoints: Checkpoints = "never",
+        members: Members | None = None,
         effects: Effects | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
@@ -186,5 +191,7 @@ class Anchored(LedgerStrategy):
             owner=owner,
             observers=observers,
             measure=measure,
+            checkpoints=checkpoints,
+            members=members,
             effects=effects,
         )

@@ -33,6 +33,7 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from .arrival import Clock, LedgerClock, WallClock
 from .asking import Way
+from .checkpoints import Checkpoints, Keeper, Members, appoint_members, members_of
 from .clocked import ClockedRound, check_clocked
 from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
@@ -80,6 +81,11 @@ class LedgerStrategy(Strategy):
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
             into the evidence as this account's word, apart from what clients claim.
+        checkpoints: which models become checkpoints, right after their rounds were published:
+            "never", "best": those more accurate than all before, or N: each N-th round's. How good
+            one is, `measure` says by "accuracy", or else `evaluate_fn` does.
+        members: who may vote on rollbacks: "clients", or addresses; they are appointed right after
+            the task was proposed. None: nobody, or who its owner appoints.
         effects: what time passes while replies are waited for, and who tells observers; this
             machine's by default. A ledger or a store that is opened by its URL has its own.
 
@@ -105,6 +111,8 @@ class LedgerStrategy(Strategy):
         parties: Mapping[str, Sequence[str]] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        checkpoints: Checkpoints = "never",
+        members: Members | None = None,
         effects: Effects | None = None,
     ) -> None:
         if PROTOCOLS.load(protocol.name) is not type(protocol):
@@ -140,6 +148,8 @@ class LedgerStrategy(Strategy):
         self._time = effects.clock
         self.observers = Observers(observers, effects.work)
         self._measure = measure
+        self._keeper = Keeper(checkpoints, measures=measure is not None)
+        self._members = members_of(members, clients, account.address, owner)
         self._way: Way | None = None
         self._state: BaseModel | None = None
         self._done = 0
@@ -190,8 +200,11 @@ class LedgerStrategy(Strategy):
         if self._way is not None:
             self.task = self._open()  # it has been started before
         task = self.task
+        self._keeper.check(evaluate_fn)
         self.protocol.fix(num_rounds, self._secret)
         arrays = task.open(read_record(initial_arrays), num_rounds, self.protocol)
+        appoint_members(task, self._members)
+        evaluate_fn = self._keeper.begin(task, evaluate_fn)
         self._state = task.state(self.protocol)
         self._done = done = task.opened.current_round
         self._config = train_config or ConfigRecord()
@@ -341,6 +354,7 @@ class LedgerStrategy(Strategy):
         measured = self._measured(number, arrays)
         evidence = task.publish(live, result, state, measured, self._time)
         self._state = state
+        self._keeper.published(task, number, measured)
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)
         return result, metrics

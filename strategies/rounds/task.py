@@ -34,6 +34,7 @@ from .round import Result, Round, TaskTerms
 
 __all__ = [
     "LedgerTask",
+    "accounts_of",
     "called",
     "check_settlement",
     "model_of",
@@ -85,9 +86,9 @@ class LedgerTask:
     parties: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
-        self.clients = _accounts("clients", self.clients)
+        self.clients = accounts_of("clients", self.clients)
         self.parties = {
-            name: _accounts(name, accounts) for name, accounts in (self.parties or {}).items()
+            name: accounts_of(name, accounts) for name, accounts in (self.parties or {}).items()
         }
         _check_window(self.window)
         if not self.clients:
@@ -130,7 +131,7 @@ class LedgerTask:
             profile=self.store.profile,
         )
         model = to_safetensors(initial)
-        [owner] = _accounts("owner", [self.owner or self.account.address])
+        [owner] = accounts_of("owner", [self.owner or self.account.address])
         existing = self.contract.find(owner, self.model_id)
         if not existing and owner != self.account.address:
             raise ConfigError(
@@ -329,7 +330,8 @@ def _check_window(seconds: int) -> None:
         )
 
 
-def _accounts(party: str, accounts: Sequence[str]) -> tuple[str, ...]:
+def accounts_of(party: str, accounts: Sequence[str]) -> tuple[str, ...]:
+    """Return accounts checksummed; ConfigError where one is none or there twice."""
     try:
         checked = tuple(map(checksum_address, accounts))
     except CallError as error:

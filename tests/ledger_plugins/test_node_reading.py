@@ -10,8 +10,8 @@ from fedledger.effects.real import SystemDisk
 from fedledger.errors import ChainCorrupted, ConfigError, LedgerUnavailable, OpenedReadOnly
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import StakeToken
+from fedledger.ledger_plugins.inspection import all_balances, newest_blocks, one_block
 from fedledger.ledger_plugins.local.disk.lock import WriteLock
-from fedledger.ledger_plugins.local.inspection import all_balances, newest_blocks, one_block
 
 NAME = "node.db"
 

@@ -1,7 +1,10 @@
 """Fixtures of this room's tests."""
 
 import pytest
+from support import third_party
 from support.federation import Federation
+
+from fedledger import registry
 
 
 @pytest.fixture
@@ -11,3 +14,11 @@ def federation(tmp_path):
     yield federation
     federation.ledger.close()
     federation.store.close()
+
+
+@pytest.fixture
+def faucet(monkeypatch, tmp_path):
+    """The example's contracts, from outside the package."""
+    third_party.use(monkeypatch, tmp_path / "site", "faucet")
+    yield
+    registry._installed.cache_clear()

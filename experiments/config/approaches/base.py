@@ -14,7 +14,7 @@ from ....ledger_plugins import Ledger, Store
 from ....ledger_plugins.accounts import Account
 from ....strategies.rounds.arrival import Clock
 from ....strategies.rounds.strategy import LedgerStrategy, MeasureFn
-from ..settings import Table
+from ..settings import Table, Terms
 
 __all__ = ["Approach", "Surroundings", "first_sentence"]
 
@@ -29,7 +29,7 @@ class Surroundings:
         account: the aggregator's.
         clients: the clients' addresses, by partition.
         model_id: the task's name on the ledger.
-        reward: stake for each contributor and round.
+        terms: stake, checkpoints and members.
         byzantine: number of malicious clients to tolerate.
         clock: when updates arrive.
         measure: measures each round's model, for the evidence.
@@ -40,7 +40,7 @@ class Surroundings:
     account: Account
     clients: Sequence[str]
     model_id: str
-    reward: int
+    terms: Terms
     byzantine: int
     clock: Clock
     measure: MeasureFn | None = None
@@ -54,7 +54,9 @@ class Surroundings:
             "account": self.account,
             "clients": self.clients,
             "model_id": self.model_id,
-            "reward": self.reward,
+            "reward": self.terms.reward,
+            "checkpoints": self.terms.checkpoints,
+            "members": self.terms.members or None,
             "measure": self.measure,
         }
 

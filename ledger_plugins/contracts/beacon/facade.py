@@ -3,14 +3,26 @@
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from fedledger.errors import ConfigError
+
 from ...accounts import Account
-from ...base import Receipt
+from ...base import Ledger, Receipt
 from ..facade import Facade, sends, sends_then
 from ..meanings import Address, Hash32, Seconds
 from ..records import EventRecord
 from .twin import commitment_to
 
-__all__ = ["Beacon", "DrawClosed", "DrawOpened", "Drawn", "SubjectFixed", "commitment_to"]
+__all__ = [
+    "Beacon",
+    "DrawClosed",
+    "DrawOpened",
+    "Drawn",
+    "SubjectFixed",
+    "ValueCommitted",
+    "ValueRevealed",
+    "commitment_to",
+    "secret_value",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,40 @@ class DrawClosed(EventRecord):
     draw: int
     value: Hash32
     void: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCommitted(EventRecord):
+    """A member that committed itself.
+
+    Attributes:
+        draw: the draw's number.
+        member: who.
+        index: its position in the value, from 0.
+        commitment: 32 bytes.
+    """
+
+    event: ClassVar = "ValueCommitted"
+    draw: int
+    member: Address
+    index: int
+    commitment: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRevealed(EventRecord):
+    """A value that a member revealed.
+
+    Attributes:
+        draw: the draw's number.
+        member: who.
+        value: 32 bytes.
+    """
+
+    event: ClassVar = "ValueRevealed"
+    draw: int
+    member: Address
+    value: Hash32
 
 
 class Drawn(NamedTuple):
@@ -162,6 +208,36 @@ class Beacon(Facade):
         """Return the draws of a task, in ledger order."""
         return self._events(DrawOpened, task=task)
 
+    def terms(self, draw: int) -> DrawOpened:
+        """Return how a draw was opened.
+
+        Raises:
+            ConfigError: there is no such draw.
+        """
+        for found in self._events(DrawOpened, draw=draw):
+            return found
+        count = self._call(int, "drawCount")
+        there = f"its draws are 1 to {count}" if count else "it has none"
+        raise ConfigError(f"there is no draw {draw} on this ledger: {there}")
+
+    def commitments(self, draw: int) -> list[ValueCommitted]:
+        """Return who committed itself, in ledger order."""
+        return self._events(ValueCommitted, draw=draw)
+
+    def reveals(self, draw: int) -> list[ValueRevealed]:
+        """Return what was revealed, in ledger order."""
+        return self._events(ValueRevealed, draw=draw)
+
+    def closed(self, draw: int) -> DrawClosed | None:
+        """Return how a draw ended; None as long as it is open."""
+        return next(iter(self._events(DrawClosed, draw=draw)), None)
+
     def fixed(self, draw: int) -> SubjectFixed | None:
         """Return what a draw is about; None as long as that is not fixed."""
         return next(iter(self._events(SubjectFixed, draw=draw)), None)
+
+
+def secret_value(account: Account, ledger: Ledger, draw: int) -> bytes:
+    """Return the value of an account for a draw: 32 secret bytes that it can compute again."""
+    here = ledger.contracts()[Beacon.contract].address
+    return account.secret(f"beacon/{ledger.chain_id}/{here}/{draw}".encode())

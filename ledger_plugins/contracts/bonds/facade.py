@@ -127,6 +127,18 @@ class Bonds(Facade):
         here = self.ledger.contracts()[self.contract].address
         return StakeToken(self.ledger).transfer_and_call(account, here, amount)
 
+    def deposits(self, holders: Sequence[str]) -> list[Deposited]:
+        """Return what accounts deposited so far, in ledger order."""
+        return self._events(Deposited, account=list(holders))
+
+    def moves(self) -> list[Deposited | Withdrawn | Locked | Released | Slashed]:
+        """Return all that ever happened to deposits, in ledger order."""
+        records: dict[str, type[Deposited | Withdrawn | Locked | Released | Slashed]] = {
+            one.event: one for one in (Deposited, Withdrawn, Locked, Released, Slashed)
+        }
+        events = self.ledger.events(self.contract)
+        return [records[one.name].read(one) for one in events if one.name in records]
+
     def free(self, holder: str) -> int:
         """Return what an account has that is not locked."""
         return self._call(int, "free", holder)

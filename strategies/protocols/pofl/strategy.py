@@ -12,6 +12,7 @@ from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
+from ...rounds.checkpoints import Checkpoints, Members
 from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
 from ...rounds.strategy import LedgerStrategy, MeasureFn
@@ -69,6 +70,8 @@ class PoFL(LedgerStrategy):
         weighted_by_key: metric with the number of samples.
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
+        checkpoints: which models become checkpoints (see `LedgerStrategy`).
+        members: who may vote on rollbacks (see `LedgerStrategy`).
         effects: time and work (see `LedgerStrategy`).
 
     Raises:
@@ -103,6 +106,8 @@ class PoFL(LedgerStrategy):
         weighted_by_key: str = "num-examples",
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
+        checkpoints: Checkpoints = "never",
+        members: Members | None = None,
         effects: Effects | None = None,
     ) -> None:
         if selection not in get_args(Selection):
@@ -170,5 +175,7 @@ class PoFL(LedgerStrategy):
             clock=clock,
             observers=observers,
             measure=measure,
+            checkpoints=checkpoints,
+            members=members,
             effects=effects,
         )

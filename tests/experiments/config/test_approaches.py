@@ -24,6 +24,7 @@ from fedledger.experiments.config.approaches import (
 from fedledger.experiments.config.approaches.flower import flower_strategies
 from fedledger.experiments.config.loading import config_of
 from fedledger.experiments.config.parsing import parse
+from fedledger.experiments.config.settings import Terms
 from fedledger.experiments.run.client import _held_back
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.contracts import TrainingTask
@@ -86,7 +87,7 @@ def test_a_kind_builds_its_strategy(tmp_path, monkeypatch):
     monkeypatch.setattr(robust, "PoFL", lambda **options: made.append(SimpleNamespace(**options)))
     config = small(tmp_path, *instead("{name='Bulyan', strategy='bulyan', strict=false}"))
     names = [field.name for field in fields(Surroundings)]
-    around = Surroundings(**dict.fromkeys(names))
+    around = Surroundings(**{**dict.fromkeys(names), "terms": Terms()})
     for approach in config.approaches:
         approach.build(around)
     bulyan, pofl = made

@@ -20,6 +20,7 @@ from fedledger.formats import canonical_json
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.ancestry import linked
 from fedledger.ledger_plugins.base import CallTerms, UnsignedTransaction
+from fedledger.ledger_plugins.contracts.beacon.draws import leader, panel, round_party, spot
 from fedledger.ledger_plugins.contracts.training_task.seals import seal_of
 from fedledger.ledger_plugins.contracts.twin import Entry, ModelInfo
 from fedledger.ledger_plugins.local.chain.block import Block, seal
@@ -289,6 +290,28 @@ def lots() -> Any:
     return found
 
 
+def draws() -> Any:
+    """Values, subjects and candidates, and who is chosen."""
+    people = ["0x" + f"{n:02x}" * 20 for n in (7, 3, 9, 1, 5)]
+    rounds = [round_party(2, number) for number in range(1, 13)]
+    found = []
+    for value, subject in ((bytes(range(32)), b"panel of round 3"), (b"\xff" * 32, b"")):
+        found.append(
+            {
+                "value": value.hex(),
+                "subject": subject.hex(),
+                "candidates": people,
+                "panel_of_3": panel(value, subject, people, 3),
+                "weights": [str(one) for one in (1, 0, 5, 2**200, 2**200)],
+                "leader": leader(value, subject, people, [1, 0, 5, 2**200, 2**200]),
+                "parties": [one.hex() for one in rounds],
+                "probability_ppm": 250_000,
+                "spot": [one.hex() for one in spot(value, subject, rounds, 250_000)],
+            }
+        )
+    return found
+
+
 def ballots() -> Any:
     """Elections and the 32 bytes that their votes name."""
     base, *candidates = [cid_of(bytes([number])) for number in range(4)]
@@ -446,6 +469,7 @@ SECTIONS = {
     "blocks": blocks,
     "headers": headers,
     "lots": lots,
+    "draws": draws,
     "ballots": ballots,
     "openings": openings,
     "statements": statements,

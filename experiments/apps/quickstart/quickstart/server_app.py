@@ -14,7 +14,8 @@ from fedledger.experiments.config.approaches import kind_of
 from fedledger.experiments.config.cells import Cell
 from fedledger.experiments.config.loading import config_of
 from fedledger.experiments.run.cell import run_cell
-from fedledger.ledger_plugins import open_ledger, open_store
+from fedledger.experiments.run.money import minter_of, open_with
+from fedledger.ledger_plugins import open_store
 from fedledger.strategies import audit_ledger
 from fedledger.urls import mask_url
 
@@ -30,8 +31,9 @@ def main(grid: Grid, context: Context) -> None:
     ledger_url = str(options["ledger"]) or f"local://{folder}/chain.db"
     store_url = str(options["store"]) or f"file://{folder}/store"
     keys = SimulationKeys.create(folder / "simulation.secret")
-    with open_ledger(ledger_url) as ledger, open_store(store_url) as store:
-        result = run_cell(cell, grid, ledger, store, keys, report)
+    minter = minter_of(cell.terms.faucet, "", keys)
+    with open_with(ledger_url, minter) as ledger, open_store(store_url) as store:
+        result = run_cell(cell, grid, ledger, store, keys, report, minter)
         audit = audit_ledger(ledger, store, tasks=[result.task])
     log(INFO, "accuracy: %.3f after %d rounds", result.accuracy, cell.scenario.rounds)
     log(INFO, "ledger: %s", mask_url(ledger_url))
@@ -60,6 +62,9 @@ def cell_of(options: dict[str, bool | float | int | str], *, clients: int) -> Ce
             "batch_size": options["batch-size"],
             "learning_rate": options["learning-rate"],
         },
+        "faucet": options["faucet"],
+        "bond": options["bond"],
+        "ledger": options["ledger"] or "local://{run}/chain.db",
         "approaches": [approach],
     }
     return config_of(values, "run config").matrix[0]
