@@ -4,6 +4,7 @@ from .beacon.facade import Beacon
 from .bonds.facade import Bonds
 from .identities.facade import Identities
 from .meanings import cid_text
+from .reports.facade import Reports
 from .stake_token.facade import StakeToken, Transfer
 from .training_task.facade import TrainingTask
 from .training_task.records import (
@@ -28,6 +29,7 @@ __all__ = [
     "Identities",
     "MembersChange",
     "Payment",
+    "Reports",
     "Reveal",
     "Roles",
     "Rollback",

@@ -118,6 +118,7 @@ class Environment:
         twins: contract name to class.
         note: takes the model info that the call adds to its block.
         directory: the chain's contracts; None where there is no chain.
+        chain_id: EIP-155 id of the chain.
     """
 
     timestamp: int
@@ -128,6 +129,7 @@ class Environment:
     twins: Mapping[str, type["Twin"]]
     note: Callable[[ModelInfo], None] = _nobody_notes
     directory: Directory | None = None
+    chain_id: int = 0
 
 
 class Twin:

@@ -241,6 +241,8 @@ def test_views_are_marked():
         *("setKeys", "revokeKeys"),
         *("deposit", "onTokenTransfer", "withdraw", "lock", "release", "slash"),
         *("open", "commit", "fix", "reveal", "provide", "close", "settle"),
+        *("setTerms", "pledge", "unpledge", "markLate", "markStalled"),
+        *("accuse", "proveEquivocation", "answer", "decide", "expire", "claim"),
     }
 
 

@@ -28,6 +28,9 @@ LIMITS = {
     ("Identities", ""): 120_000,
     ("Bonds", ""): 120_000,
     ("Beacon", "commit"): 150_000,
+    ("Reports", "accuse"): 150_000,
+    ("Reports", "decide"): 80_000,
+    ("Reports", "pledge"): 120_000,
 }
 TABLE = re.compile(r"(?<=<!-- gas -->\n).*(?=<!-- /gas -->)", re.DOTALL)
 

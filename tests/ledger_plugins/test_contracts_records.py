@@ -30,6 +30,7 @@ from fedledger.ledger_plugins.contracts.records import (
     view_fields,
 )
 from fedledger.ledger_plugins.contracts.registry import BUILT_IN, twin_of
+from fedledger.ledger_plugins.contracts.reports import facade as reports
 from fedledger.ledger_plugins.contracts.stake_token import facade as stake_token
 from fedledger.ledger_plugins.contracts.training_task import records as training_task
 from fedledger.ledger_plugins.contracts.twin import Environment
@@ -43,6 +44,7 @@ MODULES = {
     identities.Identities: identities,
     bonds.Bonds: bonds,
     beacon.Beacon: beacon,
+    reports.Reports: reports,
 }
 VIEWS = {
     "Task": "getTask",
@@ -52,6 +54,10 @@ VIEWS = {
     "Model": "getCheckpoint",
     "Record": "getKeys",
     "Drawn": "valueOf",
+    "Terms": "getTerms",
+    "Pledge": "getPledge",
+    "Report": "getReport",
+    "Tally": "getVotes",
 }
 
 

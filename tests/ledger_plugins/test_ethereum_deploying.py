@@ -76,6 +76,7 @@ CALLS = {
     "Identities": "revokeKeys",
     "Bonds": "deposit",
     "Beacon": "close",
+    "Reports": "settle",
     "Faucet": "draw",
 }
 

@@ -246,6 +246,7 @@ class Execution:
             twins=force.twins,
             note=note,
             directory=self.directory,
+            chain_id=self._chain_id,
         )
 
     def _begin(self, entry: Entry) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "IDENTITIES",
     "MANY",
     "OWNER",
+    "REPORTS",
     "TASKS",
     "TOKEN",
     "TOP",
@@ -38,7 +39,7 @@ __all__ = [
 CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
-IDENTITIES, BONDS, BEACON = "Identities", "Bonds", "Beacon"
+IDENTITIES, BONDS, BEACON, REPORTS = "Identities", "Bonds", "Beacon", "Reports"
 ADMIN, OWNER, ANN, BOB, EVE = (
     Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
 )
@@ -57,7 +58,7 @@ class Both:
 
     def __init__(self, evm):
         self.evm = evm
-        self.twins = TwinBench(evm.people[0], evm.addresses)
+        self.twins = TwinBench(evm.people[0], evm.addresses, evm.chain_id)
         assert evm.people[:5] == [ADMIN, OWNER, ANN, BOB, EVE]
         self.admin, self.owner, self.ann, self.bob, self.eve = evm.people[:5]
         self.people = [*evm.people[:5], *evm.addresses.values()]

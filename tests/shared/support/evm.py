@@ -43,6 +43,7 @@ class EvmBench:
     Attributes:
         people: funded accounts; the first one is the tokens' admin.
         addresses: contract name to address.
+        chain_id: EIP-155 id.
         now: the last block's time in seconds.
         block: its number.
         gas: what the last transaction used.
@@ -79,6 +80,7 @@ class EvmBench:
         }
         for name, address in self.addresses.items():
             assert self._deploy(deployer, name, known) == address
+        self.chain_id = self._chain.chain_id
         self._names = {address: name for name, address in self.addresses.items()}
         self._start = self._tester.take_snapshot()
 
@@ -162,10 +164,12 @@ class TwinBench:
     Args:
         admin: the tokens' admin.
         addresses: contract name to address.
+        chain_id: EIP-155 id.
     """
 
-    def __init__(self, admin, addresses):
+    def __init__(self, admin, addresses, chain_id=0):
         self.addresses = addresses
+        self.chain_id = chain_id
         self.states = genesis_states(admin, addresses)
 
     def send(self, sender, contract, function, *args, now, block=1):
@@ -196,6 +200,8 @@ class TwinBench:
             events.append(event)
 
         now, block = when
-        environment = Environment(now, block, self.addresses, self.states, emit, TWINS)
+        environment = Environment(
+            now, block, self.addresses, self.states, emit, TWINS, chain_id=self.chain_id
+        )
         result = getattr(TWINS[contract](environment, sender), name)(*values)
         return abi.decode_result(contract, name, abi.encode_result(contract, name, result))

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IBeacon} from "../../beacon/IBeacon.sol";
 import {IBonds} from "../../bonds/IBonds.sol";
 import {IIdentities} from "../../identities/IIdentities.sol";
+import {IReports} from "../../reports/IReports.sol";
 import {IStakeToken} from "../../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "../../training_task/ITrainingTask.sol";
 
@@ -34,6 +35,7 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
+    function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
     function parseJsonBytes(string calldata json, string calldata key)
         external
         pure
@@ -41,6 +43,7 @@ interface Vm {
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function roll(uint256 number) external;
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotGasLastCall(string calldata group, string calldata name)
         external
         returns (uint256);
@@ -88,15 +91,18 @@ abstract contract Fixture {
     IIdentities internal identities;
     IBonds internal bonds;
     IBeacon internal beacon;
+    IReports internal reports;
 
     function setUp() public virtual {
         vm.warp(START);
         address[] memory minters = new address[](1);
         uint256 nonce = vm.getNonce(address(this));
         minters[0] = vm.computeCreateAddress(address(this), nonce + 1);
-        address[] memory lockers = new address[](2);
+        address[] memory lockers = new address[](3);
         (lockers[0], lockers[1]) = (LOCKER, vm.computeCreateAddress(address(this), nonce + 4));
-        bytes memory roles = abi.encode(ADMIN, minters, new address[](1), lockers, list(GOVERNOR));
+        lockers[2] = vm.computeCreateAddress(address(this), nonce + 5);
+        address[] memory governors = list(GOVERNOR, lockers[2]);
+        bytes memory roles = abi.encode(ADMIN, minters, new address[](1), lockers, governors);
         token = IStakeToken(deploy("stake_token", roles));
         tasks = ITrainingTask(deploy("training_task", abi.encode(token)));
         vm.assertEq(address(tasks), minters[0], "the predicted minter");
@@ -104,6 +110,8 @@ abstract contract Fixture {
         bonds = IBonds(deploy("bonds", abi.encode(token)));
         beacon = IBeacon(deploy("beacon", abi.encode(tasks, bonds)));
         vm.assertEq(address(beacon), lockers[1], "the predicted locker");
+        reports = IReports(deploy("reports", abi.encode(tasks, bonds)));
+        vm.assertEq(address(reports), lockers[2], "the predicted locker and governor");
     }
 
     /// @dev What is tested is what is shipped: the bytecode of the artifact.

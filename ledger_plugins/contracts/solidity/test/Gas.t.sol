@@ -10,6 +10,8 @@ contract GasTest is Fixture {
     uint256 private constant PUBLISH_LIMIT = 300_000;
     uint256 private constant SHARED_LIMIT = 120_000;
     uint256 private constant COMMIT_LIMIT = 150_000;
+    uint256 private constant ACCUSE_LIMIT = 150_000;
+    uint256 private constant VERDICT_LIMIT = 80_000;
     uint256 private constant BLOCK_LIMIT = 1 << 24; // EIP-7825
 
     function measured(string memory group, string memory name) private returns (uint256) {
@@ -251,6 +253,142 @@ contract GasTest is Fixture {
         vm.prank(ANN);
         bonds.withdraw(40);
         measured("Bonds", "withdraw");
+    }
+
+    function test_reports_stay_within_their_limits() public {
+        propose(3, 600, 20);
+        vm.startPrank(OWNER);
+        tasks.appointMembers(1, crowd(256));
+        tasks.appointMembers(1, list(ANN, BOB));
+        reports.setTerms(1, 20, 5, 50, 1000);
+        measured("Reports", "setTerms");
+        vm.stopPrank();
+        for (uint256 i = 0; i < 2; ++i) {
+            address one = i == 0 ? OWNER : ANN;
+            vm.prank(ADMIN);
+            token.mint(one, 200);
+            vm.prank(one);
+            token.transferAndCall(address(bonds), 200, "");
+        }
+        vm.prank(OWNER);
+        reports.pledge(1, 150, true);
+        vm.assertLe(measured("Reports", "pledge"), SHARED_LIMIT, "pledge");
+        vm.warp(block.timestamp + 601);
+        publish(1, 1, list());
+        bytes memory cid = longestCid();
+        vm.prank(ANN);
+        bytes32 report = reports.accuse("aggregate", OWNER, 1, 1, cid);
+        vm.assertLe(measured("Reports", "accuse"), ACCUSE_LIMIT, "accuse");
+        vm.prank(OWNER);
+        reports.answer(report, cid);
+        measured("Reports", "answer");
+        vm.prank(BOB);
+        reports.decide(report, false);
+        vm.assertLe(measured("Reports", "decide, first"), VERDICT_LIMIT, "verdict");
+        address[] memory members = crowd(130);
+        for (uint256 i = 0; i < 130; ++i) {
+            vm.prank(members[i]);
+            reports.decide(report, true);
+            if (i == 0) vm.assertLe(measured("Reports", "decide"), VERDICT_LIMIT, "verdict");
+        }
+        vm.assertLe(measured("Reports", "decide that decides"), VERDICT_LIMIT, "verdict");
+        reports.settle(report);
+        measured("Reports", "settle a conviction, with a halt");
+    }
+
+    function test_claims_and_acquittals() public {
+        propose(3, 0, 20);
+        vm.prank(OWNER);
+        tasks.appointMembers(1, list(ANN));
+        for (uint256 i = 0; i < 2; ++i) {
+            address one = i == 0 ? OWNER : EVE;
+            vm.prank(ADMIN);
+            token.mint(one, 200);
+            vm.prank(one);
+            token.transferAndCall(address(bonds), 200, "");
+        }
+        vm.prank(OWNER);
+        reports.pledge(1, 150, false);
+        publish(1, 1, list());
+        vm.warp(block.timestamp + 1);
+        bytes32[2] memory found;
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.prank(EVE);
+            found[i] =
+                reports.accuse(i == 0 ? bytes32("update") : bytes32("aggregate"), OWNER, 1, 1, CID);
+            vm.prank(ANN);
+            reports.decide(found[i], i == 1);
+            reports.settle(found[i]);
+            if (i == 0) measured("Reports", "settle an acquittal");
+        }
+        vm.prank(ANN);
+        reports.claim(found[1]);
+        measured("Reports", "claim");
+        vm.prank(OWNER);
+        reports.unpledge(1);
+        measured("Reports", "unpledge");
+    }
+
+    function test_punctuality() public {
+        propose(3, 600, 20);
+        vm.prank(OWNER);
+        reports.setTerms(1, 20, 5, 50, 1000);
+        vm.prank(ADMIN);
+        token.mint(ANN, 200);
+        vm.prank(ANN);
+        token.transferAndCall(address(bonds), 200, "");
+        vm.prank(ANN);
+        reports.pledge(1, 150, true);
+        for (uint32 round = 1; round <= 2; ++round) {
+            submit(BOB, 1, round);
+            vm.warp(block.timestamp + 601);
+            publish(1, round, list(BOB));
+        }
+        reports.markLate(1, 2, ANN, BOB);
+        measured("Reports", "markLate");
+        vm.warp(block.timestamp + 601);
+        reports.markStalled(1);
+        measured("Reports", "markStalled, first");
+        vm.warp(block.timestamp + 51);
+        reports.markStalled(1);
+        measured("Reports", "markStalled that halts");
+    }
+
+    function test_equivocation() public {
+        propose(3, 600, 20);
+        address signer = 0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf; // of key 1
+        vm.prank(OWNER);
+        tasks.appointAggregator(1, signer);
+        bytes[2] memory signatures;
+        for (uint256 i = 0; i < 2; ++i) {
+            signatures[i] = signed(1, bytes32(i));
+        }
+        vm.prank(EVE);
+        reports.proveEquivocation(
+            signer, 1, 1, SALT, bytes32(0), signatures[0], bytes32(uint256(1)), signatures[1]
+        );
+        measured("Reports", "proveEquivocation");
+    }
+
+    function signed(uint256 key, bytes32 content) private view returns (bytes memory) {
+        bytes32 kind = keccak256(
+            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
+        );
+        bytes32 domain = keccak256(
+            abi.encode(
+                kind,
+                keccak256("fedledger"),
+                keccak256("1"),
+                block.chainid,
+                address(tasks),
+                bytes32((uint256(1) << 128) | 1)
+            )
+        );
+        bytes32 one = keccak256("OnlyOne(bytes32 purpose,bytes32 content)");
+        bytes32 said = keccak256(abi.encode(one, SALT, content));
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(key, keccak256(abi.encodePacked(hex"1901", domain, said)));
+        return abi.encodePacked(r, s, v);
     }
 
     function test_a_full_draw_ends_in_one_call() public {
