@@ -227,6 +227,27 @@ def elect(
     )
 
 
+@tasks.command("vote-checkpoint")
+def vote_checkpoint(
+    *,
+    task: TaskOption,
+    round_: Annotated[
+        int, typer.Option("--round", min=0, help="The newest round; 0: the initial model.")
+    ],
+    accuracy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of its model.")],
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Vote, as a member, for the newest model to become a checkpoint; more than half record it.
+
+    Votes for another accuracy count apart, so agree on one before.
+    """
+    about: dict[str, Any] = {"task": task, "round": round_, "accuracy": accuracy}
+    _send(ledger, account, password_file, format_, lambda to, who: to.vote_checkpoint(who, **about))
+
+
 @tasks.command("clients")
 def clients(
     *,

@@ -201,8 +201,8 @@ def test_a_removed_account_comes_back_only_through_the_door(both):
 
 
 def test_a_halted_task_gets_the_aggregator_that_members_elect(both):
-    """While an account aggregates nobody is elected; one election ends the halt."""
-    halted = both.evm.addresses[MEMBERSHIP]
+    """While an account aggregates nobody is elected; one election ends the halt by a report."""
+    halted = both.evm.addresses["Reports"]
     not_yet = both.send(ANN, MEMBERSHIP, "elect", 3, BOB)
     assert not_yet == errors(MEMBERSHIP, "NotHalted", 3)
     both.run((OWNER, "appointAggregator", 2, halted), (ANN, "elect", 2, BOB))
