@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support.federation import make_app
 
 from fedledger.effects import Effects
-from fedledger.errors import AccountError, UnknownNameError
+from fedledger.errors import AccountError, ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import Identities, TrainingTask
 from fedledger.ledger_plugins.contracts.identities.keys import keys_of, publish_keys
 from fedledger.ledger_plugins.contracts.identities.nodes import (
@@ -22,6 +22,7 @@ from fedledger.ledger_plugins.contracts.identities.nodes import (
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds import replies
+from fedledger.strategies.rounds.arrival import LedgerClock
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
@@ -268,6 +269,12 @@ def test_node_keys_are_read_as_ssh_keygen_writes_them(tmp_path):
     for name in ("locked", "rsa", "no key", "gone"):
         with pytest.raises(AccountError, match=f"node key .*{name}"):
             load_node_key(tmp_path / name, disk)
+
+
+def test_nodes_are_not_bound_where_the_ledger_says_what_counts(federation):
+    """There a client's own call counts, whichever node it comes from: refused when it is set."""
+    with pytest.raises(ConfigError, match="take the aggregator's clock"):
+        federation.pofl(binding="required", clock=LedgerClock(), window=None, ledger_window=60)
 
 
 def test_a_binding_that_nobody_knows(federation):
