@@ -251,10 +251,12 @@ class Direct:
                     f"{own.contract}, the server's is {asked.contract}"
                 )
         address = self._signer.account.address
+        at = list(request.clients).index(address)
         return replace(
             request,
             calls=calls,
             clients=[address],
+            node_keys=request.node_keys[at : at + 1],
             nonces=[ledger.nonce(address) if calls else 0],
             seen=ledger.settled().hash if request.seen else "",
             header_form="",
@@ -265,6 +267,8 @@ class Direct:
         """Send an answer's calls, signed before or now; return what the reply says of them."""
         request, left = link.request, TRIES
         signatures = Signatures(request.phase, kept.transactions, kept.statements)
+        if kept.transactions:
+            signatures = self._signer.tied(request, signatures, kept.values)
         while True:
             if not signatures.transactions or left < TRIES:
                 signatures = self._sign(link.journal, request, kept)

@@ -12,15 +12,17 @@ from flwr.clientapp.typing import ClientAppCallable
 from fedledger.errors import AccountError, CallError, ConfigError
 from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest, without_request
 
-from ..ledger_plugins.accounts import Account
+from ..ledger_plugins.accounts import Account, decode_transaction
 from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.contracts import cid_text
+from ..ledger_plugins.contracts.identities.keys import FlowerKey
 from ..ledger_plugins.openings import Opening, Pending
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
 from ..ledger_plugins.storage.cid import cid_to_bytes
 from .journal import Journal
 from .kept import Kept, KeptAnswers
+from .node import check_node, proof_of
 from .phases import PHASES, Answered, Asked, PhaseHandler
 
 __all__ = ["Signer", "check_registered", "domain_of", "handler_of"]
@@ -38,6 +40,7 @@ class Signer:
         salt: gives its 32 secret bytes for a round.
         pending: where contents wait whose submissions are sealed; None: it seals nothing.
         kept: what it has answered; None: asked again, it answers anew.
+        node: the key of the SuperNode that it runs on, if that is known.
     """
 
     account: Account
@@ -45,6 +48,7 @@ class Signer:
     salt: Callable[[Domain], bytes]
     pending: Pending | None = None
     kept: KeptAnswers | None = None
+    node: FlowerKey | None = None
 
     def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Answer a message that asks for signatures; the app sees it without what asks for them.
@@ -87,6 +91,7 @@ class Signer:
         """
         handler = handler_of(request)
         check_registered(self.account, request)
+        check_node(request, self.account.address, self.node)
         whole = message.content
         message.content = without_request(whole)
         try:
@@ -143,14 +148,42 @@ class Signer:
             values: name of each call and statement to its values (`Kept.values`).
 
         Raises:
-            AccountError: the account is not registered, or the journal forbids it.
+            AccountError: the account or its node is not registered, or the journal forbids it.
             ConfigError: the request asks for something else than the phase does.
         """
         handler = handler_of(request)
+        address = self.account.address
         check_registered(self.account, request)
+        check_node(request, address, self.node)
         signatures, hashes = _sign(self.account, handler, request, values)
+        signatures = self.tied(request, signatures, values)
         self.journal.remember(request, hashes)
         return signatures
+
+    def tied(
+        self,
+        request: SigningRequest,
+        signatures: Signatures,
+        values: Mapping[str, Mapping[str, Any]],
+    ) -> Signatures:
+        """Return what was signed with the statement of the node's key, where it is asked for.
+
+        Args:
+            request: what is asked.
+            signatures: what was signed.
+            values: name of each statement to its values.
+        """
+        if not request.node_keys or self.node is None:
+            return signatures
+        calls = iter(signatures.transactions)
+        signed = {
+            one.name: one.decode(decode_transaction(next(calls)).unsigned.data)
+            if isinstance(one, Call)
+            else values[one.name]
+            for one in handler_of(request).signed(request)
+        }
+        proof = proof_of(request, self.account.address, self.node, signed)
+        return replace(signatures, node_proof=proof)
 
 
 def asked_of(message: Message) -> SigningRequest:

@@ -17,6 +17,7 @@ from ..ledger_plugins.openings import Pending
 from .direct import Direct, places_of
 from .identity import account_of, journal_of, place_of, salt_of
 from .kept import KeptAnswers
+from .node import node_key_of
 from .signer import Signer, check_registered, handler_of
 
 __all__ = ["Signer", "signing_mod"]
@@ -53,6 +54,7 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
         lambda domain: salt_of(message, context, account, domain),
         Pending.beside(place, disk, durable=durable),
         KeptAnswers.beside(place, disk, durable=durable),
+        node_key_of(context, disk) if request.node_keys else None,
     )
     if places is None:
         return signer.answer(message, context, call_next)

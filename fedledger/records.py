@@ -71,13 +71,14 @@ _FIELDS = frozenset(
         "seen",
         "header-form",
         "headers",
+        "node-keys",
         "sealed",
     )
 )
 
 
 _MARKS = frozenset(("version", "phase", "carrier"))
-_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings"}
+_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof"}
 _RELAYED, _NAMED = "transaction", "ledger"
 _HASH_BYTES = 32
 
@@ -134,6 +135,8 @@ class SigningRequest:
         seen: hash of the block that calls with an argument `SEEN` name; "" where none has it.
         header_form: how the chain's headers are hashed; "": nobody can check that from outside.
         headers: the headers up to that block, oldest first, from one on that the client knows.
+        node_keys: of each of `clients` the SHA-256 of its SuperNode's key, or b"" where there is
+            none; () where answers need not be tied to nodes.
         sealed: whether a call names an opening in its content's place.
     """
 
@@ -151,6 +154,7 @@ class SigningRequest:
     seen: str = ""
     header_form: str = ""
     headers: Sequence[bytes] = ()
+    node_keys: Sequence[bytes] = ()
     sealed: bool = False
 
     def to_record(self) -> ConfigRecord:
@@ -177,6 +181,7 @@ class SigningRequest:
                 "seen": self.seen,
                 "header-form": self.header_form,
                 "headers": list(self.headers),
+                "node-keys": list(self.node_keys),
                 "sealed": int(self.sealed),
             }
         )
@@ -226,6 +231,9 @@ class SigningRequest:
         calls += [_all(record, name, int) for name in fees]
         types = [_all(record, "statements", str), _all(record, "types", str)]
         clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)
+        node_keys = _all(record, "node-keys", bytes)
+        if len(node_keys) not in (0, len(clients)):
+            raise ConfigError("signing request: one node's key is needed for each client")
         if len(clients) != len(nonces):
             raise ConfigError("signing request: one nonce is needed for each client")
         if len(set(map(len, calls))) > 1 or len(set(map(len, types))) > 1:
@@ -245,6 +253,7 @@ class SigningRequest:
             seen=_hash(record, "seen"),
             header_form=_one(record, "header-form", str),
             headers=tuple(_all(record, "headers", bytes)),
+            node_keys=tuple(node_keys),
             sealed=_one(record, "sealed", int) == 1,
         )
 
@@ -259,6 +268,7 @@ class Signatures:
         statements: for each statement its values (JSON, see `plain`) and the 65 bytes of signature.
         openings: what the calls' CIDs open to, where submissions are sealed.
         named: whether the client has sent its calls itself: they are on the ledger.
+        node_proof: the signature of the SuperNode's key over all of it, or b"".
     """
 
     phase: str
@@ -266,11 +276,14 @@ class Signatures:
     statements: Sequence[tuple[str, bytes]] = ()
     openings: Sequence[bytes] = ()
     named: bool = False
+    node_proof: bytes = b""
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
+        proof = {"node-proof": self.node_proof} if self.node_proof else {}
         return _without_empty_lists(
             {
+                **proof,
                 "version": VERSION,
                 "phase": self.phase,
                 "carrier": _NAMED if self.named else _RELAYED,
@@ -315,6 +328,7 @@ class Signatures:
             signatures = _all(record, "signatures", bytes)
             openings = _all(record, "openings", bytes)
             phase = _one(record, "phase", str)
+            proof = _one(record, "node-proof", bytes) if "node-proof" in record else b""
         except ConfigError as error:
             raise UpdateRejected("unsigned", str(error)) from error
         carrier = record.get("carrier")
@@ -328,7 +342,7 @@ class Signatures:
         if named and any(len(one) != _HASH_BYTES for one in transactions):
             raise UpdateRejected("unsigned", "a transaction on the ledger is named by 32 bytes")
         statements = tuple(zip(values, signatures, strict=True))
-        return cls(phase, tuple(transactions), statements, tuple(openings), named)
+        return cls(phase, tuple(transactions), statements, tuple(openings), named, proof)
 
 
 def without_request(content: RecordDict) -> RecordDict:

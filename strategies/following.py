@@ -20,6 +20,7 @@ from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
 from .rounds.arrival import ArrivalWindow
 from .rounds.history import History
+from .rounds.membership import terms_at
 from .rounds.mined import MinedRound, NotYet
 from .rounds.phase import Answers, Phase
 from .rounds.protocol import Protocol, run_round
@@ -167,7 +168,7 @@ def turn_of(  # noqa: PLR0917 - the client's own sources, then the task
         ledger: the client's ledger.
         store: where contents are.
         task: the task as the ledger has it.
-        terms: what is fixed for it.
+        terms: what its specification fixes.
         protocol: its protocol.
         account: the client's account.
         moment: when it looks.
@@ -182,6 +183,7 @@ def turn_of(  # noqa: PLR0917 - the client's own sources, then the task
     """
     contract = TrainingTask(ledger)
     ended = contract.ended(task.id)
+    terms = terms_at(terms, ledger, ended)
     followed = _FollowedRound(
         terms,
         task.current_round + 1,

@@ -45,13 +45,13 @@ from .protocols.pofl import (
 from .protocols.pofl.draws import UpdateList
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
+from .rounds.membership import MembershipRule, terms_at
 from .rounds.mined import MinedRound, NotYet, grace_of
 from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
-from .rounds.standing import standing
+from .rounds.standing import called, standing
 from .rounds.task import (
     LedgerTask,
-    called,
     check_settlement,
     model_of,
     payment_batches,
@@ -179,6 +179,7 @@ class Aggregator:
         """
         contract, number = TrainingTask(ledger), task.current_round + 1
         ended = contract.ended(task.id)
+        terms = terms_at(terms, ledger, ended)
         opened = contract.opened_in(task.id, ended)
         tried = self._clock.monotonic()
         lost = {cid for cid, since in self._sought.items() if tried - since > grace_of(terms)}
@@ -187,7 +188,8 @@ class Aggregator:
             for event in ledger.events("TrainingTask", since=opened)
             if event.arguments.get("task") == task.id
         )
-        key = (task.id, number, task.current_cid, opened, frozenset(lost), seen)
+        clients = tuple(terms.parties["clients"])  # a reorganisation can change them
+        key = (task.id, number, task.current_cid, opened, clients, frozenset(lost), seen)
         if key in self._made:
             return self._made[key]
         protocol.fix(task.rounds, partial(task_secret, self._account, ledger, task.model_id))
@@ -248,6 +250,7 @@ def propose_task(
     patience: int = PATIENCE,
     reward: int = 20,
     sealed: bool = False,
+    membership: MembershipRule | None = None,
 ) -> int:
     """Propose a task that miners aggregate, with an initial model; return its number.
 
@@ -271,6 +274,8 @@ def propose_task(
         reward: tokens for each contribution.
         sealed: whether updates are sealed: what they are nobody learns before the window is over,
             and then each client opens its own (`open_pending`).
+        membership: who lets clients join and leave between rounds, "owner" or "members" of the
+            task; None: the clients are these for ever.
 
     Raises:
         ConfigError: a setting is wrong, or the name is taken by another task.
@@ -323,6 +328,7 @@ def propose_task(
         | ({} if window else {"patience": patience})
         | ({"submissions": "sealed"} if sealed else {}),
         window=window,
+        membership=membership,
     )
     task.open(initial, rounds, protocol)
     return task.opened.id
@@ -406,6 +412,7 @@ def _list_of(ledger: Ledger, store: Store, task: int, number: int) -> UpdateList
     terms, protocol = read_task(contract.task(task), ledger, store)
     assert isinstance(protocol, PoFLProtocol)  # noqa: S101 - it throws lots
     ended = contract.ended(task)[: number - 1]
+    terms = terms_at(terms, ledger, ended)
     opened = contract.opened_in(task, ended)
     events = called(ledger, SUBMIT_UPDATE, task, number, terms.parties["clients"], since=opened)
     signed = standing(events, SUBMIT_UPDATE, terms.positions("clients"))

@@ -15,6 +15,7 @@ from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_of
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
+from .rounds.membership import clients_at, who_decides
 from .rounds.opened import is_sealed
 
 __all__ = ["Submitted", "domain_of", "submit_update"]
@@ -68,11 +69,12 @@ def submit_update(
     contract = TrainingTask(ledger)
     now = contract.task(task)
     specification = documents.load(Specification, now.spec, store)
-    clients = specification.parties.get("clients", [])
+    rule, first = specification.membership, specification.parties.get("clients", [])
+    clients = clients_at(ledger, task, first, rule, contract.ended(task) if rule else ())
     if account.address not in clients:
         raise AccountError(
             f"{account.address} is none of the {len(clients)} clients of task {task}: its update "
-            f"would count in no round. Only its owner {now.owner} says who they are, in a new task"
+            f"would not count in the open round. {who_decides(rule, now.owner)}"
         )
     layout = Layout.from_json(specification.layout)
     base = from_safetensors(store.get(now.current_cid), layout=layout)

@@ -223,7 +223,9 @@ class Vehicle:
                     f"task {task.id} is run by a Flower server, which asks its clients itself: "
                     "start a SuperNode in place of this"
                 )
-            if all(self._account.address not in listed for listed in terms.parties.values()):
+            if terms.membership is None and all(  # else it may be admitted
+                self._account.address not in listed for listed in terms.parties.values()
+            ):
                 raise RunError(
                     f"{self._account.address} is none of the {len(terms.parties['clients'])} "
                     f"clients of task {task.id}, and its specification fixes their list: its owner "

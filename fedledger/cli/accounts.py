@@ -10,7 +10,7 @@ import typer
 
 from fedledger.errors import AccountError
 
-from .options import Commands, Format, FormatOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -66,6 +66,44 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     from .render import show_accounts  # noqa: PLC0415 - the same
 
     show_accounts(list_accounts(), format_)
+
+
+@accounts.command("bind")
+def bind(
+    *,
+    node_key: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Private key that the SuperNode authenticates with (ssh-keygen -t ecdsa -b 384).",
+            show_default=False,
+        ),
+    ],
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Publish that a SuperNode is your account's, by statements of both keys.
+
+    Tasks with bound nodes count your answers when they come with a statement of this key; give the
+    same FILE to the SuperNode as node-key="FILE" in its node config. Other keys that you published
+    stay.
+    """
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.contracts.identities.nodes import (  # noqa: PLC0415 - the same
+        bind_node,
+        load_node_key,
+    )
+
+    from .render import show_receipt  # noqa: PLC0415 - the same
+
+    key = load_node_key(node_key, Effects.real().disk)
+    signer = open_account(account, password_file)
+    with open_ledger(ledger) as opened:
+        receipt = bind_node(opened, signer, key)
+    show_receipt(receipt, format_)
 
 
 def open_account(name: str, password_file: Path | None) -> "Account":

@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
-from . import rollbacks  # noqa: F401 - adds its commands
+from . import (
+    members,  # noqa: F401 - adds its commands to `task`
+    rollbacks,  # noqa: F401 - adds its commands
+)
 from .accounts import accounts
 from .audit import audit
 from .beacon import beacon
@@ -86,3 +89,4 @@ app.add_typer(tasks, name="task")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
 app.add_typer(store, name="store")
+app.add_typer(tasks, name="task")

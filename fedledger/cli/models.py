@@ -14,6 +14,7 @@ from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.openings import Pending
     from fedledger.strategies.protocols.pofl import Selection
+    from fedledger.strategies.rounds.membership import MembershipRule
 
 __all__ = ["models"]
 
@@ -77,6 +78,13 @@ def submit(
     salt_window: Annotated[
         int, typer.Option(min=1, help="Seconds after a window in which clients reveal their salts.")
     ] = 60,
+    membership: Annotated[
+        str | None,
+        typer.Option(
+            help="Who lets clients join and leave between rounds: owner or members.",
+            show_default="the clients are fixed",
+        ),
+    ] = None,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
     sealed: Annotated[
         bool,
@@ -115,6 +123,7 @@ def submit(
             patience=patience,
             salt_window=float(salt_window),
             reward=reward,
+            membership=cast("MembershipRule | None", membership),  # the same
             sealed=sealed,
         )
     show_record({"task": task, "name": name, "rounds": rounds}, format_)

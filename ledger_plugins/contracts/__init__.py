@@ -4,6 +4,7 @@ from .beacon.facade import Beacon
 from .bonds.facade import Bonds
 from .identities.facade import Identities
 from .meanings import cid_text
+from .membership.facade import ClientChange, Membership
 from .reports.facade import Reports
 from .stake_token.facade import StakeToken, Transfer
 from .training_task.facade import TrainingTask
@@ -26,8 +27,10 @@ __all__ = [
     "Beacon",
     "Bonds",
     "Checkpoint",
+    "ClientChange",
     "Identities",
     "MembersChange",
+    "Membership",
     "Payment",
     "Reports",
     "Reveal",

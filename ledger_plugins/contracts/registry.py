@@ -34,7 +34,7 @@ __all__ = [
     "versioned",
 ]
 
-BUILT_IN = ("StakeToken", "TrainingTask", "Identities", "Bonds", "Beacon", "Reports")
+BUILT_IN = ("StakeToken", "TrainingTask", "Identities", "Bonds", "Beacon", "Reports", "Membership")
 """The contracts that every new chain and deployment has."""
 
 CHAIN_ONLY = ("ContractRegistry",)
@@ -47,6 +47,7 @@ CONTRACTS = Registry(
         "Bonds": "fedledger.ledger_plugins.contracts.bonds:CONTRACT",
         "ContractRegistry": "fedledger.ledger_plugins.contracts.contract_registry:CONTRACT",
         "Identities": "fedledger.ledger_plugins.contracts.identities:CONTRACT",
+        "Membership": "fedledger.ledger_plugins.contracts.membership:CONTRACT",
         "Reports": "fedledger.ledger_plugins.contracts.reports:CONTRACT",
         "StakeToken": "fedledger.ledger_plugins.contracts.stake_token:CONTRACT",
         "TrainingTask": "fedledger.ledger_plugins.contracts.training_task:CONTRACT",

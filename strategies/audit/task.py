@@ -23,6 +23,7 @@ from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witnes
 from ..rounds.evidence.documents import Evidence
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
 from ..rounds.history import History, others
+from ..rounds.membership import Changes
 from ..rounds.protocol import Protocol, run_round
 from ..rounds.recorded import RecordedRound
 from ..rounds.round import KEPT
@@ -50,6 +51,9 @@ class TaskAudit:
         self._store = store
         self._contract = TrainingTask(ledger)
         self._terms, self._protocol = read_task(task, ledger, store)
+        self._changes = Changes(
+            ledger, task.id, self._terms.parties["clients"], self._terms.membership
+        )
         self.ended: Sequence[Aggregate | Rollback] = self._contract.ended(task.id)
         if [ended.round for ended in self.ended] != list(range(1, task.current_round + 1)):
             raise AuditError("the rounds that ended are not 1, 2, 3, …")
@@ -135,7 +139,7 @@ class TaskAudit:
         self._check_statement(published, evidence, base_cid, checks)
         opened = self._opened(number)
         recorded = RecordedRound(
-            self._terms,
+            self._changes.terms(self._terms, self.ended[: number - 1]),
             lambda: self._model(base_cid),
             base_cid,
             self._protocol,
@@ -224,7 +228,8 @@ class TaskAudit:
 
         Who confirmed nothing proves nothing: it may have been away.
         """
-        clients = self._terms.parties["clients"]
+        terms = self._changes.terms(self._terms, self.ended[: self._task.rounds - 1])
+        clients = terms.parties["clients"]
         said = [
             event
             for event in self._ledger.events(CONFIRM_HISTORY.contract, CONFIRM_HISTORY.event)

@@ -15,10 +15,12 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.arrival import LONGEST, ArrivalWindow
 from ..rounds.checkpoints import Checkpoints, Members
+from ..rounds.inner import layers_of, weight_of
+from ..rounds.membership import Binding, MembershipRule
 from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import SAMPLES, LedgerStrategy, MeasureFn, layers_of, weight_of
+from ..rounds.strategy import SAMPLES, LedgerStrategy, MeasureFn
 from .training import WeightsPhase
 
 __all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings", "refuse_growing"]
@@ -135,6 +137,8 @@ class Anchored(LedgerStrategy):
             and before whose end nobody can publish; 0 sets no limit.
         owner: who proposed the task and appointed `account` its aggregator; default: `account`
             proposes it.
+        membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
+        binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
@@ -160,6 +164,8 @@ class Anchored(LedgerStrategy):
         reward: int = 20,
         ledger_window: int = 0,
         owner: str | None = None,
+        membership: MembershipRule | None = None,
+        binding: Binding = "none",
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -189,6 +195,8 @@ class Anchored(LedgerStrategy):
             reward=reward,
             ledger_window=ledger_window,
             owner=owner,
+            membership=membership,
+            binding=binding,
             observers=observers,
             measure=measure,
             checkpoints=checkpoints,

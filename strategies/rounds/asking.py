@@ -13,6 +13,7 @@ from fedledger.errors import UpdateRejected
 from fedledger.records import CONFIG, SigningRequest
 
 from ...ledger_plugins.base import Block, Ledger
+from ...ledger_plugins.contracts.identities.nodes import fingerprint
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, Exchange, exchange
 from .evidence.documents import Dropped
@@ -102,6 +103,9 @@ class Asking:
         self._config = config
         self._opened = opened
         self._settled: Block | None = None
+        known = {account for party in round.terms.parties.values() for account in party}
+        for node in [node for node, account in way.nodes.items() if account not in known]:
+            del way.nodes[node]  # its account left, or another has its place
 
     def hear(
         self,
@@ -126,7 +130,8 @@ class Asking:
             settle: called after each look at the replies that had some.
         """
         request = self._request(phase, subject)
-        outgoing = [self._addressed(m, request) for m in self._outgoing(phase, subject)]
+        whom = self._outgoing(phase, subject) if request.clients else []
+        outgoing = [self._addressed(message, request) for message in whom]
         placed = partial(find_call, self._way.ledger, since=self._opened)
         dropped: list[Dropped] = []
         early: list[tuple[Message, Message, int]] = []
@@ -260,16 +265,22 @@ class Asking:
         ledger = self._way.ledger
         self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
         clients = list(self._round.terms.positions(phase.by))
-        return signing_request(
+        request = signing_request(
             self._round, self._protocol.name, phase, subject, ledger, clients, self._settled
         )
+        terms = self._round.terms
+        if not terms.binding:
+            return request
+        keys = (terms.node_keys.get(client) for client in clients)
+        return replace(request, node_keys=[fingerprint(key) if key else b"" for key in keys])
 
     def _addressed(self, message: Message, request: SigningRequest) -> Message:
         """Add what the client needs to sign offline; of a known node, for its account alone."""
         known = self._way.nodes.get(message.metadata.dst_node_id)
         if known is not None and known in request.clients:
-            nonce = request.nonces[list(request.clients).index(known)]
-            request = replace(request, clients=[known], nonces=[nonce])
+            at = list(request.clients).index(known)
+            nonces, keys = request.nonces[at : at + 1], request.node_keys[at : at + 1]
+            request = replace(request, clients=[known], nonces=nonces, node_keys=keys)
         if self._settled is not None:
             way = self._way
             form, headers = way.pins.headers(self._settled, request.clients, way.first)

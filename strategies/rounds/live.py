@@ -25,7 +25,7 @@ from .phase import Answer, Answers, Phase, record_forms
 from .protocol import Protocol
 from .replies import Checked, most_common_form
 from .round import Attested, Round, TaskTerms
-from .task import called
+from .standing import called
 
 __all__ = ["LiveRound"]
 
@@ -254,6 +254,7 @@ def _counted(phase: Phase[Any], one: Checked[Any], known: Sequence[str] | None) 
         content=one.answer.content.cid if _holds(one.answer) else None,
         anchors=anchors,
         arrival=one.answer.arrival,
+        node_proof=one.node_proof.hex() or None,
     )
 
 

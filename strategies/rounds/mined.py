@@ -28,8 +28,7 @@ from .history import REASON, History
 from .opened import Openings, opened
 from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
 from .round import Attested, Round, TaskTerms
-from .standing import first_givers, standing
-from .task import called
+from .standing import called, first_givers, standing
 
 __all__ = ["OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
 
@@ -223,7 +222,8 @@ class MinedRound(Round):
         if not first and window is not None:
             self._closes += math.ceil(window.seconds)
         there = sum(party in last for party in asked)
-        ends_early = there == len(asked) and not (first and self.terms.window)
+        # Where nobody is asked, rounds must not rush by.
+        ends_early = 0 < there == len(asked) and not (first and self.terms.window)
         if self._now <= self._closes and not ends_early:
             raise NotYet(f"{there} of {len(asked)} {phase.by} have answered")
 

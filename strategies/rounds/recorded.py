@@ -28,9 +28,10 @@ from .history import History, others
 from .opened import Openings, opened
 from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
+from .replies import check_binding
 from .round import KEPT, Attested, Round, TaskTerms
-from .standing import first_givers, standing
-from .task import called, model_of
+from .standing import called, first_givers, standing
+from .task import model_of
 
 __all__ = ["RecordedRound"]
 
@@ -247,6 +248,7 @@ class RecordedRound(Round):
                     repeated = {name: event.arguments.get(name) for name in values}
                     self.checks.equal(f"{one.name} on the ledger", repeated, values, where)
                 signed[one.name] = values
+            self._check_binding(phase, entry, signed)
             content = self._content(phase, entry, signed)
             if content.data:
                 signed = opened(signed, content.cid)
@@ -257,6 +259,15 @@ class RecordedRound(Round):
         self.checks.passed["answer"] += 1
         position = self.positions(phase.by)[entry.party]
         return Answer(entry.party, position, value, content, signed, entry.arrival)
+
+    def _check_binding(self, phase: Phase[Any], entry: Counted, signed: Signed) -> None:
+        try:
+            proof = bytes.fromhex(entry.node_proof or "")
+        except ValueError as error:
+            raise UpdateRejected("binding", "the node's statement is no hexadecimal") from error
+        taken = check_binding(proof, phase.name, entry.party, signed, self)
+        where = Witness(phase.name, entry.party, step="binding")
+        self.checks.equal("node's statement", entry.node_proof, taken.hex() or None, where)
 
     def _content(self, phase: Phase[Any], entry: Counted, signed: Signed) -> Content:
         cap = phase.max_bytes(self)

@@ -12,13 +12,14 @@ from typing import Any, Generic, TypeVar
 
 from flwr.app import Message, RecordDict
 
-from fedledger.errors import AuditError, LedgerError, NotChecked, UpdateRejected
+from fedledger.errors import AccountError, AuditError, LedgerError, NotChecked, UpdateRejected
 from fedledger.formats import parse_json
 from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Block, Event, Ledger, SignedTransaction
 from ...ledger_plugins.contracts import cid_text
+from ...ledger_plugins.contracts.identities.nodes import check_node_proof
 from ...ledger_plugins.signing import Call, Statement, plain_values
 from .evidence.carriers import (
     decoded_transaction,
@@ -36,6 +37,7 @@ __all__ = [
     "Checked",
     "Placed",
     "Unplaced",
+    "check_binding",
     "check_reply",
     "find_call",
     "most_common_form",
@@ -67,6 +69,7 @@ class Checked(Generic[T]):
         statements: an anchor for each signed statement, in the phase's order.
         named: whether the calls are on the ledger already: their client has sent them itself.
         opening: what the call's CID opens to, where submissions are sealed; else b"".
+        node_proof: what ties it to a SuperNode, or b"".
     """
 
     answer: Answer[T]
@@ -74,6 +77,7 @@ class Checked(Generic[T]):
     statements: tuple[Anchor, ...]
     named: bool = False
     opening: bytes = b""
+    node_proof: bytes = b""
 
 
 def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
@@ -178,6 +182,7 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         _check_terms(signatures, transactions, request, party)
         for call, block in zip(phase.calls, blocks, strict=True):
             history.check(signed[call.name], block)
+        proof = check_binding(signatures.node_proof, phase.name, party, signed, round)
         content = _content(message, asked, phase, signed, round)
         read, opening = _opened(signatures, party, content, signed, round)
         value = read_answer(phase, Given(party, content, read), round, subject)
@@ -186,7 +191,32 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
             error.party = party  # it has signed for this round, whatever is wrong with the rest
         raise
     answer = Answer(party, positions[party], value, content, signed, 0, message)
-    return Checked(answer, transactions, tuple(anchors), signatures.named, opening)
+    return Checked(answer, transactions, tuple(anchors), signatures.named, opening, proof)
+
+
+def check_binding(proof: bytes, phase: str, party: str, signed: Signed, round: Round) -> bytes:
+    """Return what ties an answer to the SuperNode of its account; b"" where nobody asks for it.
+
+    Args:
+        proof: signature of the node's key.
+        phase: name of the phase.
+        party: the account.
+        signed: what it signed.
+        round: the round.
+
+    Raises:
+        UpdateRejected: "binding": the account had published no key, or that key did not sign this.
+    """
+    if not round.terms.binding:
+        return b""
+    public = round.terms.node_keys.get(party)
+    if public is None:
+        raise UpdateRejected("binding", "its account had published no key when the round opened")
+    try:
+        check_node_proof(public, proof, round.domain, phase, party, signed)
+    except AccountError as error:
+        raise UpdateRejected("binding", str(error)) from error
+    return proof
 
 
 def most_common_form(contents: Sequence[RecordDict]) -> object:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -28,7 +28,7 @@ KEPT = "kept"
 
 @dataclass(frozen=True, slots=True)
 class TaskTerms:
-    """What is fixed for a task.
+    """What is fixed for a task, and the parties of a round of it.
 
     Attributes:
         task: the task's number.
@@ -44,6 +44,9 @@ class TaskTerms:
             0: for ever, or for the contract's window.
         sealed: whether calls name openings, which nobody publishes before the window is over.
         initial: gives the model that the task began with.
+        membership: who decides on its clients; None: they are fixed.
+        binding: whether answers have to be tied to SuperNodes.
+        node_keys: the SuperNode's key of each account that had published one when the round opened.
     """
 
     task: int
@@ -57,6 +60,9 @@ class TaskTerms:
     ledger_clock: bool
     initial: Callable[[], Arrays]
     patience: int = 0
+    membership: Literal["owner", "members"] | None = None
+    binding: bool = False
+    node_keys: Mapping[str, bytes] = field(default_factory=dict)
     sealed: bool = False
 
     def positions(self, party: str) -> dict[str, int]:
@@ -157,7 +163,7 @@ class Round(ABC):
 
     @property
     def clients(self) -> Sequence[str]:
-        """The task's clients."""
+        """The round's clients."""
         return self.terms.parties["clients"]
 
     def positions(self, party: str) -> dict[str, int]:

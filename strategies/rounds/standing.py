@@ -1,12 +1,31 @@
 """What the ledger holds of a round's calls, as those read it who were not there."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import Any
 
-from ...ledger_plugins.base import Event
+from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.signing import Call
 
-__all__ = ["first_givers", "standing"]
+__all__ = ["called", "first_givers", "standing"]
+
+
+def called(
+    ledger: Ledger, call: Call, task: int, number: int, parties: Collection[str], *, since: int = 0
+) -> list[Event]:
+    """Return the events by which the ledger repeats parties' call in a round, in ledger order.
+
+    Args:
+        ledger: the ledger.
+        call: the call.
+        task: the task's number.
+        number: the round.
+        parties: whose calls; what strangers call costs nobody time.
+        since: a block at or before the one in which the round opened.
+    """
+    if not parties:
+        return []
+    wanted = {"task": task, "round": number, call.party: list(parties)}
+    return ledger.matching(call.contract, call.event, wanted, since=since)
 
 
 def standing(

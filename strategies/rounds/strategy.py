@@ -13,7 +13,6 @@ from functools import partial
 from logging import INFO
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -22,9 +21,9 @@ from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from pydantic import BaseModel
 
-from fedledger.arrays import Arrays, not_finite, read_record, to_record
+from fedledger.arrays import Arrays, read_record, to_record
 from fedledger.effects import Effects
-from fedledger.errors import ConfigError, ContractError, ModelError
+from fedledger.errors import ConfigError, ContractError, LedgerUnavailable, ModelError
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_ledger, open_store
@@ -40,7 +39,9 @@ from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
 from .evidence.documents import Measured
 from .history import Pins
+from .inner import as_model, weight_of
 from .live import LiveRound
+from .membership import Binding, MembershipRule
 from .observers import Observer, Observers
 from .phase import record_forms
 from .protocol import PROTOCOLS, Protocol, run_round
@@ -58,6 +59,7 @@ SAMPLES = "num-examples"
 """Metric that holds the number of training samples where a strategy names none."""
 
 _MILLION = 1_000_000
+_TRIES = 3  # of a round whose clients change under it
 
 
 class LedgerStrategy(Strategy):
@@ -78,6 +80,10 @@ class LedgerStrategy(Strategy):
         clock: says when an answer arrived; default: the wall clock. By a `LedgerClock` the ledger
             says it, and what counts: see `ClockedRound`.
         parties: accounts of parties besides the clients, by the party's name.
+        membership: who lets clients join and leave between rounds, the task's "owner" or its
+            "members"; None: the clients are these for ever. It needs the contract Membership.
+        binding: "required": an answer counts only with a statement of the SuperNode's key that its
+            account had published (`fedledger account bind`) when the round opened.
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
             into the evidence as this account's word, apart from what clients claim.
@@ -109,6 +115,8 @@ class LedgerStrategy(Strategy):
         owner: str | None = None,
         clock: Clock | None = None,
         parties: Mapping[str, Sequence[str]] | None = None,
+        membership: MembershipRule | None = None,
+        binding: Binding = "none",
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -136,6 +144,8 @@ class LedgerStrategy(Strategy):
             window=ledger_window,
             owner=owner,
             parties=parties,
+            membership=membership,
+            binding=binding,
         )
         self._by_ledger = isinstance(self.clock, LedgerClock)
         if self._by_ledger:
@@ -208,7 +218,7 @@ class LedgerStrategy(Strategy):
         self._state = task.state(self.protocol)
         self._done = done = task.opened.current_round
         self._config = train_config or ConfigRecord()
-        pins = Pins(task.ledger, task.clients)
+        pins = Pins(task.ledger, task.terms.parties["clients"])
         opened = task.contract.opened_in(task.opened.id, ())
         first = max(0, opened - task.ledger.settled_depth)  # what was named then
         self._way = Way(grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first)
@@ -347,9 +357,7 @@ class LedgerStrategy(Strategy):
 
     def _run(self, number: int, way: Way) -> tuple[Result, MetricRecord | None]:
         task = self.task
-        self._metrics = None
-        live = self._round(number, way)
-        result, state = run_round(self.protocol, live, self._state)
+        live, result, state = self._made(number, way)
         arrays = self._current if result.model is None else result.model
         measured = self._measured(number, arrays)
         evidence = task.publish(live, result, state, measured, self._time)
@@ -358,6 +366,26 @@ class LedgerStrategy(Strategy):
         self.observers.tell(evidence)
         metrics = self._metrics if live.attested else self._average(live)
         return result, metrics
+
+    def _made(self, number: int, way: Way) -> tuple[LiveRound | ClockedRound, Result, BaseModel]:
+        """Run a round, again where its clients are others meanwhile: then no audit would take it.
+
+        Raises:
+            LedgerUnavailable: they do not come to rest.
+        """
+        asked = [(message.metadata, message.content) for message in self._messages]
+        for _ in range(_TRIES):
+            self._metrics = None
+            live = self._round(number, way)
+            result, state = run_round(self.protocol, live, self._state)
+            if not self.task.other_clients():
+                return live, result, state
+            logger.warning("round %d has other clients after a reorganisation: again", number)
+            self._messages = [
+                Message(content, dst_node_id=of.dst_node_id, message_type=of.message_type)
+                for of, content in asked
+            ]
+        raise LedgerUnavailable(f"the clients of round {number} change with each reorganisation")
 
     def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
         task = self.task
@@ -384,8 +412,9 @@ class LedgerStrategy(Strategy):
     def _confirmed(self) -> bool:
         """Tell whether more clients than may lie have confirmed since the last round."""
         task = self.task
-        gave = confirmed(task.ledger, task.opened.id, task.clients)
-        return len(gave) > self.protocol.tolerated(len(task.clients))
+        clients = task.terms.parties["clients"]
+        gave = confirmed(task.ledger, task.opened.id, clients)
+        return len(gave) > self.protocol.tolerated(len(clients))
 
     def _close(self, way: Way) -> None:
         """Let the clients that took part confirm the ledger's history, now that it is complete.
@@ -444,52 +473,3 @@ class LedgerStrategy(Strategy):
         if not alike or not alike[0].metric_records:
             return None
         return metrics_of("average of training metrics", lambda: average(alike, self.samples_key))
-
-
-def weight_of(strategy: Strategy) -> str | None:
-    """Return the metric by which a strategy, or one that it wraps, weighs replies; or None."""
-    keys = (getattr(layer, "weighted_by_key", None) for layer in layers_of(strategy))
-    return next((key for key in keys if isinstance(key, str)), None)
-
-
-def layers_of(strategy: Strategy) -> list[Strategy]:
-    """Return a strategy and those that it wraps, as Flower's differential privacy does."""
-    layers = [strategy]
-    while isinstance(inside := getattr(layers[-1], "strategy", None), Strategy):
-        if inside in layers:
-            break
-        layers.append(inside)
-    return layers
-
-
-def as_model(
-    arrays: ArrayRecord,
-    like: Mapping[str, np.ndarray[Any, Any]],
-    initial: Callable[[], Arrays],
-) -> Arrays:
-    """Return a strategy's arrays in the order and dtypes of the global model.
-
-    Flower's averaging turns integer arrays into float64; they are rounded back.
-
-    Raises:
-        ModelError: other keys or shapes, or values that are not finite where the initial model is.
-    """
-    if set(arrays) != set(like):
-        raise ModelError(f"the aggregate has keys {sorted(arrays)}, the model {sorted(like)}")
-    model = {}
-    for key, old in like.items():
-        new = arrays[key].numpy()
-        if new.shape != old.shape:
-            raise ModelError(f"array {key!r}: shape {new.shape}, the model has {old.shape}")
-        if np.issubdtype(old.dtype, np.integer) and np.issubdtype(new.dtype, np.floating):
-            _refuse_not_finite({key: new})
-            new = np.rint(new)
-        with np.errstate(over="ignore"):
-            model[key] = np.asarray(new, dtype=old.dtype)
-    _refuse_not_finite(model, initial)
-    return model
-
-
-def _refuse_not_finite(model: Arrays, initial: Callable[[], Arrays] | None = None) -> None:
-    if (key := not_finite(model, initial)) is not None:
-        raise ModelError(f"array {key!r} of the aggregate holds NaN or infinity")

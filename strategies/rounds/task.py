@@ -6,7 +6,7 @@ aggregate to the ledger, then the payments. Each step can be repeated.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,23 +19,32 @@ from fedledger.errors import AuditError, CallError, ConfigError, ContractError, 
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.addresses import checksum_address, is_checksummed
-from ...ledger_plugins.base import Event, Ledger, Receipt
+from ...ledger_plugins.base import Ledger, Receipt
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
-from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
 from .evidence.documents import Evidence, Measured, Specification
+from .membership import (
+    MAX_CLIENTS,
+    Binding,
+    MembershipRule,
+    check_contract,
+    check_settings,
+    open_membership,
+    terms_at,
+)
 from .opened import is_sealed
 from .phase import arrays_cap
 from .protocol import Protocol, protocol_of
 from .round import Result, Round, TaskTerms
+from .settlement import check_settlement, pay, pay_open, payment_batches, unpaid
 
 __all__ = [
+    "MAX_CLIENTS",
     "LedgerTask",
     "accounts_of",
-    "called",
     "check_settlement",
     "model_of",
     "payment_batches",
@@ -48,9 +57,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-MAX_CLIENTS = 256
 MAX_ACCOUNTS = 4096  # of all parties together: whoever looks at a task checks each
-PAYMENT_BATCH = 64
 _CLOCKS = ("aggregator", "ledger")
 TRIES = 10
 """How often a publication is sent to a ledger whose clock is behind this machine's."""
@@ -72,6 +79,8 @@ class LedgerTask:
             limit.
         owner: who proposed the task and appointed `account`; None: `account` proposes it.
         parties: the accounts of parties besides the clients.
+        membership: who decides on changes of the clients; None: they are fixed.
+        binding: "required" where answers count only when they are tied to SuperNodes.
     """
 
     ledger: Ledger
@@ -84,6 +93,8 @@ class LedgerTask:
     window: int = 0
     owner: str | None = None
     parties: Mapping[str, Sequence[str]] | None = None
+    membership: MembershipRule | None = None
+    binding: Binding = "none"
 
     def __post_init__(self) -> None:
         self.clients = accounts_of("clients", self.clients)
@@ -91,6 +102,7 @@ class LedgerTask:
             name: accounts_of(name, accounts) for name, accounts in (self.parties or {}).items()
         }
         _check_window(self.window)
+        check_settings(self.membership, self.binding, self.clock)
         if not self.clients:
             raise ConfigError("clients: a list of distinct account addresses is needed")
         if len(self.clients) > MAX_CLIENTS:
@@ -100,6 +112,7 @@ class LedgerTask:
             )
         _check_accounts({"clients": self.clients, **self.parties}, ConfigError)
         self.contract = TrainingTask(self.ledger)
+        self._fixed: TaskTerms | None = None
         self._terms: TaskTerms | None = None
         self.task: Task | None = None
         self.since = 0
@@ -129,10 +142,13 @@ class LedgerTask:
             layout=layout.to_json(),
             clock=dict(self.clock),
             profile=self.store.profile,
+            membership=self.membership,
+            binding=None if self.binding == "none" else self.binding,
         )
         model = to_safetensors(initial)
         [owner] = accounts_of("owner", [self.owner or self.account.address])
         existing = self.contract.find(owner, self.model_id)
+        check_contract(self.ledger, self.membership)
         if not existing and owner != self.account.address:
             raise ConfigError(
                 f"{owner} has no task {self.model_id!r} on the ledger: its owner proposes a task "
@@ -149,6 +165,7 @@ class LedgerTask:
                 reward=self.reward,
                 spec=spec_cid,
             )
+            open_membership(self.ledger, self.account, number, self.membership)
             self._take(self.contract.task(number), specification)
             logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
             return initial
@@ -162,7 +179,9 @@ class LedgerTask:
                 f"task {task.id} ({self.model_id}) is aggregated by {aggregator}, "
                 f"not by {self.account.address}"
             )
-        self._pay_open_rewards(task)
+        if task.owner == self.account.address and not task.current_round:  # it was killed before
+            open_membership(self.ledger, self.account, task.id, self.membership)
+        pay_open(self.contract, self.account, task.id)
         logger.info(
             "task %d (%s) continues after round %d of %d",
             task.id,
@@ -211,12 +230,20 @@ class LedgerTask:
 
     @property
     def terms(self) -> TaskTerms:
-        """What is fixed for the task; ConfigError before `open`."""
+        """The terms of the open round, or of the last one; ConfigError before `open`."""
         if self._terms is None:
             raise ConfigError("the task is not open yet: call start() on the strategy")
         return self._terms
 
     # A round -------------------------------------------------------------------------------
+
+    def other_clients(self) -> bool:
+        """Tell whether a reorganisation changed who the open round's clients are."""
+        before = self.terms
+        if self.ledger.settled_depth and (before.membership is not None or before.binding):
+            self._note_opening()
+        now = self.terms
+        return (now.parties, now.node_keys) != (before.parties, before.node_keys)
 
     def publish(
         self,
@@ -263,20 +290,25 @@ class LedgerTask:
             ),
             time,
         )
-        self._pay(task.id, round.number, evidence.contributors)
+        pay(self.contract, self.account, task.id, round.number, evidence.contributors)
         self.task, self.since = self.contract.task(task.id), receipt.block
+        if self.membership is not None or self.binding != "none":
+            self._note_opening()
         return evidence
 
     # Inside --------------------------------------------------------------------------------
 
     def _take(self, task: Task, specification: Specification) -> None:
         self.task = task
-        self._terms = terms_of(task, specification, self.ledger, self.store)
+        self._fixed = self._terms = terms_of(task, specification, self.ledger, self.store)
         self._note_opening()
 
     def _note_opening(self) -> None:
-        number = self.opened.id
-        self.since = self.contract.opened_in(number, self.contract.ended(number))
+        ended = self.contract.ended(self.opened.id)
+        self.since = self.contract.opened_in(self.opened.id, ended)
+        if self._fixed is not None:
+            last = ended[:-1] if self.opened.finished else ended
+            self._terms = terms_at(self._fixed, self.ledger, last)
 
     def _once_over(self, task: Task, publish: Callable[[], Receipt], time: Clock) -> Receipt:
         """Publish when the contract takes no more updates (clause L5).
@@ -300,15 +332,6 @@ class LedgerTask:
                 if error.error != "WindowOpen" or tries == TRIES:
                     raise
                 left = max(float(tries), closes + 1 - error.arguments["time"])
-
-    def _pay(self, task: int, number: int, clients: Sequence[str]) -> None:
-        for batch in payment_batches(clients):
-            self.contract.pay_rewards(self.account, task=task, round=number, clients=batch)
-
-    def _pay_open_rewards(self, task: Task) -> None:
-        """Pay what a killed run left unpaid."""
-        for number, clients in unpaid(self.contract, task.id):
-            self._pay(task.id, number, clients)
 
     def _refuse_other(self, task: Task, spec: str, model: str, rounds: int) -> None:
         given = {"specification": spec, "initial model": model, "rounds": rounds}
@@ -366,6 +389,8 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
                 raise AuditError(f"the specification lists {short(account)} among the {party}")
     if clock.get("by") not in _CLOCKS:
         raise AuditError(f"the specification's clock is kept by none of {_CLOCKS}")
+    if specification.binding is not None and clock.get("by") == "ledger":
+        raise AuditError("the specification binds nodes, and its answers are the ledger's")
     patience = clock.get("patience", 0)
     if isinstance(patience, bool) or not isinstance(patience, int) or not 0 <= patience <= LONGEST:
         raise AuditError("the specification's clock has no whole number of seconds of patience")
@@ -383,6 +408,8 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
         window=task.window,
         ledger_clock=clock.get("by") == "ledger",
         patience=patience,
+        membership=specification.membership,
+        binding=specification.binding is not None,
         sealed=is_sealed(clock, task.window),
         initial=cache(lambda: model_of(store, task.model_cid, layout)),
     )
@@ -448,51 +475,6 @@ def state_after(
         raise AuditError(f"the state after round {number} is none of {protocol.name!r}") from error
 
 
-def called(
-    ledger: Ledger, call: Call, task: int, number: int, parties: Collection[str], *, since: int = 0
-) -> list[Event]:
-    """Return the events by which the ledger repeats parties' call in a round, in ledger order.
-
-    Args:
-        ledger: the ledger.
-        call: the call.
-        task: the task's number.
-        number: the round.
-        parties: whose calls; what strangers call costs nobody time.
-        since: a block at or before the one in which the round opened.
-    """
-    wanted = {"task": task, "round": number, call.party: list(parties)}
-    return ledger.matching(call.contract, call.event, wanted, since=since)
-
-
 def task_secret(account: Account, ledger: Ledger, model_id: str, purpose: str) -> bytes:
     """Return 32 secret bytes of an aggregator for one of its tasks, the same in every run."""
     return account.secret(f"{purpose}/{ledger.chain_id}/{model_id}".encode())
-
-
-def check_settlement(result: Result, reward: int) -> None:
-    """Check that the ledger can pay what a round owes: its reward to each contributor.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if dict(result.payments) != dict.fromkeys(result.contributors, reward):
-        raise ConfigError(
-            f"this ledger pays {reward} to each contributor and nothing else, "
-            f"the round owes {dict(result.payments)}"
-        )
-
-
-def unpaid(contract: TrainingTask, task: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield each published round of a task that owes rewards, with who is owed."""
-    paid = {(payment.round, payment.client) for payment in contract.payments(task)}
-    for published in contract.aggregates(task):
-        owed = [c for c in published.contributors if (published.round, c) not in paid]
-        if owed:
-            yield published.round, owed
-
-
-def payment_batches(clients: Sequence[str]) -> Iterable[Sequence[str]]:
-    """Yield `clients` in parts that one call pays."""
-    for start in range(0, len(clients), PAYMENT_BATCH):
-        yield clients[start : start + PAYMENT_BATCH]

@@ -1,18 +1,26 @@
 """The README's federation of real devices: Flower's own processes, command by command."""
 
+import ipaddress
 import os
 import re
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[2]
 DEVICES = 3
@@ -42,6 +50,7 @@ class Machine:
         self.home = home
         self.port = free_port()
         self.running = []
+        self.context = None
         self.environment = {
             **os.environ,
             "HOME": str(home),
@@ -98,11 +107,30 @@ class Machine:
                 )
             )
 
+    def encrypt(self):
+        """Let the SuperLink have a certificate of its own authority; return the options for it."""
+        authority, server = (generate_private_key(SECP256R1()) for _ in range(2))
+        root = _certificate("ca", "ca", authority, authority, ca=True)
+        (self.home / "ca.crt").write_bytes(root)
+        (self.home / "server.pem").write_bytes(_certificate("127.0.0.1", "ca", server, authority))
+        (self.home / "server.key").write_bytes(
+            server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        self.context = ssl.create_default_context(cafile=str(self.home / "ca.crt"))
+        (self.home / "flwr" / "config.toml").write_text(
+            f'[superlink.hall]\naddress = "127.0.0.1:{self.port}"\n'
+            f'root-certificates = "{self.home / "ca.crt"}"\n'
+        )
+        files = {"ca-certfile": "ca.crt", "certfile": "server.pem", "keyfile": "server.key"}
+        return [f"--ssl-{name}={self.home / file}" for name, file in files.items()]
+
     def wait_for_server(self):
         deadline = time.monotonic() + 60
+        scheme = "https" if self.context else "http"
         while time.monotonic() < deadline:
             try:
-                with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1):
+                place = f"{scheme}://127.0.0.1:{self.port}/health"
+                with urlopen(place, timeout=1, context=self.context):  # noqa: S310 - of two
                     return
             except (URLError, OSError):
                 time.sleep(0.2)
@@ -117,6 +145,25 @@ class Machine:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+
+
+def _certificate(subject, issuer, key, authority, *, ca=False):
+    """Return a certificate for a day, as PEM."""
+    names = [
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)
+    ]
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder(names[1], names[0], key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if not ca:
+        address = x509.IPAddress(ipaddress.ip_address(subject))
+        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    return builder.sign(authority, SHA256()).public_bytes(Encoding.PEM)
 
 
 @pytest.fixture
@@ -150,3 +197,43 @@ def test_real_devices_as_the_readme_says(machine):
     assert "update: 3 counted, 0 late, 0 dropped; none of 3 registered accounts absent" in said
     assert "salts: 3 counted, 0 late, 0 dropped; none of 3 registered accounts absent" in said
     assert said.endswith("audit: passed\n")
+
+
+def test_bound_devices_speak_for_themselves_alone(machine):
+    """SuperNodes authenticate with keys that their accounts published; one with another is refused.
+
+    Four devices on a SuperLink with TLS and node authentication. The last one has its account's
+    keystore, and authenticates with a key that the SuperLink knows, but not with the key that the
+    account published: it refuses, the others train, and the audit passes.
+    """
+    secure, password = machine.encrypt(), machine.home / "password"
+    create, _, _, run, audit = shown()
+    names = [f"press-{number}" for number in range(4)]
+    made = [machine.run(create, **{"press-7": name}) for name in ("aggregator", *names)]
+    addresses = [line.split()[1] for line in made[1:]]
+    (machine.home / "the hall").mkdir()
+    keys = [machine.home / f"node-{number}" for number in range(5)]
+    for key in keys:
+        machine.run(["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", str(key)])
+    for name, key in zip(names, keys, strict=False):
+        bind = ["fedledger", "account", "bind", "--node-key", str(key), "--account", name]
+        bind += ["--ledger", f"local://{machine.home / 'the hall'}/chain.db"]
+        machine.run([*bind, "--password-file", str(password)])
+    machine.start(
+        ["flower-superlink", *secure, "--enable-supernode-auth", "--port", str(machine.port)]
+    )
+    machine.wait_for_server()
+    used = [*keys[:3], keys[4]]
+    for number, (name, key) in enumerate(zip(names, used, strict=True)):
+        machine.run(["flwr", "supernode", "register", f"{key}.pub", "hall"])
+        config = f'account="{name}" account-password-file="{password}" node-key="{key}"'
+        node = ["flower-supernode", "--superlink", f"127.0.0.1:{machine.port}"]
+        node += ["--root-certificates", str(machine.home / "ca.crt")]
+        node += ["--auth-supernode-private-key", str(key), "--port", str(free_port())]
+        machine.start([*node, "--node-config", f"{config} celsius={60 + number}.0"])
+    settings = {"0xADDRESS 0xADDRESS 0xADDRESS": " ".join(addresses)}
+    options = ["--run-config", "num-server-rounds=1 window=200.0 binding='required'"]
+    output = machine.run([*run, *options], **settings)
+    assert "this device cannot speak for it" in output, output
+    said = machine.run(audit)
+    assert "update: 3 counted, 0 late, 1 dropped" in said, said

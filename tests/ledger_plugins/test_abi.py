@@ -240,6 +240,8 @@ def test_views_are_marked():
         *("grantRole", "revokeRole", "renounceRole", "transferAndCall"),
         *("setKeys", "revokeKeys"),
         *("deposit", "onTokenTransfer", "withdraw", "lock", "release", "slash"),
+        *("openMembership", "join", "admit", "voteAdmit", "leaveTask", "remove", "voteRemove"),
+        *("acceptPlace", "replace", "voteReplace", "elect", "voteCheckpoint"),
         *("open", "commit", "fix", "reveal", "provide", "close", "settle"),
         *("setTerms", "pledge", "unpledge", "markLate", "markStalled"),
         *("accuse", "proveEquivocation", "answer", "decide", "expire", "claim"),

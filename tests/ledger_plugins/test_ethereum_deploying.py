@@ -76,6 +76,7 @@ CALLS = {
     "Identities": "revokeKeys",
     "Bonds": "deposit",
     "Beacon": "close",
+    "Membership": "join",
     "Reports": "settle",
     "Faucet": "draw",
 }

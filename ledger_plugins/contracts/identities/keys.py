@@ -34,12 +34,23 @@ from ...base import Ledger, Receipt
 from .facade import Identities, KeysSet
 from .twin import digest_of
 
-__all__ = ["FlowerKey", "Keys", "flower_owner", "keys_in", "keys_of", "publish_keys"]
+__all__ = [
+    "FlowerKey",
+    "Keys",
+    "check_signed",
+    "flower_in",
+    "flower_owner",
+    "keys_in",
+    "keys_of",
+    "publish_keys",
+    "signed_by",
+]
 
 FlowerKey = EllipticCurvePrivateKey | Ed25519PrivateKey
 """The private key of a SuperNode: an elliptic curve's, as Flower makes them, or Ed25519."""
 
 _LABEL = "fedledger flower key v1"
+_NAME = "its statement about this account, chain and record"
 _NONE = bytes(32)
 _PROBE = X25519PrivateKey.from_private_bytes(b"\x40" * 32)
 _log = logging.getLogger(__name__)
@@ -107,12 +118,10 @@ def keys_in(record: KeysSet, ledger: Ledger) -> Keys:
         record: what an account published.
         ledger: where; statements name its chain and contract.
     """
-    where = (ledger.chain_id, ledger.contracts()[Identities.contract].address)
-    said = _statement(*where, record.account, record.version)
     checks: dict[str, tuple[bytes, Callable[[], None]]] = {
         "hpke": (record.hpke.strip(b"\0"), lambda: _check_hpke(record.hpke)),
         "bls": (record.bls, lambda: check_possession(record.bls, record.bls_proof)),
-        "flower": (record.flower, lambda: _check_flower(record.flower, record.flower_proof, said)),
+        "flower": (record.flower, lambda: flower_in(record, ledger)),
     }
     refused = {}
     for name, (published, check) in checks.items():
@@ -160,11 +169,8 @@ def publish_keys(
         contract = ledger.contracts()[Identities.contract].address
         said = _statement(ledger.chain_id, contract, account.address, version)
         public = flower.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if isinstance(flower, Ed25519PrivateKey):
-            proof = flower.sign(said)
-        else:
-            proof = flower.sign(said, ECDSA(SHA256()))
-        _check_flower(public, proof, said)
+        proof = signed_by(flower, said)
+        check_signed(public, proof, said, _NAME)
     if hpke != _NONE:
         _check_hpke(hpke)
     if bls or bls_proof:
@@ -210,7 +216,34 @@ def _check_hpke(key: bytes) -> None:
         ) from error
 
 
-def _check_flower(key: bytes, proof: bytes, said: bytes) -> None:
+def flower_in(record: KeysSet, ledger: Ledger) -> None:
+    """Check that the SuperNode's key of a record states whose it is.
+
+    Raises:
+        AccountError: it is no key, or does not state it.
+    """
+    where = (ledger.chain_id, ledger.contracts()[Identities.contract].address)
+    said = _statement(*where, record.account, record.version)
+    check_signed(record.flower, record.flower_proof, said, _NAME)
+
+
+def signed_by(key: FlowerKey, said: bytes) -> bytes:
+    """Return a SuperNode's signature: Ed25519, or ECDSA with SHA-256."""
+    return key.sign(said) if isinstance(key, Ed25519PrivateKey) else key.sign(said, ECDSA(SHA256()))
+
+
+def check_signed(key: bytes, proof: bytes, said: bytes, name: str) -> None:
+    """Check a SuperNode's signature.
+
+    Args:
+        key: the public key, DER.
+        proof: the signature.
+        said: what is signed.
+        name: what it is called where it does not hold.
+
+    Raises:
+        AccountError: it is no key of a SuperNode, or did not sign this.
+    """
     with guarded("a SuperNode's key", _unreadable, _log):
         public = load_der_public_key(key)
         plain = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -222,9 +255,7 @@ def _check_flower(key: bytes, proof: bytes, said: bytes) -> None:
         else:
             public.verify(proof, said, ECDSA(SHA256()))
     except InvalidSignature as error:
-        raise AccountError(
-            "its statement about this account, chain and record does not hold"
-        ) from error
+        raise AccountError(f"{name} does not hold") from error
 
 
 def _unreadable(why: str) -> AccountError:

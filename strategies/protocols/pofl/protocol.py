@@ -90,26 +90,56 @@ class PoFLState(Settings):
         through: the newest round that had lists to remember.
         since: the first of them since the newest rollback.
         known: round and digest, in hexadecimal, of the newest lists that salts were asked for.
-        silent: positions of the clients whose salts are not waited for any more.
+        silent: the clients whose salts are not waited for any more.
         alike: by voter, how it agreed with the elections so far (`Electorate`).
         pairs: by voter, how much there was to agree about.
+
+    Whoever is no client any more is forgotten: nobody waits for it, and who joins has no history.
     """
 
     through: Annotated[int, Field(ge=0)] = 0
     since: Annotated[int, Field(ge=0)] = 0
     known: tuple[tuple[int, _Hash], ...] = ()
-    silent: tuple[int, ...] = ()
-    alike: tuple[int, ...] = ()
-    pairs: tuple[int, ...] = ()
+    silent: tuple[str, ...] = ()
+    alike: dict[str, int] = Field(default_factory=dict)
+    pairs: dict[str, int] = Field(default_factory=dict)
 
-    @property
-    def lists(self) -> Lists:
-        """What is remembered of earlier rounds' lists."""
-        return Lists(self.through, self.since, self.known, self.silent)
+    def of(self, clients: Sequence[str]) -> Self:
+        """Return the state without those who are no clients any more."""
+        known = frozenset(clients)
+        return self.model_copy(
+            update={
+                "silent": tuple(one for one in self.silent if one in known),
+                "alike": {one: value for one, value in self.alike.items() if one in known},
+                "pairs": {one: value for one, value in self.pairs.items() if one in known},
+            }
+        )
 
-    def with_lists(self, lists: Lists) -> Self:
+    def lists(self, clients: Sequence[str]) -> Lists:
+        """Return what is remembered of earlier rounds' lists, of a round's clients by position."""
+        silent = tuple(clients.index(one) for one in self.silent if one in clients)
+        return Lists(self.through, self.since, self.known, silent)
+
+    def with_lists(self, lists: Lists, clients: Sequence[str]) -> Self:
         """Return the state with other lists to remember."""
-        return self.model_copy(update=asdict(lists))
+        silent = tuple(clients[position] for position in lists.silent)
+        return self.model_copy(update={**asdict(lists), "silent": silent})
+
+    def electorate(self, clients: Sequence[str], byzantine: int) -> Electorate:
+        """Return how far a round's clients, by position, agreed with the elections so far."""
+        alike, pairs = (
+            {number: said[one] for number, one in enumerate(clients) if one in said}
+            for said in (self.alike, self.pairs)
+        )
+        return Electorate(byzantine, alike, pairs)
+
+    def with_electorate(self, electorate: Electorate, clients: Sequence[str]) -> Self:
+        """Return the state after an election."""
+        alike, pairs = (
+            {clients[number]: value for number, value in sorted(said.items())}
+            for said in (electorate.alike, electorate.pairs)
+        )
+        return self.model_copy(update={"alike": alike, "pairs": pairs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +224,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
     """
 
     name: ClassVar[str] = "pofl"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     Settings: ClassVar = PoFLSettings
     State: ClassVar = PoFLState
 
@@ -216,7 +246,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
 
     def run(self, round: Round, state: PoFLState) -> tuple[Result, PoFLState]:
         """Take the updates in time, choose the rule, aggregate."""
-        settings = self.settings
+        settings, state = self.settings, state.of(round.clients)
         window = None
         if settings.window is not None:
             window = ArrivalWindow(settings.window, settings.quiet)
@@ -253,10 +283,10 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         self, round: Round, updates: Answers[Trained], state: PoFLState
     ) -> tuple[str | None, PoFLState]:
         """Return the rule that the clients' salts give, or None where there is no lot."""
-        settings, lists = self.settings, state.lists
+        settings, lists = self.settings, state.lists(round.clients)
         listed = self.list_of(round.terms, round.number, updates.standing, state)
         if listed is None:
-            return None, state.with_lists(lists.without(round.number))
+            return None, state.with_lists(lists.without(round.number), round.clients)
         round.note("list", listed.digest.hex())
         phase = SaltCallsPhase() if round.terms.ledger_clock else SaltsPhase()
         quorum = max(1, len(listed.salters) - settings.byzantine)
@@ -274,7 +304,8 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
                 f"has, {denied[0]} among them: a lot was thrown and hidden",
             )
         named = {answer.party: answer.value.list for answer in answers}
-        state = state.with_lists(lists.after(listed, named, settings.byzantine))
+        after = lists.after(listed, named, settings.byzantine)
+        state = state.with_lists(after, round.clients)
         salts = {one.party: one.value.salt for one in answers if one.value.list == listed.digest}
         if salts.keys() != listed.salters.keys():
             return None, state
@@ -291,13 +322,14 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
             signed: what each client signed with its update, by account.
             state: the state that the round goes on from.
         """
-        settings, silent = self.settings, state.silent
+        settings, clients = self.settings, terms.parties["clients"]
+        silent = state.lists(clients).silent
         entries = tuple(
             Listed(client, position, values["cid"], values["seal"])
             for client, position in terms.positions("clients").items()
             if (values := signed.get(client, {}).get(SUBMIT_UPDATE.name)) is not None
         )
-        least = least_listed(len(terms.parties["clients"]), settings.byzantine, len(silent))
+        least = least_listed(len(clients), settings.byzantine, len(silent))
         if not self.throws_lots or len(entries) < max(least, settings.min_submissions):
             return None
         return UpdateList(terms.task, number, entries, frozenset(silent))
@@ -336,9 +368,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         otherwise: Callable[[str], Decision] = Decision.keep,
     ) -> tuple[Decision, PoFLState]:
         """Let the voters elect; `otherwise` says what is done, and why, where too few vote."""
-        electorate = Electorate(
-            self.settings.byzantine, dict(enumerate(state.alike)), dict(enumerate(state.pairs))
-        )
+        electorate = state.electorate(round.clients, self.settings.byzantine)
         proposed = self._proposals(entries, electorate)
         if not proposed:
             return Decision.keep("no rule has a candidate"), state
@@ -365,13 +395,7 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
             said = f"{len(votes)} voters voted, {electorate.quorum} are needed"
             return otherwise(said), state
         chosen, after = electorate.elect(votes)
-        numbers = range(len(round.clients))
-        state = state.model_copy(
-            update={
-                "alike": tuple(after.alike.get(number, 0) for number in numbers),
-                "pairs": tuple(after.pairs.get(number, 0) for number in numbers),
-            }
-        )
+        state = state.with_electorate(after, round.clients)
         if chosen is None:
             return Decision.keep("no candidate improves the model by the voters' count"), state
         return proposed[chosen], state

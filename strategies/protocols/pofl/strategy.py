@@ -1,8 +1,10 @@
 """`PoFL` as a Flower strategy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
+from flwr.app import ArrayRecord, ConfigRecord, Message
+from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
 from fedledger.effects import Effects
@@ -13,6 +15,7 @@ from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
 from ...rounds.checkpoints import Checkpoints, Members
+from ...rounds.membership import Binding, MembershipRule
 from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
 from ...rounds.strategy import LedgerStrategy, MeasureFn
@@ -66,8 +69,11 @@ class PoFL(LedgerStrategy):
             proposes it.
         fraction_train: fraction of the connected nodes asked in each round.
         fraction_evaluate: fraction asked to evaluate.
-        min_available_nodes: connected nodes to wait for; default: `min_submissions`.
+        min_available_nodes: connected nodes to wait for; default: `min_submissions`, or as many as
+            there are clients where fewer are left.
         weighted_by_key: metric with the number of samples.
+        membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
+        binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
@@ -104,6 +110,8 @@ class PoFL(LedgerStrategy):
         fraction_evaluate: float = 0.0,
         min_available_nodes: int | None = None,
         weighted_by_key: str = "num-examples",
+        membership: MembershipRule | None = None,
+        binding: Binding = "none",
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -153,6 +161,7 @@ class PoFL(LedgerStrategy):
             arithmetic=arithmetic_of(rules),
         )
         nodes = min(max(2, least), len(clients)) if min_available_nodes is None else None
+        self._waits_for = nodes
         inner = FedAvg(
             fraction_train=fraction_train,
             fraction_evaluate=fraction_evaluate,
@@ -173,9 +182,20 @@ class PoFL(LedgerStrategy):
             ledger_window=ledger_window,
             owner=owner,
             clock=clock,
+            membership=membership,
+            binding=binding,
             observers=observers,
             measure=measure,
             checkpoints=checkpoints,
             members=members,
             effects=effects,
         )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Choose nodes; nobody waits for those of clients that left."""
+        if self._waits_for is not None and isinstance(self.inner, FedAvg):
+            nodes = max(1, min(self._waits_for, len(self.task.terms.parties["clients"])))
+            self.inner.min_train_nodes = self.inner.min_available_nodes = nodes
+        return super().configure_train(server_round, arrays, config, grid)

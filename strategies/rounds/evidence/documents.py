@@ -6,7 +6,16 @@ parts per million), so that what is checked is exactly what was meant.
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+)
 
 from fedledger.errors import (
     AuditError,
@@ -59,6 +68,10 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _without(plain: dict[str, Any], *optional: str) -> dict[str, Any]:
+    return {key: one for key, one in plain.items() if one is not None or key not in optional}
+
+
 class Specification(_Document):
     """What is fixed before the first round.
 
@@ -71,6 +84,10 @@ class Specification(_Document):
         layout: keys, shapes and dtypes of the model, in the order in which it is flattened.
         clock: who says when an answer arrived: {"by": "aggregator", …} or {"by": "ledger"}.
         profile: import profile of the CIDs.
+        membership: who decides on changes of the clients, "owner" or "members"; absent: they are
+            fixed.
+        binding: "required" where answers count only when they are tied to SuperNodes; absent: they
+            need not be.
     """
 
     version: Literal[3] = 3
@@ -81,6 +98,13 @@ class Specification(_Document):
     layout: Any
     clock: dict[str, Any]
     profile: str
+    membership: Literal["owner", "members"] | None = None
+    binding: Literal["required"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing: so a task that does not ask for it has the text of old."""
+        return _without(plain(self), "membership", "binding")
 
 
 class Anchor(_Document):
@@ -109,12 +133,18 @@ class Counted(_Document):
         content: CID of what it holds, or None where the phase asks for no content.
         anchors: of each signature, in the phase's order.
         arrival: milliseconds after the phase's messages were sent; blocks under the ledger's clock.
+        node_proof: signature of the SuperNode's key in hexadecimal; absent where none is asked for.
     """
 
     party: str
     content: str | None
     anchors: list[Anchor]
     arrival: Whole
+    node_proof: Text | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(plain(self), "node_proof")
 
 
 class Late(_Document):

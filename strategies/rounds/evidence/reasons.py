@@ -50,6 +50,11 @@ _TABLE = (
         "install the server's version",
     ),
     ("signature", "a signature is not the party's, or not for this chain", "check the keystore"),
+    (
+        "binding",
+        "the answer is not tied to the SuperNode whose key the account published before the round",
+        "publish the node's key with `fedledger account bind`, and name it in the node config",
+    ),
     ("terms", "the call's nonce, gas or fees are not those asked for", "sign what is asked"),
     ("unregistered", "the account is not of the party that was asked", "ask the task's owner"),
     ("duplicate", "the account has answered this phase already", "give each node its own account"),

@@ -26,6 +26,7 @@ __all__ = [
     "EVE",
     "IDENTITIES",
     "MANY",
+    "MEMBERSHIP",
     "OWNER",
     "REPORTS",
     "TASKS",
@@ -40,6 +41,7 @@ CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
 IDENTITIES, BONDS, BEACON, REPORTS = "Identities", "Bonds", "Beacon", "Reports"
+MEMBERSHIP = "Membership"
 ADMIN, OWNER, ANN, BOB, EVE = (
     Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
 )
@@ -173,8 +175,16 @@ class Both:
         whole = self.view(TASKS, "getTask", task)
         assert self.view(TASKS, "getProgress", task) == (*whole[3:6], whole[9])
         self.view(TASKS, "getRoles", task)
+        self.compare_membership(task)
         for who in self.people[1:5]:
             self.view(TASKS, "isMember", task, who)
+
+    def compare_membership(self, task):
+        """Compare what accounts were told about taking part in a task."""
+        self.view(MEMBERSHIP, "ruleOf", task)
+        for who in self.people:
+            self.view(MEMBERSHIP, "standingOf", task, who)
+            self.view(MEMBERSHIP, "acceptedBy", task, who)
 
     @staticmethod
     def _said(ask):

@@ -115,7 +115,7 @@ def _respecified(monkeypatch, **changes):
     ("changes", "outcome", "reason"),
     [
         ({"protocol": "pofl2"}, Outcome.UNCHECKED, "protocol 'pofl2' is not known here"),
-        ({"protocol_version": 3}, Outcome.UNCHECKED, "version 3 there and 2 here"),
+        ({"protocol_version": 4}, Outcome.UNCHECKED, "version 4 there and 3 here"),
         ({"protocol": "anchored", "protocol_version": 1}, Outcome.FAILED, "settings of 'anchored'"),
         ({"settings": {}}, Outcome.FAILED, "settings of 'pofl'"),
         ({"parties": {}}, Outcome.FAILED, "lists no clients"),
@@ -367,7 +367,7 @@ def test_settings_of_an_unknown_rule_are_not_installed():
     """A third party's rule that is not here is no reason to call a round false."""
     specification = Specification(
         protocol="pofl",
-        protocol_version=2,
+        protocol_version=PoFLProtocol.version,
         settings={
             "byzantine": 0,
             "rules": ["somebodys_rule"],

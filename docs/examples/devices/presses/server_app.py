@@ -32,6 +32,7 @@ def main(grid: Grid, context: Context) -> None:
         rules=("krum", "trimmed_mean", "median"),
         window=window,
         salts=window,
+        binding=str(options["binding"]),
     )
     model = ArrayRecord({"w": Array(np.zeros(3, np.float32))})
     result = strategy.start(grid, model, num_rounds=int(options["num-server-rounds"]))
