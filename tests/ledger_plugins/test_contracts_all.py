@@ -34,7 +34,7 @@ def evm():
 class SameBeacon(RuleBasedStateMachine):
     """Random draws: opened, committed to, fixed, revealed, closed and settled by anybody."""
 
-    evm: ClassVar[EvmBench]
+    evm: EvmBench
     both: Both
 
     def draw(self, dice):
@@ -125,7 +125,6 @@ class SameBeacon(RuleBasedStateMachine):
 class SameEverything(SameContracts, SameBonds, SameBeacon):
     """Random calls of all contracts by random people; many are refused."""
 
-    evm: ClassVar[EvmBench]
     seen: ClassVar[set[tuple[str, str, str]]]
 
     @initialize(dice=DICE)
@@ -151,7 +150,7 @@ class SameEverything(SameContracts, SameBonds, SameBeacon):
         if hasattr(self, "both"):
             self.both.compare()
             self.compare_beacon()
-            self.seen |= self.both.seen
+            self.seen.update(self.both.seen)
 
 
 @pytest.mark.hypothesis
