@@ -3,7 +3,6 @@
 `test_contracts_evm.py` and its neighbours do the same for the token and for tasks.
 """
 
-
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
