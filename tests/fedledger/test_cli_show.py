@@ -20,7 +20,7 @@ from fedledger.ledger_plugins.storage.cid import cid_of
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 ADMIN, EVE = Account.from_key(b"\1" * 32), Account.from_key(b"\2" * 32)
 STRANGER = checksum_address("0x" + "77" * 20)
-EMITS = "0x7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef60005f5fa100"
+EMITS = "0x7fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef5f5fa100"
 """A constructor that says `Transfer` with no arguments, as another token would."""
 
 
