@@ -35,15 +35,16 @@ def place(request, tmp_path_factory):
     home = tmp_path_factory.mktemp(request.param)
     for name, account in {**MEMBERS, "eve": Account.from_key(b"\7" * 32), "admin": ADMIN}.items():
         keystore(home, name, account)
+    node: Anvil | NodeProcess
     if request.param == "anvil":
         node = Anvil(home)
         file = home / "deployment.json"
         url, store = f"ethereum+{node.url}?deployment={file}", f"file://{home}/store"
         deploy(url, admin=ADMIN.address)
     else:
-        node = NodeProcess(home, "n1", "--mine", "--interval", "0.1", "--account", "admin")
-        node.start("--new-chain", "--admin", ADMIN.address).wait_ready()
-        url, store = f"local+{node.url}", f"file://{node.data}/store"
+        member = NodeProcess(home, "n1", "--mine", "--interval", "0.1", "--account", "admin")
+        member.start("--new-chain", "--admin", ADMIN.address).wait_ready()
+        url, store, node = f"local+{member.url}", f"file://{member.data}/store", member
     federation = Federation(home / "run")
     federation.ledger.close()
     federation.store.close()

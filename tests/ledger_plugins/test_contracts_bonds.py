@@ -3,8 +3,6 @@
 `test_contracts_evm.py` and its neighbours do the same for the token and for tasks.
 """
 
-from typing import ClassVar
-
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -242,7 +240,7 @@ DICE = st.randoms(use_true_random=True)
 class SameBonds(RuleBasedStateMachine):
     """Random deposits, locks and slashes, sent to the EVM and the twins; many are refused."""
 
-    evm: ClassVar[EvmBench]
+    evm: EvmBench
 
     @initialize()
     def start(self):

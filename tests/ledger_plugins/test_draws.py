@@ -5,6 +5,7 @@ from collections import Counter
 from hashlib import sha256
 from importlib.resources import files
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from fedledger.ledger_plugins.contracts.beacon.draws import leader, panel, round
 PEOPLE = ["0x" + f"{n:02x}" * 20 for n in range(1, 7)]
 VALUES = st.binary(min_size=32, max_size=32).filter(any)
 VALUE = b"\1" * 32
+ODD_WEIGHTS: Any = [1, 1, 1, 1, 1, 0.5]
 VECTORS = json.loads((files("fedledger") / "vectors" / "draws.json").read_text())
 
 
@@ -153,7 +155,7 @@ REFUSED = [
     (lambda: leader(VALUE, b"s", PEOPLE, [0] * 6), "0 together"),
     (lambda: leader(VALUE, b"s", PEOPLE, [2**255] * 6), "together"),
     (lambda: leader(VALUE, b"s", PEOPLE, [1, 1, 1, 1, 1, -1]), "whole number"),
-    (lambda: leader(VALUE, b"s", PEOPLE, [1, 1, 1, 1, 1, 0.5]), "whole number"),
+    (lambda: leader(VALUE, b"s", PEOPLE, ODD_WEIGHTS), "whole number"),
     (lambda: leader(VALUE, b"s", [], []), "0 together"),
     (lambda: spot(VALUE, b"s", PEOPLE, 1_000_001), "no probability"),
     (lambda: spot(VALUE, b"s", [PEOPLE[0]] * 2, 1), "twice"),

@@ -7,7 +7,7 @@ from support.nodes import PASSWORD, NodeProcess, keystore
 from fedledger.errors import ConfigError
 from fedledger.experiments import run_experiment
 from fedledger.experiments.report.audit import audit_run
-from fedledger.experiments.run import cell as cell_module
+from fedledger.experiments.run.money import fund_accounts
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import Bonds, StakeToken, TrainingTask
@@ -50,7 +50,7 @@ def test_a_ledger_for_each_cell_has_money_too(tmp_path):
 def test_a_resumed_run_mints_nothing_twice(tmp_path, monkeypatch):
     """Killed after the mints, and again after some deposits: the sums are those of one run."""
     config = small(tmp_path, *MONEY)
-    whole = cell_module.fund_accounts
+    whole = fund_accounts
     stops = iter([3, 6])
 
     class Killed(BaseException):
@@ -64,7 +64,7 @@ def test_a_resumed_run_mints_nothing_twice(tmp_path, monkeypatch):
         whole(ledger, minter, accounts[:number], terms)
         raise Killed
 
-    monkeypatch.setattr(cell_module, "fund_accounts", interrupted)
+    monkeypatch.setattr("fedledger.experiments.run.cell.fund_accounts", interrupted)
     for _ in range(2):
         found = [*tmp_path.glob("small/*/")]
         resume = found[0] if found else None

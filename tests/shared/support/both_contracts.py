@@ -158,7 +158,7 @@ class Both:
 
     def compare_bonds(self):
         """Compare deposits; what the contract holds is theirs, but for what was sent to it."""
-        free = [self.view(BONDS, "free", who) for who in self.people]
+        free = [self.view(BONDS, "free", who) for who in (*self.people, ZERO_ADDRESS)]
         locked = [self.view(BONDS, "locked", *lock) for lock in self.locks]
         for who in self.people:
             self.view(BONDS, "withdrawableFrom", who)
