@@ -14,6 +14,7 @@ from fedledger.effects import Effects
 from fedledger.errors import (
     AccountError,
     AuditError,
+    ContentTooLarge,
     ContractError,
     LedgerUnavailable,
     NotChecked,
@@ -152,8 +153,8 @@ class Vehicle:
         pause = self._poll
         while True:
             try:
-                done = self._step()
-            except NotInstalled as error:
+                done = self.step()
+            except (ContentTooLarge, NotInstalled) as error:  # no patience makes it better
                 raise RunError(f"task {self._task} cannot be followed: {error}") from error
             except _AWAITED as error:
                 now = self._clock.monotonic()
@@ -179,7 +180,7 @@ class Vehicle:
 
     # One look ------------------------------------------------------------------------------
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """Look once, and do what there is to do; tell whether the task is over."""
         task = self._contract.task(self._task)
         known = self._known(task)
@@ -189,7 +190,6 @@ class Vehicle:
         head, now = self._ledger.head().hash, self._clock.monotonic()
         if self._looked[0] == head and now - self._looked[1] < 2 * self._poll:
             return False
-        self._looked = head, now
         grace = grace_of(known.terms)
         lost = [cid for cid, sought in self._sought.items() if now - sought > grace]
         found = turn_of(
@@ -208,6 +208,7 @@ class Vehicle:
                 self._sought.setdefault(cid, now)
         elif (found.round.number, found.phase.name) not in self._left:
             self._answer(found, known)
+        self._looked = head, now
         return False
 
     def _known(self, task: Task) -> _Task:
@@ -326,9 +327,8 @@ class Vehicle:
             return  # too early by the ledger's clock
         if error.error in {"WrongRound", "TaskFinished"}:  # it may open again in another branch
             why = f"round {number}, {phase}: too late, the round has ended"
-            self._once(
-                "missed", (number, phase), why, round=number, phase=phase, reason=error.error
-            )
+            said = {"round": number, "phase": phase, "reason": error.error}
+            self._once("missed", (number, phase), why, **said)
             return
         self._left.add((number, phase))
         late = error.error == "WindowClosed"
