@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from fedledger.effects import Clock, Effects
 from fedledger.errors import ConfigError, LedgerUnavailable
@@ -13,6 +14,7 @@ from ...ledger_plugins.accounts import Account, keystore_path
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import TrainingTask
+from .answering import Between
 from .app import VehicleApp, load_vehicle_app, pairs_of
 from .malicious import malicious
 from .notes import Note, Tell
@@ -104,12 +106,12 @@ def run_vehicle(
             vehicle.run()
 
 
-def _attack(text: str, app: VehicleApp, account: Account, tell: Tell):  # noqa: ANN202
+def _attack(text: str, app: VehicleApp, account: Account, tell: Tell) -> Between:
     tell(Note("malicious", f"this client attacks: {text}", {"attack": text}))
     return malicious(text, app, int(account.address, 16))
 
 
-def _options(ledger: str) -> dict[str, float]:
+def _options(ledger: str) -> dict[str, Any]:
     return {"patience": _PATIENCE} if ledger.startswith("local+http://") else {}
 
 

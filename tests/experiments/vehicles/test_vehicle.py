@@ -288,7 +288,8 @@ def test_who_comes_after_the_window_does_not_train(world):
     task.clock.now += WINDOW + 2
     task.vehicle(0)
     task.go(5)
-    assert task.trained == []
+    assert (0, 1) not in task.trained
+    assert task.submitted() == {}
 
 
 def test_an_app_that_fails_is_left_out_of_the_round(world):
