@@ -26,6 +26,7 @@ _PATIENCE = 20.0
 """Seconds for which a ledger itself asks a node again; longer is the vehicle's business."""
 
 _POLL = 1.0
+_LONGEST = 30.0
 
 
 def run_vehicle(
@@ -83,13 +84,15 @@ def run_vehicle(
     device_of(app.context(0, 0))  # before anything is signed, asked or waited for
     account = unlock()
     between = None if attack is None else _attack(attack, app, account, tell)
-    with open_ledger(ledger, **_options(ledger)) as opened, open_store(store) as contents:
+    clock = effects.clock
+    opening = _opened(ledger, clock, patience, tell)
+    with opening as opened, open_store(store) as contents:
         if not opened.shared:
             raise ConfigError(
                 f"{opened.url}: no other process can write this ledger while a client has it: a "
                 "node's URL is wanted, local+http://HOST:PORT, or one of Ethereum"
             )
-        number = task or _named(opened, str(name), owner, account.address, effects.clock, tell)
+        number = task or _named(opened, str(name), owner, account.address, clock, tell)
         vehicle = Vehicle(
             opened,
             contents,
@@ -109,6 +112,27 @@ def run_vehicle(
 def _attack(text: str, app: VehicleApp, account: Account, tell: Tell) -> Between:
     tell(Note("malicious", f"this client attacks: {text}", {"attack": text}))
     return malicious(text, app, int(account.address, 16))
+
+
+def _opened(url: str, clock: Clock, patience: float, tell: Tell) -> Ledger:
+    """Open a ledger; its node may start after the vehicle.
+
+    Raises:
+        LedgerUnavailable: nobody answers for `patience` seconds.
+    """
+    end, pause = clock.monotonic() + patience, _POLL
+    while True:
+        try:
+            return open_ledger(url, **_options(url))
+        except LedgerUnavailable as error:
+            left = end - clock.monotonic()
+            if left <= 0:
+                raise
+            if pause == _POLL:
+                text = f"{error}; it is asked again for {patience:.0f} s"
+                tell(Note("waiting", text))
+            clock.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST)
 
 
 def _options(ledger: str) -> dict[str, Any]:

@@ -92,6 +92,9 @@ class Machine:
     def said(self, name):
         return (self.home / f"{name}.log").read_text(encoding="utf-8")
 
+    def listens(self, name):
+        return "node at" in self.said(name)
+
     def events(self, name, *kinds):
         """Return what a vehicle said, by its lines of JSON."""
         lines = self.said(name).splitlines()
@@ -156,7 +159,7 @@ def test_the_pages_commands(machine):
     accounts = machine.create(owner, create)
     alone = node[: node.index("--peer")]
     machine.start("n1", alone, "--interval", "0.2")
-    wait_for(lambda: "node at" in machine.said("n1"), 60, "the node did not start")
+    wait_for(partial(machine.listens, "n1"), 60, "the node did not start")
     for number in (0, 1):
         machine.drive(number, vehicle, accounts, "127.0.0.1:7001")
     machine.drive(4, poisoner, {**accounts, "127.0.0.1:7002": "127.0.0.1:7001"}, "127.0.0.1:7001")
@@ -185,7 +188,7 @@ def test_five_vehicles_and_three_miners_as_the_page_says(machine):
     for name, node in zip(("n1", "n2", "n3"), nodes, strict=True):
         machine.start(name, node, "--interval", "0.6" if name == "n3" else "0.4")
     for name in ("n1", "n2", "n3"):
-        wait_for(lambda name=name: "node at" in machine.said(name), 60, "a node did not start")
+        wait_for(partial(machine.listens, name), 60, "a node did not start")
     for number in range(VEHICLES - 1):
         machine.drive(number, vehicle, accounts, f"127.0.0.1:{7001 + number % 2}")
     machine.drive(VEHICLES - 1, poisoner, accounts, "127.0.0.1:7002")

@@ -329,7 +329,7 @@ def test_what_no_aggregator_would_take_is_not_sent(world, what):
         w = message.content["arrays"]["w"].numpy()
         w = np.full((2, 2), 1, np.float32) if what == "another shape" else w + np.float32(1)
         w = w * np.float32("nan") if what == "not-finite" else w
-        metrics = {"num-examples": -1 if what == "negative" else 10}
+        metrics: dict[str, float] = {"num-examples": -1 if what == "negative" else 10}
         metrics = {"loss": 1.0} if what == "no metrics" else metrics
         content = {"arrays": ArrayRecord({"w": Array(w)}), "metrics": MetricRecord(metrics)}
         return Message(RecordDict(content), reply_to=message)
