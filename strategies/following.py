@@ -31,13 +31,6 @@ __all__ = ["Moment", "Turn", "Waiting", "subject_of", "turn_of"]
 
 T = TypeVar("T")
 
-SETTLING = 5
-"""Seconds after a phase's end for which a client waits for a block that says so.
-
-Miners rest where nothing happens, so that block may never come. But what is asked next is about the
-answers that are there at the end, and a client that spoke before the last of them was known to it
-has spoken about others."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
@@ -101,7 +94,6 @@ class _FollowedRound(MinedRound):
         """Say who follows: called once, before the protocol runs."""
         self._account = account
         self._latest = max(float(self._now), moment.now)
-        self._now = max(self._now, int(moment.now) - SETTLING)
         self._answered = answered
         self._subject: Any = None
 

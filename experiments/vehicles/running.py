@@ -54,7 +54,7 @@ def run_vehicle(
         ledger: URL of the ledger.
         store: URL of the store.
         unlock: opens the account, once all else is known to be right.
-        keystore: its name, or its file's path; the journal lies beside it.
+        keystore: its name, or its file's path; what it has to remember lies beside it.
         task: number of the task.
         name: or its name.
         owner: of the task that the name is meant for.
@@ -99,7 +99,7 @@ def run_vehicle(
             account,
             app,
             task=number,
-            journal=_journal(keystore),
+            place=keystore_path(keystore),
             effects=effects,
             tell=tell,
             between=between,
@@ -137,12 +137,6 @@ def _opened(url: str, clock: Clock, patience: float, tell: Tell) -> Ledger:
 
 def _options(ledger: str) -> dict[str, Any]:
     return {"patience": _PATIENCE} if ledger.startswith("local+http://") else {}
-
-
-def _journal(keystore: str) -> Path:
-    """Return where an account's journal lies: where its SuperNode would have it."""
-    path = keystore_path(keystore)
-    return path.with_name(f"{path.name}.journal")
 
 
 def _named(  # noqa: PLR0917 - where, what, and for whom

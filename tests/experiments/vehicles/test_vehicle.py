@@ -88,7 +88,7 @@ class World:
             CLIENTS[number] if number < len(CLIENTS) else OWNER,
             options.pop("app", None) or self.app(number),
             task=1,
-            journal=self.folder / f"c{number}.journal",
+            place=self.folder / f"c{number}",
             effects=self.effects,
             tell=self.notes.setdefault(number, []).append,
             **options,
@@ -116,7 +116,7 @@ class World:
                     del left[number]
             self.mine()
             self.clock.now += 1.0
-            if self.clock.now % 5 == 0:  # a network's miners make blocks when a round is due
+            if self.clock.now % 40 == 0:  # a network's miners make blocks when a round is due
                 self.contract.confirm_history(STRANGER, task=1)
             if not left or (until is not None and until()):
                 return
@@ -242,7 +242,7 @@ def test_one_process_at_a_time(world):
             CLIENTS[0],
             task.app(0),
             task=1,
-            journal=task.folder / "c0.journal",
+            place=task.folder / "c0",
             effects=task.effects,
         )
 
@@ -255,9 +255,7 @@ def test_a_damaged_outbox_sends_nothing(world, monkeypatch, part):
     broken(monkeypatch, task.ledger, "transact", after=False)
     with pytest.raises(Killed):
         task.go(3)
-    [path] = [
-        one for one in (task.folder / "c0.journal.outbox").rglob("*") if one.name.endswith(part)
-    ]
+    [path] = [one for one in (task.folder / "c0.outbox").rglob("*") if one.name.endswith(part)]
     path.write_bytes(b"{}")
     assert vehicle is task.vehicles[0]
     task.vehicle(0)
@@ -426,7 +424,7 @@ def test_a_specification_that_cannot_be_followed(world, changes, error, why):
         CLIENTS[0],
         task.app(0),
         task=2,
-        journal=task.folder / "c0.journal",
+        place=task.folder / "c0",
         effects=task.effects,
         patience=100,
     )
@@ -509,7 +507,7 @@ def test_an_election_is_followed_too(world):
                 CLIENTS[number],
                 app,
                 task=2,
-                journal=task.folder / f"c{number}.journal",
+                place=task.folder / f"c{number}",
                 effects=task.effects,
                 tell=task.notes.setdefault(number, []).append,
             )
@@ -523,3 +521,22 @@ def test_an_election_is_followed_too(world):
     ]
     report = audit_ledger(task.ledger, task.store, tasks=[2])
     assert report.passed, report.reason
+
+
+def test_sealed_updates_are_opened_after_the_window(world):
+    """Nobody can read them before; then each vehicle opens its own, and the round goes on."""
+    task = world(sealed=True)
+    for number in range(5):
+        task.vehicle(number)
+    task.go(WINDOW - 5)
+    named = task.submitted()
+    assert len(named) == 5
+    assert not any(task.store.has(cid) for cid in named.values())
+    task.vehicle(2)  # killed and started again
+    task.go(400)
+    assert task.events(0, "sent", "opened", "round") == ["sent", "opened", "sent", "round"] * 2
+    assert [one for number, one in task.trained if number == 2] == [1, 2]
+    assert task.events(2)[-1] == "finished"
+    report = audit_ledger(task.ledger, task.store)
+    assert report.passed, report.reason
+    assert [verdict.accepted for verdict in report.rounds] == [5, 5]
