@@ -1,6 +1,6 @@
 """A client's salt: sealed with its update, revealed for one list of updates."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flwr.app import Message, RecordDict
 
@@ -35,7 +35,7 @@ class SaltsHandler(PhaseHandler):
             raise ConfigError(f"the 'list' of a salt has 32 bytes, not {len(digest)}")
         first = asked.first(_LIST, digest.hex())
         last_round, last = asked.before(_LIST)
-        called = {"list": bytes.fromhex(first), "salt": asked.salt}
+        called: dict[str, Any] = {"list": bytes.fromhex(first), "salt": asked.salt}
         stated = called | {
             "lastRound": last_round,
             "last": bytes.fromhex(last) if last else bytes(32),

@@ -18,6 +18,7 @@ from fedledger.guards import Failures
 from ..ledger_plugins.base import Event, Ledger
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
+from ..ledger_plugins.storage.cid import cid_of
 from .rounds.arrival import ArrivalWindow
 from .rounds.history import History
 from .rounds.membership import terms_at
@@ -30,13 +31,6 @@ from .rounds.task import model_of, state_after
 __all__ = ["Moment", "Turn", "Waiting", "subject_of", "turn_of"]
 
 T = TypeVar("T")
-
-SETTLING = 5
-"""Seconds after a phase's end for which a client waits for a block that says so.
-
-Miners rest where nothing happens, so that block may never come. But what is asked next is about the
-answers that are there at the end, and a client that spoke before the last of them was known to it
-has spoken about others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +95,6 @@ class _FollowedRound(MinedRound):
         """Say who follows: called once, before the protocol runs."""
         self._account = account
         self._latest = max(float(self._now), moment.now)
-        self._now = max(self._now, int(moment.now) - SETTLING)
         self._answered = answered
         self._subject: Any = None
 
@@ -116,6 +109,10 @@ class _FollowedRound(MinedRound):
         """Do as a mined round; where the account has to answer, its turn is found."""
         self._subject = subject
         return super().ask(phase, subject, window=window, tolerate=tolerate)
+
+    def store(self, contents: Sequence[bytes]) -> list[str]:
+        """Return the contents' CIDs; who only looks stores nothing."""
+        return [cid_of(content) for content in contents]
 
     def _wait(
         self,

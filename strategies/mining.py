@@ -78,7 +78,7 @@ SALT_WINDOW = 60.0
 """Seconds in which clients of mined rounds reveal their salts, by the ledger's clock."""
 
 WINDOW = 600
-"""Seconds of a round whose rule is drawn, unless its task says otherwise."""
+"""Seconds that a mined round takes updates, unless its task says otherwise."""
 
 PATIENCE = 3600
 """Seconds that a round without a window waits for absent clients, by default."""
@@ -245,7 +245,7 @@ def propose_task(
     byzantine: int | None = None,
     rules: Sequence[str] = MIXED,
     selection: Selection = "beacon",
-    window: int | None = None,
+    window: int = WINDOW,
     salt_window: float = SALT_WINDOW,
     patience: int = PATIENCE,
     reward: int = 20,
@@ -267,7 +267,7 @@ def propose_task(
         rules: the rules to choose from.
         selection: "beacon" or "timestamp"; an election needs Flower.
         window: seconds that a round takes updates and lasts; 0: it ends once all clients have
-            submitted. Default: `WINDOW` where the rule is drawn by lot, else 0.
+            submitted, and until it is published each of them may replace what it submitted.
         salt_window: seconds after that in which clients reveal their salts (`reveal_salt`).
         patience: seconds after which a round without a window ends without who is absent; 0 waits
             for ever.
@@ -284,8 +284,6 @@ def propose_task(
     if selection == "election":
         raise ConfigError("selection 'election' needs a Flower server: use beacon or timestamp")
     drawn = selection == "beacon" and len(rules) > 1
-    if window is None:
-        window = WINDOW if drawn else 0
     if drawn and not window:
         raise ConfigError(
             "a lot needs a list of updates that is final: give the task a window, in seconds, or "

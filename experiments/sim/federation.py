@@ -108,6 +108,7 @@ class Federation:
                 byzantine=1,
                 rules=("trimmed_mean", "median"),
                 selection="timestamp",
+                window=0,
             )
 
         return self._until("proposing", proposed)

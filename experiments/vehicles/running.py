@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from fedledger.effects import Clock, Effects
 from fedledger.errors import ConfigError, LedgerUnavailable
@@ -13,6 +14,7 @@ from ...ledger_plugins.accounts import Account, keystore_path
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import TrainingTask
+from .answering import Between
 from .app import VehicleApp, load_vehicle_app, pairs_of
 from .malicious import malicious
 from .notes import Note, Tell
@@ -24,6 +26,7 @@ _PATIENCE = 20.0
 """Seconds for which a ledger itself asks a node again; longer is the vehicle's business."""
 
 _POLL = 1.0
+_LONGEST = 30.0
 
 
 def run_vehicle(
@@ -51,7 +54,7 @@ def run_vehicle(
         ledger: URL of the ledger.
         store: URL of the store.
         unlock: opens the account, once all else is known to be right.
-        keystore: its name, or its file's path; the journal lies beside it.
+        keystore: its name, or its file's path; what it has to remember lies beside it.
         task: number of the task.
         name: or its name.
         owner: of the task that the name is meant for.
@@ -81,20 +84,22 @@ def run_vehicle(
     device_of(app.context(0, 0))  # before anything is signed, asked or waited for
     account = unlock()
     between = None if attack is None else _attack(attack, app, account, tell)
-    with open_ledger(ledger, **_options(ledger)) as opened, open_store(store) as contents:
+    clock = effects.clock
+    opening = _opened(ledger, clock, patience, tell)
+    with opening as opened, open_store(store) as contents:
         if not opened.shared:
             raise ConfigError(
                 f"{opened.url}: no other process can write this ledger while a client has it: a "
                 "node's URL is wanted, local+http://HOST:PORT, or one of Ethereum"
             )
-        number = task or _named(opened, str(name), owner, account.address, effects.clock, tell)
+        number = task or _named(opened, str(name), owner, account.address, clock, tell)
         vehicle = Vehicle(
             opened,
             contents,
             account,
             app,
             task=number,
-            journal=_journal(keystore),
+            place=keystore_path(keystore),
             effects=effects,
             tell=tell,
             between=between,
@@ -104,19 +109,34 @@ def run_vehicle(
             vehicle.run()
 
 
-def _attack(text: str, app: VehicleApp, account: Account, tell: Tell):  # noqa: ANN202
+def _attack(text: str, app: VehicleApp, account: Account, tell: Tell) -> Between:
     tell(Note("malicious", f"this client attacks: {text}", {"attack": text}))
     return malicious(text, app, int(account.address, 16))
 
 
-def _options(ledger: str) -> dict[str, float]:
+def _opened(url: str, clock: Clock, patience: float, tell: Tell) -> Ledger:
+    """Open a ledger; its node may start after the vehicle.
+
+    Raises:
+        LedgerUnavailable: nobody answers for `patience` seconds.
+    """
+    end, pause = clock.monotonic() + patience, _POLL
+    while True:
+        try:
+            return open_ledger(url, **_options(url))
+        except LedgerUnavailable as error:
+            left = end - clock.monotonic()
+            if left <= 0:
+                raise
+            if pause == _POLL:
+                text = f"{error}; it is asked again for {patience:.0f} s"
+                tell(Note("waiting", text))
+            clock.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST)
+
+
+def _options(ledger: str) -> dict[str, Any]:
     return {"patience": _PATIENCE} if ledger.startswith("local+http://") else {}
-
-
-def _journal(keystore: str) -> Path:
-    """Return where an account's journal lies: where its SuperNode would have it."""
-    path = keystore_path(keystore)
-    return path.with_name(f"{path.name}.journal")
 
 
 def _named(  # noqa: PLR0917 - where, what, and for whom

@@ -14,6 +14,7 @@ from fedledger.effects import Effects
 from fedledger.errors import (
     AccountError,
     AuditError,
+    ContentTooLarge,
     ContractError,
     LedgerUnavailable,
     NotChecked,
@@ -30,6 +31,7 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.seals import salt_purpose
+from ...ledger_plugins.openings import Pending, open_pending
 from ...ledger_plugins.storage.base import Store
 from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
 from ...strategies.rounds.closing import ClosingPhase, confirmed
@@ -40,7 +42,7 @@ from ...strategies.rounds.mined import MinedRound, grace_of
 from ...strategies.rounds.protocol import Protocol
 from ...strategies.rounds.round import TaskTerms
 from ...strategies.rounds.task import model_of, read_task
-from .answering import Answering, AppFailedError, Between, only_call
+from .answering import Answering, AppFailedError, Between
 from .app import VehicleApp
 from .notes import Note, Tell
 from .outbox import Kept, Outbox
@@ -55,6 +57,9 @@ ATTEMPTS = 3
 
 CLOSING = 60.0
 """Seconds that a vehicle waits, at the end, for rewards and for the last round to be settled."""
+
+SETTLING = 5.0
+"""Seconds after a window for which the first client waits before it asks for a block."""
 
 _LONGEST = 30.0
 
@@ -80,7 +85,7 @@ class Vehicle:
         account: its account.
         app: trains.
         task: the task's number.
-        journal: path of its journal; what it is about to send is kept beside it.
+        place: its keystore, or where one would be: what it has to remember lies beside it.
         effects: what it does to the world.
         tell: takes what happens.
         between: changes what the app replies before it is signed, for experiments.
@@ -99,7 +104,7 @@ class Vehicle:
         app: VehicleApp,
         *,
         task: int,
-        journal: Path,
+        place: Path,
         effects: Effects,
         tell: Tell = lambda _note: None,
         between: Between | None = None,
@@ -117,14 +122,16 @@ class Vehicle:
         self._between = between
         self._patience = patience
         self._poll = poll
-        place = f"{ledger.chain_id}-{self._contract_address}"
-        pins = {"task": task}
+        self._pending = Pending.beside(place, effects.disk)
+        journal = place.with_name(f"{place.name}.journal")
         self._signer = Signer(
             account,
-            Journal(journal, effects.disk, pins=pins, holds=self._holds),
+            Journal(journal, effects.disk, pins={"task": task}, holds=self._holds),
             lambda domain: account.secret(salt_purpose(domain)),
+            self._pending,
         )
-        folder = journal.with_name(f"{journal.name}.outbox") / place
+        address = ledger.terms("TrainingTask", "submitUpdate").to
+        folder = place.with_name(f"{place.name}.outbox") / f"{ledger.chain_id}-{address}"
         self._outbox = Outbox(folder, task, effects.disk)
         self._read: _Task | None = None
         self._told: int | None = None
@@ -135,6 +142,7 @@ class Vehicle:
         self._sought: dict[str, float] = {}
         self._failures = Failures()
         self._looked: tuple[str, float] = ("", 0.0)
+        self._knocked: tuple[int, int] = (0, 0)
 
     def close(self) -> None:
         """Let another process train for this account and task."""
@@ -152,8 +160,8 @@ class Vehicle:
         pause = self._poll
         while True:
             try:
-                done = self._step()
-            except NotInstalled as error:
+                done = self.step()
+            except (ContentTooLarge, NotInstalled) as error:  # no patience makes it better
                 raise RunError(f"task {self._task} cannot be followed: {error}") from error
             except _AWAITED as error:
                 now = self._clock.monotonic()
@@ -179,17 +187,18 @@ class Vehicle:
 
     # One look ------------------------------------------------------------------------------
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """Look once, and do what there is to do; tell whether the task is over."""
         task = self._contract.task(self._task)
         known = self._known(task)
         self._tell_rounds(task)
+        self._open(known)
         if task.finished:
             return self._finish(task, known)
-        head, now = self._ledger.head().hash, self._clock.monotonic()
-        if self._looked[0] == head and now - self._looked[1] < 2 * self._poll:
+        head, now = self._ledger.head(), self._clock.monotonic()
+        self._knock(task, known, head.timestamp)
+        if self._looked[0] == head.hash and now - self._looked[1] < 2 * self._poll:
             return False
-        self._looked = head, now
         grace = grace_of(known.terms)
         lost = [cid for cid, sought in self._sought.items() if now - sought > grace]
         found = turn_of(
@@ -208,6 +217,7 @@ class Vehicle:
                 self._sought.setdefault(cid, now)
         elif (found.round.number, found.phase.name) not in self._left:
             self._answer(found, known)
+        self._looked = head.hash, now
         return False
 
     def _known(self, task: Task) -> _Task:
@@ -266,7 +276,7 @@ class Vehicle:
         answer, signed, metrics = known.answering.make(turn)
         if before is not None and turn.said is not None:
             _, old = known.answering.read(turn, bytes.fromhex(before.transaction))
-            new = answer.signed[only_call(turn).name]
+            _, new = known.answering.read(turn, signed.raw)
             there = {name: turn.said.arguments.get(name, value) for name, value in new.items()}
             same = {name for name in new if new[name] == old.get(name) == there[name]}
             if same >= set(new) - {"seen"} and before.hash == turn.said.transaction:
@@ -297,10 +307,13 @@ class Vehicle:
         return kept
 
     def _send(self, turn: Turn, known: _Task, kept: Kept) -> None:
-        """Send an answer: its content to the store first, then the call to the ledger."""
+        """Send an answer: its content to the store first, then the call to the ledger.
+
+        A sealed one waits in place of that until it can be opened (`_open`).
+        """
         number, phase = turn.round.number, turn.phase.name
         content = self._outbox.content(kept)
-        if content is not None:
+        if content is not None and not known.terms.sealed:
             self._store.put(content)
         signed = known.answering.again(turn, bytes.fromhex(kept.transaction))
         if signed.hash != kept.hash:
@@ -328,9 +341,8 @@ class Vehicle:
             return  # too early by the ledger's clock
         if error.error in {"WrongRound", "TaskFinished"}:  # it may open again in another branch
             why = f"round {number}, {phase}: too late, the round has ended"
-            self._once(
-                "missed", (number, phase), why, round=number, phase=phase, reason=error.error
-            )
+            said = {"round": number, "phase": phase, "reason": error.error}
+            self._once("missed", (number, phase), why, **said)
             return
         self._left.add((number, phase))
         late = error.error == "WindowClosed"
@@ -426,9 +438,23 @@ class Vehicle:
         ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
         if self._ledger.settled().index < ended and not self._waited_long("settled"):
             return False
+        try:
+            self._confirm(task, known, task.rounds)
+        except AccountError as error:
+            self._note("finished", f"task {task.id} is finished; not confirmed: {error}")
+            return True
+        return False
+
+    def _confirm(self, task: Task, known: _Task, number: int) -> None:
+        """Confirm the ledger's history.
+
+        Raises:
+            AccountError: the journal forbids it.
+        """
+        ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
         round = MinedRound(
             known.terms,
-            task.rounds,
+            number,
             lambda: model_of(self._store, task.current_cid, known.terms.layout),
             task.current_cid,
             self._ledger,
@@ -439,23 +465,53 @@ class Vehicle:
             (),
         )
         turn = Turn(ClosingPhase(), None, round, History(self._ledger, ended), None)
-        try:
-            _, signed, _ = known.answering.make(turn)
-        except AccountError as error:
-            self._note("finished", f"task {task.id} is finished; not confirmed: {error}")
-            return True
+        _, signed, _ = known.answering.make(turn)
         self._ledger.transact(signed)
-        return False
+
+    # What time it is -----------------------------------------------------------------------
+
+    def _open(self, known: _Task) -> None:
+        """Open what was submitted sealed, once its window is over."""
+        if not known.terms.sealed:
+            return
+        try:
+            found = open_pending(self._ledger, self._store, self._pending)
+        except AccountError as error:
+            self._once("refused", str(error), str(error))
+            return
+        for one in found.opened:
+            number = one.domain.round
+            text = f"round {number}: the update is open, {one.content}"
+            self._note("opened", text, round=number, cid=one.content)
+
+    def _knock(self, task: Task, known: _Task, newest: int) -> None:
+        """See to it that there is a block after the round's window.
+
+        Miners rest where nothing happens, and what follows the window is about what is on the
+        ledger at its end: no client opens or says anything before a block shows that it has passed.
+        A call that anybody may give brings one; the clients do not all give it at once.
+        """
+        closes = task.opened_at + task.window
+        number = task.current_round + 1
+        if not task.window or newest > closes or self._knocked == (number, newest):
+            return
+        places = [list(one) for one in known.terms.parties.values()]
+        turn = next(
+            one.index(self._account.address) for one in places if self._account.address in one
+        )
+        if self._clock.wall() <= closes + SETTLING + turn:
+            return
+        self._knocked = number, newest
+        try:
+            self._confirm(task, known, number)
+        except AccountError as error:
+            self._once("refused", str(error), f"round {number}: {error}", round=number)
 
     def _waited_long(self, what: str) -> bool:
         now = self._clock.monotonic()
         return now - self._sought.setdefault(f"({what})", now) > CLOSING
 
     # Inside --------------------------------------------------------------------------------
-
-    @property
-    def _contract_address(self) -> str:
-        return self._ledger.terms("TrainingTask", "submitUpdate").to
 
     def _holds(self, block: str) -> bool:
         return self._ledger.index_of(block) is not None

@@ -59,14 +59,13 @@ def submit(
         str, typer.Option(help="How a round's rule is chosen: beacon or timestamp.")
     ] = "beacon",
     window: Annotated[
-        int | None,
+        int,
         typer.Option(
             min=0,
             help="Seconds that each round takes updates and lasts; 0: it ends once all clients "
-            "have submitted.",
-            show_default="600 where the rule is drawn, else 0",
+            "have submitted, and only where no rule is drawn.",
         ),
-    ] = None,
+    ] = 600,
     patience: Annotated[
         int,
         typer.Option(

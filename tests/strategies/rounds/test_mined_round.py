@@ -27,13 +27,14 @@ OWNER = Account.from_key(b"\x07" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
 MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 
+MINED = {"rounds": 1, "byzantine": 1, "rules": ("median",), "window": 0}  # ends with the last one
 
 STRANGERS = [Account.from_key(bytes([key]) * 32) for key in range(30, 34)]
 
 
 def propose(federation, **changes):
     """Propose a task for CLIENTS."""
-    options = {"model_id": "lights", "rounds": 1, "byzantine": 1, "rules": ("median",)} | changes
+    options = MINED | {"model_id": "lights"} | changes
     clients = [client.address for client in CLIENTS]
     ledger, store = federation.ledger, federation.store
     return propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
@@ -264,7 +265,7 @@ HOSTILE = {
 def test_one_clients_content_costs_that_client_alone(federation, what, caplog):
     """Whatever it holds, the round ends without it, in the audit as well, and says why."""
     ledger, store = federation.ledger, federation.store
-    options = {"model_id": "lights", "rounds": 1, "byzantine": 1, "rules": ("median",)}
+    options = MINED | {"model_id": "lights"}
     clients = [client.address for client in (*CLIENTS, HOSTILE_CLIENT)]
     propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
     for number, client in enumerate(CLIENTS):
@@ -290,7 +291,7 @@ def test_a_task_that_fails_keeps_no_other_task_waiting(federation, monkeypatch, 
     """An owner's other tasks are aggregated; the failure is named and logged once."""
     ledger, store = federation.ledger, federation.store
     clients = [client.address for client in CLIENTS]
-    options = {"clients": clients, "rounds": 1, "byzantine": 1, "rules": ("median",)}
+    options = MINED | {"clients": clients}
     for name in ("bad", "good"):
         propose_task(ledger, store, OWNER, to_safetensors(MODEL), model_id=name, **options)
         for number, client in enumerate(CLIENTS):

@@ -48,6 +48,7 @@ def propose(ledger, store, *, rounds, clients=CLIENTS):
         byzantine=1,
         rules=("trimmed_mean", "median"),
         selection="timestamp",
+        window=0,
     )
 
 
