@@ -10,7 +10,7 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
 from fedledger.strategies.protocols.pofl.protocol import Decision, PoFLProtocol
 from fedledger.strategies.protocols.pofl.salts import SaltsPhase
-from fedledger.strategies.rounds import live
+from fedledger.strategies.rounds import asking, live
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
@@ -45,7 +45,7 @@ def test_who_withholds_salts_has_the_fallback(federation, monkeypatch):
     """An aggregator that withholds one salt a round gets one rule, and the audit passes."""
     turn = iter(range(100))
     honest = exchange
-    monkeypatch.setattr(live, "exchange", lambda *a, **o: _losing(honest, next(turn), *a, **o))
+    monkeypatch.setattr(asking, "exchange", lambda *a, **o: _losing(honest, next(turn), *a, **o))
     federation.run(federation.pofl(), make_app(), rounds=4)
     monkeypatch.undo()
     found = evidence_of(federation)

@@ -47,7 +47,8 @@ def test_clients_change_while_nodes_mine(cluster, tmp_path):
     clients = [part for one in PEOPLE[:5] for part in ("--client", one.address)]
     run(
         *("model", "submit", tmp_path / "m", "--name", "lights", "--account", "owner"),
-        *("--rounds", 2, "--rule", "median", "--byzantine", 1, "--membership", "owner"),
+        *("--rounds", 2, "--rule", "median", "--byzantine", 1, "--window", 0),
+        *("--membership", "owner"),
         *(*clients, *ledger, *store),
     )
     place = ["--task", 1, *ledger]
