@@ -172,8 +172,8 @@ class Pending:
                 f"{self.folder} cannot be written, so nothing is submitted: {error.strerror}"
             ) from error
 
-    def all(self) -> list[tuple[Opening, bytes]]:
-        """Return what is kept, with the contents; what is damaged is logged and left where it is.
+    def all(self) -> list[Opening]:
+        """Return what is kept; what is damaged is logged and left where it is.
 
         Raises:
             AccountError: the folder, or something in it, cannot be read.
@@ -182,22 +182,32 @@ class Pending:
         try:
             names = self._disk.names(self.folder)
             for name in (name for name in names if name.endswith(".opening")):
-                data = self._disk.read(self.folder / name)
-                head, _, content = data.partition(b"\n")
+                head = self._disk.read(self.folder / name, most=MAX_OPENING_BYTES + 1)
                 try:
-                    opening = Opening.decode(head)
+                    found.append(Opening.decode(head.partition(b"\n")[0]))
                 except CallError as error:
                     logger.error("%s is damaged: %s", self.folder / name, error)  # noqa: TRY400 - said
-                    continue
-                if cid_of(content) != opening.content:
-                    logger.error("%s is damaged: its content is another", self.folder / name)
-                    continue
-                found.append((opening, content))
         except FileNotFoundError:
             return []
         except OSError as error:
             raise AccountError(f"{self.folder} cannot be read: {error.strerror}") from error
         return found
+
+    def content(self, opening: Opening) -> bytes | None:
+        """Return the content that waits; None, and a line in the log, where it is damaged.
+
+        Raises:
+            AccountError: it cannot be read.
+        """
+        path = self._path(opening)
+        try:
+            _, _, content = self._disk.read(path).partition(b"\n")
+        except OSError as error:
+            raise AccountError(f"{path} cannot be read: {error.strerror}") from error
+        if cid_of(content) != opening.content:
+            logger.error("%s is damaged: its content is another", path)
+            return None
+        return content
 
     def forget(self, opening: Opening) -> None:
         """Remove what is in a store now.
@@ -249,7 +259,7 @@ def open_pending(ledger: Ledger, store: Store, pending: Pending) -> Opened:
     here = ledger.chain_id, ledger.terms("TrainingTask", "submitUpdate").to
     now, tasks = ledger.head().timestamp, TrainingTask(ledger)
     opened, waiting = [], []
-    for opening, content in kept:
+    for opening in kept:
         where = opening.domain
         if (where.chain_id, where.contract) != here:
             continue
@@ -257,6 +267,9 @@ def open_pending(ledger: Ledger, store: Store, pending: Pending) -> Opened:
         closes = task.opened_at + task.window
         if task.current_round < where.round and now <= closes:
             waiting.append((opening, closes))
+            continue
+        content = pending.content(opening)
+        if content is None:
             continue
         store.put_all([opening.encode(), content])
         pending.forget(opening)

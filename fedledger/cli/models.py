@@ -12,7 +12,7 @@ from .accounts import PasswordOption, open_account
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
 
 if TYPE_CHECKING:
-    from fedledger.ledger_plugins.openings import Pending
+    from fedledger.ledger_plugins.openings import Opening, Pending
     from fedledger.strategies.protocols.pofl import Selection
     from fedledger.strategies.rounds.membership import MembershipRule
 
@@ -200,7 +200,8 @@ def open_(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
-    pending, done = _pending(account), []
+    pending = _pending(account)
+    done: list[Opening] = []
     with open_ledger(ledger, read_only=True) as opened, open_store(store) as contents:
         while True:
             found = open_pending(opened, contents, pending)

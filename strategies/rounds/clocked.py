@@ -259,7 +259,7 @@ class ClockedRound(MinedRound):
             update={
                 "dropped": [
                     *(
-                        why.get(one.party, one) if one.reason == SILENT else one
+                        why.get(one.party or "", one) if one.reason == SILENT else one
                         for one in phase.dropped
                     ),
                     *(entry for entry in dropped if entry.party is None),

@@ -30,7 +30,7 @@ from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answe
 from .round import Attested, Round, TaskTerms
 from .standing import called, first_givers, standing
 
-__all__ = ["OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
+__all__ = ["GRACE", "OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
 
 logger = logging.getLogger(__name__)
 

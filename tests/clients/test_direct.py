@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import re
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,13 +22,14 @@ from fedledger.errors import (
     ContractError,
     LedgerUnavailable,
 )
+from fedledger.experiments.run.engines.wire import over_the_wire, set_id
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.records import LEDGER, Signatures, SigningRequest
-from fedledger.strategies import LedgerClock, audit_ledger
+from fedledger.strategies import LedgerClock, SimulatedLatency, audit_ledger
 from fedledger.strategies.rounds import asking
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
@@ -388,6 +390,60 @@ def test_a_nonce_that_another_process_takes_is_no_loss(network):
     federation.run(by_ledger(network), app, rounds=1)
     assert len(evidence_of(federation).phases[0].accepted) == 7
     assert len(senders(federation, "HistoryConfirmed")[6]) >= 1
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_two_processes_of_an_account_send_one_call(network):
+    """Both train, one sends, and the other one names the same call."""
+    federation, replies = network.federation, []
+    way = directly(network, {6})
+
+    def mod(message, context, call_next):
+        request = SigningRequest.of(message.content)
+        if int(context.node_config["partition-id"]) != 6 or request.phase != "update":
+            return way(message, context, call_next)
+
+        def answer():
+            copied = set_id(over_the_wire(message), message.metadata.message_id)
+            given = Context(1, 2, dict(context.node_config), RecordDict(), {})
+            replies.append(way(copied, given, call_next))
+
+        threads = [threading.Thread(target=answer) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return replies[0]
+
+    both = threading.Barrier(2)
+
+    def noisy(reply, _message, _context):
+        both.wait(60)  # both have trained before one sends
+        arrays = reply.content.array_records["arrays"]
+        bias = arrays["layer.bias"].numpy() + np.float32(threading.get_ident() % 97)
+        arrays["layer.bias"] = type(arrays["layer.bias"])(bias)
+        return reply
+
+    app = make_app(outermost=mod, before_signing={6: noisy})
+    federation.run(by_ledger(network), app, rounds=1)
+    one, other = (Signatures.from_record(reply.content[LEDGER]) for reply in replies)
+    assert one == other
+    assert len(senders(federation)[6]) == 1
+    assert len(evidence_of(federation).phases[0].accepted) == 7
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_a_direct_call_that_is_late_by_the_aggregators_stamp(network):
+    """It is on the ledger, does not count, and the evidence says both."""
+    federation = network.federation
+    late = SimulatedLatency(seed=1, extra={6: 1000.0})
+    app = make_app(outermost=directly(network, {6}))
+    strategy = federation.pofl(clock=late, rules=("median",), effects=network.effects)
+    federation.run(strategy, app, rounds=1)
+    phase = evidence_of(federation).phases[0]
+    party = federation.clients[6]
+    assert [one.party for one in phase.late] == [party]
+    assert [(one.party, one.reason) for one in phase.dropped] == [(party, "abandoned")]
     assert audit(federation).passed, audit(federation).reason
 
 

@@ -21,6 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from support.node_thread import NodeThread
+
+from fedledger.ledger_plugins import open_ledger, open_store
+from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.strategies import audit_ledger
 
 ROOT = Path(__file__).parents[2]
 DEVICES = 3
@@ -237,3 +242,40 @@ def test_bound_devices_speak_for_themselves_alone(machine):
     assert "this device cannot speak for it" in output, output
     said = machine.run(audit)
     assert "update: 3 counted, 0 late, 1 dropped" in said, said
+
+
+def test_a_device_that_submits_by_itself(machine, tmp_path):
+    """Its calls go to a node of the network; what it answers names them, and it counts as others.
+
+    The ledger's URL stands in its environment.
+    """
+    create, node, link, run, _ = shown()
+    made = [
+        machine.run(create, **{"press-7": name})
+        for name in ["aggregator", *(f"press-{number}" for number in range(DEVICES))]
+    ]
+    addresses = [line.split()[1] for line in made[1:]]
+    chain = NodeThread(tmp_path / "node")
+    ledger, store = f"local+{chain.url}", f"file://{tmp_path}/store"
+    try:
+        machine.start(link, "--port", str(machine.port))
+        machine.wait_for_server()
+        machine.environment["FEDLEDGER_LEDGER"] = ledger
+        for number in range(DEVICES):
+            named = {"press-7": f"press-{number}", "61.5": f"{60 + number}.0"}
+            direct = f'submit="direct" store="{store}" account='
+            ways = {"account=": direct} if number else {}
+            machine.start(node, "--port", str(free_port()), **named, **ways)
+        settings = {"0xADDRESS 0xADDRESS 0xADDRESS": " ".join(addresses)}
+        more = f"num-server-rounds=1 window=200.0 ledger='{ledger}' store='{store}'"
+        machine.run([*run, "--run-config", more], **settings)
+        with open_ledger(ledger) as opened, open_store(store) as contents:
+            report = audit_ledger(opened, contents)
+            assert report.passed, report.reason
+            assert [verdict.accepted for verdict in report.rounds] == [DEVICES]
+            senders = [one.client for one in TrainingTask(opened).submitted(1, 1)]
+            assert sorted(senders) == sorted(addresses)
+    finally:
+        chain.stop()
+    kept = {one.parent.name for one in machine.home.rglob("*.answers/*")}
+    assert kept == {"press-1.json.answers", "press-2.json.answers"}

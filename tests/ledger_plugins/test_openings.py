@@ -109,18 +109,21 @@ def test_pending_contents_are_kept_until_they_are_forgotten(tmp_path, caplog):
     second = Opening.of(CLIENT, DOMAIN, cid_of(b"line\nline"))
     pending.keep(second, b"line\nline")
     again = Pending.beside(path, DISK)
-    assert sorted(again.all(), key=lambda one: one[1]) == [
-        (second, b"line\nline"),
-        (OPENING, CONTENT),
-    ]
+    assert {one: again.content(one) for one in again.all()} == {
+        second: b"line\nline",
+        OPENING: CONTENT,
+    }
     assert {one.stat().st_mode & 0o77 for one in [again.folder, *again.folder.iterdir()]} == {0}
     [damaged] = [one for one in again.folder.iterdir() if OPENING.cid in one.name]
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (again.folder / "torn.opening").write_bytes(b"{")
-    assert again.all() == [(second, b"line\nline")]
+    assert sorted(again.all(), key=lambda one: one.cid) == sorted(
+        [second, OPENING], key=lambda one: one.cid
+    )
+    assert again.content(OPENING) is None
     assert caplog.text.count("is damaged") == 2
     again.forget(second)
-    assert again.all() == []
+    assert again.all() == [OPENING]
 
 
 def test_what_cannot_be_kept_is_not_submitted(tmp_path):

@@ -413,3 +413,39 @@ def test_a_run_killed_before_it_opened_what_is_sealed_goes_on(timed, monkeypatch
     federation.run(by_ledger(federation, clock, sealed=True), app, rounds=1)
     assert len(evidence_of(federation).phases[0].accepted) == 7
     assert audit(federation).passed, audit(federation).reason
+
+
+def test_a_rollback_while_the_window_is_open(timed):
+    """The round that was rolled back is dropped, and the task goes on by the same clock."""
+    federation, clock = timed
+    contract = TrainingTask(federation.ledger)
+
+    def go_back():
+        contract.rollback(federation.server, task=1, round=2, to_round=0)
+
+    def record():
+        contract.record_checkpoint(federation.server, task=1, round=0, accuracy=0.5)
+        clock.act = go_back  # in the next round
+
+    clock.act = record
+    federation.run(by_ledger(federation, clock), make_app(), rounds=3)
+    assert [one.round for one in contract.aggregates(1)] == [1, 3]
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_a_task_of_another_owner_needs_a_window_too(timed):
+    """What its owner has proposed counts, whatever the aggregator says."""
+    federation, clock = timed
+    owner = federation.keys.account("eve")
+    strategy = by_ledger(federation, clock, owner=owner.address)
+    with pytest.raises(ConfigError, match="has no task 'test'"):
+        federation.run(strategy, make_app(), rounds=1)
+    # The documents are the same whoever proposes: those of a run of the aggregator's own task.
+    federation.run(by_ledger(federation, clock), make_app(), rounds=1)
+    contract = TrainingTask(federation.ledger)
+    own = contract.task(1)
+    options = {"model_cid": own.model_cid, "rounds": 1, "spec": own.spec}
+    contract.propose(owner, model_id="test", reward=20, window=0, **options)
+    contract.appoint_aggregator(owner, task=2, aggregator=federation.server.address)
+    with pytest.raises(ConfigError, match="task 2 has no window"):
+        federation.run(by_ledger(federation, clock, owner=owner.address), make_app(), rounds=1)

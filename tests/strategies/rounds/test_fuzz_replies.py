@@ -1,5 +1,6 @@
 """A campaign against what a round reads of a reply: Flower's records and what was signed."""
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from support.federation import make_app
 from support.fuzzing import INPUTS, changed_bytes, changed_value, run
 
 from fedledger.records import LEDGER, Signatures
-from fedledger.strategies.rounds import live
+from fedledger.strategies.rounds import asking
 from fedledger.strategies.rounds.phase import malformed
 from fedledger.strategies.rounds.replies import check_reply
 
@@ -69,7 +70,7 @@ def test_replies(inputs, federation, monkeypatch, record_property):
         return found
 
     with monkeypatch.context() as here:
-        here.setattr(live, "check_reply", note)
+        here.setattr(asking, "check_reply", note)
         federation.run(federation.pofl(), make_app(), rounds=1)
     message, good, given, expected = taken[0]
     signed = Signatures.from_record(good.config_records[LEDGER])
@@ -78,7 +79,12 @@ def test_replies(inputs, federation, monkeypatch, record_property):
         ledger = record(draw, ConfigRecord, good.config_records[LEDGER])
         if draw.randrange(3) == 0:
             raws = [changed_bytes(draw, raw) for raw in signed.transactions]
-            ledger = Signatures(draw.choice((signed.phase, "votes")), raws).to_record()
+            named, openings = draw.randrange(4) == 0, [changed_bytes(draw, raw) for raw in raws]
+            if named:
+                raws = [sha256(raw).digest() for raw in raws]
+            openings = openings if draw.randrange(4) == 0 else []
+            phase = draw.choice((signed.phase, "votes"))
+            ledger = Signatures(phase, raws, (), openings, named).to_record()
         changed = RecordDict({LEDGER: ledger})
         changed["metrics"] = record(draw, MetricRecord, good.metric_records["metrics"])
         changed["arrays"] = arrays(draw, good.array_records["arrays"])

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedledger.ledger_plugins.accounts import load_account
 from fedledger.strategies import ArrivalWindow, PoFL
+from fedledger.urls import mask_url
 
 app = ServerApp()
 
@@ -20,11 +21,13 @@ def main(grid: Grid, context: Context) -> None:
     options = context.run_config
     folder = Path(str(options["folder"]))
     folder.mkdir(parents=True, exist_ok=True)
+    ledger = str(options["ledger"]) or f"local://{folder}/chain.db"
+    store = str(options["store"]) or f"file://{folder}/store"
     password = Path(str(options["password-file"])).read_text(encoding="utf-8").splitlines()[0]
     window = ArrivalWindow(seconds=float(options["window"]))
     strategy = PoFL(
-        f"local://{folder}/chain.db",
-        f"file://{folder}/store",
+        ledger,
+        store,
         account=load_account(str(options["account"]), password),
         clients=str(options["clients"]).split(),
         model_id="press-7",
@@ -37,4 +40,4 @@ def main(grid: Grid, context: Context) -> None:
     model = ArrayRecord({"w": Array(np.zeros(3, np.float32))})
     result = strategy.start(grid, model, num_rounds=int(options["num-server-rounds"]))
     log(INFO, "model: %s", result.arrays["w"].numpy())
-    log(INFO, "ledger: local://%s/chain.db, store: file://%s/store", folder, folder)
+    log(INFO, "ledger: %s, store: %s", mask_url(ledger), mask_url(store))
