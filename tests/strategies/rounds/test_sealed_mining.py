@@ -264,6 +264,7 @@ def test_sealed_updates_need_a_window_and_a_place_to_wait(sealed, federation):
             clients=[client.address for client in CLIENTS],
             rounds=1,
             rules=("median",),
+            window=0,
             sealed=True,
         )
     head = ledger.head()
