@@ -38,6 +38,7 @@ from ...strategies.rounds.closing import ClosingPhase, confirmed
 from ...strategies.rounds.evidence import documents
 from ...strategies.rounds.evidence.documents import Evidence
 from ...strategies.rounds.history import History
+from ...strategies.rounds.membership import terms_at, who_decides
 from ...strategies.rounds.mined import MinedRound, grace_of
 from ...strategies.rounds.protocol import Protocol
 from ...strategies.rounds.round import TaskTerms
@@ -251,6 +252,10 @@ class Vehicle:
             if task.finished:
                 text = f"task {task.id} ({task.model_id}) is finished"
             self._note("joined", text, task=task.id, round=number, rounds=task.rounds)
+            if self._place(task, self._read) is None and not task.finished:
+                how = who_decides(terms.membership, task.owner)
+                text = f"{self._account.address} is none of the task's clients now. {how}"
+                self._note("waiting", text, task=task.id)
         return self._read
 
     # A turn --------------------------------------------------------------------------------
@@ -435,6 +440,11 @@ class Vehicle:
                 return False
             self._note("finished", f"task {task.id} is finished, its history is confirmed")
             return True
+        if self._place(task, known) is None:
+            self._note(
+                "finished", f"task {task.id} is finished, this account is none of its clients"
+            )
+            return True
         ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
         if self._ledger.settled().index < ended and not self._waited_long("settled"):
             return False
@@ -453,7 +463,7 @@ class Vehicle:
         """
         ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
         round = MinedRound(
-            known.terms,
+            self._terms(task, known),
             number,
             lambda: model_of(self._store, task.current_cid, known.terms.layout),
             task.current_cid,
@@ -495,11 +505,8 @@ class Vehicle:
         number = task.current_round + 1
         if not task.window or newest > closes or self._knocked == (number, newest):
             return
-        places = [list(one) for one in known.terms.parties.values()]
-        turn = next(
-            one.index(self._account.address) for one in places if self._account.address in one
-        )
-        if self._clock.wall() <= closes + SETTLING + turn:
+        turn = self._place(task, known)
+        if turn is None or self._clock.wall() <= closes + SETTLING + turn:
             return
         self._knocked = number, newest
         try:
@@ -512,6 +519,16 @@ class Vehicle:
         return now - self._sought.setdefault(f"({what})", now) > CLOSING
 
     # Inside --------------------------------------------------------------------------------
+
+    def _terms(self, task: Task, known: _Task) -> TaskTerms:
+        """Return the terms of the open round: clients may have come and gone."""
+        return terms_at(known.terms, self._ledger, self._contract.ended(task.id))
+
+    def _place(self, task: Task, known: _Task) -> int | None:
+        """Return the account's place in its party's list, or None where it is in none now."""
+        who = self._account.address
+        lists = [list(one) for one in self._terms(task, known).parties.values()]
+        return next((one.index(who) for one in lists if who in one), None)
 
     def _holds(self, block: str) -> bool:
         return self._ledger.index_of(block) is not None

@@ -23,7 +23,7 @@ from fedledger.experiments.vehicles.app import VehicleApp
 from fedledger.experiments.vehicles.vehicle import Vehicle
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
+from fedledger.ledger_plugins.contracts import Membership, StakeToken, TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.mining import Aggregator, propose_task
@@ -540,3 +540,24 @@ def test_sealed_updates_are_opened_after_the_window(world):
     report = audit_ledger(task.ledger, task.store)
     assert report.passed, report.reason
     assert [verdict.accepted for verdict in report.rounds] == [5, 5]
+
+
+def test_who_is_admitted_takes_part_from_the_next_round(world):
+    """Where the specification lets clients join, a vehicle waits for that, and says how."""
+    task = world(membership="owner", rounds=2)
+    for number in range(6):
+        task.vehicle(number)
+    task.go(5)
+    [note] = [note for note in task.notes[5] if note.event == "waiting"]
+    assert "is none of the task's clients now. Ask to join with `fedledger task join`" in note.text
+    assert CLIENTS[0].address in task.submitted()
+    assert OWNER.address not in task.submitted()
+    decides = Membership(task.ledger)
+    decides.join(OWNER, task=1)
+    decides.admit(OWNER, task=1, account=OWNER.address)
+    task.go(400)
+    assert OWNER.address in task.submitted(2)
+    assert [one for number, one in task.trained if number == 5] == [2]
+    assert task.events(5)[-1] == "finished"
+    report = audit_ledger(task.ledger, task.store)
+    assert report.passed, report.reason

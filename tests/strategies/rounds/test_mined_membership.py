@@ -39,7 +39,7 @@ class Chain:
         self.tasks, self.decides = TrainingTask(self.ledger), Membership(self.ledger)
 
     def propose(self, rounds=3, **changes):
-        options = {"membership": "owner", "patience": PATIENCE} | changes
+        options = {"membership": "owner", "patience": PATIENCE, "window": 0} | changes
         propose_task(
             self.ledger,
             self.store,
