@@ -126,10 +126,11 @@ class SameBeacon(RuleBasedStateMachine):
         for who in members:
             commitment = commitment_to(draw, who, self.value(draw, who))
             self.both.send(who, BEACON, "commit", draw, commitment)
-        self.both.send(owner, BEACON, "fix", draw, dice.randbytes(32), later=WINDOW + 1)
+        if dice.random() < 0.7:  # else it is void, and nobody is to blame
+            self.both.send(owner, BEACON, "fix", draw, dice.randbytes(32), later=WINDOW + 1)
         for who in dice.sample(members, dice.choice([2, 3, 4])):
             self.both.send(who, BEACON, "reveal", draw, self.value(draw, who))
-        self.both.send(self.both.bob, BEACON, "close", draw, later=WINDOW + 1)
+        self.both.send(self.both.bob, BEACON, "close", draw, later=2 * WINDOW + 2)
         for who in members:
             self.both.send(self.both.eve, BEACON, "settle", draw, who)
 
@@ -190,6 +191,35 @@ class SameReports(RuleBasedStateMachine):
         self.both.send(who, REPORTS, "expire", report, later=dice.choice([1, 1, 101, 90_000]))
         for member in dice.sample(self.both.people[:5], 3):
             self.both.send(member, REPORTS, "claim", report)
+
+    @rule(dice=DICE)
+    def a_whole_report(self, dice):
+        """Pledge, publish, accuse the aggregator, convict or acquit it, settle, and claim."""
+        proposer, where = dice.choice(self.both.people[1:5]), self.evm.addresses[BONDS]
+        done = self.both.send(proposer, TASKS, "propose", "m", CID, 2, 0, 0, CID)
+        if len(done) == 3:
+            return  # a ledger whose proposers are listed
+        task, members = done[0], [who for who in self.both.people[:5] if who != proposer]
+        self.both.send(proposer, TASKS, "appointMembers", task, members)
+        for who in self.both.people[:5]:
+            self.both.send(ADMIN, TOKEN, "mint", who, 150)
+            self.both.send(who, TOKEN, "transferAndCall", where, 150, b"")
+        amount = dice.choice([120, 100, 12, 1])
+        self.both.send(proposer, REPORTS, "pledge", task, amount, dice.random() < 0.5)
+        self.both.send(proposer, TASKS, "publishAggregate", task, 1, CID2, "r", [], CID, [])
+        kind, reporter = dice.choice([*REPORTED[:3], REPORTED[0]]), dice.choice(members)
+        done = self.both.send(reporter, REPORTS, "accuse", kind, proposer, task, 1, CID)
+        if len(done) == 3:
+            return
+        report = done[0]
+        self.reports.add(report)
+        guilty = dice.random() < 0.75
+        for who in members:
+            self.both.send(who, REPORTS, "decide", report, guilty)
+        self.both.send(self.both.eve, REPORTS, "settle", report)
+        for who in dice.sample(members, 3):
+            self.both.send(who, REPORTS, "claim", report)
+        self.both.send(proposer, REPORTS, "unpledge", task)
 
     @rule(dice=DICE)
     def be_late(self, dice):
