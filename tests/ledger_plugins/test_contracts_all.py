@@ -111,7 +111,7 @@ class SameBeacon(RuleBasedStateMachine):
     def a_whole_draw(self, dice):
         """Appoint members with deposits, draw, and let one of them withhold its value."""
         task = dice.randint(1, max(1, self.both.view(TASKS, "taskCount")))
-        owner, stake = self.both.view(TASKS, "getRoles", task)[0], dice.choice([0, 2])
+        owner, stake = self.both.view(TASKS, "getRoles", task)[0], dice.choice([0, 2, 2])
         topic, members = dice.choice([*TOPICS, dice.randbytes(32)]), self.both.people[1:5]
         new = [who for who in members if not self.both.view(TASKS, "isMember", task, who)[0]]
         self.both.send(owner, TASKS, "appointMembers", task, new)
@@ -204,7 +204,7 @@ class SameReports(RuleBasedStateMachine):
         for who in self.both.people[:5]:
             self.both.send(ADMIN, TOKEN, "mint", who, 150)
             self.both.send(who, TOKEN, "transferAndCall", where, 150, b"")
-        amount = dice.choice([120, 100, 12, 1])
+        amount = dice.choice([120, 120, 100, 12, 1])
         self.both.send(proposer, REPORTS, "pledge", task, amount, dice.random() < 0.5)
         self.both.send(proposer, TASKS, "publishAggregate", task, 1, CID2, "r", [], CID, [])
         kind, reporter = dice.choice([*REPORTED[:3], REPORTED[0]]), dice.choice(members)
