@@ -15,6 +15,7 @@ from support.both_contracts import (
     BONDS,
     CID,
     CID2,
+    MEMBERSHIP,
     REPORTS,
     TASKS,
     TOKEN,
@@ -244,6 +245,49 @@ class SameReports(RuleBasedStateMachine):
                 self.both.view(REPORTS, "excluded", task, who)
 
 
+class SameMembership(RuleBasedStateMachine):
+    """Random comings and goings of clients, decided by owners or by members' votes."""
+
+    evm: EvmBench
+    both: Both
+
+    @rule(dice=DICE)
+    def come_and_go(self, dice):
+        task = dice.randint(1, max(1, self.both.view(TASKS, "taskCount")))
+        owner, people = self.both.view(TASKS, "getRoles", task)[0], self.both.people[:5]
+        who, other = dice.sample(people, 2)
+        self.both.send(owner, MEMBERSHIP, "openMembership", task, dice.random() < 0.5)
+        self.both.send(who, MEMBERSHIP, "join", task)
+        self.both.send(other, MEMBERSHIP, "acceptPlace", task, who)
+        function, *call = dice.choice(
+            [("Admit", who), ("Remove", who), ("Replace", who, other), ("Admit", other)]
+        )
+        self.both.send(owner, MEMBERSHIP, function.lower(), task, *call)
+        for member in dice.sample(people, 4):
+            self.both.send(member, MEMBERSHIP, f"vote{function}", task, *call)
+        if dice.random() < 0.3:
+            self.both.send(who, MEMBERSHIP, "leaveTask", task)
+
+    @rule(dice=DICE)
+    def vote_by_members(self, dice):
+        """For an aggregator, which a halted task needs, and for a checkpoint."""
+        task = dice.randint(1, max(1, self.both.view(TASKS, "taskCount")))
+        ended = self.both.view(TASKS, "getTask", task)[4]
+        chosen, number = dice.choice(self.both.people[:5]), max(0, ended - dice.choice([0, 0, 1]))
+        accuracy = dice.choice([1, 1, 1_000_001])
+        for member in dice.sample(self.both.people[:5], 4):
+            self.both.send(member, MEMBERSHIP, "elect", task, chosen)
+            self.both.send(member, MEMBERSHIP, "voteCheckpoint", task, number, accuracy)
+
+    def compare_membership(self):
+        """Compare who decides in tasks, and what everybody was told."""
+        for task in range(1, self.both.view(TASKS, "taskCount") + 1):
+            self.both.view(MEMBERSHIP, "ruleOf", task)
+            for who in self.both.people[:5]:
+                self.both.view(MEMBERSHIP, "standingOf", task, who)
+                self.both.view(MEMBERSHIP, "acceptedBy", task, who)
+
+
 def drawn(dice, kind, people, words):
     """Return an argument of an ABI type, mostly one such as calls before have used.
 
@@ -271,7 +315,7 @@ def drawn(dice, kind, people, words):
     )
 
 
-class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports):
+class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports, SameMembership):
     """Random calls of all contracts by random people; many are refused."""
 
     seen: ClassVar[set[tuple[str, str, str]]]
@@ -279,6 +323,14 @@ class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports):
     @initialize(dice=DICE)
     def start(self, dice):
         super().start(dice)
+        send = self.both.send
+
+        def by_people(sender, *call, **later):
+            """Send; what a contract became the owner of or may do, somebody tries in its place."""
+            there = sender in self.both.people[:5]
+            return send(sender if there else self.both.eve, *call, **later)
+
+        self.both.send = by_people
         self.reports = set()
         self.lockers = [self.both.owner, self.both.eve]
         for one in self.lockers:
@@ -313,6 +365,7 @@ class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports):
         self.both.compare()
         self.compare_beacon()
         self.compare_reports()
+        self.compare_membership()
 
     def teardown(self):
         if hasattr(self, "both"):
