@@ -377,6 +377,6 @@ class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports, SameMemb
 def test_calls_of_all_contracts_are_the_same(evm):
     """Whatever anybody calls in whatever order, EVM and twins agree, and no token is lost."""
     seen: set[tuple[str, str, str]] = set()
-    run_calls(SameEverything, evm=evm, seen=seen)
+    run_calls(SameEverything, 7, evm=evm, seen=seen)
     called = {contract for contract, kind, _ in seen if kind == "function"}
     assert called == set(TWINS), "a contract that nobody called"
