@@ -5,13 +5,16 @@ from typing import Any
 from fedledger.errors import FedledgerError
 
 from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Aggregate, TrainingTask
+from ...ledger_plugins.contracts import Aggregate, Membership, TrainingTask
 from ...ledger_plugins.storage.base import Store
 from .evidence import documents
 from .evidence.documents import Specification
 from .evidence.record import statuses
 
 __all__ = ["about_task"]
+
+_RULES = ("fixed", "the owner decides", "the members decide")
+"""Of `Membership.rule_of`, in words."""
 
 
 def about_task(ledger: Ledger, number: int, store: Store | None = None) -> dict[str, Any]:
@@ -46,6 +49,7 @@ def about_task(ledger: Ledger, number: int, store: Store | None = None) -> dict[
         "owner": task.owner,
         "aggregator": roles.aggregator,
         "members": list(members),
+        "membership": _rule(ledger, number),
         "window": task.window,
         "reward": task.reward,
         "rounds": task.rounds,
@@ -74,6 +78,13 @@ def about_task(ledger: Ledger, number: int, store: Store | None = None) -> dict[
             for one in contract.checkpoints(number)
         ],
     }
+
+
+def _rule(ledger: Ledger, number: int) -> str:
+    """Return who decides on the task's clients after its proposal."""
+    if Membership.contract not in ledger.contracts():
+        return _RULES[0]
+    return _RULES[Membership(ledger).rule_of(number)]
 
 
 def _specification(cid: str, store: Store | None) -> dict[str, Any]:

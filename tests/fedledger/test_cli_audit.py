@@ -58,6 +58,8 @@ def test_tasks_are_chosen_by_number(shared):
     assert (ledger["passed"], ledger["skipped"]) == (True, [2, 3])
     (ledger,) = json.loads(two.stdout)["ledgers"]
     assert [verdict["task"] for verdict in ledger["rounds"]] == [1, 3]
+    other = fedledger("audit", *urls, "--task", "2").stdout
+    assert "2 other tasks (1, 3), and whether 140 tokens of rewards in them were earned" in other
     assert ledger["skipped"] == [2]
     assert ledger["reason"].startswith("task 3 (lost as well)")
 

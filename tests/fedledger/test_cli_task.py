@@ -20,6 +20,7 @@ from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
+from fedledger.strategies.protocols.pofl.protocol import PoFLProtocol
 
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 RUNNER = CliRunner()
@@ -155,6 +156,7 @@ def check_task(place):
     assert about["owner"] == about["aggregator"] == place.federation.server.address
     assert about["members"] == [one.address for one in MEMBERS.values()]
     assert (about["rounds"], about["ended"], about["open_round"]) == (6, 6, None)
+    assert about["membership"] == "fixed"
     assert [one["status"] for one in about["history"]] == [
         "final",
         "void",
@@ -167,7 +169,7 @@ def check_task(place):
     assert about["current_model"] == about["history"][-1]["model"]
     assert about["checkpoints"][0]["accuracy"] == 0.5
     specification = about["specification"]
-    assert specification["protocol"] == "pofl/2"
+    assert specification["protocol"] == f"pofl/{PoFLProtocol.version}"
     assert specification["parties"] == {"clients": place.federation.clients}
     assert specification["settings"]["byzantine"] == 2
     bare = place.ask("show", "task", "1")["specification"]

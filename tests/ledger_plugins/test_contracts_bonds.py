@@ -276,7 +276,8 @@ class SameBonds(RuleBasedStateMachine):
     @rule(dice=DICE)
     def end(self, dice):
         """Release or slash, mostly what is there."""
-        locks = sorted(self.both.locks) or [(self.both.ann, self.both.eve, TASK)]
+        theirs = (lock for lock in self.both.locks if lock[1] in self.both.people[:5])
+        locks = sorted(theirs) or [(self.both.ann, self.both.eve, TASK)]
         who, locker, purpose = dice.choice(locks)
         has = self.both.view(BONDS, "locked", who, locker, purpose)
         amount = dice.choice([has, has // 2, has + 1, *AMOUNTS])

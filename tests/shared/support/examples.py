@@ -19,12 +19,12 @@ def longer(count: int) -> int:
     return count * (LONGER if settings.get_current_profile_name() == "soak" else 1)
 
 
-def run_calls(machine, **attributes):
+def run_calls(machine, count=10, **attributes):
     """Run a machine of random calls that takes minutes to shrink, its class with `attributes`."""
     run_state_machine_as_test(
         type("Machine", (machine,), attributes),
         settings=settings(
-            max_examples=longer(10),
+            max_examples=longer(count),
             stateful_step_count=12,
             phases=[Phase.reuse, Phase.generate],  # shrinking would take minutes
             suppress_health_check=[HealthCheck.too_slow],
