@@ -13,7 +13,6 @@ from typing import Any
 from fedledger.effects import Effects
 from fedledger.errors import (
     AccountError,
-    AuditError,
     ContentTooLarge,
     ContractError,
     LedgerUnavailable,
@@ -29,14 +28,12 @@ from ...clients.journal import Journal
 from ...clients.signing import Signer
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
+from ...ledger_plugins.contracts import Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.seals import salt_purpose
 from ...ledger_plugins.openings import Pending, open_pending
 from ...ledger_plugins.storage.base import Store
 from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
 from ...strategies.rounds.closing import ClosingPhase, confirmed
-from ...strategies.rounds.evidence import documents
-from ...strategies.rounds.evidence.documents import Evidence
 from ...strategies.rounds.history import History
 from ...strategies.rounds.membership import terms_at, who_decides
 from ...strategies.rounds.mined import MinedRound, grace_of
@@ -47,6 +44,7 @@ from .answering import Answering, AppFailedError, Between
 from .app import VehicleApp
 from .notes import Note, Tell
 from .outbox import Kept, Outbox
+from .outcomes import Outcomes
 
 __all__ = ["PATIENCE", "Vehicle"]
 
@@ -135,8 +133,7 @@ class Vehicle:
         folder = place.with_name(f"{place.name}.outbox") / f"{ledger.chain_id}-{address}"
         self._outbox = Outbox(folder, task, effects.disk)
         self._read: _Task | None = None
-        self._told: int | None = None
-        self._unpaid: dict[int, int] = {}
+        self._outcomes = Outcomes(self._contract, store, account.address, self._note)
         self._said: set[tuple[str, object]] = set()
         self._failed: dict[tuple[int, str], int] = {}
         self._left: set[tuple[int, str]] = set()
@@ -192,7 +189,7 @@ class Vehicle:
         """Look once, and do what there is to do; tell whether the task is over."""
         task = self._contract.task(self._task)
         known = self._known(task)
-        self._tell_rounds(task)
+        self._outcomes.tell(task)
         self._open(known)
         if task.finished:
             return self._finish(task, known)
@@ -247,7 +244,7 @@ class Vehicle:
             )
             self._read = _Task(terms, protocol, answering)
             number = task.current_round + 1
-            self._told = task.current_round
+            self._outcomes.told = task.current_round
             text = f"task {task.id} ({task.model_id}), round {number} of {task.rounds}"
             if task.finished:
                 text = f"task {task.id} ({task.model_id}) is finished"
@@ -378,65 +375,12 @@ class Vehicle:
 
         return about
 
-    # What became of it ---------------------------------------------------------------------
-
-    def _tell_rounds(self, task: Task) -> None:
-        """Say what came of each round that ended since."""
-        told = self._told
-        if told is None or (task.current_round <= told and not self._unpaid):
-            return
-        ended = self._contract.ended(task.id)
-        for one in ended[told:]:
-            self._tell_round(one, task)
-        self._told = max(told, len(ended))
-        if self._unpaid:
-            for payment in self._contract.payments(task.id):
-                if payment.client == self._account.address and payment.round in self._unpaid:
-                    del self._unpaid[payment.round]
-                    text = f"round {payment.round}: {payment.amount} tokens are paid"
-                    self._note("paid", text, round=payment.round, amount=payment.amount)
-
-    def _tell_round(self, one: Aggregate | Rollback, task: Task) -> None:
-        if isinstance(one, Rollback):
-            text = f"round {one.round}: rolled back to the model of round {one.to_round}"
-            self._note("rolled-back", text, round=one.round, to=one.to_round)
-            return
-        contributed = self._account.address in one.contributors
-        if contributed and task.reward:
-            self._unpaid[one.round] = task.reward
-        fate = "contributed" if contributed else self._fate(one)
-        self._note(
-            "round",
-            f"round {one.round} of {task.rounds}: {one.rule}, {len(one.contributors)} contributors,"
-            f" you: {fate}",
-            round=one.round,
-            rule=one.rule,
-            contributed=contributed,
-            fate=fate,
-            cid=one.cid,
-        )
-
-    def _fate(self, one: Aggregate) -> str:
-        """Return what the evidence says of this client's update, where the store has it."""
-        try:
-            evidence = documents.load(Evidence, one.evidence, self._store)
-        except (NotChecked, StoreError, AuditError) as error:
-            return f"unknown, the evidence cannot be read ({type(error).__name__})"
-        who = self._account.address
-        for phase in evidence.phases[:1]:
-            for dropped in phase.dropped:
-                if dropped.party == who:
-                    return f"dropped ({dropped.reason})"
-            if any(late.party == who for late in phase.late):
-                return "late"
-            if any(counted.party == who for counted in phase.accepted):
-                return "counted, without weight in the aggregate"
-        return "not named in the evidence"
+    # The end -------------------------------------------------------------------------------
 
     def _finish(self, task: Task, known: _Task) -> bool:
         """Confirm the ledger's history once the last round is settled, and rewards are there."""
         if confirmed(self._ledger, task.id, [self._account.address]):
-            if self._unpaid and not self._waited_long("paid"):
+            if self._outcomes.unpaid and not self._waited_long("paid"):
                 return False
             self._note("finished", f"task {task.id} is finished, its history is confirmed")
             return True

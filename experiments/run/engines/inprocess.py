@@ -7,7 +7,7 @@ between machines. ClientApps run one after another, in the order their messages 
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeVar
@@ -76,6 +76,7 @@ class InProcessGrid(Grid):
         nodes: number of nodes.
         seed: node ids and run id are drawn from it.
         on_reply: called with each reply.
+        run_config: the run config of every context; empty by default.
 
     Raises:
         ConfigError: fewer than one node.
@@ -88,6 +89,7 @@ class InProcessGrid(Grid):
         *,
         seed: int = 0,
         on_reply: OnReply | None = None,
+        run_config: Mapping[str, bool | float | int | str] | None = None,
     ) -> None:
         if nodes < 1:
             raise ConfigError(f"{nodes} nodes: at least one is needed")
@@ -98,6 +100,7 @@ class InProcessGrid(Grid):
         self._partitions = ids
         self._client_app = client_app
         self._on_reply = on_reply
+        self._run_config = dict(run_config or {})
         self._states = {node: RecordDict() for node in ids}
         self._pending: dict[str, tuple[str, dict[str, bytes]]] = {}
         self._sent = 0
@@ -196,7 +199,7 @@ class InProcessGrid(Grid):
                 "num-partitions": len(self._partitions),
             },
             state=over_the_wire(self._states[node]),
-            run_config={},
+            run_config=dict(self._run_config),
         )
         try:
             reply = self._client_app(message, context)

@@ -7,7 +7,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedledger.clients import SimulationKeys
 from fedledger.clients.training import get_arrays
-from fedledger.strategies import PoFL
+from fedledger.strategies import ArrivalWindow, PoFL
 from vehicles.task import new_model
 
 app = ServerApp()
@@ -27,6 +27,7 @@ def main(grid: Grid, context: Context) -> None:
         model_id="digits",
         byzantine=1,
         rules=("krum", "trimmed_mean", "median"),
+        window=ArrivalWindow(seconds=60),
     )
     config = {"lr": float(options["learning-rate"]), "simulation-keys": str(keys.path)}
     strategy.start(
