@@ -280,15 +280,21 @@ class LedgerStrategy(Strategy):
 
         Where the round was rolled back meanwhile, its answers are void: the task goes on with the
         checkpoint's model.
+
+        Raises:
+            ConfigError: the account is not the task's aggregator any more, or the task is halted.
         """
         if self.task.opened.finished or self._way is None:
             return None, None
         number = server_round + self._done
         if self.task.rolled_back(number):
             return self._go_on(server_round), None
+        self.task.check_aggregator()
         try:
             result, metrics = self._run(number, self._way)
-        except ContractError:
+        except ContractError as error:
+            if error.error == "NotAggregator":
+                self.task.check_aggregator()
             if not self.task.rolled_back(number):
                 raise
             return self._go_on(server_round), None

@@ -26,6 +26,7 @@ from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
 from .evidence.documents import Evidence, Measured, Specification
+from .halting import check_aggregator
 from .membership import (
     MAX_CLIENTS,
     Binding,
@@ -173,12 +174,8 @@ class LedgerTask:
         _check_window(task.window)
         self._take(task, specification)
         self._refuse_other(task, spec_cid, model_cid, rounds)
-        aggregator = self.contract.roles(task.id).aggregator
-        if aggregator != self.account.address and not task.finished:
-            raise ConfigError(
-                f"task {task.id} ({self.model_id}) is aggregated by {aggregator}, "
-                f"not by {self.account.address}"
-            )
+        if not task.finished:
+            self.check_aggregator()
         if task.owner == self.account.address and not task.current_round:  # it was killed before
             open_membership(self.ledger, self.account, task.id, self.membership)
         pay_open(self.contract, self.account, task.id)
@@ -190,6 +187,10 @@ class LedgerTask:
             task.rounds,
         )
         return self.model()
+
+    def check_aggregator(self) -> None:
+        """Check that the account publishes the task's rounds; ConfigError: it does not."""
+        check_aggregator(self.contract, self.opened, self.account.address)
 
     def model(self) -> Arrays:
         """Return the model that the open round begins with, as ledger and store have it."""

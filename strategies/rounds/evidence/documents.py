@@ -33,12 +33,14 @@ __all__ = [
     "Anchor",
     "Asked",
     "Counted",
+    "Document",
     "Dropped",
     "Evidence",
     "Late",
     "Measured",
     "PhaseEvidence",
     "Specification",
+    "Words",
     "load",
     "save",
 ]
@@ -64,7 +66,9 @@ Words = Annotated[Text, BeforeValidator(_fitting)]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """A document in the store: canonical JSON of these fields and no others."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -72,7 +76,7 @@ def _without(plain: dict[str, Any], *optional: str) -> dict[str, Any]:
     return {key: one for key, one in plain.items() if one is not None or key not in optional}
 
 
-class Specification(_Document):
+class Specification(Document):
     """What is fixed before the first round.
 
     Attributes:
@@ -107,7 +111,7 @@ class Specification(_Document):
         return _without(plain(self), "membership", "binding")
 
 
-class Anchor(_Document):
+class Anchor(Document):
     """How something that was signed is held fast.
 
     Attributes:
@@ -125,7 +129,7 @@ class Anchor(_Document):
     values: dict[str, Any] | None = None
 
 
-class Counted(_Document):
+class Counted(Document):
     """An answer that counted.
 
     Attributes:
@@ -147,7 +151,7 @@ class Counted(_Document):
         return _without(plain(self), "node_proof")
 
 
-class Late(_Document):
+class Late(Document):
     """A good answer that came after the phase had closed; it is not on the ledger.
 
     Attributes:
@@ -159,7 +163,7 @@ class Late(_Document):
     arrival: Whole
 
 
-class Dropped(_Document):
+class Dropped(Document):
     """An answer, or a missing one, that did not count.
 
     Attributes:
@@ -177,7 +181,7 @@ class Dropped(_Document):
     arrival: Whole | None = None
 
 
-class Asked(_Document):
+class Asked(Document):
     """Who was asked.
 
     Attributes:
@@ -189,7 +193,7 @@ class Asked(_Document):
     party: str | None
 
 
-class PhaseEvidence(_Document):
+class PhaseEvidence(Document):
     """What happened in a phase.
 
     Attributes:
@@ -212,7 +216,7 @@ class PhaseEvidence(_Document):
     bytes: Whole
 
 
-class Measured(_Document):
+class Measured(Document):
     """What somebody measured about the round's model; apart from what clients claim.
 
     Attributes:
@@ -226,7 +230,7 @@ class Measured(_Document):
     by: str
 
 
-class Evidence(_Document):
+class Evidence(Document):
     """What happened in a round.
 
     Attributes:
