@@ -15,14 +15,27 @@ from fedledger.formats import canonical_json
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Reports, TrainingTask
-from ...ledger_plugins.contracts.reports.facade import Report
+from ...ledger_plugins.contracts.reports.facade import EXPIRED, GUILTY, INNOCENT, OPEN, Report
 from ...ledger_plugins.storage.base import Store
 from ..rounds.evidence.checks import CheckFailed, Outcome, Witness, outcome_of
 from ..rounds.evidence.documents import Document, Words
 from .reports import publisher_of
 from .task import TaskAudit
 
-__all__ = ["Accused", "Finding", "accuse_aggregate", "find", "finding_of", "verdict_on"]
+__all__ = [
+    "Accused",
+    "Finding",
+    "accuse_aggregate",
+    "details_of",
+    "find",
+    "finding_of",
+    "list_of",
+    "plain",
+    "verdict_on",
+]
+
+STATUSES = {OPEN: "open", GUILTY: "guilty", INNOCENT: "innocent", EXPIRED: "expired"}
+"""How a report stands, in words."""
 
 
 class Accused(Document):
@@ -193,3 +206,52 @@ def find(ledger: Ledger, prefix: str) -> Report:
     if not found:
         raise ConfigError(f"there is no report {prefix}: `fedledger report list` lists them")
     raise ConfigError(f"{len(found)} reports begin with {prefix}: give more digits")
+
+
+def list_of(ledger: Ledger, task: int | None = None) -> list[dict[str, Any]]:
+    """Return the reports of a task, or of all, oldest first, each as plain JSON values.
+
+    Args:
+        ledger: the ledger.
+        task: the task's number.
+    """
+    reports = Reports(ledger)
+    every = dict.fromkeys(one.report for one in reports.accusations(task))
+    return [plain(ledger, reports.report(one)) for one in every]
+
+
+def plain(ledger: Ledger, report: Report) -> dict[str, Any]:
+    """Return a report as plain JSON values."""
+    tally = Reports(ledger).tally(report.report)
+    return {
+        "report": report.report.hex(),
+        "status": STATUSES[report.status],
+        "settled": report.settled,
+        "kind": report.kind,
+        "task": report.task,
+        "round": report.round,
+        "subject": report.subject,
+        "reporter": report.reporter,
+        "deadline": report.deadline,
+        **asdict(tally),
+    }
+
+
+def details_of(ledger: Ledger, report: Report) -> dict[str, Any]:
+    """Return a report with its evidence, answers and verdicts as plain JSON values."""
+    reports = Reports(ledger)
+    accused = [one for one in reports.accusations(report.task) if one.report == report.report]
+    verdicts = [one for one in reports.verdicts(report.report) if one.place > accused[-1].place]
+    return {
+        **plain(ledger, report),
+        "evidence": accused[-1].evidence,
+        "answers": [{"evidence": one.evidence} for one in reports.answers(report.report)],
+        "verdicts": [
+            {"account": one.account, "says": "guilty" if one.convicts else "innocent"}
+            for one in verdicts
+        ],
+        "followed": [
+            {"lost": one.lost, "reward": one.reward, "compensation": one.compensation}
+            for one in reports.settlements(report.report)
+        ],
+    }
