@@ -16,6 +16,7 @@ from ...ledger_plugins.contracts.reports.facade import EXPIRED, OPEN, Accusation
 from ...ledger_plugins.contracts.reports.kinds import BY_MEMBERS, KINDS
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Outcome
+from ..rounds.evidence.documents import ReportTerms
 from .verdicts import ReportVerdict, RoundVerdict
 
 __all__ = ["TaskReports", "publisher_of"]
@@ -71,7 +72,7 @@ class TaskReports:
                 "from the task before"
             )
 
-    def check_terms(self, terms: Mapping[str, int] | None) -> None:
+    def check_terms(self, terms: ReportTerms | None) -> None:
         """Check that the contract has the terms of the specification.
 
         Raises:
@@ -80,10 +81,11 @@ class TaskReports:
         found = self._reports.terms(self._task.id)._asdict() if self._reports else {}
         if not any(found.values()):
             found = {}
-        if dict(terms or {}) != found:
+        fixed = terms.model_dump() if terms is not None else {}
+        if fixed != found:
             raise AuditError(
-                f"the contract has the terms {found or 'of no one'}, the specification "
-                f"{dict(terms or {}) or 'none'}"
+                f"the contract Reports has the terms {found or 'none'}, the specification "
+                f"{fixed or 'none'}"
             )
 
     def judge(

@@ -20,7 +20,7 @@ from ...ledger_plugins.storage.cid import cid_of
 from ..rounds.evidence import documents
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
-from ..rounds.evidence.documents import Evidence
+from ..rounds.evidence.documents import Evidence, Specification
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
 from ..rounds.history import History, others
 from ..rounds.membership import Changes
@@ -67,6 +67,7 @@ class TaskAudit:
         self._recount = Recount(self._contract, task) if rolled_back else None
         self._base: tuple[str, Arrays] | None = None
         self._reports = TaskReports(self._contract, task)
+        self._reports.check_terms(documents.load(Specification, task.spec, store).terms)
 
     def reports(self, found: Mapping[int, RoundVerdict]) -> list[ReportVerdict]:
         """Return what is to be said about reports on the task; `found` are its rounds' verdicts."""

@@ -38,6 +38,7 @@ from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
 from .evidence.documents import Measured
+from .halting import terms_from
 from .history import Pins
 from .inner import as_model, weight_of
 from .live import LiveRound
@@ -84,6 +85,8 @@ class LedgerStrategy(Strategy):
             "members"; None: the clients are these for ever. It needs the contract Membership.
         binding: "required": an answer counts only with a statement of the SuperNode's key that its
             account had published (`fedledger account bind`) when the round opened.
+        terms: what pledges and lateness cost: `min_pledge`, `late_cost`, `patience` and
+            `report_seconds`, as of `Reports.set_terms`; None: the task has no terms.
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
             into the evidence as this account's word, apart from what clients claim.
@@ -117,6 +120,7 @@ class LedgerStrategy(Strategy):
         parties: Mapping[str, Sequence[str]] | None = None,
         membership: MembershipRule | None = None,
         binding: Binding = "none",
+        terms: Mapping[str, int] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -146,6 +150,7 @@ class LedgerStrategy(Strategy):
             parties=parties,
             membership=membership,
             binding=binding,
+            terms_of_reports=None if terms is None else terms_from(terms),
         )
         self._by_ledger = isinstance(self.clock, LedgerClock)
         if self._by_ledger:

@@ -25,8 +25,8 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
-from .evidence.documents import Evidence, Measured, Specification
-from .halting import check_aggregator
+from .evidence.documents import Evidence, Measured, ReportTerms, Specification
+from .halting import check_aggregator, open_terms
 from .membership import (
     MAX_CLIENTS,
     Binding,
@@ -82,6 +82,7 @@ class LedgerTask:
         parties: the accounts of parties besides the clients.
         membership: who decides on changes of the clients; None: they are fixed.
         binding: "required" where answers count only when they are tied to SuperNodes.
+        terms_of_reports: what pledges and lateness cost, for the specification and the contract.
     """
 
     ledger: Ledger
@@ -96,6 +97,7 @@ class LedgerTask:
     parties: Mapping[str, Sequence[str]] | None = None
     membership: MembershipRule | None = None
     binding: Binding = "none"
+    terms_of_reports: ReportTerms | None = None
 
     def __post_init__(self) -> None:
         self.clients = accounts_of("clients", self.clients)
@@ -145,6 +147,7 @@ class LedgerTask:
             profile=self.store.profile,
             membership=self.membership,
             binding=None if self.binding == "none" else self.binding,
+            terms=self.terms_of_reports,
         )
         model = to_safetensors(initial)
         [owner] = accounts_of("owner", [self.owner or self.account.address])
@@ -167,6 +170,7 @@ class LedgerTask:
                 spec=spec_cid,
             )
             open_membership(self.ledger, self.account, number, self.membership)
+            open_terms(self.ledger, self.account, number, self.terms_of_reports)
             self._take(self.contract.task(number), specification)
             logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
             return initial
@@ -178,6 +182,7 @@ class LedgerTask:
             self.check_aggregator()
         if task.owner == self.account.address and not task.current_round:  # it was killed before
             open_membership(self.ledger, self.account, task.id, self.membership)
+            open_terms(self.ledger, self.account, task.id, self.terms_of_reports)
         pay_open(self.contract, self.account, task.id)
         logger.info(
             "task %d (%s) continues after round %d of %d",

@@ -39,6 +39,7 @@ __all__ = [
     "Late",
     "Measured",
     "PhaseEvidence",
+    "ReportTerms",
     "Specification",
     "Words",
     "load",
@@ -76,6 +77,23 @@ def _without(plain: dict[str, Any], *optional: str) -> dict[str, Any]:
     return {key: one for key, one in plain.items() if one is not None or key not in optional}
 
 
+class ReportTerms(Document):
+    """A task's terms, as `Reports.set_terms` takes them.
+
+    Attributes:
+        min_pledge: the least that an account pledges.
+        late_cost: what a round missed costs an account that owes updates, at most `min_pledge`.
+        patience: seconds after which an aggregator that was seen to publish nothing is stalled; 0:
+            never.
+        report_seconds: for how long reports are open, at least 1.
+    """
+
+    min_pledge: Whole
+    late_cost: Whole
+    patience: Whole
+    report_seconds: Annotated[int, Field(ge=1, lt=2**31)]
+
+
 class Specification(Document):
     """What is fixed before the first round.
 
@@ -92,6 +110,8 @@ class Specification(Document):
             fixed.
         binding: "required" where answers count only when they are tied to SuperNodes; absent: they
             need not be.
+        terms: pledges and punctuality, which the contract Reports has as well; absent: there are
+            none.
     """
 
     version: Literal[3] = 3
@@ -104,11 +124,12 @@ class Specification(Document):
     profile: str
     membership: Literal["owner", "members"] | None = None
     binding: Literal["required"] | None = None
+    terms: ReportTerms | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing: so a task that does not ask for it has the text of old."""
-        return _without(plain(self), "membership", "binding")
+        return _without(plain(self), "membership", "binding", "terms")
 
 
 class Anchor(Document):

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 from support.anvil import Anvil
-from support.federation import Federation
+from support.federation import Federation, make_app
 from support.reporting import LIE, ROUNDS, Story
 
 from fedledger.errors import ConfigError, ContractError
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.base import Ledger
+from fedledger.ledger_plugins.contracts import Reports
 from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit.reporting import finding_of
 from fedledger.strategies.rounds.evidence.checks import Outcome
+from fedledger.strategies.rounds.task import LedgerTask
 
 
 @contextmanager
@@ -95,3 +97,39 @@ def test_who_was_excluded_and_publishes_again_fails_the_audit(tmp_path, monkeypa
         found = audit_ledger(ledger, federation.store)
         assert [one.passed for one in found.rounds] == [True, False, False, False]
         assert "had excluded it from the task before" in (found.rounds[2].reason or "")
+
+
+TERMS = {"min_pledge": 20, "late_cost": 5, "patience": 600, "report_seconds": 3600}
+
+
+def test_the_specification_and_the_contract_have_the_same_terms(federation):
+    """A new task gets them at once, also one that was killed before; the audit compares both."""
+    federation.run(federation.pofl(terms=TERMS), make_app(), 1)
+    assert Reports(federation.ledger).terms(1)._asdict() == TERMS
+    found = audit_ledger(federation.ledger, federation.store)
+    assert found.passed, found.reason
+    for wrong, message in (
+        ({**TERMS, "patience": -1}, "terms: 'patience'"),
+        ({**TERMS, "mercy": 1}, "terms: 'mercy'"),
+        ({"min_pledge": 1}, "terms: 'late_cost'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            federation.pofl(terms=wrong)
+
+
+def test_terms_that_the_specification_does_not_have_fail_the_audit(federation):
+    """An owner that gives the contract terms of its own changes what its task costs."""
+    task = LedgerTask.open
+
+    def opened(self, *rest):
+        model = task(self, *rest)
+        Reports(self.ledger).set_terms(self.account, task=1, **TERMS)
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LedgerTask, "open", opened)
+        federation.run(federation.pofl(), make_app(), 1)
+    found = audit_ledger(federation.ledger, federation.store)
+    assert found.outcome is Outcome.FAILED
+    assert "the contract Reports has the terms {'min_pledge': 20" in (found.reason or "")
+    assert "the specification none" in (found.reason or "")
