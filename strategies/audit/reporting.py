@@ -7,7 +7,7 @@ replay fails; nobody has to trust it, since each member replays the round itself
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fedledger.errors import ConfigError, ContractError, FedledgerError
 from fedledger.formats import canonical_json
@@ -18,7 +18,7 @@ from ...ledger_plugins.contracts import Aggregate, Reports, TrainingTask
 from ...ledger_plugins.contracts.reports.facade import EXPIRED, GUILTY, INNOCENT, OPEN, Report
 from ...ledger_plugins.storage.base import Store
 from ..rounds.evidence.checks import CheckFailed, Outcome, Witness, outcome_of
-from ..rounds.evidence.documents import Document, Words
+from ..rounds.evidence.documents import Words
 from .reports import publisher_of
 from .task import TaskAudit
 
@@ -38,7 +38,7 @@ STATUSES = {OPEN: "open", GUILTY: "guilty", INNOCENT: "innocent", EXPIRED: "expi
 """How a report stands, in words."""
 
 
-class Accused(Document):
+class Accused(BaseModel):
     """The evidence of an accusation.
 
     Attributes:
@@ -50,6 +50,8 @@ class Accused(Document):
         finding: what does not follow.
         witness: where to look: the fields of `Witness`.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
     kind: str

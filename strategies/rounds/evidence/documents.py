@@ -33,7 +33,6 @@ __all__ = [
     "Anchor",
     "Asked",
     "Counted",
-    "Document",
     "Dropped",
     "Evidence",
     "Late",
@@ -67,7 +66,7 @@ Words = Annotated[Text, BeforeValidator(_fitting)]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class Document(BaseModel):
+class _Document(BaseModel):
     """A document in the store: canonical JSON of these fields and no others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -77,7 +76,7 @@ def _without(plain: dict[str, Any], *optional: str) -> dict[str, Any]:
     return {key: one for key, one in plain.items() if one is not None or key not in optional}
 
 
-class ReportTerms(Document):
+class ReportTerms(_Document):
     """A task's terms, as `Reports.set_terms` takes them.
 
     Attributes:
@@ -94,7 +93,7 @@ class ReportTerms(Document):
     report_seconds: Annotated[int, Field(ge=1, lt=2**31)]
 
 
-class Specification(Document):
+class Specification(_Document):
     """What is fixed before the first round.
 
     Attributes:
@@ -132,7 +131,7 @@ class Specification(Document):
         return _without(plain(self), "membership", "binding", "terms")
 
 
-class Anchor(Document):
+class Anchor(_Document):
     """How something that was signed is held fast.
 
     Attributes:
@@ -150,7 +149,7 @@ class Anchor(Document):
     values: dict[str, Any] | None = None
 
 
-class Counted(Document):
+class Counted(_Document):
     """An answer that counted.
 
     Attributes:
@@ -172,7 +171,7 @@ class Counted(Document):
         return _without(plain(self), "node_proof")
 
 
-class Late(Document):
+class Late(_Document):
     """A good answer that came after the phase had closed; it is not on the ledger.
 
     Attributes:
@@ -184,7 +183,7 @@ class Late(Document):
     arrival: Whole
 
 
-class Dropped(Document):
+class Dropped(_Document):
     """An answer, or a missing one, that did not count.
 
     Attributes:
@@ -202,7 +201,7 @@ class Dropped(Document):
     arrival: Whole | None = None
 
 
-class Asked(Document):
+class Asked(_Document):
     """Who was asked.
 
     Attributes:
@@ -214,7 +213,7 @@ class Asked(Document):
     party: str | None
 
 
-class PhaseEvidence(Document):
+class PhaseEvidence(_Document):
     """What happened in a phase.
 
     Attributes:
@@ -237,7 +236,7 @@ class PhaseEvidence(Document):
     bytes: Whole
 
 
-class Measured(Document):
+class Measured(_Document):
     """What somebody measured about the round's model; apart from what clients claim.
 
     Attributes:
@@ -251,7 +250,7 @@ class Measured(Document):
     by: str
 
 
-class Evidence(Document):
+class Evidence(_Document):
     """What happened in a round.
 
     Attributes:
