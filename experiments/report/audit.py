@@ -13,7 +13,7 @@ from ...ledger_plugins import Head, open_ledger, open_store
 from ...ledger_plugins.addresses import checksum_address
 from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import RoundVerdict, audit_ledger
-from ...strategies.audit import AuditSummary
+from ...strategies.audit import AuditSummary, ReportVerdict
 from ...strategies.audit.money import Money
 from ...strategies.audit.spot import Spot, spot_of
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
@@ -42,6 +42,7 @@ class AuditedLedger:
         caveat: what could not be checked about the ledger itself, or None.
         money: the ledger's tokens, or None where they could not be followed.
         spot: which rounds were drawn, where not all were replayed.
+        reports: what was found about reports that were decided.
     """
 
     ledger: str
@@ -54,6 +55,7 @@ class AuditedLedger:
     caveat: str | None = None
     money: Money | None = None
     spot: Spot | None = None
+    reports: tuple[ReportVerdict, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -94,6 +96,7 @@ class AuditedLedger:
             "caveat": self.caveat,
             "money": self.money.to_json() if self.money else None,
             "spot": self.spot.to_json() if self.spot else None,
+            "reports": [one.to_json() for one in self.reports],
         }
 
 
@@ -156,7 +159,8 @@ class RunAudit:
             away["whether newer blocks were taken away: no head was noted (--head HASH)"] = None
         rounds = [one for ledger in self.ledgers for one in ledger.rounds]
         money = [ledger.money for ledger in self.ledgers if ledger.money]
-        return AuditSummary.of(rounds, away, money)
+        reports = [one for ledger in self.ledgers for one in ledger.reports]
+        return AuditSummary.of(rounds, away, money, reports)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -282,6 +286,7 @@ def _audit(
         report.caveat,
         report.money,
         report.spot,
+        report.reports,
     )
 
 

@@ -20,6 +20,7 @@ from .models import models
 from .new import new
 from .node import miner, node
 from .options import Commands
+from .report import reports
 from .run import run
 from .show import show
 from .store import store
@@ -86,7 +87,7 @@ app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")
 app.add_typer(clients, name="client")
 app.add_typer(tasks, name="task")
+app.add_typer(reports, name="report")
 app.add_typer(transfers, name="tx")
 app.add_typer(show, name="show")
 app.add_typer(store, name="store")
-app.add_typer(tasks, name="task")

@@ -42,6 +42,7 @@ __all__ = [
     "show_peers",
     "show_receipt",
     "show_record",
+    "show_reports",
     "show_round",
     "show_rounds",
     "show_rows",
@@ -232,6 +233,13 @@ def show_record(record: Mapping[str, Any], form: Format) -> None:
         _line(console, f"{name}: {len(value)}")
         for entry in value:
             _line(console, "  " + "  ".join(f"{key}={entry[key]}" for key in entry))
+
+
+def show_reports(found: Sequence[Mapping[str, Any]], form: Format) -> None:
+    """Print reports, one a line."""
+    short = [{**one, "report": one["report"][:12]} for one in found]
+    columns = ("report", "status", "kind", "task", "round", "subject")
+    _show_table(found if form is Format.json else short, columns, form, "no reports yet")
 
 
 def show_blocks(blocks: Sequence[Mapping[str, Any]], form: Format) -> None:

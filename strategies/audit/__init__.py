@@ -2,13 +2,14 @@
 
 from .ledger import audit_ledger, verify_round
 from .summary import AuditSummary
-from .verdicts import ATTESTED, PROVED, AuditReport, RoundVerdict
+from .verdicts import ATTESTED, PROVED, AuditReport, ReportVerdict, RoundVerdict
 
 __all__ = [
     "ATTESTED",
     "PROVED",
     "AuditReport",
     "AuditSummary",
+    "ReportVerdict",
     "RoundVerdict",
     "audit_ledger",
     "verify_round",

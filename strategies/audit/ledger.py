@@ -21,7 +21,7 @@ from ..rounds.evidence.record import RoundRecord
 from .money import Money, audit_money
 from .spot import Spot, spot_of
 from .task import TaskAudit
-from .verdicts import AuditReport, RoundVerdict
+from .verdicts import AuditReport, ReportVerdict, RoundVerdict
 
 __all__ = ["audit_ledger", "verify_round"]
 
@@ -78,13 +78,16 @@ def _audit(
     caveat: str | None = None
     money: Money | None = None
     found: list[tuple[Outcome, str]] = []
+    reports: list[ReportVerdict] = []
     try:
         caveat = ledger.verify()
         contract = TrainingTask(ledger)
         chosen = list(tasks) if tasks is not None else list(range(1, contract.count() + 1))
         for task in chosen:
-            _audit_task(contract.task(task), ledger, store, note, spot)
+            reports += _audit_task(contract.task(task), ledger, store, note, spot)
         found += [(one.outcome, one.sentence) for one in verdicts if not one.passed]
+        forged = (one for one in reports if one.outcome is Outcome.FAILED)
+        found += [(one.outcome, one.sentence) for one in forged]
         money = audit_money(ledger, chosen, None if spot is None else spot.drawn)
         if money.problem is not None:
             found.append((Outcome.FAILED, money.problem))
@@ -93,11 +96,16 @@ def _audit(
     if not verdicts:
         none = "there is no round to check" if spot is None else f"epoch {spot.epoch} drew no round"
         found.append((Outcome.UNCHECKED, none))
+
+    def said(outcome: Outcome, reason: str | None) -> AuditReport:
+        all_of = (tuple(verdicts), caveat, money, spot, tuple(reports))
+        return AuditReport(outcome, reason, _head(ledger), *all_of)
+
     for outcome in (Outcome.FAILED, Outcome.UNCHECKED):
         worst = next((said for what, said in found if what is outcome), None)
         if worst is not None:
-            return AuditReport(outcome, worst, _head(ledger), tuple(verdicts), caveat, money, spot)
-    return AuditReport(Outcome.PASSED, None, _head(ledger), tuple(verdicts), caveat, money, spot)
+            return said(outcome, worst)
+    return said(Outcome.PASSED, None)
 
 
 def verify_round(ledger: Ledger, store: Store, task: int, number: int) -> None:
@@ -137,19 +145,21 @@ def _audit_task(
     store: Store,
     note: Callable[[RoundVerdict], None],
     spot: Spot | None,
-) -> None:
+) -> list[ReportVerdict]:
     """Judge a task; what fails in another way than an audit expects is that round's or task's."""
+    found: dict[int, RoundVerdict] = {}
 
     def unchecked(number: int, error: FedledgerError) -> None:
         record = RoundRecord(task.id, task.model_id, number)
-        note(RoundVerdict(record, outcome_of(error), "", (), str(error)))
+        found[number] = RoundVerdict(record, outcome_of(error), "", (), str(error))
+        note(found[number])
 
     try:
         with guarded(f"the audit of task {task.id}", _uncheckable, logger):
             rounds = TaskAudit(task, ledger, store)
     except FedledgerError as error:
         unchecked(0, error)
-        return
+        return []
     for ended in rounds.ended:
         if spot is not None and ended.round not in spot.drawn:
             rounds.skip(ended.round)
@@ -161,7 +171,14 @@ def _audit_task(
         except FedledgerError as error:
             unchecked(ended.round, error)
         else:
+            found[ended.round] = verdict
             note(verdict)
+    try:
+        with guarded(f"the audit of reports on task {task.id}", _uncheckable, logger):
+            return rounds.reports(found)
+    except FedledgerError as error:
+        unchecked(0, error)
+        return []
 
 
 def _uncheckable(what: str) -> NotChecked:

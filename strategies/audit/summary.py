@@ -9,7 +9,7 @@ from ..rounds.evidence.checks import Outcome
 from ..rounds.evidence.record import RoundRecord
 from ..rounds.evidence.tally import Tally
 from .money import Money
-from .verdicts import ATTESTED, PROVED, RoundVerdict
+from .verdicts import ATTESTED, PROVED, ReportVerdict, RoundVerdict
 
 __all__ = ["ATTESTED_MEANS", "AuditSummary"]
 
@@ -29,8 +29,9 @@ class AuditSummary:
         attested: rounds that passed and whose model is the aggregator's word.
         tally: what became of rounds and answers, as the evidence says.
         unchecked: what was not checked and why, a sentence each.
-        troubles: of which tasks no update was used, or most were lost, a sentence each.
         money: the tokens of each ledger.
+        troubles: what came of reports, and of which tasks no update was used, or most were lost, a
+            sentence each.
     """
 
     outcomes: dict[str, int]
@@ -47,6 +48,7 @@ class AuditSummary:
         verdicts: Sequence[RoundVerdict],
         unchecked: Iterable[str] = (),
         money: Iterable[Money] = (),
+        reports: Iterable[ReportVerdict] = (),
     ) -> "AuditSummary":
         """Return the sum.
 
@@ -54,6 +56,7 @@ class AuditSummary:
             verdicts: of rounds, and of tasks that could not be looked at.
             unchecked: what else was not checked.
             money: the tokens of each ledger.
+            reports: what was found about reports.
         """
         rounds = [verdict for verdict in verdicts if verdict.round]
         outcomes = Counter(verdict.outcome.value for verdict in rounds)
@@ -69,8 +72,11 @@ class AuditSummary:
             attested=how[ATTESTED],
             tally=Tally.of(verdict.record for verdict in rounds),
             unchecked=(*away, *unchecked),
-            troubles=tuple(f"{task}: {said}" for task, said in troubles if said is not None),
             money=tuple(money),
+            troubles=(
+                *(one.sentence for one in reports),
+                *(f"{task}: {said}" for task, said in troubles if said is not None),
+            ),
         )
 
     @property

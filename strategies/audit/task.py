@@ -1,7 +1,7 @@
 """One task's audit: every round is replayed, or what is wrong with it is named."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ...ledger_plugins.storage.cid import cid_of
 from ..rounds.evidence import documents
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
-from ..rounds.evidence.documents import Evidence
+from ..rounds.evidence.documents import Evidence, Specification
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
 from ..rounds.history import History, others
 from ..rounds.membership import Changes
@@ -29,7 +29,8 @@ from ..rounds.recorded import RecordedRound
 from ..rounds.round import KEPT
 from ..rounds.task import model_of, read_task, state_after
 from .recount import Recount
-from .verdicts import ATTESTED, PROVED, RoundVerdict
+from .reports import TaskReports
+from .verdicts import ATTESTED, PROVED, ReportVerdict, RoundVerdict
 
 __all__ = ["TaskAudit"]
 
@@ -65,6 +66,12 @@ class TaskAudit:
         rolled_back = any(isinstance(ended, Rollback) for ended in self.ended)
         self._recount = Recount(self._contract, task) if rolled_back else None
         self._base: tuple[str, Arrays] | None = None
+        self._reports = TaskReports(self._contract, task)
+        self._reports.check_terms(documents.load(Specification, task.spec, store).terms)
+
+    def reports(self, found: Mapping[int, RoundVerdict]) -> list[ReportVerdict]:
+        """Return what is to be said about reports on the task; `found` are its rounds' verdicts."""
+        return self._reports.judge(self.ended, found)
 
     def verdict(self, number: int) -> RoundVerdict:
         """Check a round that ended; they come in order."""
@@ -136,6 +143,7 @@ class TaskAudit:
                 f"{missing}"
             ) from missing
         base_cid = self._cids[number - 1]
+        self._reports.check_publisher(published)
         self._check_statement(published, evidence, base_cid, checks)
         opened = self._opened(number)
         recorded = RecordedRound(

@@ -9,7 +9,7 @@ from ..rounds.evidence.record import RoundRecord
 from .money import Money
 from .spot import Spot
 
-__all__ = ["ATTESTED", "PROVED", "AuditReport", "RoundVerdict"]
+__all__ = ["ATTESTED", "PROVED", "AuditReport", "ReportVerdict", "RoundVerdict"]
 
 ATTESTED = "attested"
 PROVED = "proved"
@@ -108,6 +108,48 @@ class RoundVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportVerdict:
+    """What the audit found about a report that was decided.
+
+    Attributes:
+        report: its id in hexadecimal.
+        kind: its kind.
+        task: the task's number.
+        round: the round it is about.
+        subject: the accused.
+        guilty: what was decided.
+        outcome: whether that could be verified, and was decided by who may.
+        reason: what the audit's own replay says, or what is wrong.
+        follows: whether the subject is guilty by that replay; None where there is none.
+        wrong: who gave another verdict than follows.
+    """
+
+    report: str
+    kind: str
+    task: int
+    round: int
+    subject: str
+    guilty: bool
+    outcome: Outcome
+    reason: str
+    follows: bool | None = None
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What a person has to hear of it."""
+        where = f"report {self.report[:12]} on round {self.round} of task {self.task}"
+        said = f"{where}: decided {'guilty' if self.guilty else 'innocent'}; {self.reason}"
+        if self.wrong:
+            said += f"; WRONG VERDICTS by {', '.join(self.wrong)}"
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "outcome": self.outcome.value, "wrong": list(self.wrong)}
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The audit's result.
 
@@ -119,6 +161,7 @@ class AuditReport:
         caveat: what could not be checked about the ledger itself, or None.
         money: the ledger's tokens, or None where they could not be followed.
         spot: which rounds were drawn, where not all were replayed.
+        reports: what it found about each report that was decided.
     """
 
     outcome: Outcome
@@ -128,6 +171,7 @@ class AuditReport:
     caveat: str | None = None
     money: Money | None = None
     spot: Spot | None = None
+    reports: tuple[ReportVerdict, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -144,4 +188,5 @@ class AuditReport:
             "caveat": self.caveat,
             "money": self.money.to_json() if self.money else None,
             "spot": self.spot.to_json() if self.spot else None,
+            "reports": [one.to_json() for one in self.reports],
         }

@@ -139,6 +139,7 @@ class Anchored(LedgerStrategy):
             proposes it.
         membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
         binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
+        terms: what pledges and lateness cost (see `LedgerStrategy`).
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
@@ -166,6 +167,7 @@ class Anchored(LedgerStrategy):
         owner: str | None = None,
         membership: MembershipRule | None = None,
         binding: Binding = "none",
+        terms: Mapping[str, int] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -197,6 +199,7 @@ class Anchored(LedgerStrategy):
             owner=owner,
             membership=membership,
             binding=binding,
+            terms=terms,
             observers=observers,
             measure=measure,
             checkpoints=checkpoints,

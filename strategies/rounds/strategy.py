@@ -38,6 +38,7 @@ from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
 from .evidence.documents import Measured
+from .halting import terms_from
 from .history import Pins
 from .inner import as_model, weight_of
 from .live import LiveRound
@@ -84,6 +85,8 @@ class LedgerStrategy(Strategy):
             "members"; None: the clients are these for ever. It needs the contract Membership.
         binding: "required": an answer counts only with a statement of the SuperNode's key that its
             account had published (`fedledger account bind`) when the round opened.
+        terms: what pledges and lateness cost: `min_pledge`, `late_cost`, `patience` and
+            `report_seconds`, as of `Reports.set_terms`; None: the task has no terms.
         observers: called with each published round's evidence; they can neither delay nor fail it.
         measure: measures a round's model before it is published, finite numbers by metric; they go
             into the evidence as this account's word, apart from what clients claim.
@@ -117,6 +120,7 @@ class LedgerStrategy(Strategy):
         parties: Mapping[str, Sequence[str]] | None = None,
         membership: MembershipRule | None = None,
         binding: Binding = "none",
+        terms: Mapping[str, int] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -146,6 +150,7 @@ class LedgerStrategy(Strategy):
             parties=parties,
             membership=membership,
             binding=binding,
+            terms_of_reports=None if terms is None else terms_from(terms),
         )
         self._by_ledger = isinstance(self.clock, LedgerClock)
         if self._by_ledger:
@@ -280,15 +285,21 @@ class LedgerStrategy(Strategy):
 
         Where the round was rolled back meanwhile, its answers are void: the task goes on with the
         checkpoint's model.
+
+        Raises:
+            ConfigError: the account is not the task's aggregator any more, or the task is halted.
         """
         if self.task.opened.finished or self._way is None:
             return None, None
         number = server_round + self._done
         if self.task.rolled_back(number):
             return self._go_on(server_round), None
+        self.task.check_aggregator()
         try:
             result, metrics = self._run(number, self._way)
-        except ContractError:
+        except ContractError as error:
+            if error.error == "NotAggregator":
+                self.task.check_aggregator()
             if not self.task.rolled_back(number):
                 raise
             return self._go_on(server_round), None

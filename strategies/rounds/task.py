@@ -25,7 +25,8 @@ from ...ledger_plugins.storage.base import Store
 from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
-from .evidence.documents import Evidence, Measured, Specification
+from .evidence.documents import Evidence, Measured, ReportTerms, Specification
+from .halting import check_aggregator, open_terms
 from .membership import (
     MAX_CLIENTS,
     Binding,
@@ -81,6 +82,7 @@ class LedgerTask:
         parties: the accounts of parties besides the clients.
         membership: who decides on changes of the clients; None: they are fixed.
         binding: "required" where answers count only when they are tied to SuperNodes.
+        terms_of_reports: what pledges and lateness cost, for the specification and the contract.
     """
 
     ledger: Ledger
@@ -95,6 +97,7 @@ class LedgerTask:
     parties: Mapping[str, Sequence[str]] | None = None
     membership: MembershipRule | None = None
     binding: Binding = "none"
+    terms_of_reports: ReportTerms | None = None
 
     def __post_init__(self) -> None:
         self.clients = accounts_of("clients", self.clients)
@@ -144,6 +147,7 @@ class LedgerTask:
             profile=self.store.profile,
             membership=self.membership,
             binding=None if self.binding == "none" else self.binding,
+            terms=self.terms_of_reports,
         )
         model = to_safetensors(initial)
         [owner] = accounts_of("owner", [self.owner or self.account.address])
@@ -166,6 +170,7 @@ class LedgerTask:
                 spec=spec_cid,
             )
             open_membership(self.ledger, self.account, number, self.membership)
+            open_terms(self.ledger, self.account, number, self.terms_of_reports)
             self._take(self.contract.task(number), specification)
             logger.info("task %d (%s) proposed: %d rounds", number, self.model_id, rounds)
             return initial
@@ -173,14 +178,11 @@ class LedgerTask:
         _check_window(task.window)
         self._take(task, specification)
         self._refuse_other(task, spec_cid, model_cid, rounds)
-        aggregator = self.contract.roles(task.id).aggregator
-        if aggregator != self.account.address and not task.finished:
-            raise ConfigError(
-                f"task {task.id} ({self.model_id}) is aggregated by {aggregator}, "
-                f"not by {self.account.address}"
-            )
+        if not task.finished:
+            self.check_aggregator()
         if task.owner == self.account.address and not task.current_round:  # it was killed before
             open_membership(self.ledger, self.account, task.id, self.membership)
+            open_terms(self.ledger, self.account, task.id, self.terms_of_reports)
         pay_open(self.contract, self.account, task.id)
         logger.info(
             "task %d (%s) continues after round %d of %d",
@@ -190,6 +192,10 @@ class LedgerTask:
             task.rounds,
         )
         return self.model()
+
+    def check_aggregator(self) -> None:
+        """Check that the account publishes the task's rounds; ConfigError: it does not."""
+        check_aggregator(self.contract, self.opened, self.account.address)
 
     def model(self) -> Arrays:
         """Return the model that the open round begins with, as ledger and store have it."""

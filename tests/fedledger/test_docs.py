@@ -133,6 +133,7 @@ MODELS = {
         model.__name__: model
         for model in (
             documents.Specification,
+            documents.ReportTerms,
             documents.Evidence,
             documents.PhaseEvidence,
             documents.Asked,

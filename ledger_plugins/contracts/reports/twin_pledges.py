@@ -157,8 +157,8 @@ class Pledges(Twin):
         if aggregator == self.address:
             self.revert("AlreadyHalted", task=task)
         until = opened_at + window
-        watch = self.state.get(("watch", task))
-        noted = watch is not None and watch[:2] == (aggregator, ended + 1)
+        watch = self.state.get(("watch", task), ("", 0, 0))
+        noted = watch[:2] == (aggregator, ended + 1)
         if noted:
             until = watch[2] + patience
         if self.now <= until:
@@ -176,13 +176,13 @@ class Pledges(Twin):
             haltsFrom=self.now + patience + 1,
         )
 
-    def getTerms(self, task: int) -> tuple[int, int, int, int]:
-        """Return pledge, cost of lateness, patience and seconds of reports; zeros without terms."""
-        return tuple(self._terms(task))
+    def getTerms(self, task: int) -> Terms:
+        """Return a task's terms; zeros without."""
+        return self._terms(task)
 
-    def getPledge(self, task: int, account: str) -> tuple[int, int, int, int]:
-        """Return amount, first round owed, when it comes back, and open reports."""
-        return tuple(self._pledge(task, account))
+    def getPledge(self, task: int, account: str) -> Pledge:
+        """Return what an account pledged."""
+        return self._pledge(task, account)
 
     def excluded(self, task: int, account: str) -> bool:
         """Tell whether a verdict excluded an account."""

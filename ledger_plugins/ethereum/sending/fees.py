@@ -18,7 +18,7 @@ MOST_ENTRIES = 256
 
 # A new storage slot costs 22,100 gas. A call writes a few, each text or byte string up to four
 # (CIDs have at most 64 bytes), each listed account up to two and says so; numbers are only logged.
-_BASE, _TEXT, _ACCOUNT, _NUMBER = 200_000, 100_000, 60_000, 2_000
+_BASE, _TEXT, _ACCOUNT, _NUMBER = 300_000, 100_000, 60_000, 2_000
 _MOST = 1 << 24  # EIP-7825: no transaction may have more
 _GWEI = 10**9
 

@@ -1,6 +1,6 @@
 """`PoFL` as a Flower strategy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from flwr.app import ArrayRecord, ConfigRecord, Message
@@ -74,6 +74,7 @@ class PoFL(LedgerStrategy):
         weighted_by_key: metric with the number of samples.
         membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
         binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
+        terms: what pledges and lateness cost (see `LedgerStrategy`).
         observers: called with each published round's evidence (see `LedgerStrategy`).
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
@@ -112,6 +113,7 @@ class PoFL(LedgerStrategy):
         weighted_by_key: str = "num-examples",
         membership: MembershipRule | None = None,
         binding: Binding = "none",
+        terms: Mapping[str, int] | None = None,
         observers: Sequence[Observer] = (),
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
@@ -184,6 +186,7 @@ class PoFL(LedgerStrategy):
             clock=clock,
             membership=membership,
             binding=binding,
+            terms=terms,
             observers=observers,
             measure=measure,
             checkpoints=checkpoints,

@@ -38,7 +38,9 @@ __all__ = [
     "Late",
     "Measured",
     "PhaseEvidence",
+    "ReportTerms",
     "Specification",
+    "Words",
     "load",
     "save",
 ]
@@ -65,11 +67,30 @@ Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Document(BaseModel):
+    """A document in the store: canonical JSON of these fields and no others."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _without(plain: dict[str, Any], *optional: str) -> dict[str, Any]:
     return {key: one for key, one in plain.items() if one is not None or key not in optional}
+
+
+class ReportTerms(_Document):
+    """A task's terms, as `Reports.set_terms` takes them.
+
+    Attributes:
+        min_pledge: the least that an account pledges.
+        late_cost: what a round missed costs an account that owes updates, at most `min_pledge`.
+        patience: seconds after which an aggregator that was seen to publish nothing is stalled; 0:
+            never.
+        report_seconds: for how long reports are open, at least 1.
+    """
+
+    min_pledge: Whole
+    late_cost: Whole
+    patience: Whole
+    report_seconds: Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Specification(_Document):
@@ -88,6 +109,8 @@ class Specification(_Document):
             fixed.
         binding: "required" where answers count only when they are tied to SuperNodes; absent: they
             need not be.
+        terms: pledges and punctuality, which the contract Reports has as well; absent: there are
+            none.
     """
 
     version: Literal[3] = 3
@@ -100,11 +123,12 @@ class Specification(_Document):
     profile: str
     membership: Literal["owner", "members"] | None = None
     binding: Literal["required"] | None = None
+    terms: ReportTerms | None = None
 
     @model_serializer(mode="wrap")
     def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing: so a task that does not ask for it has the text of old."""
-        return _without(plain(self), "membership", "binding")
+        return _without(plain(self), "membership", "binding", "terms")
 
 
 class Anchor(_Document):
