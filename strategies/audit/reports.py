@@ -7,6 +7,7 @@ checked, are listed as what could not be verified.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fedledger.errors import AuditError
 
@@ -132,29 +133,24 @@ class TaskReports:
         votes = [
             one for one in self._need().verdicts(accusation.report) if one.place > accusation.place
         ]
-        answer = {
-            "report": accusation.report.hex(),
-            "kind": accusation.kind,
-            "task": accusation.task,
-            "round": accusation.round,
-            "subject": accusation.subject,
-            "guilty": decision.guilty,
-        }
+        answer = partial(
+            ReportVerdict,
+            report=accusation.report.hex(),
+            kind=accusation.kind,
+            task=accusation.task,
+            round=accusation.round,
+            subject=accusation.subject,
+            guilty=decision.guilty,
+        )
         if KINDS[accusation.kind].decides == BY_MEMBERS:
             problem = self._majority(accusation, votes, guilty=decision.guilty)
             if problem is not None:
-                return ReportVerdict(**answer, outcome=Outcome.FAILED, reason=problem)
+                return answer(outcome=Outcome.FAILED, reason=problem)
         follows, reason = self._follows(accusation, ended, found)
         if follows is None:
-            return ReportVerdict(**answer, outcome=Outcome.UNCHECKED, reason=reason)
+            return answer(outcome=Outcome.UNCHECKED, reason=reason)
         wrong = tuple(one.account for one in votes if one.convicts != follows)
-        return ReportVerdict(
-            **answer,
-            outcome=Outcome.PASSED,
-            reason=reason,
-            follows=follows,
-            wrong=wrong,
-        )
+        return answer(outcome=Outcome.PASSED, reason=reason, follows=follows, wrong=wrong)
 
     def _follows(
         self,

@@ -469,7 +469,7 @@ class Watched:
 def test_a_round_takes_a_client_one_call_of_its_ledger_longer(network, monkeypatch, sealed):
     """All else it asks while its app trains."""
     federation, noted = network.federation, []
-    opened = direct.open_ledger
+    opened = open_ledger
 
     @contextlib.contextmanager
     def watched(url):

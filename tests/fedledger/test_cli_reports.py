@@ -16,7 +16,7 @@ app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` na
 
 
 @pytest.fixture
-def story(tmp_path, monkeypatch):
+def told(tmp_path, monkeypatch):
     """A task whose second round has another model than follows; five members in the keystore."""
     monkeypatch.setenv("FEDLEDGER_HOME", str(tmp_path))
     monkeypatch.setenv("FEDLEDGER_ACCOUNT_PASSWORD", PASSWORD)
@@ -46,13 +46,12 @@ def story(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
-    story.cli = run
-    return story
+    return story, run
 
 
-def test_a_report_from_accusation_to_claim(story, tmp_path):
+def test_a_report_from_accusation_to_claim(told, tmp_path):
     """Each step by its command; a round that replays is no ground, and ids may be cut."""
-    cli = story.cli
+    story, cli = told
     assert cli("list") == []
     task = ("--task", 1, "--round")
     cli("accuse", *task, 1, by="m0", stored=True, fails="replays: there is nothing to accuse")
@@ -80,9 +79,9 @@ def test_a_report_from_accusation_to_claim(story, tmp_path):
     assert followed == [{"lost": 100, "reward": 10, "compensation": 5}]
 
 
-def test_what_makes_no_sense_is_said(story, tmp_path):
+def test_what_makes_no_sense_is_said(told, tmp_path):
     """Other kinds need evidence, unknown ids are refused, and no replay decides other kinds."""
-    cli = story.cli
+    story, cli = told
     task = ("--task", 1, "--round", 1)
     cli("show", "abc", fails="there is no report abc")
     cli("settle", "", by="m0", fails="there is no report")

@@ -3,6 +3,7 @@
 import importlib
 import json
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from eth_hash.auto import keccak
@@ -37,7 +38,7 @@ def chain(tmp_path_factory):
                 EVE, model_id="m", model_cid=cid_of(b"m"), rounds=1, spec=cid_of(b"s")
             )
             token = ledger.contracts()["StakeToken"].address
-        rich = node.rpc("eth_accounts")[0]
+        [rich, *_] = cast("list[str]", node.rpc("eth_accounts"))
 
         def send(**fields):
             return node.rpc("eth_sendTransaction", {"from": rich, "gas": "0x30000", **fields})

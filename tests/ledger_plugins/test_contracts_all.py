@@ -330,7 +330,7 @@ class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports, SameMemb
             there = sender in self.both.people[:5]
             return send(sender if there else self.both.eve, *call, **later)
 
-        self.both.send = by_people
+        vars(self.both)["send"] = by_people
         self.reports = set()
         self.lockers = [self.both.owner, self.both.eve]
         for one in self.lockers:

@@ -17,6 +17,7 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_tex
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
+from fedledger.strategies.rounds import settlement
 from fedledger.strategies.rounds import task as rounds_task
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
@@ -299,8 +300,11 @@ def test_an_update_in_time_called_late(federation, monkeypatch):
 
 def test_one_reward_not_paid(federation, monkeypatch):
     """A contributor left unpaid fails the round and is named."""
-    honest_pay = rounds_task.pay
-    monkeypatch.setattr(rounds_task, "pay", lambda *about: honest_pay(*about[:-1], about[-1][1:]))
+
+    def pay(contract, account, task, number, clients):
+        settlement.pay(contract, account, task, number, clients[1:])
+
+    monkeypatch.setattr(rounds_task, "pay", pay)
     federation.run(federation.pofl(rules=("median",)), make_app(), rounds=1)
     report = _audit(federation)
     assert not report.passed

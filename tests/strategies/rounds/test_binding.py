@@ -12,7 +12,7 @@ from support.federation import make_app
 from fedledger.effects import Effects
 from fedledger.errors import AccountError, ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import Identities, TrainingTask
-from fedledger.ledger_plugins.contracts.identities.keys import keys_of, publish_keys
+from fedledger.ledger_plugins.contracts.identities.keys import FlowerKey, keys_of, publish_keys
 from fedledger.ledger_plugins.contracts.identities.nodes import (
     bind_node,
     load_node_key,
@@ -252,7 +252,7 @@ def test_node_keys_are_read_as_ssh_keygen_writes_them(tmp_path):
         ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", str(made)], check=True
     )
     assert len(public_of(load_node_key(made, disk))) == 120
-    forms = {
+    forms: dict[str, tuple[FlowerKey, PrivateFormat]] = {
         "pem": (KEYS[0], PrivateFormat.PKCS8),
         "edwards": (Ed25519PrivateKey.generate(), PrivateFormat.OpenSSH),
     }

@@ -9,7 +9,7 @@ from support.federation import Federation, initial_model, make_app
 
 from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
-from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.errors import ConfigError, ContentNotFound, LedgerUnavailable
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.openings import Opening
@@ -234,7 +234,7 @@ def unavailable(federation, monkeypatch, partitions):
 
     def blind(self, cid, **options):
         if cid in contents:
-            raise documents.ContentNotFound(cid)
+            raise ContentNotFound(cid)
         return get(self, cid, **options)
 
     return act, blind

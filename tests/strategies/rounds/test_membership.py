@@ -365,7 +365,7 @@ class _Deaf:
     """What an aggregator goes by that hears of no change, or of one of its own."""
 
     honest: type
-    more: tuple = ()
+    more: tuple[object, ...] = ()
 
     def __call__(self, *args):
         made = self.honest(*args)

@@ -15,7 +15,7 @@ from fedledger.strategies.rounds.evidence.documents import Evidence
 
 
 @pytest.fixture
-def federation(tmp_path):
+def anvil_run(tmp_path):
     """Seven clients and one more, on an anvil of their own."""
     federation = Federation(tmp_path, size=8)
     federation.ledger.close()
@@ -24,8 +24,7 @@ def federation(tmp_path):
         url = f"ethereum+{node.url}?deployment={place}"
         deploy(url)
         federation.ledger = open_ledger(url)
-        federation.node = node
-        yield federation
+        yield federation, node
         federation.ledger.close()
     federation.store.close()
 
@@ -37,12 +36,13 @@ def listed(federation):
 
 
 @pytest.mark.parametrize("reorganised", [False, True])
-def test_clients_change_on_a_node(federation, reorganised):
+def test_clients_change_on_a_node(anvil_run, reorganised):
     """One leaves and one joins while round 1 is open; the audit passes, whatever block holds it.
 
     The reorganisation comes while round 2 is open, and takes the changes, the publication before it
     and what came since: all of it is sent again, in an order that is the node's.
     """
+    federation, node = anvil_run
     decides, server = Membership(federation.ledger), federation.server
     done, clients = [], federation.clients
     before = []
@@ -60,7 +60,7 @@ def test_clients_change_on_a_node(federation, reorganised):
         if reorganised and number == 2 and not done:
             done.append(True)
             depth = federation.ledger.head().block - before[0]
-            federation.node.rpc("anvil_reorg", depth, [])
+            node.rpc("anvil_reorg", depth, [])
         return reply
 
     strategy = federation.pofl(clients=clients[:7], membership="owner", measure=measure)

@@ -207,9 +207,9 @@ def test_nobody_left_is_no_haste(chain):
 def test_the_clients_of_a_live_round_are_those_of_the_ledger_when_it_ends(tmp_path, monkeypatch):
     """After a reorganisation that moves an admission the open round is run again, and passes."""
     federation = Federation(tmp_path, size=8)
-    honest, seen = membership.Changes, []
+    seen: list[int] = []
 
-    class Moved(honest):
+    class Moved(membership.Changes):
         """Sees no change at first, as on a branch on which the admission came later."""
 
         def __init__(self, *args):
