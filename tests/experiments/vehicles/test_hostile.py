@@ -273,7 +273,7 @@ def branch(task, name, depth=6):
     task.ledger.close()
     shutil.copy(task.folder / "chain.db", task.folder / name)
     ledger = open_local_ledger(f"local://{task.folder}/{name}", clock=task.clock, chain_id=4242)
-    ledger.settled_depth = depth
+    ledger.settled_depth = depth  # type: ignore[misc]
     task.ledger, task.contract = ledger, TrainingTask(ledger)
     for number in range(5):
         task.vehicle(number)
