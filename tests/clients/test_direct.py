@@ -1,101 +1,28 @@
 """Clients that reach the ledger themselves: a real node, and rounds under Flower by its clock."""
 
 import contextlib
-import dataclasses
-import re
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-from support.clock import Ahead
-from support.federation import Federation, initial_model, make_app
-from support.node_thread import NodeThread
+from support.direct import WINDOW, audit, by_ledger, directly, evidence_of, senders
+from support.federation import initial_model, make_app
 
 from fedledger.arrays import to_safetensors
 from fedledger.clients import direct
-from fedledger.clients.direct import Direct, ledger_of, places_of, send_call
-from fedledger.effects import Effects
+from fedledger.clients.direct import Direct, send_call
 from fedledger.errors import (
-    ConfigError,
-    ContractError,
     LedgerUnavailable,
 )
 from fedledger.experiments.run.engines.wire import over_the_wire, set_id
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
-from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
+from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import LEDGER, Signatures, SigningRequest
-from fedledger.strategies import LedgerClock, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import asking
-from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
-
-WINDOW = 600
-
-
-@pytest.fixture
-def network(tmp_path, monkeypatch):
-    """A federation on a node of the embedded chain's network; time jumps where it is waited for."""
-    monkeypatch.setattr(asking, "LAG", 1.0)
-    clock = Ahead()
-    effects = dataclasses.replace(Effects.real(), clock=clock)
-    node = NodeThread(tmp_path / "node", effects=effects)
-    federation = Federation(tmp_path)
-    federation.ledger.close()
-    federation.ledger = open_ledger(f"local+{node.url}")
-    yield SimpleNamespace(federation=federation, url=f"local+{node.url}", effects=effects)
-    federation.ledger.close()
-    federation.store.close()
-    node.stop()
-
-
-def directly(network, partitions, **changes):
-    """Return a mod by which clients of these partitions submit by themselves."""
-
-    def mod(message, context, call_next):
-        if int(context.node_config["partition-id"]) in partitions:
-            own = f"file://{network.federation.path}/store"
-            context.node_config |= {"submit": "direct", "ledger": network.url, "store": own}
-            context.node_config |= changes
-        return call_next(message, context)
-
-    return mod
-
-
-def by_ledger(network, **options):
-    """Return a strategy by the ledger's clock."""
-    sealed = options.pop("sealed", False)
-    defaults = {
-        "clock": LedgerClock(sealed=sealed),
-        "window": None,
-        "ledger_window": WINDOW,
-        "rules": ("median",),
-        "effects": network.effects,
-    }
-    return network.federation.pofl(**defaults | options)
-
-
-def evidence_of(federation, number=-1):
-    published = TrainingTask(federation.ledger).aggregates(1)[number]
-    return documents.load(Evidence, published.evidence, federation.store)
-
-
-def audit(federation):
-    return audit_ledger(federation.ledger, federation.store)
-
-
-def senders(federation, event="UpdateSubmitted"):
-    """Return the transactions of each client's calls, by its partition."""
-    found = {}
-    for one in federation.ledger.events("TrainingTask", event):
-        client = one.arguments.get("client") or one.arguments.get("voter")
-        if client in federation.clients:
-            found.setdefault(federation.clients.index(client), []).append(one.transaction)
-    return found
+from fedledger.strategies import SimulatedLatency, audit_ledger
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
@@ -491,99 +418,3 @@ def test_a_round_takes_a_client_one_call_of_its_ledger_longer(network, monkeypat
     assert all(part[:1] == ["transact_all"] for part in after)
     assert noted.count("transact_all") == noted.count("trained") == 3  # and the confirmation
     assert len(senders(federation)[6]) == 2
-
-
-# Settings -----------------------------------------------------------------------------------
-
-
-def context(**config):
-    return Context(1, 2, config, RecordDict(), {})
-
-
-def test_relay_is_the_default():
-    """With or without a ledger of the client's own."""
-    assert places_of(context()) is None
-    assert places_of(context(ledger="local+http://127.0.0.1:1", submit="relay")) is None
-
-
-def test_places_come_from_the_node_config_or_the_environment(monkeypatch):
-    """What the node config says holds; no URL is shown, since it may hold secrets."""
-    monkeypatch.setenv("FEDLEDGER_LEDGER", "ethereum+http://me:secret@127.0.0.1:1")
-    monkeypatch.setenv("FEDLEDGER_STORE", "file:///srv/store")
-    places = places_of(context(submit="direct"))
-    assert places.ledger == "ethereum+http://me:secret@127.0.0.1:1"
-    assert "secret" not in repr(places)
-    other = places_of(context(submit="direct", ledger="local+http://127.0.0.1:1"))
-    assert (other.ledger, other.store) == ("local+http://127.0.0.1:1", "file:///srv/store")
-
-
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        ({"submit": "directly"}, "way to submit"),
-        ({"submit": "direct", "store": "file:///s"}, "needs a ledger of the client"),
-        ({"submit": "direct", "ledger": "local+http://127.0.0.1:1"}, "needs a store of the client"),
-        (
-            {"submit": "direct", "ledger": "local:///data/chain.db", "store": "file:///s"},
-            "has one writer, the aggregator, who makes all blocks",
-        ),
-    ],
-)
-def test_settings_that_do_not_do_are_refused(config, said):
-    """Before the app is asked, by what is missing."""
-    with pytest.raises(ConfigError, match=said):
-        places_of(context(**config))
-
-
-def test_a_ledger_with_one_writer_is_no_clients_own(tmp_path):
-    """For reports neither: its file is not even made."""
-    with (
-        pytest.raises(ConfigError, match="has one writer"),
-        ledger_of(context(ledger=f"local://{tmp_path}/chain.db")),
-    ):
-        pass
-    assert list(tmp_path.iterdir()) == []
-    with ledger_of(context()) as nothing:
-        assert nothing is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"fedledger.chain-id": 999}, "is chain [0-9]+, the server's task is on chain 999"),
-        ({"fedledger.contract": "0x" + "00" * 19 + "01"}, "has its TrainingTask at 0x"),
-    ],
-)
-def test_another_chain_or_contract_is_refused(network, changes, said):
-    """The client's ledger is not the one that the server speaks of: nothing is sent."""
-    federation, seen = network.federation, []
-    way = directly(network, {6})
-
-    def mod(message, context, call_next):
-        if int(context.node_config["partition-id"]) == 6:
-            for record in message.content.config_records.values():
-                record.update(changes)
-        try:
-            return way(message, context, call_next)
-        except ConfigError as error:
-            seen.append(str(error))
-            raise
-
-    federation.run(by_ledger(network), make_app(outermost=mod), rounds=1)
-    assert seen
-    assert re.search(said, seen[0]), seen[0]
-    assert 6 not in senders(federation)
-    assert audit(federation).passed, audit(federation).reason
-
-
-def test_send_call_says_what_the_ledger_refuses(network):
-    """A call that names a block by itself, and one that the contract refuses."""
-    federation = network.federation
-    federation.run(by_ledger(network), make_app(), rounds=1)
-    account = federation.keys.account(0)
-    receipt = send_call(federation.ledger, account, CONFIRM_HISTORY, {"task": 1})
-    assert receipt.event("HistoryConfirmed").arguments["client"] == account.address
-    values = {"task": 1, "round": 9, "cid": cid_to_bytes(cid_of(b"")), "samples": 1}
-    values |= {"accuracy": 1, "seal": bytes(32)}
-    with pytest.raises(ContractError, match=r"WrongRound|TaskFinished"):
-        send_call(federation.ledger, account, SUBMIT_UPDATE, values)

@@ -484,13 +484,6 @@ def test_documents_are_saved_in_that_form():
     assert put == [b'{"a":null,"b":1,"window":1e-07}'] == [canonical_json(Document().model_dump())]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_is_not_finite_is_no_json(value):
-    """`NaN` and `Infinity` are no JSON: they are refused, not written."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical_json({"value": value})
-
-
 def test_aggregates_by_hand():
     """Every rule on every input: distances, selection, vector."""
     for case in vectors("aggregation"):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fedledger.formats import parse_json
+from fedledger.formats import canonical_json, parse_json
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, "NaN", "{} {}", ""])
@@ -25,3 +25,10 @@ def test_json_is_read_as_it_stands():
     assert parse_json('{"a": [1, 2.5, "x", null]}') == {"a": [1, 2.5, "x", None]}
     with pytest.raises(ValueError, match="surrogates not allowed"):
         parse_json('"\udcff"')
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_no_json(value):
+    """`NaN` and `Infinity` are no JSON: they are refused, not written."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json({"value": value})

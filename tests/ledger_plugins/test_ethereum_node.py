@@ -494,8 +494,7 @@ def test_somebody_elses_tasks_do_not_fail_the_check(ledger, anvil, admin):
 def test_read_only_ledgers_do_not_send_and_keep_no_outbox(url, admin, tmp_path):
     """A ledger opened to read only refuses transactions and writes no file."""
     deploy(url, admin=admin.address)
-    with open_ledger(url, read_only=True) as ledger:
-        call = signed(ledger, admin, "mint", admin.address, 5)
-        with pytest.raises(LedgerUnavailable, match="read only"):
-            ledger.transact(call)
+    refused = pytest.raises(LedgerUnavailable, match="read only")
+    with open_ledger(url, read_only=True) as ledger, refused:
+        ledger.transact(signed(ledger, admin, "mint", admin.address, 5))
     assert [path.name for path in tmp_path.iterdir()] == ["deployment.json"]

@@ -5,25 +5,12 @@ import {IBonds} from "../bonds/IBonds.sol";
 import {IStakeToken} from "../stake_token/IStakeToken.sol";
 import {ITrainingTask} from "../training_task/ITrainingTask.sol";
 import {IReports} from "./IReports.sol";
+import {Kinds} from "./Kinds.sol";
 import {Pledges} from "./Pledges.sol";
 
 /// @title Accusations that somebody decides
 /// @notice What it does, says and refuses is written in IReports.
-contract Reports is Pledges {
-    /// @dev A row of the table; index 0 is none.
-    struct Kind {
-        uint8 index;
-        bytes32 name;
-        uint8 decides;
-        uint32 fee;
-        uint32 loses;
-        uint32 reward;
-        uint32 compensation;
-        uint32 authority;
-        bool excludes;
-        bool halts;
-    }
-
+contract Reports is Pledges, Kinds {
     /// @dev Three slots; accusations and verdicts write two of them.
     struct Report {
         address subject;
@@ -50,14 +37,6 @@ contract Reports is Pledges {
     uint8 private constant GUILTY = 2;
     uint8 private constant INNOCENT = 3;
     uint8 private constant EXPIRED = 4;
-
-    uint8 private constant BY_CONTRACT = 0;
-    uint8 private constant BY_MEMBERS = 1;
-    uint8 private constant BY_AUTHORITY = 2;
-
-    uint8 private constant AGGREGATE = 1;
-    uint8 private constant UPDATE = 2;
-    uint8 private constant UNQUALIFIED = 3;
 
     bytes32 private constant AUTHORITY_ROLE = keccak256("AUTHORITY_ROLE");
     bytes32 private constant DOMAIN = keccak256(
@@ -477,28 +456,5 @@ contract Reports is Pledges {
         address signer = ecrecover(digest, v, r, s);
         if (signer == address(0)) revert InvalidSignature(signature);
         if (signer != subject) revert WrongSigner(subject, signer);
-    }
-
-    function _kind(bytes32 name) private pure returns (Kind memory row) {
-        for (uint8 index = 1; index <= 4; ++index) {
-            row = _kindAt(index);
-            if (row.name == name) return row;
-        }
-        revert UnknownKind(name);
-    }
-
-    /// @dev The table; index, name, who decides, fee, loses, reward, each member, authority, excludes,
-    /// halts.
-    function _kindAt(uint8 index) private pure returns (Kind memory) {
-        if (index == AGGREGATE) {
-            return Kind(index, "aggregate", BY_MEMBERS, 5, 100, 10, 5, 0, true, true);
-        }
-        if (index == UPDATE) {
-            return Kind(index, "update", BY_MEMBERS, 5, 50, 10, 2, 0, true, false);
-        }
-        if (index == UNQUALIFIED) {
-            return Kind(index, "unqualified", BY_AUTHORITY, 8, 50, 16, 0, 4, true, false);
-        }
-        return Kind(index, "equivocation", BY_CONTRACT, 0, 100, 10, 0, 0, true, true);
     }
 }
