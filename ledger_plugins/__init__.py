@@ -53,8 +53,12 @@ LEDGERS = Registry(
 
 STORES = Registry(
     "store",
-    {"file": "fedledger.ledger_plugins.storage.local:open_file_store"},
+    {
+        "file": "fedledger.ledger_plugins.storage.local:open_file_store",
+        "ipfs": "fedledger.ledger_plugins.storage.ipfs:open_ipfs_store",
+    },
     group="fedledger.stores",
+    extras={"ipfs": "ipfs"},
 )
 """URL scheme to the function that opens such a store."""
 

@@ -59,6 +59,8 @@ class KeepingClauses(StoreHarness):
         with store_factory(timeout=self.slowest) as store:
             cid = store.put(b"here")
             store.timeout = self.impatient
+            if call == "delete" and not self.deletes:
+                return
             with self.hanging(store):
                 began = time.monotonic()
                 with pytest.raises(StoreTimedOut, match=f"{self.impatient:g} s") as caught:

@@ -6,6 +6,7 @@ import pytest
 from support import third_party
 from support.anvil import Anvil
 from support.deployments import in_process
+from support.ipfs import IpfsDaemon
 from support.npm import ContractsWorkspace
 
 from fedledger import registry
@@ -22,6 +23,13 @@ def anvil(tmp_path_factory):
     """An anvil process for all tests of this worker that leave it running."""
     with Anvil(tmp_path_factory.mktemp("anvil")) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def ipfs_daemon(tmp_path_factory):
+    """An IPFS daemon for all tests of this worker that leave it running."""
+    with IpfsDaemon(tmp_path_factory.mktemp("ipfs")) as daemon:
+        yield daemon
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """The stores' conformance suite (clauses S1 to S14) on the stores that are here."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.anvil import free_port
 
+from fedledger.errors import ContentNotFound, StoreTimedOut
 from fedledger.ledger_plugins import open_store
 
 pytest.register_assert_rewrite("fedledger.ledger_plugins.testing")
@@ -34,3 +37,32 @@ class TestFile(StoreConformance):
 
     def damage(self, store, cid, data):
         (store.folder / store.profile / cid).write_bytes(data)
+
+
+class TestIpfs(StoreConformance):
+    """A store in a real IPFS daemon keeps the clauses."""
+
+    deletes = False
+    absent = (StoreTimedOut, ContentNotFound)
+    slowest = 3.0
+
+    @pytest.fixture(autouse=True)
+    def daemon(self, ipfs_daemon):
+        self.running = ipfs_daemon
+        yield
+        ipfs_daemon.forget()
+
+    @pytest.fixture
+    def store_factory(self, ipfs_daemon) -> StoreFactory:
+        return lambda **options: open_store(ipfs_daemon.url, **({"timeout": 3.0} | options))
+
+    def nowhere(self, store):  # noqa: ARG002 - nobody listens there
+        return f"ipfs+http://127.0.0.1:{free_port()}"
+
+    @contextmanager
+    def hanging(self, store):  # noqa: ARG002 - the whole daemon does
+        self.running.pause()
+        try:
+            yield
+        finally:
+            self.running.resume()
