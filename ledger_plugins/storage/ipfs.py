@@ -1,9 +1,9 @@
 """A store in an IPFS daemon: contents by the daemon's RPC, kept in its MFS, found by bitswap.
 
-What is put, and what is pinned, has an entry in the folder `/fedledger` of the daemon's mutable file
-system, which its garbage collector leaves alone. So the pins that others made in the same daemon
-are theirs, and ours are ours. Reading asks the daemon for the CID: what it does not have it looks
-for in its network until the deadline.
+What is put, and what is pinned, has an entry in the folder `/fedledger` of the daemon's mutable
+file system, which its garbage collector leaves alone. So the pins that others made in the same
+daemon are theirs, and ours are ours. Reading asks the daemon for the CID: what it does not have it
+looks for in its network until the deadline.
 
 The RPC of a daemon gives whoever reaches it everything the daemon has: it belongs on 127.0.0.1 or
 behind a proxy that asks for a password.
@@ -138,7 +138,7 @@ class IpfsStore(Store):
         source = BytesIO(content.source) if isinstance(content.source, bytes) else content.source
         source.seek(0)
         added = self._client.add(
-            cast(BinaryIO, _Unclosed(source)),
+            cast("BinaryIO", _Unclosed(source)),
             cid_version=1,
             chunker=f"size-{profile.chunk_bytes}",
             raw_leaves=True,
@@ -169,7 +169,7 @@ class IpfsStore(Store):
             stated = self._client.files.stat(f"/ipfs/{cid}")
         if stated.get("Type") != "file":
             raise ContentCorrupted(cid, None)
-        return cast(int, stated["Size"])
+        return cast("int", stated["Size"])
 
     def _pin(self, cid: str) -> None:
         self._size(cid, self.profile)
@@ -197,7 +197,7 @@ class IpfsStore(Store):
         return [ours, *(one for one in PROFILES.values() if one is not ours)]
 
     def _keep_entry(self, folder: str, cid: str) -> None:
-        """Have an entry of a content in a folder, so that the daemon's garbage collector leaves it."""
+        """Have an entry of a content in a folder, so that no garbage collector takes it."""
         self._client.files.mkdir(folder, parents=True)
         with _unless(_THERE):
             self._client.files.cp(f"/ipfs/{cid}", f"{folder}/{cid}")
@@ -250,9 +250,9 @@ def _split(url: str) -> SplitResult:
     kind = parts.scheme.removeprefix("ipfs+") if host else ""
     if kind not in _PORT or kind == parts.scheme or port == 0:
         raise ConfigError(
-            f"store URL {mask_url(url)!r}: expected ipfs+http://host:port or ipfs+https://host:port, "
-            "the RPC of an IPFS daemon (in a password, '/', '@', '#' and '?' are written %2F, %40, "
-            "%23 and %3F)"
+            f"store URL {mask_url(url)!r}: expected ipfs+http://host:port or "
+            "ipfs+https://host:port, the RPC of an IPFS daemon (in a password, '/', '@', '#' and "
+            "'?' are written %2F, %40, %23 and %3F)"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError(f"store URL {mask_url(url)!r}: nothing may follow host and port")
@@ -261,7 +261,7 @@ def _split(url: str) -> SplitResult:
 
 def _address(parts: SplitResult) -> str:
     """Return the multiaddr of a daemon's RPC."""
-    host = cast(str, parts.hostname)
+    host = cast("str", parts.hostname)
     try:
         kind = "ip6" if ipaddress.ip_address(host).version == 6 else "ip4"
     except ValueError:
