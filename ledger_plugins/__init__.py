@@ -54,11 +54,14 @@ LEDGERS = Registry(
 STORES = Registry(
     "store",
     {
+        "car": "fedledger.ledger_plugins.storage.car:open_car_store",
         "file": "fedledger.ledger_plugins.storage.local:open_file_store",
         "ipfs": "fedledger.ledger_plugins.storage.ipfs:open_ipfs_store",
+        "ipfs+gateway": "fedledger.ledger_plugins.storage.gateway:open_gateway_store",
+        "ipfs+gateway+http": "fedledger.ledger_plugins.storage.gateway:open_gateway_store",
     },
     group="fedledger.stores",
-    extras={"ipfs": "ipfs"},
+    extras={"ipfs": "ipfs", "ipfs+gateway": "node", "ipfs+gateway+http": "node"},
 )
 """URL scheme to the function that opens such a store."""
 

@@ -20,12 +20,18 @@ from fedledger.errors import InvalidCid, UnknownNameError
 __all__ = [
     "DEFAULT_PROFILE",
     "PROFILES",
+    "Node",
     "Profile",
     "Tree",
+    "chunk_cid",
     "cid_from_bytes",
     "cid_of",
     "cid_to_bytes",
+    "is_chunk",
+    "parent_of",
     "profile_named",
+    "profiles_from",
+    "uint",
 ]
 
 _VERSION = 0x01
@@ -66,12 +72,20 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
-    """One block of the tree: its binary CID, the file bytes below it, all bytes of its subtree."""
+class Node:
+    """One block of a tree.
+
+    Attributes:
+        cid: its binary CID.
+        content: bytes of the content below it.
+        cumulative: bytes of all blocks of its subtree.
+        block: its bytes; of a chunk none, whoever has the content has them.
+    """
 
     cid: bytes
     content: int
     cumulative: int
+    block: bytes = b""
 
 
 def profile_named(name: str) -> Profile:
@@ -84,6 +98,16 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     except KeyError:
         raise UnknownNameError("CID profile", name, PROFILES) from None
+
+
+def profiles_from(name: str) -> list[Profile]:
+    """Return all profiles, the one of this name first.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    first = profile_named(name)
+    return [first, *(one for one in PROFILES.values() if one is not first)]
 
 
 class Tree:
@@ -121,16 +145,24 @@ class Tree:
 
     def cid(self) -> str:
         """Return the CID of the content so far."""
+        return _text(self._levels()[-1][0].cid)
+
+    def nodes(self) -> list[Node]:
+        """Return the blocks above the chunks; none where one chunk is all."""
+        return [node for level in self._levels()[1:] for node in level]
+
+    def _levels(self) -> list[list[Node]]:
         step, links = self.profile.chunk_bytes, self.profile.links
         digests = self.digests()
         last = self.size - step * (len(digests) - 1)
-        level = [
+        leaves = [
             _leaf(digest, step if at < len(digests) - 1 else last)
             for at, digest in enumerate(digests)
         ]
-        while len(level) > 1:
-            level = [_parent(level[at : at + links]) for at in range(0, len(level), links)]
-        return _text(level[0].cid)
+        levels = [leaves]
+        while len(below := levels[-1]) > 1:
+            levels.append([parent_of(below[at : at + links]) for at in range(0, len(below), links)])
+        return levels
 
 
 def cid_of(data: bytes | bytearray | memoryview, profile: Profile = DEFAULT_PROFILE) -> str:
@@ -180,6 +212,16 @@ def cid_from_bytes(raw: bytes) -> str:
     return _text(raw)
 
 
+def chunk_cid(chunk: bytes) -> bytes:
+    """Return the binary CID of a chunk, however long it is."""
+    return _binary(_RAW, hashlib.sha256(chunk).digest())
+
+
+def is_chunk(raw: bytes) -> bool:
+    """Tell whether a binary CID names a chunk, and not a node above chunks."""
+    return raw[1] == _RAW
+
+
 def _check(raw: bytes, given: object) -> None:
     if len(raw) != _BINARY_LENGTH:
         raise InvalidCid(given, f"not {_BINARY_LENGTH} bytes long")
@@ -199,32 +241,33 @@ def _binary(codec: int, digest: bytes) -> bytes:
     return bytes((_VERSION, codec)) + _MULTIHASH + digest
 
 
-def _leaf(digest: bytes, size: int) -> _Node:
-    return _Node(_binary(_RAW, digest), size, size)
+def _leaf(digest: bytes, size: int) -> Node:
+    return Node(_binary(_RAW, digest), size, size)
 
 
-def _parent(children: list[_Node]) -> _Node:
+def parent_of(children: list[Node]) -> Node:
     """Encode a dag-pb node: its links (field 2) come first, its UnixFS data (field 1) last."""
     content = sum(child.content for child in children)
     links = b"".join(
-        b"\x12" + _framed(b"\x0a" + _framed(child.cid) + b"\x12\x00\x18" + _uint(child.cumulative))
+        b"\x12" + _framed(b"\x0a" + _framed(child.cid) + b"\x12\x00\x18" + uint(child.cumulative))
         for child in children
     )
-    sizes = b"".join(b"\x20" + _uint(child.content) for child in children)
-    unixfs = b"\x08\x02\x18" + _uint(content) + sizes  # type File, file size, sizes of the parts
+    sizes = b"".join(b"\x20" + uint(child.content) for child in children)
+    unixfs = b"\x08\x02\x18" + uint(content) + sizes  # type File, file size, sizes of the parts
     block = links + b"\x0a" + _framed(unixfs)
-    return _Node(
+    return Node(
         _binary(_DAG_PB, hashlib.sha256(block).digest()),
         content,
         len(block) + sum(child.cumulative for child in children),
+        block,
     )
 
 
 def _framed(data: bytes) -> bytes:
-    return _uint(len(data)) + data
+    return uint(len(data)) + data
 
 
-def _uint(value: int) -> bytes:
+def uint(value: int) -> bytes:
     """Encode an unsigned LEB128 integer."""
     out = bytearray()
     while value > 0x7F:

@@ -27,7 +27,7 @@ from fedledger.errors import (
 from fedledger.urls import mask_url
 
 from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT, Store
-from .cid import DEFAULT_PROFILE, PROFILES, Profile, profile_named
+from .cid import DEFAULT_PROFILE, Profile, profile_named, profiles_from
 from .pieces import PIECE_BYTES, Incoming
 
 with warnings.catch_warnings():
@@ -193,8 +193,7 @@ class IpfsStore(Store):
 
     def _profiles(self) -> list[Profile]:
         """Give all: the daemon has one content under a CID, whatever made it."""
-        ours = profile_named(self.profile)
-        return [ours, *(one for one in PROFILES.values() if one is not ours)]
+        return profiles_from(self.profile)
 
     def _keep_entry(self, folder: str, cid: str) -> None:
         """Have an entry of a content in a folder, so that no garbage collector takes it."""

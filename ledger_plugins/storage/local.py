@@ -25,7 +25,7 @@ from fedledger.errors import (
 )
 
 from .base import DEFAULT_MAX_BYTES, Store
-from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profile_named
+from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profile_named, profiles_from
 from .draft import Draft, draft
 from .pieces import PIECE_BYTES, Incoming
 
@@ -254,8 +254,7 @@ class FileStore(Store):
         raise ContentNotFound(cid)
 
     def _profiles(self) -> Sequence[Profile]:
-        ours = profile_named(self.profile)
-        return (ours, *(one for one in PROFILES.values() if one is not ours))
+        return profiles_from(self.profile)
 
 
 @contextmanager

@@ -1,0 +1,151 @@
+"""Contents as the blocks that IPFS keeps and sends: what is read of them, block by block.
+
+A block is named by the hash of its bytes, so nobody can give another one. What a node says of the
+sizes below it is compared with the one tree that a profile makes of so many bytes: a tree of
+another form is refused before anything below it is asked for.
+
+Sources: dag-pb and UnixFS specifications; the trustless gateway specification of IPFS.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from fedledger.errors import ContentCorrupted, InvalidCid
+
+from .cid import Node, Profile, cid_from_bytes, cid_to_bytes, is_chunk, parent_of
+
+__all__ = ["Fetch", "content_of", "read_uint", "size_of"]
+
+Fetch = Callable[[bytes], bytes]
+"""Gives the block of a binary CID; ContentNotFound where there is none."""
+
+_NODE_BYTES = 256 * 1024  # of a node; those of our profiles have at most 60 KB
+_LINKS, _DATA = 2, 1  # fields of a dag-pb node,
+_HASH, _TSIZE = 1, 3  # of a link,
+_BLOCKSIZES = 4  # and of the UnixFS data
+
+
+def size_of(cid: str, fetch: Fetch) -> int:
+    """Return the bytes of a content, as its first block says.
+
+    Raises:
+        ContentNotFound: the block is not there.
+        ContentCorrupted: it is another one, or no node.
+    """
+    raw = cid_to_bytes(cid)
+    block = _fetched(raw, cid, fetch)
+    return len(block) if is_chunk(raw) else sum(node.content for node in _children(block, cid))
+
+
+def content_of(cid: str, profile: Profile, fetch: Fetch) -> Iterator[bytes]:
+    """Give the chunks of a content, in order.
+
+    Raises:
+        ContentNotFound: a block is not there; it names that one.
+        ContentCorrupted: a block is another one, or the tree is not the one of the profile.
+    """
+    raw = cid_to_bytes(cid)
+    block = _fetched(raw, cid, fetch)
+    if is_chunk(raw):
+        yield block
+        return
+    children = _children(block, cid)
+    size, below = sum(node.content for node in children), profile.chunk_bytes
+    while below * profile.links < size:
+        below *= profile.links
+    yield from _below(children, size, below, cid, profile, fetch)
+
+
+def _below(  # noqa: PLR0917 - a node, and where it stands
+    children: list[Node], size: int, below: int, cid: str, profile: Profile, fetch: Fetch
+) -> Iterator[bytes]:
+    """Give the chunks below a node with `size` bytes, of which its children have `below` each."""
+    full, rest = divmod(size, below)
+    wanted = [below] * full + [rest] * (rest > 0)
+    if [node.content for node in children] != wanted:
+        raise ContentCorrupted(cid, None)
+    for node in children:
+        if is_chunk(node.cid) != (below == profile.chunk_bytes):
+            raise ContentCorrupted(cid, None)
+        block = _fetched(node.cid, cid, fetch)
+        if not is_chunk(node.cid):
+            inside = _children(block, cid)
+            yield from _below(inside, node.content, below // profile.links, cid, profile, fetch)
+        elif len(block) != node.content:
+            raise ContentCorrupted(cid, None)
+        else:
+            yield block
+
+
+def _fetched(raw: bytes, cid: str, fetch: Fetch) -> bytes:
+    block = fetch(raw)
+    if hashlib.sha256(block).digest() != raw[4:]:
+        raise ContentCorrupted(cid, None)
+    return block
+
+
+def _children(block: bytes, cid: str) -> list[Node]:
+    """Return what a node points to: the node that has exactly these children is this one."""
+    try:
+        children = list(_links(block))
+    except (KeyError, TypeError, ValueError, InvalidCid) as error:
+        raise ContentCorrupted(cid, None) from error
+    if not children or parent_of(children).block != block:
+        raise ContentCorrupted(cid, None)
+    return children
+
+
+def _links(block: bytes) -> Iterator[Node]:
+    if len(block) > _NODE_BYTES:
+        raise ValueError("no node of ours is so large")
+    fields = list(_fields(block))
+    links = [dict(_fields(_bytes_of(value))) for number, value in fields if number == _LINKS]
+    data = b"".join(_bytes_of(value) for number, value in fields if number == _DATA)
+    sizes = [value for number, value in _fields(data) if number == _BLOCKSIZES]
+    for link, size in zip(links, sizes, strict=True):
+        raw = _bytes_of(link[_HASH])
+        cid_from_bytes(raw)
+        yield Node(raw, _int_of(size), _int_of(link[_TSIZE]))
+
+
+def _int_of(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise TypeError("bytes where a number was wanted")
+    return value
+
+
+def _bytes_of(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise TypeError("a number where bytes were wanted")
+    return value
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Give the fields of a protocol buffer: numbers, and values of varints and byte strings."""
+    at = 0
+    while at < len(data):
+        key, at = read_uint(data, at)
+        value, at = read_uint(data, at)
+        if key & 7 == 0:
+            yield key >> 3, value
+        elif key & 7 == 2 and value <= len(data) - at:
+            yield key >> 3, data[at : at + value]
+            at += value
+        else:
+            raise ValueError("cut off, or of another type")
+
+
+def read_uint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the unsigned LEB128 integer, below 2^63, that begins at a place, and where it ends.
+
+    Raises:
+        ValueError: it is cut off, or too large.
+    """
+    value = shift = 0
+    while at < len(data) and shift < 63:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError("an integer is cut off, or too large")
