@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -28,6 +29,14 @@ def audit(
     store: Annotated[
         str | None,
         typer.Option(help="URL of its store, e.g. file:///data/store.", show_default=False),
+    ] = None,
+    car: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.car",
+            help="Instead of a store: a file that `fedledger store export` made.",
+            show_default=False,
+        ),
     ] = None,
     head: Annotated[
         str | None,
@@ -90,8 +99,14 @@ def audit(
     Exit status 0 when the audit passed, 1 when something does not follow, 2 when something could
     not be checked: missing, unreachable, not installed, or nothing there to check.
     """
+    if car is not None:
+        if store is not None:
+            raise ConfigError("--store and --car both say where the contents are: give one of them")
+        store = f"car://{quote(str(car.absolute()))}"
     if (run_dir is None) == (ledger is None) or (ledger is None) != (store is None):
-        raise ConfigError("what shall be audited? Give RUN_DIR, or --ledger URL with --store URL")
+        raise ConfigError(
+            "what shall be audited? Give RUN_DIR, or --ledger URL with --store URL or --car FILE"
+        )
     if head is not None and not _HASH.fullmatch(head):
         raise ConfigError(f"--head {head!r} is no block's hash: 64 hexadecimal digits")
     if run_dir is not None and (owner is not None or task):
