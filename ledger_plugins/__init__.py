@@ -61,7 +61,7 @@ STORES = Registry(
         "ipfs+gateway+http": "fedledger.ledger_plugins.storage.gateway:open_gateway_store",
     },
     group="fedledger.stores",
-    extras={"ipfs": "ipfs", "ipfs+gateway": "node", "ipfs+gateway+http": "node"},
+    extras=dict.fromkeys(("ipfs", "ipfs+gateway", "ipfs+gateway+http"), "ipfs"),
 )
 """URL scheme to the function that opens such a store."""
 

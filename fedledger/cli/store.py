@@ -183,11 +183,10 @@ def import_(
 ) -> None:
     """Store the contents of a file that `export` made, or an IPFS daemon; each is checked."""
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.storage.car import open_car_store  # noqa: PLC0415 - the same
 
-    with (
-        open_store(file.absolute().as_uri().replace("file:", "car:", 1)) as car,
-        open_store(store) as opened,
-    ):
+    url = file.absolute().as_uri().replace("file:", "car:", 1)
+    with open_car_store(url) as car, open_store(store) as opened:
         missing = []
         for cid in car.roots:
             try:

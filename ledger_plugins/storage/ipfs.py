@@ -186,10 +186,11 @@ class IpfsStore(Store):
         return [one["Name"] for one in entries or []]
 
     def _pinned(self, cid: str) -> bool:
+        found = False
         with _unless(_MISSING):
             self._client.files.stat(f"{_PINS}/{cid}")
-            return True
-        return False
+            found = True
+        return found
 
     def _profiles(self) -> list[Profile]:
         """Give all: the daemon has one content under a CID, whatever made it."""

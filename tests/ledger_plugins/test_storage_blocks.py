@@ -22,7 +22,7 @@ from fedledger.errors import (
 )
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.storage.blocks import content_of, size_of
-from fedledger.ledger_plugins.storage.car import export_car
+from fedledger.ledger_plugins.storage.car import export_car, open_car_store
 from fedledger.ledger_plugins.storage.cid import (
     PROFILES,
     Tree,
@@ -109,10 +109,10 @@ def test_a_car_has_what_was_exported(tmp_path, store, car):
     again = tmp_path / "again.car"
     assert export_car(store, [twice, absent, twice], again) == [absent]
     assert again.stat().st_size < 263_000
-    with open_store(f"car://{again}") as opened:
+    with open_car_store(f"car://{again}") as opened:
         assert opened.get(twice) == content(262_144) * 2
         assert opened.roots == [twice]
-    with open_store(f"car://{car}", read_only=True) as opened:
+    with open_car_store(f"car://{car}", read_only=True) as opened:
         assert opened.roots == [cid_of(content(size)) for size in SIZES]
         for size, cid in zip(SIZES, opened.roots, strict=True):
             assert opened.get(cid) == b"".join(opened.get_stream(cid)) == content(size)
@@ -130,7 +130,7 @@ def test_a_header_names_any_number_of_contents(tmp_path, store, count):
     """The roots are read as they were written, whatever the width of their number."""
     cids = store.put_all([b"%d" % number for number in range(count)])
     export_car(store, cids, tmp_path / "many.car")
-    with open_store(f"car://{tmp_path}/many.car") as opened:
+    with open_car_store(f"car://{tmp_path}/many.car") as opened:
         assert opened.roots == cids
         assert all(opened.has(cid) for cid in cids)
 
@@ -141,7 +141,7 @@ def test_contents_of_another_profile_travel_too(tmp_path):
     with open_store(f"file://{tmp_path}/store", profile=other) as store:
         cid = store.put(content(3_000_000))
         export_car(store, [cid], tmp_path / "other.car")
-    with open_store(f"car://{tmp_path}/other.car") as opened:
+    with open_car_store(f"car://{tmp_path}/other.car") as opened:
         assert opened.get(cid) == content(3_000_000)
 
 
@@ -151,7 +151,7 @@ def test_a_car_that_is_cut_off_is_refused(car, where):
     length = {"header": 20, "first block": 400, "last byte": car.stat().st_size - 1}[where]
     car.write_bytes(car.read_bytes()[:length])
     with pytest.raises(StoreUnavailable, match="no CARv1 that can be read"):
-        open_store(f"car://{car}")
+        open_car_store(f"car://{car}")
 
 
 def test_a_byte_changed_in_a_car_is_found(car):
@@ -160,7 +160,7 @@ def test_a_byte_changed_in_a_car_is_found(car):
     at = data.index(content(1_048_577)[500_000:500_020])
     data[at] ^= 1
     car.write_bytes(data)
-    with open_store(f"car://{car}") as opened:
+    with open_car_store(f"car://{car}") as opened:
         for size, cid in zip(SIZES, opened.roots, strict=True):
             if size == 1_048_577:
                 with pytest.raises(ContentCorrupted):
@@ -178,7 +178,7 @@ def test_no_bytes_make_a_car_that_lies(data, keep, tmp_path_factory):
     bad = folder / "bad.car"
     bad.write_bytes((folder / "true.car").read_bytes()[:keep] + data)
     try:
-        with open_store(f"car://{bad}") as opened:
+        with open_car_store(f"car://{bad}") as opened:
             for raw in list(opened._blocks):
                 try:
                     found = opened.get(cid_from_bytes(raw))
@@ -325,7 +325,7 @@ def test_a_real_daemon_reads_our_car_and_we_read_its(tmp_path, store, car, ipfs_
             assert daemon.get(cid) == content(size)
     theirs = tmp_path / "theirs.car"
     theirs.write_bytes(ask(ipfs_daemon, f"dag/export?arg={cids[-1]}", b"", "text/plain"))
-    with open_store(f"car://{theirs}") as opened:
+    with open_car_store(f"car://{theirs}") as opened:
         assert opened.roots == [cids[-1]]
         assert opened.get(cids[-1]) == content(SIZES[-1])
     assert store.has(cids[-1])

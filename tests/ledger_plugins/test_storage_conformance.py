@@ -44,7 +44,7 @@ class TestIpfs(StoreConformance):
 
     deletes = False
     absent = (StoreTimedOut, ContentNotFound)
-    slowest = 3.0
+    slowest = 2.0
 
     @pytest.fixture(autouse=True)
     def daemon(self, ipfs_daemon):
@@ -54,7 +54,7 @@ class TestIpfs(StoreConformance):
 
     @pytest.fixture
     def store_factory(self, ipfs_daemon) -> StoreFactory:
-        return lambda **options: open_store(ipfs_daemon.url, **({"timeout": 3.0} | options))
+        return lambda **options: open_store(ipfs_daemon.url, **({"timeout": 2.0} | options))
 
     def nowhere(self, store):  # noqa: ARG002 - nobody listens there
         return f"ipfs+http://127.0.0.1:{free_port()}"
