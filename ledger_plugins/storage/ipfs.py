@@ -12,7 +12,7 @@ behind a proxy that asks for a password.
 import ipaddress
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO, cast
@@ -176,21 +176,15 @@ class IpfsStore(Store):
         self._keep_entry(_PINS, cid)
 
     def _unpin(self, cid: str) -> None:
-        with _unless(_MISSING):
-            self._client.files.rm(f"{_PINS}/{cid}")
+        _done(lambda: self._client.files.rm(f"{_PINS}/{cid}"), _MISSING)
 
     def _pins(self) -> Iterable[str]:
-        entries: Any = []
-        with _unless(_MISSING):
-            entries = self._client.files.ls(_PINS)["Entries"]
-        return [one["Name"] for one in entries or []]
+        entries: list[Any] = []
+        _done(lambda: entries.extend(self._client.files.ls(_PINS)["Entries"] or []), _MISSING)
+        return [one["Name"] for one in entries]
 
     def _pinned(self, cid: str) -> bool:
-        found = False
-        with _unless(_MISSING):
-            self._client.files.stat(f"{_PINS}/{cid}")
-            found = True
-        return found
+        return _done(lambda: self._client.files.stat(f"{_PINS}/{cid}"), _MISSING)
 
     def _profiles(self) -> list[Profile]:
         """Give all: the daemon has one content under a CID, whatever made it."""
@@ -199,8 +193,7 @@ class IpfsStore(Store):
     def _keep_entry(self, folder: str, cid: str) -> None:
         """Have an entry of a content in a folder, so that no garbage collector takes it."""
         self._client.files.mkdir(folder, parents=True)
-        with _unless(_THERE):
-            self._client.files.cp(f"/ipfs/{cid}", f"{folder}/{cid}")
+        _done(lambda: self._client.files.cp(f"/ipfs/{cid}", f"{folder}/{cid}"), _THERE)
 
 
 class _Unclosed:
@@ -210,14 +203,15 @@ class _Unclosed:
         self.read = file.read
 
 
-@contextmanager
-def _unless(*texts: Iterable[str]) -> Iterator[None]:
-    """Go on after an answer of the daemon that says one of these."""
+def _done(call: Callable[[], object], but: Iterable[str]) -> bool:
+    """Make a call, and tell whether it was done: not where the daemon says one of these texts."""
     try:
-        yield
+        call()
     except ErrorResponse as error:
-        if not _says(error, *texts):
-            raise
+        if _says(error, but):
+            return False
+        raise
+    return True
 
 
 @contextmanager
@@ -231,9 +225,9 @@ def _found(cid: str) -> Iterator[None]:
         raise
 
 
-def _says(error: ErrorResponse, *texts: Iterable[str]) -> bool:
+def _says(error: ErrorResponse, texts: Iterable[str]) -> bool:
     said = str(error).lower()
-    return any(text in said for some in texts for text in some)
+    return any(text in said for text in texts)
 
 
 def _split(url: str) -> SplitResult:
