@@ -156,6 +156,36 @@ def test_a_reply_that_names_what_is_not_its_own_is_dropped(network, what, clock)
     assert audit_ledger(federation.ledger, federation.store, [1]).passed
 
 
+@pytest.mark.parametrize("when", ["before it", "instead"])
+def test_who_answers_with_anothers_call_takes_no_later_phase_from_it(network, when):
+    """It has the content as well, so it is taken for that client; which reveals its salt itself."""
+    federation = network.federation
+    copied, answered = [], threading.Event()
+
+    def robbed(reply, message, _context):
+        if SigningRequest.of(message.content).phase == "update":
+            copied.append(RecordDict({**reply.content}))
+            answered.set()
+            if when == "instead":
+                raise RuntimeError("the connection is gone")
+        return reply
+
+    def thief(reply, message, _context):
+        if SigningRequest.of(message.content).phase != "update":
+            raise RuntimeError("it has no account of its own")
+        assert answered.wait(60)
+        reply.content = RecordDict({**copied[0]})
+        return reply
+
+    app = make_app(outermost=directly(network, {1}), after_signing={1: robbed, 6: thief})
+    rules = ("krum", "trimmed_mean", "median")
+    federation.run(by_ledger(network, rules=rules), app, rounds=1)
+    updates, salts = evidence_of(federation).phases
+    assert [one.party for one in updates.accepted] == federation.clients[:6]
+    assert [one.party for one in salts.accepted] == federation.clients[:6]
+    assert audit(federation).passed, audit(federation).reason
+
+
 # What goes wrong on the client ----------------------------------------------------------------
 
 
