@@ -385,7 +385,7 @@ class LedgerStrategy(Strategy):
         return result, metrics
 
     def _made(self, number: int, way: Way) -> tuple[LiveRound | ClockedRound, Result, BaseModel]:
-        """Run a round, again where its clients are others meanwhile: then no audit would take it.
+        """Run a round, again where a reorganisation changed it meanwhile: no audit would take it.
 
         Raises:
             LedgerUnavailable: they do not come to rest.
@@ -395,14 +395,15 @@ class LedgerStrategy(Strategy):
             self._metrics = None
             live = self._round(number, way)
             result, state = run_round(self.protocol, live, self._state)
-            if not self.task.other_clients():
+            stands = not isinstance(live, ClockedRound) or live.stands()
+            if not self.task.other_clients() and stands:
                 return live, result, state
-            logger.warning("round %d has other clients after a reorganisation: again", number)
+            logger.warning("round %d is another one after a reorganisation: again", number)
             self._messages = [
                 Message(content, dst_node_id=of.dst_node_id, message_type=of.message_type)
                 for of, content in asked
             ]
-        raise LedgerUnavailable(f"the clients of round {number} change with each reorganisation")
+        raise LedgerUnavailable(f"round {number} changes with each reorganisation")
 
     def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
         task = self.task

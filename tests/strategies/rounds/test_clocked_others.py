@@ -15,7 +15,7 @@ from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import SigningRequest
 from fedledger.strategies import LedgerClock, audit_ledger
 from fedledger.strategies.mining import Aggregator
-from fedledger.strategies.rounds import mined
+from fedledger.strategies.rounds import mined, strategy
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
 
@@ -199,3 +199,27 @@ def test_a_stranger_that_pays_first_ends_no_run(timed, monkeypatch):
         assert sorted(payments) == sorted(one.contributors)
     assert len(paid) == 2
     assert audit_ledger(federation.ledger, federation.store).passed
+
+
+def test_a_reorganisation_before_the_publication(timed, monkeypatch):
+    """What was taken from blocks that are gone is taken again, from where it is now."""
+    federation, clock = timed
+    real, run, made = mined.called, strategy.run_round, []
+
+    def called(*given, **options):
+        found = real(*given, **options)
+        if made:
+            return found
+        return [dataclasses.replace(one, block=one.block + 1) for one in found]
+
+    def run_round(*given):
+        result = run(*given)
+        made.append(result)
+        return result
+
+    monkeypatch.setattr(mined, "called", called)
+    monkeypatch.setattr(strategy, "run_round", run_round)
+    federation.run(by_lot(federation, clock), make_app(), rounds=1)
+    assert len(made) == 2
+    report = audit_ledger(federation.ledger, federation.store)
+    assert report.passed, report.reason
