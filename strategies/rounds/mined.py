@@ -171,6 +171,7 @@ class MinedRound(Round):
         whom = phase.whom(self, subject)
         asked = [party for party in positions if whom is None or party in whom]
         self._wait(phase, asked, last, window)
+        self._openings.look()
         named = self._openings.content_or_none
         owners = first_givers(events, call, positions, named) if phase.once else {}
         answers: list[Answer[T]] = []

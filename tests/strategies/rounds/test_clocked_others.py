@@ -15,7 +15,7 @@ from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import SigningRequest
 from fedledger.strategies import LedgerClock, audit_ledger
 from fedledger.strategies.mining import Aggregator
-from fedledger.strategies.rounds import mined, strategy
+from fedledger.strategies.rounds import mined, protocol, standing, strategy
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
 
@@ -100,7 +100,7 @@ def test_a_salt_revealed_again_before_the_publication_fails_no_audit(timed):
 def test_an_aggregator_that_leaves_out_a_salt_fails_the_audit(timed, monkeypatch, shown):
     """It was revealed in time, so it counts, and the newest one that was."""
     federation, clock = timed
-    real = mined.called
+    real = standing.called
 
     def called(ledger, call, *given, **options):
         found = real(ledger, call, *given, **options)
@@ -204,7 +204,7 @@ def test_a_stranger_that_pays_first_ends_no_run(timed, monkeypatch):
 def test_a_reorganisation_before_the_publication(timed, monkeypatch):
     """What was taken from blocks that are gone is taken again, from where it is now."""
     federation, clock = timed
-    real, run, made = mined.called, strategy.run_round, []
+    real, run, made = standing.called, protocol.run_round, []
 
     def called(*given, **options):
         found = real(*given, **options)

@@ -6,13 +6,13 @@ from support.clock import Clock
 
 from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
-from fedledger.errors import AuditError, ConfigError
+from fedledger.errors import AuditError, ConfigError, ContentNotFound
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.openings import Opening, Pending, open_pending
 from fedledger.ledger_plugins.signing import Domain
-from fedledger.ledger_plugins.storage.cid import cid_of
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.following import Moment, Turn, Waiting, turn_of
 from fedledger.strategies.mining import (
@@ -24,6 +24,7 @@ from fedledger.strategies.mining import (
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.mined import OPENING_GRACE
+from fedledger.strategies.rounds.opened import Openings
 from fedledger.strategies.rounds.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
@@ -215,6 +216,23 @@ def test_who_does_not_open_in_time_costs_its_own_update_alone(sealed):
         (CLIENTS[0].address, "unavailable")
     ]
     assert sealed.audit().passed, sealed.audit().reason
+
+
+def test_who_opens_in_the_middle_of_a_look_is_away_for_all_of_it(sealed):
+    """So it is not first with a content for the copies, and away for the answers."""
+    submitted = sealed.submit(CLIENTS[0])
+    terms, _ = read_task(sealed.contract.task(1), sealed.ledger, sealed.store)
+    domain = Domain(terms.chain_id, terms.contract, 1, 1)
+    openings = Openings(sealed.store, domain, sealed=True)
+    given = CLIENTS[0].address, cid_to_bytes(submitted.opening.cid)
+    assert openings.content_or_none(*given) is None
+    sealed.over()
+    sealed.open(CLIENTS[0])
+    assert openings.content_or_none(*given) is None
+    with pytest.raises(ContentNotFound):
+        openings.content(*given)
+    openings.look()
+    assert openings.content(*given) == submitted.opening.content
 
 
 def test_who_does_not_open_keeps_no_vehicle_from_its_salt(federation, tmp_path):
