@@ -89,7 +89,7 @@ class KeptAnswers:
             if said["blob"] != sha256(blob).hexdigest():
                 raise ValueError("its arrays are others")  # noqa: TRY301 - the same as what is torn
             return _read(said, blob)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             logger.warning("%s is damaged, so the app answers anew: %r", path, error)
             return None
 

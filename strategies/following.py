@@ -181,25 +181,33 @@ def turn_of(  # noqa: PLR0917 - the client's own sources, then the task
     contract = TrainingTask(ledger)
     ended = contract.ended(task.id)
     terms = terms_at(terms, ledger, ended)
-    followed = _FollowedRound(
-        terms,
-        task.current_round + 1,
-        lambda: model_of(store, task.current_cid, terms.layout),
-        task.current_cid,
-        ledger,
-        store,
-        contract.opened_in(task.id, ended),
-        task.opened_at,
-        ledger.head().timestamp,
-        moment.lost,
-        failures,
-    )
-    followed.follow(account, moment, answered)
-    try:
-        state = state_after(ended, len(ended), protocol, store)
-        run_round(protocol, followed, state)
-    except _Found as found:
-        return found.turn
-    except NotYet as error:
-        return Waiting(str(error), error.missing)
-    return Waiting("the round waits for its miner")
+    opened, now = contract.opened_in(task.id, ended), ledger.head().timestamp
+    state = state_after(ended, len(ended), protocol, store)
+    lost, waiting = set(moment.lost), None
+    while True:
+        followed = _FollowedRound(
+            terms,
+            task.current_round + 1,
+            lambda: model_of(store, task.current_cid, terms.layout),
+            task.current_cid,
+            ledger,
+            store,
+            opened,
+            task.opened_at,
+            now,
+            lost,
+            failures,
+        )
+        followed.follow(account, moment, answered)
+        try:
+            run_round(protocol, followed, state)
+        except _Found as found:
+            return found.turn
+        except NotYet as error:
+            waiting = waiting or Waiting(str(error), error.missing)
+            if lost.issuperset(error.missing):
+                return waiting
+            # A content that stays away keeps nobody from what is asked next, and that has an end.
+            lost.update(error.missing)
+        else:
+            return waiting or Waiting("the round waits for its miner")

@@ -5,7 +5,7 @@ from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, get_type_hints
 
-from fedledger.errors import CallError, ConfigError
+from fedledger.errors import CallError, ConfigError, TransactionRefused
 
 from ..accounts import Account
 from ..base import Ledger, Receipt
@@ -14,6 +14,9 @@ from .meanings import Field, abi_name, fields_of
 from .records import EventRecord, read_result
 
 __all__ = ["Facade", "OfLedger", "call_fields", "sends", "sends_then"]
+
+TRIES = 3
+"""How often a call is signed whose nonce another one of the account has taken meanwhile."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,9 +73,18 @@ class Facade:
         ]
 
     def _send(self, account: Account, function: str, *args: Any) -> Receipt:
-        """Sign and send a call whose arguments are as the ABI has them."""
-        unsigned = self.ledger.prepare(account.address, self.contract, function, *args)
-        return self.ledger.transact(account.sign(unsigned))
+        """Sign and send a call whose arguments are as the ABI has them.
+
+        Where another process of the account has taken the nonce meanwhile, it is signed anew.
+        """
+        for left in reversed(range(TRIES)):
+            unsigned = self.ledger.prepare(account.address, self.contract, function, *args)
+            try:
+                return self.ledger.transact(account.sign(unsigned))
+            except TransactionRefused as error:
+                if error.reason != "nonce" or not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
 
 class OfLedger:

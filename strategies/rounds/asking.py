@@ -132,6 +132,8 @@ class Asking:
         request = self._request(phase, subject)
         whom = self._outgoing(phase, subject) if request.clients else []
         outgoing = [self._addressed(message, request) for message in whom]
+        asked_of = phase.whom(self._round, subject) if self._round.phases else None
+        wanted = set(self._round.positions(phase.by) if asked_of is None else asked_of)
         placed = partial(find_call, self._way.ledger, since=self._opened)
         dropped: list[Dropped] = []
         early: list[tuple[Message, Message, int]] = []
@@ -177,7 +179,7 @@ class Asking:
             window=window,
             timeout=timeout,
             accept=accept,
-            complete=lambda: len(good) == len(self._round.positions(phase.by)),
+            complete=lambda: good.keys() >= wanted,
             time=self._way.time,
             settle=settle,
         )
@@ -252,8 +254,9 @@ class Asking:
             return self._messages
         whom = phase.whom(self._round, subject)
         known = set(self._round.terms.parties[phase.by] if whom is None else whom)
-        if whom is None or not known <= set(self._way.nodes.values()):
-            known.add("")  # nodes that have never said whose they are
+        # Nodes that have never said whose they are: an account that one answered for may be another
+        # one's, since whoever has a client's content can name its call.
+        known.add("")
         nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
         records = {**phase.pose(self._round, subject), CONFIG: self._config}
         return [
@@ -295,11 +298,11 @@ class Asking:
             self._way.pins.note(party, self._settled.index)
 
     def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
-        """Tie a node to the account it signs with."""
-        if party in good:
-            raise UpdateRejected("duplicate", f"{party} already answered this phase")
+        """Tie a node to the account it signs with; if several are, all of them are asked."""
         if self._way.nodes.setdefault(node, party) != party:
             raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
+        if party in good:
+            raise UpdateRejected("duplicate", f"{party} already answered this phase")
 
     def _drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
         return Dropped(

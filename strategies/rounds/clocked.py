@@ -38,6 +38,9 @@ TRIES = 10
 
 POLL = 1.0
 
+LOOKS = 3
+"""How often contents are looked for at least: openings, what they name, and once to spare."""
+
 LATEST = 10.0
 """Seconds for which nodes are asked whose phase is over: they may have what the store has not."""
 
@@ -103,9 +106,12 @@ class ClockedRound(MinedRound):
             StoreUnavailable: more contents than are tolerated stay away until the run's timeout.
         """
         self._begin(phase)
-        ends = self._closes
+        ends, least = self._closes, LATEST
         if self.phases and window is not None:
-            ends += math.ceil(window.seconds)
+            # Who kept the phase before waiting takes nothing of this one's time from the others.
+            self._closes = max(self._closes, self._way.ledger.head().timestamp)
+            least = math.ceil(window.seconds)
+            ends = self._closes + least
         good: dict[str, Checked[T]] = {}
         dropped: list[Dropped] = []
 
@@ -119,7 +125,7 @@ class ClockedRound(MinedRound):
 
         answers = self._at_once(take)
         if answers is None:
-            dropped = self._hear(phase, subject, good, ends)
+            dropped = self._hear(phase, subject, good, ends, least)
             answers = self._when_over(take, ends, good)
         answers = self._with_messages(answers, good)
         self._say_why(dropped)
@@ -137,9 +143,12 @@ class ClockedRound(MinedRound):
             return None
 
     def _hear(
-        self, phase: Phase[T], subject: Any, good: dict[str, Checked[T]], ends: float
+        self, phase: Phase[T], subject: Any, good: dict[str, Checked[T]], ends: float, least: float
     ) -> list[Dropped]:
-        """Ask, and relay what comes as it comes; return what was unusable."""
+        """Ask, and relay what comes as it comes; return what was unusable.
+
+        However late it is by the ledger's clock, replies are waited for `least` seconds.
+        """
         way, relayed = self._way, set[str]()
         refused: list[Dropped] = []
 
@@ -154,7 +163,7 @@ class ClockedRound(MinedRound):
             subject,
             good,
             window=None,
-            timeout=min(way.timeout, max(left, LATEST)),
+            timeout=min(way.timeout, max(left, least)),
             settle=settle,
         )
         return [*heard.dropped, *refused]
@@ -200,7 +209,7 @@ class ClockedRound(MinedRound):
                     continue
                 for cid in error.missing:
                     self._sought.setdefault(cid, now)
-                if now - began > max(way.timeout, grace):
+                if now - began > max(way.timeout, LOOKS * grace):
                     raise StoreUnavailable(
                         f"round {self.number} cannot be ended after {way.timeout:.0f} s: {error}"
                     ) from error

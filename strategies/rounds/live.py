@@ -92,7 +92,8 @@ class LiveRound(Round):
             window=None if self._way.clock.waits_for_all else window,
             timeout=self._way.timeout,
         )
-        exchange, dropped = heard.exchange, [*heard.dropped, *self._asking.silent(heard)]
+        silent = [one for one in self._asking.silent(heard) if one.party not in good]
+        exchange, dropped = heard.exchange, [*heard.dropped, *silent]
         ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
         closes = window.closes(one.answer.arrival for one in ordered) if window else None
         if phase.alike:

@@ -19,6 +19,7 @@ from fedledger.errors import (
 from fedledger.guards import Failures
 
 from ...ledger_plugins.base import Event, Ledger
+from ...ledger_plugins.signing import Call
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.carriers import open_anchor
@@ -102,6 +103,20 @@ class MinedRound(Round):
         self._lost = lost
         self._history = History(ledger, opened_in)
         self._openings = Openings(store, self.domain, sealed=terms.sealed)
+        self._relied: list[tuple[Call, Mapping[str, Event]]] = []
+
+    def stands(self) -> bool:
+        """Tell whether the ledger has all that counted still, and where it was.
+
+        A reorganisation may have taken a call back, or put it into another block.
+        """
+        for call, relied in self._relied:
+            where = self.terms.task, self.number, relied
+            found = called(self._ledger, call, *where, since=self._opened)
+            there = {(event.transaction, event.block) for event in found}
+            if any((one.transaction, one.block) not in there for one in relied.values()):
+                return False
+        return True
 
     def ask(
         self,
@@ -156,6 +171,7 @@ class MinedRound(Round):
         whom = phase.whom(self, subject)
         asked = [party for party in positions if whom is None or party in whom]
         self._wait(phase, asked, last, window)
+        self._openings.look()
         named = self._openings.content_or_none
         owners = first_givers(events, call, positions, named) if phase.once else {}
         answers: list[Answer[T]] = []
@@ -197,6 +213,7 @@ class MinedRound(Round):
             for party in positions
             if whom is not None and party not in whom
         ]
+        self._relied.append((call, {one.party: last[one.party] for one in counted}))
         self.phases.append(
             PhaseEvidence(
                 name=phase.name,

@@ -68,7 +68,10 @@ def opened(signed: Mapping[str, Mapping[str, Any]], content: str) -> dict[str, d
 
 
 class Openings:
-    """The openings of a round; each is read once.
+    """The openings of a round; each is read once, and one that is away stays so for one look.
+
+    Who opens in the middle of a look would else be first with a content for one half of it, and
+    not for the other.
 
     Args:
         store: where they are.
@@ -81,6 +84,11 @@ class Openings:
         self._store = store
         self._domain = domain
         self._known: dict[tuple[str, str], str] = {}
+        self._away: set[tuple[str, str]] = set()
+
+    def look(self) -> None:
+        """Begin another look: what was away may be there."""
+        self._away.clear()
 
     def content(self, account: str, cid: bytes) -> str:
         """Return the CID of the content that a call's `cid` stands for.
@@ -94,7 +102,13 @@ class Openings:
             return named
         key = account, named
         if key not in self._known:
-            data = self._store.get(named, max_bytes=MAX_OPENING_BYTES)
+            if key in self._away:
+                raise ContentNotFound(named)
+            try:
+                data = self._store.get(named, max_bytes=MAX_OPENING_BYTES)
+            except ContentNotFound:
+                self._away.add(key)
+                raise
             self._known[key] = opening_of(data, account, self._domain).content
         return self._known[key]
 

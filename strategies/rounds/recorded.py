@@ -30,7 +30,7 @@ from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
 from .protocol import Protocol
 from .replies import check_binding
 from .round import KEPT, Attested, Round, TaskTerms
-from .standing import called, first_givers, standing
+from .standing import called, first_givers, last_seen, standing
 from .task import model_of
 
 __all__ = ["RecordedRound"]
@@ -403,8 +403,9 @@ class RecordedRound(Round):
 
         A phase that ends before its time has all answers: so a window is closed early by nobody.
 
-        Who publishes sees the ledger up to the publication itself: a party's last answer is the
-        one that counts. An answer is dropped only if it is unusable, which is looked at again here,
+        A party's last answer is the one that counts: of the first phase, which the contract closes,
+        the last on the ledger; of others one that who publishes may have seen as the last
+        (`last_seen`). An answer is dropped only if it is unusable, which is looked at again here,
         or if nobody can fetch it. At most `tolerate` parties do that: whoever drops more so leaves
         out honest ones.
         """
@@ -428,17 +429,19 @@ class RecordedRound(Round):
                 f"it was ended while {len(missing)} {phase.by} could still answer",
                 where,
             )
-            last = {event.arguments[call.party]: event for event in events[call.name]}
+            asked = set(known if whom is None else whom)
+            seen, certain = last_seen(events[call.name], call, asked, self._in_time)
+            if len(self.phases) == 1:
+                seen, certain = {one: own[-1:] for one, own in seen.items()}, set(seen)
+            last = {party: own[-1] for party, own in seen.items()}
             for entry in recorded.accepted:
-                found = last[entry.party]
                 here = Witness(phase.name, entry.party, step="clock")
                 hashes = [anchor.transaction for anchor in entry.anchors]
-                self.checks.true(
-                    "last answer",
-                    found.transaction in hashes,
-                    f"last update of {entry.party}: {short(found.transaction)} counts",
-                    here,
-                )
+                found = next((e for e in seen[entry.party] if e.transaction in hashes), None)
+                counts = short(last[entry.party].transaction)
+                said = f"last update of {entry.party}: {counts} counts"
+                self.checks.true("last answer", found is not None, said, here)
+                assert found is not None  # noqa: S101 - checked
                 arrival = found.block - self._opened
                 self.checks.equal(f"arrival of {entry.party}", entry.arrival, arrival, here)
             reasons = {one.party: one.reason for one in recorded.dropped if one.party}
@@ -449,12 +452,16 @@ class RecordedRound(Round):
                 said = f"{party} is said to have copied, but gave its content first"
                 first = cid is not None and owners.get(cid) == party
                 self.checks.true("copy", not first, said, where)
-            asked = set(known if whom is None else whom)
             left = (set(last) & asked) - {entry.party for entry in recorded.accepted} - copies
+            left -= {one for one in left - certain if reasons.get(one) == SILENT}
             lost = {
                 one for one in left if reasons.get(one) == UNAVAILABLE and phase.max_bytes(self)
             }
-            usable = [one for one in left - lost if self._usable(phase, subject, last[one])]
+            usable = [
+                one
+                for one in left - lost
+                if all(self._usable(phase, subject, event) for event in seen[one])
+            ]
             said = f"{len(usable)} answers were dropped that are usable"
             self.checks.true("answers dropped", not usable, said, where)
             self.checks.true(
@@ -463,6 +470,9 @@ class RecordedRound(Round):
                 f"{len(lost)} contents are said to be lost, at most {tolerate} may be",
                 where,
             )
+
+    def _in_time(self, event: Event) -> bool:
+        return event.time <= self._closes
 
     def _usable(self, phase: Phase[Any], subject: Any, event: Event) -> bool:
         """Tell whether an answer on the ledger would have counted.

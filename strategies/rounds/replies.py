@@ -12,7 +12,14 @@ from typing import Any, Generic, TypeVar
 
 from flwr.app import Message, RecordDict
 
-from fedledger.errors import AccountError, AuditError, LedgerError, NotChecked, UpdateRejected
+from fedledger.errors import (
+    AccountError,
+    AuditError,
+    LedgerError,
+    LedgerUnavailable,
+    NotChecked,
+    UpdateRejected,
+)
 from fedledger.formats import parse_json
 from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
 
@@ -257,17 +264,19 @@ def find_call(
         since: a block before which it is none of this round.
 
     Raises:
-        Unplaced: it is not on the ledger, or the contract has refused it.
+        Unplaced: it is not on the ledger, the contract has refused it, or the ledger cannot be
+            reached now, which is nobody's fault and no reason to drop anybody.
         UpdateRejected: "signature": the ledger shows another one.
     """
     try:
         found = decoded_transaction(ledger, transaction)
-    except NotChecked as error:
+        party = {call.party: found.sender}
+        events = ledger.matching(call.contract, call.event, party, since=since)
+    except (LedgerUnavailable, NotChecked) as error:
         raise Unplaced(transaction) from error
     except (AuditError, LedgerError) as error:
         raise UpdateRejected("signature", str(error)) from error
-    party = {call.party: found.sender}
-    for event in ledger.matching(call.contract, call.event, party, since=since):
+    for event in events:
         if event.transaction == transaction:
             return found, event
     raise Unplaced(transaction)

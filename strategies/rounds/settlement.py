@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, ContractError
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.contracts import TrainingTask
@@ -29,9 +29,21 @@ def check_settlement(result: Result, reward: int) -> None:
 def pay(
     contract: TrainingTask, account: Account, task: int, number: int, clients: Sequence[str]
 ) -> None:
-    """Pay the contributors of a published round; `account` signs."""
+    """Pay the contributors of a published round; `account` signs.
+
+    Anybody may pay, and so be first; then the others are paid.
+    """
     for batch in payment_batches(clients):
-        contract.pay_rewards(account, task=task, round=number, clients=batch)
+        left = list(batch)
+        while left:
+            try:
+                contract.pay_rewards(account, task=task, round=number, clients=left)
+                break
+            except ContractError as error:
+                paid = {one.client for one in contract.payments(task) if one.round == number}
+                if error.error != "AlreadyPaid" or paid.isdisjoint(left):
+                    raise
+                left = [client for client in left if client not in paid]
 
 
 def pay_open(contract: TrainingTask, account: Account, task: int) -> None:

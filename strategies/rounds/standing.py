@@ -6,7 +6,7 @@ from typing import Any
 from ...ledger_plugins.base import Event, Ledger
 from ...ledger_plugins.signing import Call
 
-__all__ = ["called", "first_givers", "standing"]
+__all__ = ["called", "first_givers", "last_seen", "standing"]
 
 
 def called(
@@ -64,11 +64,48 @@ def first_givers(
     """
     last = standing(events, call, known)
     first: dict[str, str] = {}
+    asked: set[str] = set()
     for event in events:
         party, cid = event.arguments[call.party], event.arguments.get("cid")
-        if party not in known or cid is None or last[party][call.name]["cid"] != cid:
+        if party not in known or party in asked or cid is None:
             continue
+        if last[party][call.name]["cid"] != cid:
+            continue
+        asked.add(party)  # who repeats its call, a thousand times, costs nobody more than one look
         named = content(party, cid)
         if named is not None:
             first.setdefault(named, party)
     return first
+
+
+def last_seen(
+    events: Sequence[Event], call: Call, asked: Collection[str], in_time: Callable[[Event], bool]
+) -> tuple[dict[str, list[Event]], set[str]]:
+    """Return which calls whoever ended a phase may have seen as each party's last one.
+
+    Between its look at the ledger and its publication others go on to call, and it cannot know. A
+    phase ends when all have answered, or its time is over; it looked then, or later.
+
+    Args:
+        events: as of `standing`.
+        call: the call.
+        asked: whom the phase asks.
+        in_time: whether an event's block is of the phase's time; of all events after one that is
+            not, none is.
+
+    Returns:
+        By account the calls, in ledger order, the last of them its last one; and the accounts of
+        which it saw one for certain.
+    """
+    by: dict[str, list[Event]] = {}
+    for event in events:
+        by.setdefault(event.arguments[call.party], []).append(event)
+    whole = all(party in by for party in asked)
+    complete = max((by[party][0].place for party in asked), default=(-1, 0)) if whole else None
+    certain: set[str] = set()
+    for party, own in by.items():
+        sure = [e for e in own if (complete is None or e.place <= complete) and in_time(e)]
+        if sure:
+            certain.add(party)
+            by[party] = own[len(sure) - 1 :]
+    return by, certain

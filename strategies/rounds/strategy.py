@@ -23,7 +23,13 @@ from pydantic import BaseModel
 
 from fedledger.arrays import Arrays, read_record, to_record
 from fedledger.effects import Effects
-from fedledger.errors import ConfigError, ContractError, LedgerUnavailable, ModelError
+from fedledger.errors import (
+    ConfigError,
+    ContractError,
+    LedgerUnavailable,
+    ModelError,
+    TransactionRefused,
+)
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_ledger, open_store
@@ -283,8 +289,8 @@ class LedgerStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Run the round and put it on the ledger.
 
-        Where the round was rolled back meanwhile, its answers are void: the task goes on with the
-        checkpoint's model.
+        Where the round ended otherwise meanwhile (`LedgerTask.ended_otherwise`), its answers are
+        void: the task goes on with the model that the ledger has.
 
         Raises:
             ConfigError: the account is not the task's aggregator any more, or the task is halted.
@@ -292,15 +298,15 @@ class LedgerStrategy(Strategy):
         if self.task.opened.finished or self._way is None:
             return None, None
         number = server_round + self._done
-        if self.task.rolled_back(number):
+        if self.task.ended_otherwise(number):
             return self._go_on(server_round), None
         self.task.check_aggregator()
         try:
             result, metrics = self._run(number, self._way)
-        except ContractError as error:
-            if error.error == "NotAggregator":
+        except (ContractError, TransactionRefused) as error:
+            if isinstance(error, ContractError) and error.error == "NotAggregator":
                 self.task.check_aggregator()
-            if not self.task.rolled_back(number):
+            if not self.task.ended_otherwise(number):
                 raise
             return self._go_on(server_round), None
         if result.kept is not None:
@@ -379,7 +385,7 @@ class LedgerStrategy(Strategy):
         return result, metrics
 
     def _made(self, number: int, way: Way) -> tuple[LiveRound | ClockedRound, Result, BaseModel]:
-        """Run a round, again where its clients are others meanwhile: then no audit would take it.
+        """Run a round, again where a reorganisation changed it meanwhile: no audit would take it.
 
         Raises:
             LedgerUnavailable: they do not come to rest.
@@ -389,14 +395,15 @@ class LedgerStrategy(Strategy):
             self._metrics = None
             live = self._round(number, way)
             result, state = run_round(self.protocol, live, self._state)
-            if not self.task.other_clients():
+            stands = not isinstance(live, ClockedRound) or live.stands()
+            if not self.task.other_clients() and stands:
                 return live, result, state
-            logger.warning("round %d has other clients after a reorganisation: again", number)
+            logger.warning("round %d is another one after a reorganisation: again", number)
             self._messages = [
                 Message(content, dst_node_id=of.dst_node_id, message_type=of.message_type)
                 for of, content in asked
             ]
-        raise LedgerUnavailable(f"the clients of round {number} change with each reorganisation")
+        raise LedgerUnavailable(f"round {number} changes with each reorganisation")
 
     def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
         task = self.task
@@ -450,7 +457,7 @@ class LedgerStrategy(Strategy):
         confirm_history(last)
 
     def _go_on(self, server_round: int) -> ArrayRecord:
-        """Return the model after a rollback; several rounds may have ended by rollbacks at once."""
+        """Return the model that the ledger has; several rounds may have ended otherwise at once."""
         self._done = self.task.opened.current_round - server_round
         self._state = self.task.state(self.protocol)
         return to_record(self.task.model())

@@ -206,23 +206,25 @@ class LedgerTask:
         ended = self.contract.ended(self.opened.id)
         return state_after(ended, len(ended), protocol, self.store)
 
-    def rolled_back(self, number: int) -> bool:
-        """Tell whether a round ended by a rollback; `opened` is then the task as it is now."""
+    def ended_otherwise(self, number: int) -> bool:
+        """Tell whether a round ended otherwise; `opened` is then the task as it is now.
+
+        By a rollback; or, where the ledger keeps the clock, as a miner that holds this account has
+        published it.
+        """
         task = self.contract.task(self.opened.id)
         if task.current_round < number:
             return False
         ended = {rollback.round: rollback for rollback in self.contract.rollbacks(task.id)}
-        if number not in ended:
+        found = ended.get(number)
+        if found is not None:
+            by = f"{found.votes} members" if found.votes else "its owner"
+            said = f"was rolled back to round {found.to_round} by {by}; its updates are void"
+        elif self.terms.ledger_clock:
+            said = "was published already, by a miner that holds this account"
+        else:
             return False
-        found = ended[number]
-        by = f"{found.votes} members" if found.votes else "its owner"
-        logger.warning(
-            "round %d of task %d was rolled back to round %d by %s; its updates are void",
-            number,
-            task.id,
-            found.to_round,
-            by,
-        )
+        logger.warning("round %d of task %d %s", number, task.id, said)
         self.task = task
         self._note_opening()
         return True

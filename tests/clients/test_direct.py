@@ -156,6 +156,45 @@ def test_a_reply_that_names_what_is_not_its_own_is_dropped(network, what, clock)
     assert audit_ledger(federation.ledger, federation.store, [1]).passed
 
 
+@pytest.mark.parametrize("clock", ["ledger", "aggregator"])
+def test_who_answers_with_anothers_call_takes_no_later_phase_from_it(network, clock):
+    """It has the content as well, so it is taken for that client; which reveals its salt itself."""
+    federation = network.federation
+    order, copied = [], []
+
+    class Robbed:
+        """The client that is asked first: it calls by itself, and its reply is lost."""
+
+        def __contains__(self, partition):
+            return partition in (order or [partition])[:1]
+
+    def changed(partition):
+        def change(reply, message, _context):
+            if SigningRequest.of(message.content).phase != "update":
+                if partition == order[-1]:
+                    raise RuntimeError("it has no account of its own")
+                return reply
+            order.append(partition)
+            if len(order) == 1:
+                copied.append(RecordDict({**reply.content}))
+                raise RuntimeError("the connection is gone")
+            if len(order) == federation.size:
+                reply.content = RecordDict({**copied[0]})
+            return reply
+
+        return change
+
+    tampering = {partition: changed(partition) for partition in range(federation.size)}
+    app = make_app(outermost=directly(network, Robbed()), after_signing=tampering)
+    options = {"rules": ("krum", "trimmed_mean", "median"), "effects": network.effects}
+    strategy = by_ledger(network, **options) if clock == "ledger" else federation.pofl(**options)
+    federation.run(strategy, app, rounds=1)
+    honest = [federation.clients[partition] for partition in sorted(order[:-1])]
+    for phase in evidence_of(federation).phases:
+        assert [one.party for one in phase.accepted] == honest
+    assert audit(federation).passed, audit(federation).reason
+
+
 # What goes wrong on the client ----------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.twins import TWINS, Environment, genesis_states
 
-from fedledger.errors import CallError, ContractError, InvalidCid
+from fedledger.errors import CallError, ContractError, InvalidCid, TransactionRefused
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
 from fedledger.ledger_plugins.base import (
@@ -378,3 +378,52 @@ def test_bad_cids_and_samples_are_refused():
         offline(terms, cid=UPDATE)
     with pytest.raises(CallError, match="samples"):
         offline(terms, samples=-1)
+
+
+class Shared(MemoryLedger):
+    """Whenever a call was prepared, another process of the account is first, so many times.
+
+    Args:
+        others: how many times.
+    """
+
+    def __init__(self, others):
+        super().__init__()
+        self.others, self.tried = others, 0
+
+    def prepare(self, address, contract, function, *args):
+        unsigned = super().prepare(address, contract, function, *args)
+        self.tried += 1
+        if self.others:
+            self.others -= 1
+            other = super().prepare(address, "TrainingTask", "confirmHistory", 1, bytes(32))
+            super().transact(OWNER.sign(other))
+        return unsigned
+
+    def transact(self, transaction):
+        if transaction.unsigned.nonce != self.nonce(transaction.sender):
+            raise TransactionRefused("nonce", "another one was first")
+        return super().transact(transaction)
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_nonce_that_another_process_has_taken_is_no_refusal(others):
+    """The call is signed anew, and there once."""
+    ledger = Shared(0)
+    contract = TrainingTask(ledger)
+    task, _ = contract.propose(OWNER, model_id="m", model_cid=MODEL, rounds=1, spec=SPEC)
+    ledger.others, ledger.tried = others, 0
+    contract.appoint_aggregator(OWNER, task=task, aggregator=ANN.address)
+    assert ledger.tried == others + 1
+    assert [one.name for one in ledger.log].count("AggregatorAppointed") == 1
+
+
+def test_a_nonce_that_is_always_taken_is_one():
+    """After some tries the ledger's word stands."""
+    ledger = Shared(0)
+    contract = TrainingTask(ledger)
+    task, _ = contract.propose(OWNER, model_id="m", model_cid=MODEL, rounds=1, spec=SPEC)
+    ledger.others = 99
+    with pytest.raises(TransactionRefused, match="another one was first"):
+        contract.appoint_aggregator(OWNER, task=task, aggregator=ANN.address)
+    assert "AggregatorAppointed" not in [one.name for one in ledger.log]

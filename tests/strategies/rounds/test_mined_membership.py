@@ -244,7 +244,7 @@ def test_clients_that_never_rest_end_the_run_with_a_reason(federation, monkeypat
     """It is the ledger's fault, and said so."""
     strategy = federation.pofl(membership="owner")
     monkeypatch.setattr(type(strategy.task), "other_clients", lambda _self: True)
-    with pytest.raises(LedgerUnavailable, match="clients of round 1 change"):
+    with pytest.raises(LedgerUnavailable, match="round 1 changes with each"):
         federation.run(strategy, make_app(), rounds=1)
 
 

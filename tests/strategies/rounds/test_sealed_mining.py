@@ -6,22 +6,25 @@ from support.clock import Clock
 
 from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
-from fedledger.errors import AuditError, ConfigError
+from fedledger.errors import AuditError, ConfigError, ContentNotFound
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.openings import Opening, Pending, open_pending
 from fedledger.ledger_plugins.signing import Domain
-from fedledger.ledger_plugins.storage.cid import cid_of
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.following import Moment, Turn, Waiting, turn_of
 from fedledger.strategies.mining import (
     Aggregator,
     propose_task,
+    reveal_salt,
     submit_update,
 )
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.mined import OPENING_GRACE
+from fedledger.strategies.rounds.opened import Openings
 from fedledger.strategies.rounds.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
@@ -36,9 +39,10 @@ class Sealed:
     Args:
         federation: has the store.
         folder: where ledger and pending updates are.
+        rules: what the miner aggregates by.
     """
 
-    def __init__(self, federation, folder):
+    def __init__(self, federation, folder, rules=("median",)):
         self.clock, self.store, self.folder = Clock(1_700_000_000.0), federation.store, folder
         self.ledger = open_local_ledger(f"local://{folder}/timed.db", clock=self.clock)
         self.contract = TrainingTask(self.ledger)
@@ -52,7 +56,7 @@ class Sealed:
             clients=[client.address for client in CLIENTS],
             rounds=2,
             byzantine=1,
-            rules=("median",),
+            rules=rules,
             window=WINDOW,
             sealed=True,
         )
@@ -212,6 +216,46 @@ def test_who_does_not_open_in_time_costs_its_own_update_alone(sealed):
         (CLIENTS[0].address, "unavailable")
     ]
     assert sealed.audit().passed, sealed.audit().reason
+
+
+def test_who_opens_in_the_middle_of_a_look_is_away_for_all_of_it(sealed):
+    """So it is not first with a content for the copies, and away for the answers."""
+    submitted = sealed.submit(CLIENTS[0])
+    terms, _ = read_task(sealed.contract.task(1), sealed.ledger, sealed.store)
+    domain = Domain(terms.chain_id, terms.contract, 1, 1)
+    openings = Openings(sealed.store, domain, sealed=True)
+    given = CLIENTS[0].address, cid_to_bytes(submitted.opening.cid)
+    assert openings.content_or_none(*given) is None
+    sealed.over()
+    sealed.open(CLIENTS[0])
+    assert openings.content_or_none(*given) is None
+    with pytest.raises(ContentNotFound):
+        openings.content(*given)
+    openings.look()
+    assert openings.content(*given) == submitted.opening.content
+
+
+def test_who_does_not_open_keeps_no_vehicle_from_its_salt(federation, tmp_path):
+    """Whether a content comes or not the list is the same, and salts are not taken for ever."""
+    sealed = Sealed(federation, tmp_path, rules=("krum", "trimmed_mean", "median"))
+    for shift, one in enumerate(CLIENTS):
+        sealed.submit(one, shift / 100)
+    sealed.over()
+    for client in CLIENTS[1:]:
+        sealed.open(client)
+    task = sealed.contract.task(1)
+    terms, protocol = read_task(task, sealed.ledger, sealed.store)
+    given = sealed.ledger, sealed.store, task, terms, protocol, CLIENTS[1].address
+    found = turn_of(*given, Moment(sealed.clock.wall()))
+    assert isinstance(found, Turn)
+    assert found.phase.name == "salts"
+    assert set(found.subject.salters) == {client.address for client in CLIENTS}
+    reveal_salt(sealed.ledger, sealed.store, CLIENTS[1], task=1)
+    waiting = turn_of(*given, Moment(sealed.clock.wall()))
+    assert isinstance(waiting, Waiting)  # it has done its part, and looks for the content still
+    submitted = sealed.contract.submissions(1, 1)[CLIENTS[0].address]
+    assert waiting.missing == (submitted.cid,)
+    sealed.ledger.close()
 
 
 def test_the_audit_reads_openings_itself(sealed):
