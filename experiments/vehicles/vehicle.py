@@ -24,6 +24,7 @@ from fedledger.errors import (
 )
 from fedledger.guards import Failures
 
+from ...clients.identity import limits_of
 from ...clients.journal import Journal
 from ...clients.signing import Signer
 from ...ledger_plugins.accounts import Account
@@ -92,7 +93,8 @@ class Vehicle:
         poll: seconds between two looks at the ledger.
 
     Raises:
-        ConfigError: another process has this account in this task.
+        ConfigError: another process has this account in this task, or the app's node config says
+            something else of what may be signed (`limits_of`) than it can.
     """
 
     def __init__(
@@ -123,9 +125,11 @@ class Vehicle:
         self._poll = poll
         self._pending = Pending.beside(place, effects.disk)
         journal = place.with_name(f"{place.name}.journal")
+        limits = limits_of(app.node_config)
+        limits["pins"]["task"] = task
         self._signer = Signer(
             account,
-            Journal(journal, effects.disk, pins={"task": task}, holds=self._holds),
+            Journal(journal, effects.disk, holds=self._holds, **limits),
             lambda domain: account.secret(salt_purpose(domain)),
             self._pending,
         )
