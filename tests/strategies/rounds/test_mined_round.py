@@ -103,7 +103,7 @@ def test_strangers_tasks_are_not_looked_at(federation):
 
 
 def test_another_aggregator_goes_on_where_it_is_appointed(federation):
-    """The owner's miner publishes no more; who was appointed does, with a key of its own, and pays."""
+    """The owner's miner publishes no more; who was appointed does, by its own key, and pays."""
     propose(federation, rounds=2)
     submit(federation, CLIENTS)
     ledger, store, contract = federation.ledger, federation.store, TrainingTask(federation.ledger)
