@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedledger.effects import Clock, Effects
-from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.errors import ConfigError, LedgerUnavailable, TransactionsLost
 
 from ...clients.device import DEVICE, device_of
 from ...clients.identity import limits_of
@@ -131,6 +131,8 @@ def _opened(url: str, clock: Clock, patience: float, tell: Tell) -> Ledger:
     while True:
         try:
             return open_ledger(url, **_options(url))
+        except TransactionsLost as error:  # of an earlier process; what is due is sent again
+            tell(Note("again", str(error)))
         except LedgerUnavailable as error:
             left = end - clock.monotonic()
             if left <= 0:

@@ -21,6 +21,7 @@ from fedledger.errors import (
     RunError,
     StoreError,
     TransactionRefused,
+    TransactionsLost,
 )
 from fedledger.guards import Failures
 
@@ -165,6 +166,10 @@ class Vehicle:
                 done = self.step()
             except (ContentTooLarge, NotInstalled) as error:  # no patience makes it better
                 raise RunError(f"task {self._task} cannot be followed: {error}") from error
+            except TransactionsLost as error:  # said once; what is due is found and sent again
+                self._note("again", str(error))
+                self._clock.sleep(self._poll)
+                continue
             except _AWAITED as error:
                 now = self._clock.monotonic()
                 since = now if since is None else since

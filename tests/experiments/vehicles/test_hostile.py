@@ -14,6 +14,7 @@ from fedledger.errors import (
     FedledgerError,
     LedgerUnavailable,
     RunError,
+    TransactionsLost,
 )
 from fedledger.experiments.vehicles.app import VehicleApp
 from fedledger.experiments.vehicles.running import task_named
@@ -147,8 +148,12 @@ class Unreachable:
     def __init__(self, ledger):
         self._ledger = ledger
         self.gone = 0
+        self.lost = {}
 
     def __getattr__(self, name):
+        if self.lost and name == "head":
+            lost, self.lost = self.lost, {}
+            raise TransactionsLost(lost)
         if self.gone and name in {"head", "call", "events", "matching", "transact"}:
             self.gone -= 1
             raise LedgerUnavailable("the node does not answer")
@@ -176,6 +181,28 @@ def test_a_node_that_does_not_answer_is_asked_again(world):
     assert slept[:6] == [1, 2, 4, 8, 16, 30]
     assert task.events(0, "waiting", "again") == ["waiting", "again", "waiting"]
     assert sum(slept[8:]) == 300
+
+
+def test_a_call_that_the_ledger_lost_ends_no_vehicle(world):
+    """On Ethereum a reorganisation can take a call for good: it says so, and goes on."""
+    task = world(rounds=1)
+    ledger = Unreachable(task.ledger)
+    for number in range(1, 5):
+        task.vehicle(number)
+    vehicle = task.vehicle(0, ledger=ledger)
+    ledger.lost = {"0xabc": "its round has ended"}
+
+    def sleep(_seconds):
+        task.go(1)
+
+    task.clock.sleep = sleep
+    vehicles, task.vehicles = task.vehicles, {n: v for n, v in task.vehicles.items() if n}
+    vehicle.run()
+    task.vehicles = vehicles
+    [note] = [note for note in task.notes[0] if note.event == "again"]
+    assert note.text == "the ledger was reorganised and lost 1 calls: 0xabc: its round has ended"
+    assert task.contract.task(1).finished
+    assert CLIENTS[0].address in task.submitted()
 
 
 def test_the_node_config_says_what_may_be_signed(world):
