@@ -64,7 +64,7 @@ def refusal(tmp_path, monkeypatch):
         ({"--device": "cuda:99"}, "device 'cuda:99': PyTorch finds"),
         ({"--device": "gpu"}, '"cpu", "cuda:0"'),
         ({"--malicious": "sign_flop"}, "sign_flop"),
-        ({"--malicious": "alie"}, "alie,knowledge=partial"),
+        ({"--malicious": "ipm"}, ": ipm,knowledge=partial makes do"),
         ({"--account": "nobody"}, "nobody"),
         ({"--ledger": "nowhere"}, "'nowhere' is no URL"),
     ],
