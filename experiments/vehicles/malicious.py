@@ -6,7 +6,7 @@ from flwr.app import Message
 from fedledger.arrays import Layout, read_record, to_record
 from fedledger.errors import ConfigError, RunError
 
-from ..adversary.attacks import DataPoisoning, Knowledge, ModelAttack
+from ..adversary.attacks import Attack, DataPoisoning, Knowledge, ModelAttack
 from ..adversary.poisoning import MALICIOUS, attack_named, has_poisoned
 from ..run.seeding import generator
 from .answering import Between
@@ -31,8 +31,7 @@ def malicious(text: str, app: VehicleApp, seed: int) -> Between:
         ConfigError: a parameter does not fit, or it needs what a client alone does not have.
     """
     attack = attack_named(text)
-    if isinstance(attack, ModelAttack):
-        _check_alone(text, attack)
+    _check_alone(text, attack)
     if isinstance(attack, DataPoisoning):
         app.node_config = {**app.node_config, MALICIOUS: text}
 
@@ -51,12 +50,14 @@ def malicious(text: str, app: VehicleApp, seed: int) -> Between:
     return between
 
 
-def _check_alone(text: str, attack: ModelAttack) -> None:
+def _check_alone(text: str, attack: Attack) -> None:
     """Try an attack before anything is trained.
 
     Raises:
         ConfigError: it needs others' models, or does nothing without them.
     """
+    if not isinstance(attack, ModelAttack):
+        return
     if attack.needs_honest:
         partial = f"{text},knowledge=partial"
         try:
