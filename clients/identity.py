@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import Context, Message
 
 from fedledger.effects import Disk, Effects
-from fedledger.errors import AccountError, ConfigError
+from fedledger.errors import AccountError, ConfigError, UnknownNameError
 from fedledger.records import CONFIG, SigningRequest
 
 from ..ledger_plugins.accounts import Account, keystore_path, load_account, read_password
@@ -26,11 +26,13 @@ __all__ = [
     "SimulationKeys",
     "account_of",
     "journal_of",
+    "limits_of",
     "place_of",
     "salt_of",
 ]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
+HEADERS = ("checked", "unchecked")
 _SECRET_BYTES = 32
 _NO_LIMIT = 2**256
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -112,53 +114,53 @@ def journal_of(message: Message, context: Context, request: SigningRequest, disk
     A simulation's clients take part in as many ledgers and tasks as its cells have, so they have a
     journal for each ledger, sign for every task, and pay with what a development chain gives away.
 
-    A device may pin what it signs for in its node config, `ledger-chain-id`, `ledger-contract` and
-    `ledger-task` (a number, or "any"); say in `max-fee` and `max-gas` how many wei and how much gas
-    a call may cost at most, in `max-fees` how many wei all calls of a task; and say with
+    Raises:
+        ConfigError: a value of the node config is none (`limits_of`), or the client has no account.
+    """
+    limits = limits_of(context.node_config)
+    place, durable = place_of(message, context, request)
+    if durable:
+        path = place.with_name(f"{place.name}.journal")
+    else:
+        path = place.with_name(f"{place.name}.json")
+        limits["pins"] = {"task": ANY, **limits["pins"]}
+        limits["max_fees"] = max(limits["max_fees"], _NO_LIMIT)
+    return Journal(path, disk, durable=durable, **limits)
+
+
+def limits_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a device's node config says of its journal, as `Journal` takes it.
+
+    It may pin what it signs for, by `ledger-chain-id`, `ledger-contract` and `ledger-task` (a
+    number, or "any"); say in `max-fee` and `max-gas` how many wei and how much gas a call may cost
+    at most, in `max-fees` how many wei all calls of a task; and say with
     `ledger-headers="unchecked"` that it believes the server where headers cannot be checked.
 
     Raises:
-        ConfigError: a value is none, or the client has no account.
+        ConfigError: a value is none.
     """
-    config = context.node_config
     names: Mapping[str, Callable[[Any], Any]] = {
         "chain-id": int,
         "contract": checksum_address,
         "task": lambda value: ANY if value == ANY else int(value),
     }
+    numbers = {"max-fee": MAX_FEE, "max-fees": MAX_FEES, "max-gas": MAX_GAS}
     try:
         pins = {
             name: kind(value)
             for name, kind in names.items()
             if (value := config.get(f"ledger-{name}")) is not None
         }
-        max_fee, max_fees, max_gas = (
-            int(config.get(name, default))
-            for name, default in (
-                ("max-fee", MAX_FEE),
-                ("max-fees", MAX_FEES),
-                ("max-gas", MAX_GAS),
-            )
-        )
-        unchecked = config.get("ledger-headers", "checked") == "unchecked"
+        most = {
+            name.replace("-", "_"): int(config.get(name, default))
+            for name, default in numbers.items()
+        }
     except (TypeError, ValueError) as error:
         raise ConfigError(f"node config: ledger pins and limits: {error}") from error
-    place, durable = place_of(message, context, request)
-    if durable:
-        path = place.with_name(f"{place.name}.journal")
-    else:
-        path = place.with_name(f"{place.name}.json")
-        pins, max_fees = {"task": ANY, **pins}, max(max_fees, _NO_LIMIT)
-    return Journal(
-        path,
-        disk,
-        durable=durable,
-        max_fee=max_fee,
-        max_fees=max_fees,
-        max_gas=max_gas,
-        pins=pins,
-        unchecked=unchecked,
-    )
+    headers = config.get("ledger-headers", HEADERS[0])
+    if headers not in HEADERS:
+        raise UnknownNameError("value of ledger-headers", str(headers), HEADERS)
+    return {"pins": pins, **most, "unchecked": headers == HEADERS[1]}
 
 
 def place_of(message: Message, context: Context, request: SigningRequest) -> tuple[Path, bool]:

@@ -200,8 +200,6 @@ class Journal:
     # Inside --------------------------------------------------------------------------------
 
     def _check(self, request: SigningRequest, known: Mapping[str, Any]) -> None:
-        if request.seen:
-            self._check_history(request, known["seen"])
         given = {
             "chain-id": request.chain_id,
             "contract": request.contract,
@@ -213,6 +211,8 @@ class Journal:
                     f"this client signs for {name} {pinned}, the server asks for {given[name]}: if "
                     f"that is right, set ledger-{name} in its node config, or remove {self.path}"
                 )
+        if request.seen:
+            self._check_history(request, known["seen"])
         task = known["tasks"].get(str(request.task), _new_task())
         newest = task["round"]
         if request.round < newest:

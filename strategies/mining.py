@@ -8,7 +8,7 @@ of the same block before is the same to the byte, and whose block wins does not 
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -101,8 +101,9 @@ _Call = tuple[str, tuple[object, ...]]
 class Aggregator:
     """Ends open rounds: what a miner adds to its block.
 
-    Only tasks that `account` owns and whose clock is the ledger's (`propose_task`) are aggregated,
-    whatever their protocol.
+    Only tasks whose clock is the ledger's (`propose_task`) are aggregated, whatever their protocol:
+    those that `account` owns, and those that are named here; others' tasks cost nothing. Rounds are
+    published while the contract has the account as the task's aggregator.
     A round ends when the contract's window is over; without one, when every registered client has
     submitted, or its patience is over. The audit checks that it did not end before.
 
@@ -110,15 +111,23 @@ class Aggregator:
         store: where contents are, and where model and evidence go.
         account: the tasks' owner.
         clock: says for how long a content has been looked for.
+        tasks: numbers of others' tasks, whose aggregator the account is or may become.
         malicious: publish a wrong model, for experiments.
     """
 
     def __init__(
-        self, store: Store, account: Account, clock: Clock, *, malicious: bool = False
+        self,
+        store: Store,
+        account: Account,
+        clock: Clock,
+        *,
+        tasks: Collection[int] = (),
+        malicious: bool = False,
     ) -> None:
         self._store = store
         self._account = account
         self._clock = clock
+        self._tasks = frozenset(tasks)
         self._malicious = malicious
         self._made: dict[object, _Call] = {}
         self._sought: dict[str, float] = {}
@@ -141,7 +150,7 @@ class Aggregator:
 
     def _calls(self, ledger: Ledger, want: Callable[[str], None]) -> Iterable[_Call]:
         contract = TrainingTask(ledger)
-        for number in contract.of(self._account.address):
+        for number in sorted(self._tasks.union(contract.of(self._account.address))):
             due: list[_Call] = []
             with spared(f"aggregating task {number}", logger, failures=self._failures):
                 try:
@@ -163,10 +172,11 @@ class Aggregator:
         terms, protocol = read_task(task, ledger, self._store)
         if not terms.ledger_clock:
             return
-        for ended, clients in unpaid(TrainingTask(ledger), task.id):
+        contract = TrainingTask(ledger)
+        for ended, clients in unpaid(contract, task.id):
             for batch in payment_batches(clients):
                 yield "payRewards", (task.id, ended, batch)
-        if not task.finished:
+        if not task.finished and contract.roles(task.id).aggregator == self._account.address:
             yield self._publication(task, terms, protocol, ledger)
 
     def _publication(

@@ -13,6 +13,7 @@ from fedledger.errors import (
     RunError,
     UpdateRejected,
 )
+from fedledger.guards import in_words
 from fedledger.records import ARRAYS, CONFIG, SEEN, SigningRequest
 
 from ...clients.signing import Signer
@@ -23,7 +24,7 @@ from ...strategies.following import Turn
 from ...strategies.rounds.evidence.carriers import read_call
 from ...strategies.rounds.phase import Answer
 from ...strategies.rounds.replies import check_reply, signing_request
-from ..run.engines.wire import over_the_wire, raised, set_id, task_identity
+from ..run.engines.wire import over_the_wire, set_id, task_identity
 from .app import VehicleApp
 
 __all__ = ["Answering", "AppFailedError", "only_call"]
@@ -84,7 +85,7 @@ class Answering:
             except FedledgerError as error:
                 raise AppFailedError(str(error)) from error
             except Exception as error:  # the app is somebody else's code
-                raise AppFailedError(raised(error)) from error
+                raise AppFailedError(in_words(error)) from error
         metrics = {
             key: value
             for record in reply.content.metric_records.values()

@@ -7,10 +7,10 @@ from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.config import flatten_dict, fuse_dicts, get_project_config, parse_config_args
+from flwr.common.config import flatten_dict, get_project_config, parse_config_args
 from flwr.supercore.object_ref import load_app
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.guards import in_words
 
 from ..run.engines.wire import over_the_wire, quiet_flower
@@ -79,15 +79,19 @@ def load_vehicle_app(
         train_config: changes to what messages' configs say.
 
     Raises:
-        ConfigError: it is no such folder, names no ClientApp, or does not know a key.
+        ConfigError: it is no such folder, or names no ClientApp.
+        UnknownNameError: its run config does not have a key.
     """
     try:
         project = get_project_config(folder)
         known = flatten_dict(project["tool"]["flwr"]["app"].get("config", {}))
-        config = fuse_dicts(known, dict(run_config))
         reference = project["tool"]["flwr"]["app"]["components"]["clientapp"]
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"{folder} is no Flower App: {in_words(error)}") from error
+    for key in run_config:
+        if key not in known:
+            raise UnknownNameError("key of the app's run config", key, list(known))
+    config = known | dict(run_config)
     try:
         with quiet_flower(quiet=True):
             client = load_app(reference, ConfigError, folder)

@@ -6,7 +6,7 @@ from flwr.app import Message
 from fedledger.arrays import Layout, read_record, to_record
 from fedledger.errors import ConfigError, RunError
 
-from ..adversary.attacks import DataPoisoning, Knowledge, ModelAttack
+from ..adversary.attacks import Attack, DataPoisoning, Knowledge, ModelAttack
 from ..adversary.poisoning import MALICIOUS, attack_named, has_poisoned
 from ..run.seeding import generator
 from .answering import Between
@@ -31,11 +31,7 @@ def malicious(text: str, app: VehicleApp, seed: int) -> Between:
         ConfigError: a parameter does not fit, or it needs what a client alone does not have.
     """
     attack = attack_named(text)
-    if isinstance(attack, ModelAttack) and attack.needs_honest:
-        raise ConfigError(
-            f"attack {text!r} needs the other clients' models of the round, which a client alone "
-            f"does not see before it submits: {text},knowledge=partial makes do with its own"
-        )
+    _check_alone(text, attack)
     if isinstance(attack, DataPoisoning):
         app.node_config = {**app.node_config, MALICIOUS: text}
 
@@ -54,23 +50,46 @@ def malicious(text: str, app: VehicleApp, seed: int) -> Between:
     return between
 
 
-def _craft(attack: ModelAttack, asked: Message, reply: Message, seed: int) -> None:
-    """Put the attack's model in place of the trained one; only floating-point values are crafted.
+def _check_alone(text: str, attack: Attack) -> None:
+    """Try an attack before anything is trained.
 
     Raises:
-        RunError: the attack is not defined for one client alone.
+        ConfigError: it needs others' models, or does nothing without them.
     """
+    if not isinstance(attack, ModelAttack):
+        return
+    if attack.needs_honest:
+        partial = f"{text},knowledge=partial"
+        try:
+            _check_alone(partial, attack_named(partial))
+        except ConfigError:
+            other = "sign_flip or ipm,knowledge=partial make do without"
+        else:
+            other = f"{partial} makes do with its own"
+        raise ConfigError(
+            f"attack {text!r} needs the other clients' models of the round, which a client alone "
+            f"does not see before it submits: {other}"
+        )
+    own = np.array([[1.0, -2.0, 0.5]], np.float32)
+    try:
+        crafted = attack.craft(Knowledge(np.zeros(3, np.float32), own, None, 1), generator(0))
+    except ConfigError as error:
+        raise ConfigError(f"the attack is not one for a client alone: {error}") from error
+    if np.array_equal(crafted, own):
+        raise ConfigError(
+            f"attack {text!r} is not one for a client alone: of one model it makes that model"
+        )
+
+
+def _craft(attack: ModelAttack, asked: Message, reply: Message, seed: int) -> None:
+    """Put the attack's model in place of the trained one; floating-point values are crafted."""
     before = read_record(next(iter(asked.content.array_records.values())))
     name, record = next(iter(reply.content.array_records.items()))
     own = read_record(record)
     floats = Layout.from_arrays({k: v for k, v in before.items() if v.dtype.kind == "f"})
     start, trained = (floats.flatten({k: one[k] for k in floats.keys}) for one in (before, own))
     drawn = generator(seed, "vehicle", asked.metadata.message_id)
-    try:
-        knowledge = Knowledge(start, trained[np.newaxis], None, 1)
-        [crafted] = attack.craft(knowledge, drawn)
-    except ConfigError as error:
-        raise RunError(f"the attack is not one for a client alone: {error}") from error
+    [crafted] = attack.craft(Knowledge(start, trained[np.newaxis], None, 1), drawn)
     made = floats.unflatten(np.ascontiguousarray(crafted))
     reply.content[name] = to_record(
         {k: made[k].astype(v.dtype) if k in made else v for k, v in own.items()}

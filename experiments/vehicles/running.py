@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fedledger.effects import Clock, Effects
-from fedledger.errors import ConfigError, LedgerUnavailable
+from fedledger.errors import ConfigError, LedgerUnavailable, TransactionsLost
 
 from ...clients.device import DEVICE, device_of
+from ...clients.identity import limits_of
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.accounts import Account, keystore_path
 from ...ledger_plugins.addresses import checksum_address
@@ -20,7 +21,7 @@ from .malicious import malicious
 from .notes import Note, Tell
 from .vehicle import Vehicle
 
-__all__ = ["run_vehicle"]
+__all__ = ["run_vehicle", "task_named"]
 
 _PATIENCE = 20.0
 """Seconds for which a ledger itself asks a node again; longer is the vehicle's business."""
@@ -73,6 +74,9 @@ def run_vehicle(
     """
     if (task is None) == (name is None):
         raise ConfigError("which task? Give its --task NUMBER, or its --name")
+    if name is None and owner is not None:
+        raise ConfigError(f"--owner goes with --name: a number alone says whose task {task} is")
+    proposer = None if owner is None else checksum_address(owner)
     app = load_vehicle_app(
         folder,
         run_config=pairs_of("--run-config", run_config),
@@ -82,6 +86,7 @@ def run_vehicle(
     )
     effects = Effects.real()
     device_of(app.context(0, 0))  # before anything is signed, asked or waited for
+    limits_of(app.node_config)
     account = unlock()
     between = None if attack is None else _attack(attack, app, account, tell)
     clock = effects.clock
@@ -92,7 +97,9 @@ def run_vehicle(
                 f"{opened.url}: no other process can write this ledger while a client has it: a "
                 "node's URL is wanted, local+http://HOST:PORT, or one of Ethereum"
             )
-        number = task or _named(opened, str(name), owner, account.address, clock, tell)
+        number = task or task_named(
+            opened, str(name), proposer, account.address, clock, patience, tell
+        )
         vehicle = Vehicle(
             opened,
             contents,
@@ -124,6 +131,8 @@ def _opened(url: str, clock: Clock, patience: float, tell: Tell) -> Ledger:
     while True:
         try:
             return open_ledger(url, **_options(url))
+        except TransactionsLost as error:  # of an earlier process; what is due is sent again
+            tell(Note("again", str(error)))
         except LedgerUnavailable as error:
             left = end - clock.monotonic()
             if left <= 0:
@@ -139,23 +148,48 @@ def _options(ledger: str) -> dict[str, Any]:
     return {"patience": _PATIENCE} if ledger.startswith("local+http://") else {}
 
 
-def _named(  # noqa: PLR0917 - where, what, and for whom
-    ledger: Ledger, name: str, owner: str | None, account: str, clock: Clock, tell: Tell
+def task_named(  # noqa: PLR0917 - where, what, and for whom
+    ledger: Ledger,
+    name: str,
+    owner: str | None,
+    account: str,
+    clock: Clock,
+    patience: float,
+    tell: Tell,
 ) -> int:
     """Return the number of a task by its name; wait until there is one.
 
+    Args:
+        ledger: where it is going to be.
+        name: its name.
+        owner: who proposes it; None: anybody.
+        account: who waits.
+        clock: waits.
+        patience: seconds for which a ledger that does not answer is asked again.
+        tell: takes what happens.
+
     Raises:
         ConfigError: there are several.
+        LedgerUnavailable: nobody answers for `patience` seconds.
     """
     contract = TrainingTask(ledger)
-    of = None if owner is None else checksum_address(owner)
     waited = False
+    since: float | None = None
     while True:
         try:
             tasks = [contract.task(number) for number in range(1, contract.count() + 1)]
-        except LedgerUnavailable:
-            tasks = []
-        found = [one for one in tasks if one.model_id == name and of in (None, one.owner)]
+        except LedgerUnavailable as error:
+            if since is None:
+                since = clock.monotonic()
+                tell(Note("waiting", f"{error}; it is asked again for {patience:.0f} s"))
+            if clock.monotonic() - since >= patience:
+                raise
+            clock.sleep(_POLL)
+            continue
+        if since is not None:
+            tell(Note("again", "it goes on"))
+        since = None
+        found = [one for one in tasks if one.model_id == name and owner in (None, one.owner)]
         if len(found) > 1:
             listed = ", ".join(f"{one.id} of {one.owner}" for one in found)
             raise ConfigError(

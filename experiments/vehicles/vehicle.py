@@ -21,9 +21,11 @@ from fedledger.errors import (
     RunError,
     StoreError,
     TransactionRefused,
+    TransactionsLost,
 )
 from fedledger.guards import Failures
 
+from ...clients.identity import limits_of
 from ...clients.journal import Journal
 from ...clients.signing import Signer
 from ...ledger_plugins.accounts import Account
@@ -92,7 +94,8 @@ class Vehicle:
         poll: seconds between two looks at the ledger.
 
     Raises:
-        ConfigError: another process has this account in this task.
+        ConfigError: another process has this account in this task, or the app's node config says
+            something else of what may be signed (`limits_of`) than it can.
     """
 
     def __init__(
@@ -123,9 +126,11 @@ class Vehicle:
         self._poll = poll
         self._pending = Pending.beside(place, effects.disk)
         journal = place.with_name(f"{place.name}.journal")
+        limits = limits_of(app.node_config)
+        limits["pins"]["task"] = task
         self._signer = Signer(
             account,
-            Journal(journal, effects.disk, pins={"task": task}, holds=self._holds),
+            Journal(journal, effects.disk, holds=self._holds, **limits),
             lambda domain: account.secret(salt_purpose(domain)),
             self._pending,
         )
@@ -161,6 +166,10 @@ class Vehicle:
                 done = self.step()
             except (ContentTooLarge, NotInstalled) as error:  # no patience makes it better
                 raise RunError(f"task {self._task} cannot be followed: {error}") from error
+            except TransactionsLost as error:  # said once; what is due is found and sent again
+                self._note("again", str(error))
+                self._clock.sleep(self._poll)
+                continue
             except _AWAITED as error:
                 now = self._clock.monotonic()
                 since = now if since is None else since

@@ -15,7 +15,7 @@ from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
 
-__all__ = ["PasswordOption", "accounts", "open_account", "password_of"]
+__all__ = ["PasswordOption", "accounts", "check_account", "open_account", "password_of"]
 
 accounts = typer.Typer(
     cls=Commands,
@@ -106,13 +106,24 @@ def bind(
     show_receipt(receipt, format_)
 
 
-def open_account(name: str, password_file: Path | None) -> "Account":
-    """Open an account that signs; what is no account is said before a password is asked for."""
+def check_account(name: str) -> None:
+    """Make sure that there is an account's file, without its password.
+
+    Raises:
+        AccountError: there is none, or it is no such file.
+    """
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import keystore_path, load_account  # noqa: PLC0415
+    from fedledger.ledger_plugins.accounts import keystore_path  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.keystore import read_keystore  # noqa: PLC0415 - the same
 
     read_keystore(keystore_path(name), Effects.real().disk)
+
+
+def open_account(name: str, password_file: Path | None) -> "Account":
+    """Open an account that signs; what is no account is said before a password is asked for."""
+    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - slow to import
+
+    check_account(name)
     return load_account(name, password_of(password_file))
 
 

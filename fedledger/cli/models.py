@@ -8,7 +8,7 @@ import typer
 
 from fedledger.errors import ConfigError, ContractError
 
-from .accounts import PasswordOption, open_account
+from .accounts import PasswordOption, check_account, open_account
 from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ def open_(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
+    check_account(account)
     pending = _pending(account)
     done: list[Opening] = []
     with open_ledger(ledger, read_only=True) as opened, open_store(store) as contents:

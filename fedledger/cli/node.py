@@ -82,6 +82,16 @@ def run(
         bool,
         typer.Option("--aggregate", help="Aggregate the rounds of tasks that the account owns."),
     ] = False,
+    aggregate_task: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="And of this task of another owner, once the account is appointed or elected its "
+            "aggregator; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     with_defend: Annotated[
         bool,
         typer.Option(
@@ -117,8 +127,9 @@ def run(
 
     Example: `fedledger node run --data n1 --new-chain --peer 127.0.0.1:7002`
     """
-    if (aggregate or malicious) and account is None:
-        raise ConfigError("--aggregate and --malicious need --account, the owner of the tasks")
+    aggregates = aggregate or malicious or aggregate_task
+    if aggregates and account is None:
+        raise ConfigError("--aggregate… and --malicious need --account: who publishes the rounds")
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.node.chain.leader import leader_rule  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.process.node import (  # noqa: PLC0415 - the same
@@ -138,11 +149,12 @@ def run(
     effects = Effects.real()
     opened = open_account(account, password_file) if account else None
     source = None
-    if opened is not None and (aggregate or malicious):
+    if opened is not None and aggregates:
         owner = opened
 
         def source(store: "Store") -> Aggregator:
-            return Aggregator(store, owner, effects.clock, malicious=malicious)
+            tasks = aggregate_task or ()
+            return Aggregator(store, owner, effects.clock, tasks=tasks, malicious=malicious)
 
     config = NodeConfig(
         listen=listen,

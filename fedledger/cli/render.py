@@ -228,7 +228,7 @@ def show_record(record: Mapping[str, Any], form: Format) -> None:
     console = Console()
     for name, value in record.items():
         if not isinstance(value, list):
-            _line(console, f"{name}: {value}")
+            _line(console, f"{name}: {'none' if value is None else value}")
             continue
         _line(console, f"{name}: {len(value)}")
         for entry in value:

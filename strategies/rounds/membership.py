@@ -171,11 +171,12 @@ def clients_now(ledger: Ledger, store: Store, task: int) -> dict[str, Any]:
         NotChecked: its specification is missing.
     """
     contract = TrainingTask(ledger)
-    specification = documents.load(Specification, contract.task(task).spec, store)
+    now = contract.task(task)
+    specification = documents.load(Specification, now.spec, store)
     rule, first = specification.membership, specification.parties.get("clients", [])
     found: dict[str, Any] = {"task": task, "decides": rule or "nobody: the clients are fixed"}
     ended = contract.ended(task)
-    found["round"] = len(ended) + 1
+    found["round"] = None if now.finished else len(ended) + 1
     clients = clients_at(ledger, task, first, rule, ended)
     found["clients"] = [{"position": at, "account": one} for at, one in enumerate(clients)]
     if rule is not None:

@@ -62,6 +62,16 @@ def test_the_first_request_pins_chain_contract_and_task(tmp_path, change, match)
         journal.check(request(**change))
 
 
+def test_another_chain_is_called_one_and_no_other_history(tmp_path):
+    """A chain of course lacks another one's blocks: what is said is which chain is pinned."""
+    journal = Journal(tmp_path / "journal", SystemDisk(), holds=lambda _block: False)
+    journal.remember(request(seen="0xaa"), {})
+    with pytest.raises(AccountError, match="chain-id 31337, the server asks for 1"):
+        journal.check(request(chain_id=1, seen="0xbb"))
+    with pytest.raises(AccountError, match="it signs for no other history"):
+        journal.check(request(seen="0xbb"))
+
+
 def test_calls_go_where_the_first_ones_went(tmp_path):
     """A call of the tasks' contract goes there, one of another contract to its first address."""
     journal = Journal(tmp_path / "journal", SystemDisk())

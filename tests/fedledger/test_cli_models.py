@@ -14,6 +14,7 @@ from support.nodes import PASSWORD, PROGRAM, keystore
 from typer.testing import CliRunner
 
 from fedledger.arrays import from_safetensors, to_safetensors
+from fedledger.errors import AccountError
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
@@ -85,6 +86,12 @@ def test_waiting_ends_with_ctrl_c(model, tmp_path):
         assert waiting.wait(timeout=30) == 130
         assert time.monotonic() - told < 10
         assert "Traceback" not in waiting.stderr.read()
+
+
+def test_nothing_is_opened_for_who_is_nobody(model):
+    """A mistyped account is an error, not one that has nothing to open."""
+    with pytest.raises(AccountError, match=r"no account file .*c7\.json"):
+        model("open", "c7")
 
 
 def test_a_sealed_update_waits_beside_the_keystore_until_it_is_opened(model, tmp_path):

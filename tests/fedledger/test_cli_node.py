@@ -178,6 +178,7 @@ RUN = ["node", "run", "--listen", "127.0.0.1:0"]
     [
         (["--malicious"], "need --account"),
         (["--aggregate"], "need --account"),
+        (["--aggregate-task", "3"], "need --account"),
         (["--mine", "--account", "nobody"], "nobody"),
         ([], "name a --peer"),
         (["--listen", "somewhere"], "HOST:PORT"),

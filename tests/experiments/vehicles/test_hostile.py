@@ -14,8 +14,10 @@ from fedledger.errors import (
     FedledgerError,
     LedgerUnavailable,
     RunError,
+    TransactionsLost,
 )
 from fedledger.experiments.vehicles.app import VehicleApp
+from fedledger.experiments.vehicles.running import task_named
 from fedledger.experiments.vehicles.vehicle import Vehicle
 from fedledger.ledger_plugins.contracts import Membership, TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
@@ -146,8 +148,12 @@ class Unreachable:
     def __init__(self, ledger):
         self._ledger = ledger
         self.gone = 0
+        self.lost = {}
 
     def __getattr__(self, name):
+        if self.lost and name == "head":
+            lost, self.lost = self.lost, {}
+            raise TransactionsLost(lost)
         if self.gone and name in {"head", "call", "events", "matching", "transact"}:
             self.gone -= 1
             raise LedgerUnavailable("the node does not answer")
@@ -175,6 +181,66 @@ def test_a_node_that_does_not_answer_is_asked_again(world):
     assert slept[:6] == [1, 2, 4, 8, 16, 30]
     assert task.events(0, "waiting", "again") == ["waiting", "again", "waiting"]
     assert sum(slept[8:]) == 300
+
+
+def test_a_call_that_the_ledger_lost_ends_no_vehicle(world):
+    """On Ethereum a reorganisation can take a call for good: it says so, and goes on."""
+    task = world(rounds=1)
+    ledger = Unreachable(task.ledger)
+    for number in range(1, 5):
+        task.vehicle(number)
+    vehicle = task.vehicle(0, ledger=ledger)
+    ledger.lost = {"0xabc": "its round has ended"}
+
+    def sleep(_seconds):
+        task.go(1)
+
+    task.clock.sleep = sleep
+    vehicles, task.vehicles = task.vehicles, {n: v for n, v in task.vehicles.items() if n}
+    vehicle.run()
+    task.vehicles = vehicles
+    [note] = [note for note in task.notes[0] if note.event == "again"]
+    assert note.text == "the ledger was reorganised and lost 1 calls: 0xabc: its round has ended"
+    assert task.contract.task(1).finished
+    assert CLIENTS[0].address in task.submitted()
+
+
+def test_the_node_config_says_what_may_be_signed(world):
+    """Pins and limits hold for a vehicle as under Flower; the number of its task is its own."""
+    task = world()
+    app = task.app(0)
+    app.node_config = {"ledger-chain-id": 7, "ledger-task": 9}
+    task.vehicle(0, app=app)
+    task.go(3)
+    [note] = [note for note in task.notes[0] if note.event == "refused"]
+    assert "signs for chain-id 7, the server asks for 4242" in note.text
+    assert task.submitted() == {}
+    app.node_config = {"ledger-chain-id": 4242, "ledger-task": 9}
+    task.vehicle(0, app=app)
+    task.go(3)
+    assert list(task.submitted()) == [CLIENTS[0].address]
+
+
+def test_a_ledger_that_is_gone_is_no_task_that_is_missing(world):
+    """Who waits for a name hears that nobody answers, and gives up after its patience."""
+    task = world()
+    ledger, told = Unreachable(task.ledger), []
+
+    def sleep(seconds):
+        task.clock.now += seconds
+
+    def find(name, owner=OWNER.address):
+        return task_named(ledger, name, owner, "0xme", task.clock, 30.0, told.append)
+
+    task.clock.sleep = sleep
+    ledger.gone = 5
+    assert find("digits") == 1
+    assert [note.event for note in told] == ["waiting", "again"]
+    assert "the node does not answer; it is asked again for 30 s" in told[0].text
+    ledger.gone, before = 10**9, task.clock.now
+    with pytest.raises(LedgerUnavailable, match="the node does not answer"):
+        find("digits")
+    assert task.clock.now - before == 30
 
 
 def test_a_salt_goes_to_the_first_list_alone(world):

@@ -38,6 +38,26 @@ def test_nothing_is_changed_without_an_attack():
     assert replies(between, trained=np.ones(3, np.float32))["w"].numpy().tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("alie", "sign_flip or ipm,knowledge=partial make do without"),
+        ("ipm", ": ipm,knowledge=partial makes do with its own"),
+        ("alie,knowledge=partial", "no z is defined"),
+        ("min_max,knowledge=partial", "of one model it makes that model"),
+        ("gaussian", "of one model it makes that model"),
+    ],
+)
+def test_an_attack_that_does_nothing_alone_is_refused_at_once(text, why):
+    """Before anything is trained, and what is named in its place works."""
+    with pytest.raises(ConfigError, match=why):
+        malicious(text, VehicleApp(ClientApp()), 1)
+    trained = np.array([1, -2, 0.5], np.float32)
+    for other in ("sign_flip", "ipm,knowledge=partial"):
+        found = replies(malicious(other, VehicleApp(ClientApp()), 1), trained=trained)
+        assert found["w"].numpy().tolist() != trained.tolist(), other
+
+
 @pytest.mark.parametrize("name", sorted(set(ATTACKS.names()) - {NO_ATTACK}))
 def test_each_attack_works_or_is_refused(name):
     """None fails in a way that nobody foresaw: it attacks, or a sentence says what it lacks."""
@@ -55,6 +75,7 @@ def test_each_attack_works_or_is_refused(name):
         assert any(one in said for one in known), said
     else:
         assert np.isfinite(found["w"].numpy()).all()
+        assert found["w"].numpy().tolist() != trained.tolist()
         assert found["n"].numpy().tolist() == [5]
 
 

@@ -102,6 +102,30 @@ def test_strangers_tasks_are_not_looked_at(federation):
     assert views[0] == views[1]
 
 
+def test_another_aggregator_goes_on_where_it_is_appointed(federation):
+    """The owner's miner publishes no more; who was appointed does, by its own key, and pays."""
+    propose(federation, rounds=2)
+    submit(federation, CLIENTS)
+    ledger, store, contract = federation.ledger, federation.store, TrainingTask(federation.ledger)
+    owners = Aggregator(store, OWNER, Clock())
+    other = Aggregator(store, STRANGERS[0], Clock(), tasks=(1, 9))
+    assert other(ledger, pytest.fail) == []
+    contract.appoint_aggregator(OWNER, task=1, aggregator=STRANGERS[0].address)
+    assert owners(ledger, pytest.fail) == []
+    ledger.transact_all(other(ledger, pytest.fail))
+    assert contract.task(1).current_round == 1
+    ledger.transact_all(other(ledger, pytest.fail))
+    assert len(contract.payments(1)) == len(CLIENTS)
+    submit(federation, CLIENTS[::-1])
+    contract.appoint_aggregator(OWNER, task=1, aggregator=OWNER.address)
+    assert other(ledger, pytest.fail) == []
+    for _ in range(2):
+        ledger.transact_all(owners(ledger, pytest.fail))
+    assert contract.task(1).finished
+    report = audit_ledger(ledger, store)
+    assert report.passed, report.reason
+
+
 def test_strangers_are_no_part_of_a_round(federation):
     """More strangers than f submit contents that nobody has, and vote: the round ends as without.
 
