@@ -1,0 +1,102 @@
+"""Hostile play on several contracts at once, on the compiled contracts and their twins alike."""
+
+import pytest
+from support.both_contracts import ANN, BOB, CID, CID2, EVE, OWNER, REPORTS, TASKS, errors
+from support.evm import EvmBench
+from support.report_scene import NONE, WINDOW, of, publish, report, scene_of, settle
+
+
+@pytest.fixture(scope="module")
+def evm():
+    return EvmBench()
+
+
+@pytest.fixture
+def both(evm):
+    both = scene_of(evm)
+    yield both
+    both.compare()
+
+
+def halt(both, number):
+    """Let two members convict who published a round, and the verdict halt the task."""
+    about = of("aggregate", OWNER, number)
+    both.run((ANN, *report(number=number)), *((who, "decide", about, True) for who in (ANN, EVE)))
+    settle(both, about)
+    return about
+
+
+def test_an_owner_that_halts_its_task_again_sets_no_pledge_free(both):
+    """Only a verdict does: who published since, and has Reports appointed, waits for its pledge.
+
+    Otherwise an owner whose task was halted once could publish what it likes, appoint Reports, and
+    be gone with its pledge before anybody can accuse it.
+    """
+    about = halt(both, 1)
+    both.run((OWNER, "appointAggregator", 1, BOB), (OWNER, "appointAggregator", 1, OWNER))
+    publish(both, 2)
+    both.run((OWNER, "appointAggregator", 1, both.evm.addresses[REPORTS]))
+    assert both.look("haltedBy", 1) == about
+    for who in (OWNER, BOB):
+        [(_, name, _)] = both.run((who, "unpledge", 1))
+        assert name == "PledgeLeaving"
+    both.run((ANN, *report(number=2)))
+    assert both.send(OWNER, REPORTS, "unpledge", 1, later=1001) == errors(
+        REPORTS, "ReportsOpen", OWNER, 1
+    )
+
+
+def test_a_verdict_that_halts_after_more_rounds_sets_honest_pledges_free(both):
+    """The rounds that the accused published while it was judged make no difference."""
+    about = of("aggregate", OWNER)
+    both.run((ANN, *report()))
+    publish(both, 2)
+    both.run(*((who, "decide", about, True) for who in (ANN, EVE)))
+    settle(both, about)
+    [(_, name, _), _] = both.run((BOB, "unpledge", 1))
+    assert name == "Unpledged"
+
+
+@pytest.mark.parametrize("by_members", [False, True], ids=["owner", "members"])
+def test_a_halted_task_is_rolled_back_and_goes_on(both, by_members):
+    """By its owner or its members; what was submitted is void, and pledges are bound again."""
+    bad = of("aggregate", OWNER, 1, task=2)
+    both.run(
+        (OWNER, "propose", "n", CID, 3, WINDOW, 0, CID),
+        (OWNER, "appointMembers", 2, [ANN, BOB, EVE]),
+        (OWNER, "recordCheckpoint", 2, 0, 900_000),
+        (ANN, "pledge", 2, 40, True),
+        (EVE, "pledge", 2, 40, True),
+    )
+    publish(both, 1, task=2)
+    both.run((EVE, *report(task=2)), *((who, "decide", bad, True) for who in (BOB, EVE)))
+    settle(both, bad)
+    both.run((EVE, "unpledge", 2), (ANN, "submitUpdate", 2, 2, CID2, 1, 1, NONE, NONE))
+    if by_members:
+        events = both.run((ANN, "voteRollback", 2, 2, 0), (EVE, "voteRollback", 2, 2, 0))
+    else:
+        events = both.run((OWNER, "rollback", 2, 2, 0))
+    assert events[-1][1] == "RolledBack"
+    whole = both.look("getTask", 2)
+    assert (whole[4], CID in whole, CID2 in whole) == (2, True, False)
+    for sender in (OWNER, BOB):  # halted as before: nobody publishes
+        late = (sender, TASKS, "publishAggregate", 2, 3, CID2, "mean", [], CID, [])
+        assert both.send(*late, later=WINDOW + 1) == errors(TASKS, "NotAggregator", sender)
+    again = both.send(ANN, TASKS, "submitUpdate", 2, 2, CID2, 1, 1, NONE, NONE)
+    assert again == errors(TASKS, "WrongRound", 3, 2)
+    [(_, name, _)] = both.run((ANN, "unpledge", 2))
+    assert name == "PledgeLeaving"
+    events = both.run(*((who, "elect", 2, BOB) for who in (ANN, EVE)))
+    assert events[-1][1] == "AggregatorAppointed"
+    done = both.send(BOB, TASKS, "publishAggregate", 2, 3, CID2, "mean", [], CID, [], later=31)
+    assert len(done) == 2
+
+
+def test_who_is_excluded_can_be_elected_and_pledges_nothing(both):
+    """The contract says who was excluded; whether its rounds count is for the audit."""
+    halt(both, 1)
+    both.run((ANN, "elect", 1, OWNER), (BOB, "elect", 1, OWNER))
+    assert both.look("getRoles", 1)[1] == OWNER
+    assert both.send(OWNER, REPORTS, "pledge", 1, 1, False) == errors(
+        REPORTS, "ExcludedAccount", OWNER
+    )
