@@ -1,7 +1,18 @@
 """Hostile play on several contracts at once, on the compiled contracts and their twins alike."""
 
 import pytest
-from support.both_contracts import ANN, BOB, CID, CID2, EVE, OWNER, REPORTS, TASKS, errors
+from support.both_contracts import (
+    ANN,
+    BOB,
+    CID,
+    CID2,
+    EVE,
+    MEMBERSHIP,
+    OWNER,
+    REPORTS,
+    TASKS,
+    errors,
+)
 from support.evm import EvmBench
 from support.report_scene import NONE, WINDOW, of, publish, report, scene_of, settle
 
@@ -100,3 +111,29 @@ def test_who_is_excluded_can_be_elected_and_pledges_nothing(both):
     assert both.send(OWNER, REPORTS, "pledge", 1, 1, False) == errors(
         REPORTS, "ExcludedAccount", OWNER
     )
+
+
+# Calls of one second ---------------------------------------------------------------------------
+
+
+def test_members_of_the_accusations_own_second_do_not_judge(both):
+    """An owner that sees the accusation coming appoints nobody in the block that has it."""
+    about = of("aggregate", OWNER)
+    both.run((OWNER, "revokeMembers", 1, [EVE]))
+    both.run_at_once((OWNER, "appointMembers", 1, [EVE]), (ANN, *report()))
+    assert both.look("getVotes", about)[2] == 3  # it makes the majority larger
+    refused = both.send(EVE, REPORTS, "decide", about, False)
+    assert refused == errors(REPORTS, "NotEntitled", EVE)
+    assert len(both.send(ANN, REPORTS, "decide", about, True)) == 2
+
+
+def test_a_vote_in_the_second_of_an_appointment_counts_once(both):
+    """It is that member's vote, and stands with the others'."""
+    halt(both, 1)
+    vote = ("elect", 1, BOB)
+    both.run_at_once((OWNER, "appointMembers", 1, [OWNER]), (OWNER, *vote))
+    again = both.send(OWNER, MEMBERSHIP, *vote)
+    assert again == errors(MEMBERSHIP, "AlreadyInFavour", OWNER)
+    both.run((ANN, *vote))
+    events = both.run((EVE, *vote))
+    assert (events[0][2]["votes"], events[-1][1]) == (3, "AggregatorAppointed")
