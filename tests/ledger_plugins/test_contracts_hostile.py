@@ -14,7 +14,7 @@ from support.both_contracts import (
     errors,
 )
 from support.evm import EvmBench
-from support.report_scene import NONE, WINDOW, of, publish, report, scene_of, settle
+from support.report_scene import NONE, UPDATE, WINDOW, of, publish, report, scene_of, settle
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,37 @@ def test_who_is_excluded_can_be_elected_and_pledges_nothing(both):
     assert both.send(OWNER, REPORTS, "pledge", 1, 1, False) == errors(
         REPORTS, "ExcludedAccount", OWNER
     )
+
+
+# Pledges ---------------------------------------------------------------------------------------
+
+
+def test_pledging_more_does_not_let_a_subject_go(both):
+    """The report on it stays open, as does its second one when the first is acquitted."""
+    both.run((ANN, *report(UPDATE, BOB)), (BOB, "pledge", 1, 1, True))
+    assert both.look("getPledge", 1, BOB) == (41, 2, 0, 1)
+    both.run((ANN, *report(UPDATE, BOB, number=2)))
+    about = of("update", BOB)
+    both.run(*((who, "decide", about, False) for who in (ANN, EVE)))
+    settle(both, about)
+    assert both.send(BOB, REPORTS, "unpledge", 1) == errors(REPORTS, "ReportsOpen", BOB, 1)
+
+
+def test_who_lost_its_whole_pledge_owes_no_updates_for_a_new_one(both):
+    """What was owed went with the pledge; a new one owes what it says."""
+    both.run(
+        (OWNER, "propose", "n", CID, 4, WINDOW, 0, CID),
+        (OWNER, "setTerms", 2, 20, 20, 0, 1000),
+        (BOB, "pledge", 2, 20, True),
+    )
+    for number in (1, 2):
+        publish(both, number, contributors=(ANN,), task=2)
+    both.run((EVE, "markLate", 2, 2, BOB, ANN))
+    assert both.look("getPledge", 2, BOB)[0] == 0
+    both.run((BOB, "pledge", 2, 20, False))
+    publish(both, 3, contributors=(ANN,), task=2)
+    late = both.send(EVE, REPORTS, "markLate", 2, 3, BOB, ANN)
+    assert late == errors(REPORTS, "NothingOwed", BOB, 3, 0)
 
 
 # Calls of one second ---------------------------------------------------------------------------
