@@ -16,6 +16,8 @@ from support.both_contracts import (
 from support.evm import EvmBench
 from support.report_scene import NONE, UPDATE, WINDOW, of, publish, report, scene_of, settle
 
+from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
+
 
 @pytest.fixture(scope="module")
 def evm():
@@ -168,3 +170,14 @@ def test_a_vote_in_the_second_of_an_appointment_counts_once(both):
     both.run((ANN, *vote))
     events = both.run((EVE, *vote))
     assert (events[0][2]["votes"], events[-1][1]) == (3, "AggregatorAppointed")
+
+
+def test_who_is_removed_is_promised_no_place(both):
+    """What it accepted before goes with it, so it is asked for anew once it is admitted again."""
+    both.run(
+        (OWNER, "propose", "n", CID, 3, 0, 0, CID),
+        (OWNER, "openMembership", 2, False),
+        (ANN, "acceptPlace", 2, BOB),
+        (OWNER, "remove", 2, ANN),
+    )
+    assert both.look("acceptedBy", 2, ANN) == ZERO_ADDRESS
