@@ -207,6 +207,7 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:
         contract = _beacon(opened)
+        contract.terms(draw)  # says that there is none
         if function in ("commit", "reveal"):
             value = secret_value(signer, opened, draw)
             committed = commitment_to(draw, signer.address, value)
@@ -228,7 +229,6 @@ def _header(ledger: "Ledger", contract: "Beacon", draw: int) -> bytes:
     """Return the header that a draw wants."""
     wanted = fixed.random_block if (fixed := contract.fixed(draw)) else 0
     if not wanted:
-        contract.terms(draw)  # says that there is no such draw
         raise ConfigError(
             f"draw {draw} wants no block's randomness: it was opened without --lookahead, or its "
             "subject is not fixed yet"
