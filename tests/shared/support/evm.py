@@ -115,8 +115,8 @@ class EvmBench:
             call = {"from": sender, "to": self.addresses[contract], "data": data, "value": 0}
             call |= {"gas": _SOME_GAS, "nonce": self._chain.get_vm().state.get_nonce(_raw(sender))}
             raw = normal.normalize_inbound_transaction(call)
-            sent.append((contract, function, self._tester.backend.send_transaction(raw)))
-            sent[-1] += (self._done.output,)
+            done = self._tester.backend.send_transaction(raw)
+            sent.append((contract, function, done, self._done.output))
         self._tester.mine_block()
         assert self._tester.get_block_by_number("latest")["timestamp"] == self.now
         for contract, function, raw, output in sent:
