@@ -10,7 +10,7 @@ import typer
 
 from fedledger.errors import AccountError
 
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -91,7 +91,6 @@ def bind(
     stay.
     """
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.contracts.identities.nodes import (  # noqa: PLC0415 - the same
         bind_node,
         load_node_key,
@@ -101,7 +100,7 @@ def bind(
 
     key = load_node_key(node_key, Effects.real().disk)
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         receipt = bind_node(opened, signer, key)
     show_receipt(receipt, format_)
 

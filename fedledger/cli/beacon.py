@@ -7,7 +7,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 from .rollbacks import TaskOption
 
 if TYPE_CHECKING:
@@ -49,12 +49,10 @@ def open_(
     format_: FormatOption = Format.text,
 ) -> None:
     """Open a draw; the task's owner and its aggregator may. A topic is drawn once."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-
     from .render import show_record  # noqa: PLC0415 - the same
 
     signer, name = open_account(account, password_file), _bytes(topic)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         draw, receipt = _beacon(opened).open(
             signer,
             task=task,
@@ -199,7 +197,6 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     form: Format,
     *arguments: str | bytes,
 ) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts.beacon.facade import (  # noqa: PLC0415 - the same
         commitment_to,
         secret_value,
@@ -208,8 +205,9 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         contract = _beacon(opened)
+        contract.terms(draw)  # says that there is none
         if function in ("commit", "reveal"):
             value = secret_value(signer, opened, draw)
             committed = commitment_to(draw, signer.address, value)
@@ -231,7 +229,6 @@ def _header(ledger: "Ledger", contract: "Beacon", draw: int) -> bytes:
     """Return the header that a draw wants."""
     wanted = fixed.random_block if (fixed := contract.fixed(draw)) else 0
     if not wanted:
-        contract.terms(draw)  # says that there is no such draw
         raise ConfigError(
             f"draw {draw} wants no block's randomness: it was opened without --lookahead, or its "
             "subject is not fixed yet"

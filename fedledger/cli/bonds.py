@@ -7,7 +7,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 __all__ = ["bonds", "faucet"]
 
@@ -88,14 +88,12 @@ def faucet(
 
     Example: `fedledger faucet 0x… 0x… --amount 100 --ledger URL --account admin`
     """
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.money import give  # noqa: PLC0415 - the same
 
     from .views import show_receipts  # noqa: PLC0415 - the same
 
     minter = open_account(account, password_file)
-    open_ledger(ledger, read_only=True).close()  # a mistyped one is not made
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         show_receipts(give(opened, minter, address, amount), "nobody was given anything", format_)
 
 
@@ -107,14 +105,12 @@ def _send(  # noqa: PLR0917 - both commands' arguments, in their order
     password_file: PasswordOption,
     form: Format,
 ) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Bonds  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     sender = open_account(account, password_file)
-    open_ledger(ledger, read_only=True).close()  # a mistyped one is not made
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         if Bonds.contract not in opened.contracts():
             raise ConfigError(f"{ledger} has no contract Bonds: `fedledger deploy` adds it")
         contract = Bonds(opened)

@@ -10,7 +10,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import open_account
-from .options import Format, FormatOption
+from .options import Format, FormatOption, open_existing
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -164,13 +164,11 @@ def _deploy(
 
 
 def _grow(url: str, account: "Account", contracts: Sequence[str], form: Format) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.growing import grow  # noqa: PLC0415 - the same
 
     from .render import show_contracts  # noqa: PLC0415 - the same
 
-    open_ledger(url, read_only=True).close()  # a mistyped one is not made
-    with open_ledger(url) as ledger:
+    with open_existing(url) as ledger:
         done = grow(ledger, account, contracts)
         created = {one.name: one.granted for one in done if one.created or one.granted}
         show_contracts(ledger.chain_id, ledger.contracts(), created, form)

@@ -8,7 +8,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption
+from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption, open_existing
 from .tasks import tasks
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_(
     A strategy and `model submit` do it right after they propose. It is for a task that you proposed
     for another account to aggregate, and it has to be before the first round ends.
     """
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.evidence import documents  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.membership import open_membership  # noqa: PLC0415 - the same
@@ -54,7 +54,7 @@ def open_(
     from .render import show_record  # noqa: PLC0415 - the same
 
     owner = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store) as contents:
         about = TrainingTask(opened).task(task)
         specification = documents.load(documents.Specification, about.spec, contents)
         if specification.membership is None:
@@ -277,11 +277,10 @@ def _send(
     call: "Callable[[Membership, Account], Receipt]",
 ) -> None:
     """Sign and send a call of the contract, and print its receipt."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Membership  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         show_receipt(call(Membership(opened), signer), format_)

@@ -9,7 +9,15 @@ import typer
 from fedledger.errors import ConfigError, ContractError
 
 from .accounts import PasswordOption, check_account, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
+from .options import (
+    AccountOption,
+    Commands,
+    Format,
+    FormatOption,
+    LedgerOption,
+    StoreOption,
+    open_existing,
+)
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.openings import Opening, Pending
@@ -146,14 +154,14 @@ def update(
     FILE is safetensors with the task's layout; what is stored and signed is its difference to the
     current model.
     """
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.mining import salt_times, submit_update  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     trained = _read(model)
     client = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store) as contents:
         receipt = submit_update(
             opened,
             contents,
@@ -246,13 +254,13 @@ def reveal(
     the rule that its specification names for that.
     """
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.mining import reveal_salt  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     client = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store) as contents:
         try:
             receipt = reveal_salt(
                 opened,
@@ -286,13 +294,12 @@ def confirm(
     An update holds what came before it. This holds the end as well: whoever rewrites the ledger
     from before it needs your signature again.
     """
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     client = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         receipt = TrainingTask(opened).confirm_history(client, task=task)
     show_receipt(receipt, format_)
 

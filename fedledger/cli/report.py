@@ -8,7 +8,15 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, StoreOption
+from .options import (
+    AccountOption,
+    Commands,
+    Format,
+    FormatOption,
+    LedgerOption,
+    StoreOption,
+    open_existing,
+)
 
 __all__ = ["reports"]
 
@@ -85,7 +93,7 @@ def accuse(
 
     Example: `fedledger report accuse --task 1 --round 3 --ledger URL --store URL --account NAME`
     """
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import accuse_aggregate  # noqa: PLC0415 - the same
 
@@ -96,7 +104,7 @@ def accuse(
     if kind != "aggregate" and (subject is None or evidence is None):
         raise ConfigError(f"--kind {kind} needs --subject ADDRESS and --evidence FILE")
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store) as contents:
         if subject is None or evidence is None:
             report, finding = accuse_aggregate(opened, contents, signer, task, round_)
             said = {"subject": finding.publisher, "finding": finding.reason}
@@ -128,16 +136,16 @@ def answer(
     format_: FormatOption = Format.text,
 ) -> None:
     """Answer a report, as the accused."""
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
-        cid = contents.put(_read(evidence))
+    with open_existing(ledger) as opened, open_store(store) as contents:
         found = find(opened, report).report
+        cid = contents.put(_read(evidence))
         show_receipt(Reports(opened).answer(signer, report=found, evidence=cid), format_)
 
 
@@ -163,13 +171,13 @@ def decide(
 
     Where no replay decides, say --guilty or --innocent.
     """
-    from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find, verdict_on  # noqa: PLC0415 - the same
 
     from .render import show_line, show_record  # noqa: PLC0415 - the same
 
-    with open_ledger(ledger) as opened, open_store(store, read_only=True) as contents:
+    with open_existing(ledger) as opened, open_store(store, read_only=True) as contents:
         about = find(opened, report)
         shown, why = verdict_on(opened, contents, about)
         if format_ is Format.text:
@@ -243,13 +251,12 @@ def pledge(
     format_: FormatOption = Format.text,
 ) -> None:
     """Lock free deposits of an account for a task."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         done = Reports(opened).pledge(signer, task=task, amount=amount, trains=trains)
         show_receipt(done, format_)
 
@@ -264,13 +271,12 @@ def unpledge(
     format_: FormatOption = Format.text,
 ) -> None:
     """Take a pledge back, or say that it is wanted back; then repeat it when it is due."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         receipt = Reports(opened).unpledge(signer, task=task)
         left = Reports(opened).pledged(task, signer.address)
     said = {"pledged": left.amount, "due": left.leaves_at, "transaction": receipt.transaction}
@@ -292,14 +298,13 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     password_file: Path | None,
     form: Format,
 ) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         contract = Reports(opened)
         found = find(opened, report).report
         send = {"expire": contract.expire, "settle": contract.settle, "claim": contract.claim}

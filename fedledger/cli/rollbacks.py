@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Format, FormatOption, LedgerOption
+from .options import AccountOption, Format, FormatOption, LedgerOption, open_existing
 from .tasks import tasks
 
 __all__ = ["TaskOption", "checkpoint", "checkpoints", "rollback", "vote_rollback"]
@@ -36,13 +36,12 @@ def checkpoint(
     format_: FormatOption = Format.text,
 ) -> None:
     """Make a task's newest model a checkpoint; its owner and its aggregator may."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         contract = TrainingTask(opened)
         newest = contract.task(task).current_round
         receipt = contract.record_checkpoint(signer, task=task, round=newest, accuracy=accuracy)
@@ -120,13 +119,12 @@ def _go_back(  # noqa: PLR0917 - both commands' arguments, in their order
     password_file: PasswordOption,
     form: Format,
 ) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         contract = TrainingTask(opened)
         number = contract.task(task).current_round + 1
         send = contract.rollback if function == "rollback" else contract.vote_rollback

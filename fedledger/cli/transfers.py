@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 __all__ = ["transfers"]
 
@@ -49,13 +49,12 @@ def _send(  # noqa: PLR0917 - both commands' arguments, in their order
     password_file: PasswordOption,
     form: Format,
 ) -> None:
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     sender = open_account(account, password_file)
-    with open_ledger(ledger) as opened:
+    with open_existing(ledger) as opened:
         token = StakeToken(opened)
         send = token.transfer if function == "transfer" else token.mint
         show_receipt(send(sender, to, amount), form)

@@ -216,8 +216,13 @@ def list_of(ledger: Ledger, task: int | None = None) -> list[dict[str, Any]]:
     Args:
         ledger: the ledger.
         task: the task's number.
+
+    Raises:
+        ContractError: there is no such task.
     """
     reports = Reports(ledger)
+    if task is not None:
+        TrainingTask(ledger).task(task)  # says that there is none
     every = dict.fromkeys(one.report for one in reports.accusations(task))
     return [plain(ledger, reports.report(one)) for one in every]
 

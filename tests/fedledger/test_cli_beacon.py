@@ -111,7 +111,9 @@ def test_a_draw_from_its_opening_to_the_spot_check(place):
     assert shown["state"] == "drawn"
     assert shown["revealed"] == [one.address for one in place.people[:2]]
     assert "there is no draw 2" in place.refused("beacon", "show", 2)
-    assert "there is no draw 2" in place.refused("beacon", "provide", 2, "--account", "ann")
+    for call in (("provide", 2), ("commit", 1 << 255), ("settle", 2, ADMIN.address)):
+        assert f"no draw {call[1]} on" in place.refused("beacon", *call, "--account", "ann")
+    assert "uint256" in place.refused("beacon", "commit", 1 << 256, "--account", "ann")
     for one in place.people:
         place.ask("beacon", "settle", 1, one.address, "--account", "ann")
     rows = {row["address"]: row["free"] for row in place.ask("bond", "show")}

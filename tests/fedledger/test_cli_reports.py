@@ -9,7 +9,7 @@ from support.nodes import PASSWORD, keystore
 from support.reporting import LIE, Story
 from typer.testing import CliRunner
 
-from fedledger.errors import ConfigError
+from fedledger.errors import ConfigError, ContractError
 from fedledger.ledger_plugins import open_ledger
 
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
@@ -39,7 +39,7 @@ def told(tmp_path, monkeypatch):
         call += ["--account", by] if by else []
         call += ["--format", "json"] if fails is None else []
         if fails is not None:
-            with pytest.raises(ConfigError, match=fails):
+            with pytest.raises((ConfigError, ContractError), match=fails):
                 CliRunner().invoke(app, call, catch_exceptions=False)
             return None
         done = CliRunner().invoke(app, call, catch_exceptions=False)
@@ -84,6 +84,7 @@ def test_what_makes_no_sense_is_said(told, tmp_path):
     story, cli = told
     task = ("--task", 1, "--round", 1)
     cli("show", "abc", fails="there is no report abc")
+    cli("list", "--task", 9, fails="UnknownTask")
     cli("settle", "", by="m0", fails="there is no report")
     cli("accuse", *task, "--kind", "update", by="m0", stored=True, fails="needs --subject")
     subject = ("--subject", story.members[1].address)

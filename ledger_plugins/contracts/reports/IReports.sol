@@ -267,9 +267,9 @@ interface IReports {
     /// was owed before stays owed.
     function pledge(uint256 task, uint128 amount, bool trains) external;
 
-    /// @notice Gives the sender its pledge back: at once where a verdict halted the task; else the
-    /// first call says when, and one from then on does it. Of a finished task that is as long as its
-    /// accounts can be accused. Pledging more takes the wish back.
+    /// @notice Gives the sender its pledge back: at once where a verdict halted the task and no
+    /// round ended since; else the first call says when, and one from then on does it. Of a finished
+    /// task that is as long as its accounts can be accused. Pledging more takes the wish back.
     /// @dev UnknownTask, NotPledged, ReportsOpen, UnpledgeTooEarly.
     function unpledge(uint256 task) external;
 

@@ -112,7 +112,8 @@ abstract contract Pledges is IReports {
         if (mine.open != 0) revert ReportsOpen(msg.sender, mine.open);
         uint64 leavesAt = mine.leavesAt;
         uint256 earliest = leavesAt;
-        if (haltedBy[task] != 0 && _isHalted(task)) {
+        bytes32 report = haltedBy[task];
+        if (report != 0 && _isHalted(task) && ended == _haltedAfter(report)) {
             earliest = 0;
         } else if (ended == rounds) {
             uint256 over = uint256(openedAt) + _reportSeconds(task);
@@ -193,6 +194,9 @@ abstract contract Pledges is IReports {
         emit TaskHalted(task, report, aggregator);
         TASKS.appointAggregator(task, address(this));
     }
+
+    /// @dev Afterwards a halt is the owner's, who can appoint this contract.
+    function _haltedAfter(bytes32 report) internal view virtual returns (uint32);
 
     function _isHalted(uint256 task) internal view returns (bool) {
         (, address aggregator,) = TASKS.getRoles(task);

@@ -28,6 +28,7 @@ contract Reports is Pledges, Kinds {
         uint32 expiries; // earlier attempts
         uint32 compensation;
         bool settled;
+        uint32 haltedAfter; // rounds that had ended when it halted the task
     }
 
     /// @inheritdoc IReports
@@ -176,7 +177,9 @@ contract Reports is Pledges, Kinds {
         }
         if (!kind.halts) return;
         (, address aggregator,) = TASKS.getRoles(about.task);
-        if (aggregator == about.subject) _halt(about.task, report, aggregator);
+        if (aggregator != about.subject) return;
+        (, about.haltedAfter,,) = TASKS.getProgress(about.task);
+        _halt(about.task, report, aggregator);
     }
 
     /// @inheritdoc IReports
@@ -275,6 +278,11 @@ contract Reports is Pledges, Kinds {
     /// @inheritdoc IReports
     function judged(bytes32 report, address account) external view returns (bool) {
         return _judged[report][_reports[report].expiries][account];
+    }
+
+    /// @inheritdoc Pledges
+    function _haltedAfter(bytes32 report) internal view override returns (uint32) {
+        return _reports[report].haltedAfter;
     }
 
     function _open(

@@ -2,7 +2,8 @@
 
 Storage: ("terms", task): the fields of `Terms`; ("pledge", task, account): those of `Pledge`;
 ("excluded", task, account): 1; ("late", task, round, account): 1; ("halted", task): report, or
-zeros for a task that stalled; ("watch", task): aggregator, round, since.
+zeros for a task that stalled, and the rounds that had ended; ("watch", task): aggregator, round,
+since.
 """
 
 # ruff: noqa: N802, N803 - the names and arguments are the ABI's
@@ -105,7 +106,8 @@ class Pledges(Twin):
             self.revert("ReportsOpen", account=self.sender, open=mine.open)
         seconds = self._report_seconds(task)
         earliest = mine.leaves_at
-        if self.haltedBy(task) != NO_REPORT and self._is_halted(task):
+        report, after = self._halted(task)
+        if report != NO_REPORT and ended == after and self._is_halted(task):
             earliest = 0
         elif ended == rounds:
             over = opened_at + seconds
@@ -194,8 +196,7 @@ class Pledges(Twin):
 
     def haltedBy(self, task: int) -> bytes:
         """Return the report that halted a task; zeros: none."""
-        found: bytes = self.state.get(("halted", task), NO_REPORT)
-        return found
+        return self._halted(task)[0]
 
     def bonds(self) -> str:
         """Return the address of the deposits."""
@@ -210,9 +211,13 @@ class Pledges(Twin):
         return MAX_SECONDS
 
     def _halt(self, task: int, report: bytes, aggregator: str) -> None:
-        self.state["halted", task] = report
+        self.state["halted", task] = (report, self.peer("TrainingTask").getProgress(task)[1])
         self.emit("TaskHalted", task=task, report=report, aggregator=aggregator)
         self.peer("TrainingTask").appointAggregator(task, self.address)
+
+    def _halted(self, task: int) -> tuple[bytes, int]:
+        report, after = self.state.get(("halted", task), (NO_REPORT, 0))
+        return bytes(report), int(after)
 
     def _is_halted(self, task: int) -> bool:
         return bool(self.peer("TrainingTask").getRoles(task)[1] == self.address)

@@ -84,7 +84,6 @@ class Both:
         if refused:
             self.seen.add((refused[0], "error", refused[1]))
             return refused
-        self.seen |= {(source, "event", name) for source, name, _ in said[1]}
         if function == "approve":
             self.pairs.add((sender, args[0]))
         if function in ("transfer", "transferFrom", "mint"):
@@ -95,11 +94,7 @@ class Both:
                 for _, name, event in said[1]
                 if name == "Transfer"
             )
-        self.locks |= {
-            (event["account"], event["locker"], event["purpose"])
-            for _, name, event in said[1]
-            if name == "Locked"
-        }
+        self._note(said[1])
         return said
 
     def run(self, *calls):
@@ -109,6 +104,17 @@ class Both:
             done = self.send(sender, contract_of(function), function, *args)
             assert len(done) == 2, done  # a refusal has three parts
             events += done[1]
+        return events
+
+    def run_at_once(self, *calls):
+        """Send calls as `run` does, all in one block; return all their events."""
+        named = [(who, contract_of(function), function, *args) for who, function, *args in calls]
+        events = []
+        for call, (result, said) in zip(named, self.evm.send_at_once(*named), strict=True):
+            when = {"now": self.evm.now, "block": self.evm.block}
+            assert self.twins.send(*call, **when) == (result, said)
+            self._note(said)
+            events += said
         return events
 
     def ask(self, sender, function, *args):
@@ -185,6 +191,14 @@ class Both:
         for who in self.people:
             self.view(MEMBERSHIP, "standingOf", task, who)
             self.view(MEMBERSHIP, "acceptedBy", task, who)
+
+    def _note(self, events):
+        self.seen |= {(source, "event", name) for source, name, _ in events}
+        self.locks |= {
+            (event["account"], event["locker"], event["purpose"])
+            for _, name, event in events
+            if name == "Locked"
+        }
 
     @staticmethod
     def _said(ask):

@@ -21,6 +21,7 @@ from .twins import TWINS, Environment, genesis_states, holders_of
 __all__ = ["EvmBench", "TwinBench"]
 
 _MOST_GAS = 1 << 24  # EIP-7825 takes no transaction above this
+_SOME_GAS = 1 << 20  # for each of several in a block
 
 
 def _raw(address):
@@ -102,14 +103,36 @@ class EvmBench:
         """Return what a function returned and its events; `later` seconds after the last block."""
         data = abi.encode_call(contract, function, *args)
         receipt = self._transact({"from": sender, "to": self.addresses[contract]}, data, later)
+        return self._answer(contract, function, receipt, self._done.output)
+
+    def send_at_once(self, *calls):
+        """Put calls into one block, a second later; return what each comes to, as `send` does."""
+        self.now += 1
+        self._chain.header = self._chain.header.copy(timestamp=self.now)
+        normal, sent = self._tester.normalizer, []
+        for sender, contract, function, *args in calls:
+            data = "0x" + abi.encode_call(contract, function, *args).hex()
+            call = {"from": sender, "to": self.addresses[contract], "data": data, "value": 0}
+            call |= {"gas": _SOME_GAS, "nonce": self._chain.get_vm().state.get_nonce(_raw(sender))}
+            raw = normal.normalize_inbound_transaction(call)
+            done = self._tester.backend.send_transaction(raw)
+            sent.append((contract, function, done, self._done.output))
+        self._tester.mine_block()
+        assert self._tester.get_block_by_number("latest")["timestamp"] == self.now
+        for contract, function, raw, output in sent:
+            transaction = normal.normalize_outbound_transaction_hash(raw)
+            receipt = self._tester.get_transaction_receipt(transaction)
+            yield self._answer(contract, function, receipt, output)
+
+    def _answer(self, contract, function, receipt, output):
         if not receipt["status"]:
-            raise _refusal(contract, self._done.output)
+            raise _refusal(contract, output)
         events = []
         for log in receipt["logs"]:
             name = self._names[log["address"]]
             topics = [_raw(topic) for topic in log["topics"]]
             events.append((name, *abi.decode_event(name, topics, _raw(log["data"]))))
-        return abi.decode_result(contract, function, self._done.output), events
+        return abi.decode_result(contract, function, output), events
 
     def ask(self, sender, contract, function, *args):
         """Return what a function would return if anybody at all sent it now."""
