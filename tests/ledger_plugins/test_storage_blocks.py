@@ -308,7 +308,7 @@ def test_what_is_no_gateway_is_refused(url):
 
 
 def test_a_real_daemon_reads_our_car_and_we_read_its(tmp_path, store, car, ipfs_daemon):
-    """IPFS imports what is exported here, and what it exports is a store here."""
+    """IPFS imports what is exported here, and what it exports is a store here; it keeps pins."""
     cids = [cid_of(content(size)) for size in SIZES]
     boundary = "b0undary"
     body = (
@@ -320,9 +320,14 @@ def test_a_real_daemon_reads_our_car_and_we_read_its(tmp_path, store, car, ipfs_
         + f"\r\n--{boundary}--\r\n".encode()
     )
     ask(ipfs_daemon, "dag/import", body, f"multipart/form-data; boundary={boundary}")
-    with open_store(ipfs_daemon.url, timeout=5.0) as daemon:
+    with open_store(ipfs_daemon.url, timeout=30.0) as daemon:
         for size, cid in zip(SIZES, cids, strict=True):
             assert daemon.get(cid) == content(size)
+        own = daemon.put(b"of one store")
+        daemon.pin(own)
+        assert daemon.pins() == [own]
+        daemon.unpin(own)
+        assert daemon.pins() == []
     theirs = tmp_path / "theirs.car"
     theirs.write_bytes(ask(ipfs_daemon, f"dag/export?arg={cids[-1]}", b"", "text/plain"))
     with open_car_store(f"car://{theirs}") as opened:

@@ -39,12 +39,13 @@ class TestFile(StoreConformance):
         (store.folder / store.profile / cid).write_bytes(data)
 
 
+@pytest.mark.soak
 class TestIpfs(StoreConformance):
-    """A store in a real IPFS daemon keeps the clauses."""
+    """A store in a real IPFS daemon keeps the clauses; it looks long for what is not there."""
 
     deletes = False
     absent = (StoreTimedOut, ContentNotFound)
-    slowest = 2.0
+    slowest = 5.0
 
     @pytest.fixture(autouse=True)
     def daemon(self, ipfs_daemon):
@@ -54,7 +55,7 @@ class TestIpfs(StoreConformance):
 
     @pytest.fixture
     def store_factory(self, ipfs_daemon) -> StoreFactory:
-        return lambda **options: open_store(ipfs_daemon.url, **({"timeout": 2.0} | options))
+        return lambda **options: open_store(ipfs_daemon.url, **({"timeout": 5.0} | options))
 
     def nowhere(self, store):  # noqa: ARG002 - nobody listens there
         return f"ipfs+http://127.0.0.1:{free_port()}"
