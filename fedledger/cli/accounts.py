@@ -81,6 +81,9 @@ def bind(
     ],
     ledger: LedgerOption,
     account: AccountOption,
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin a local:// chain where there is none yet.")
+    ] = False,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -91,6 +94,7 @@ def bind(
     stay.
     """
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.contracts.identities.nodes import (  # noqa: PLC0415 - the same
         bind_node,
         load_node_key,
@@ -100,7 +104,7 @@ def bind(
 
     key = load_node_key(node_key, Effects.real().disk)
     signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
+    with open_ledger(ledger) if new else open_existing(ledger) as opened:
         receipt = bind_node(opened, signer, key)
     show_receipt(receipt, format_)
 

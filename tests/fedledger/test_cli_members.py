@@ -131,11 +131,12 @@ def test_opening_goes_by_the_specification(console, task):
 
 
 def test_a_node_is_bound_by_a_command(console, tmp_path):
-    """The account publishes the key; a file that holds none is named, and nothing is sent."""
+    """The account publishes the key; a file that holds none, or no ledger, is named."""
     key = tmp_path / "node.key"
     make = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", str(key)]
     subprocess.run(make, check=True)
-    receipt = console("account", "bind", "--node-key", key, "--account", "c0")
+    assert "chain.db" in console("account", "bind", "--node-key", key, "--account", "c0")
+    receipt = console("account", "bind", "--node-key", key, "--account", "c0", "--new")
     assert receipt["block"] == 1
     refused = console("account", "bind", "--node-key", f"{key}.pub", "--account", "c0")
     assert "it is no private key" in refused

@@ -223,7 +223,7 @@ def test_bound_devices_speak_for_themselves_alone(machine):
     for name, key in zip(names, keys, strict=False):
         bind = ["fedledger", "account", "bind", "--node-key", str(key), "--account", name]
         bind += ["--ledger", f"local://{machine.home / 'the hall'}/chain.db"]
-        machine.run([*bind, "--password-file", str(password)])
+        machine.run([*bind, "--new", "--password-file", str(password)])
     machine.start(
         ["flower-superlink", *secure, "--enable-supernode-auth", "--port", str(machine.port)]
     )

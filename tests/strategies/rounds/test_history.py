@@ -248,11 +248,14 @@ def resigned(federation, seen):
 
 @pytest.mark.parametrize("seen", [bytes(32), b"\x5e" * 32])
 def test_a_reply_that_names_another_history_is_dropped(federation, seen):
-    """A block that does not exist: the reply is dropped with its reason, and never relayed."""
+    """A block that does not exist: the reply is dropped with its reason, and never relayed.
+
+    Its node has never said whose it is, so it is asked for a salt as well, and has none to give.
+    """
     app = make_app(after_signing={1: resigned(federation, seen)})
     federation.run(federation.pofl(), app, rounds=1)
     [verdict] = audit(federation).rounds
-    assert verdict.record.reasons() == {"history": 1}
+    assert verdict.record.reasons() == {"history": 1, "salt": 1}
     assert verdict.accepted == 6
     counted = TrainingTask(federation.ledger).submissions(1, 1)
     assert federation.clients[1] not in counted
