@@ -259,7 +259,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _say(done: str, cids: list[str], missing: list[str], form: Format) -> None:
     from .render import show_record  # noqa: PLC0415 - slow to import
 
-    there = [{"cid": cid} for cid in cids if cid not in set(missing)]
+    gone = set(missing)
+    there = [{"cid": cid} for cid in cids if cid not in gone]
     show_record({done: there, "not there": [{"cid": cid} for cid in missing]}, form)
     if missing:
         raise typer.Exit(FAILED)

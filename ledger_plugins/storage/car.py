@@ -172,9 +172,8 @@ def export_car(
         OSError: the file cannot be written.
     """
     effects = effects or Effects.real()
-    wanted = list(dict.fromkeys(cids))
-    missing = [cid for cid in wanted if not store.has(cid)]
-    there = [cid for cid in wanted if cid not in set(missing)]
+    has = {cid: store.has(cid) for cid in dict.fromkeys(cids)}
+    there = [cid for cid, found in has.items() if found]
     links = b"".join(_LINK + cid_to_bytes(cid) for cid in there)
     header = _HEAD + _array(len(there)) + links + _TAIL
     written: set[bytes] = set()
@@ -201,7 +200,7 @@ def export_car(
                     break
         file.keep(path)
     effects.disk.sync_folder(path.absolute().parent)
-    return missing
+    return [cid for cid, found in has.items() if not found]
 
 
 def _index(file: OpenFile) -> tuple[list[str], dict[bytes, tuple[int, int]]]:
