@@ -8,7 +8,7 @@ of the same block before is the same to the byte, and whose block wins does not 
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,7 @@ from .protocols.pofl import (
 from .protocols.pofl.draws import UpdateList
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
+from .rounds.halting import terms_from
 from .rounds.membership import MembershipRule, terms_at
 from .rounds.mined import MinedRound, NotYet, grace_of
 from .rounds.protocol import Protocol, run_round, settings_of
@@ -261,6 +262,7 @@ def propose_task(
     reward: int = 20,
     sealed: bool = False,
     membership: MembershipRule | None = None,
+    terms: Mapping[str, int] | None = None,
 ) -> int:
     """Propose a task that miners aggregate, with an initial model; return its number.
 
@@ -286,6 +288,7 @@ def propose_task(
             and then each client opens its own (`open_pending`).
         membership: who lets clients join and leave between rounds, "owner" or "members" of the
             task; None: the clients are these for ever.
+        terms: what pledges and lateness cost, by the names of `Reports.set_terms`; None: nothing.
 
     Raises:
         ConfigError: a setting is wrong, or the name is taken by another task.
@@ -337,6 +340,7 @@ def propose_task(
         | ({"submissions": "sealed"} if sealed else {}),
         window=window,
         membership=membership,
+        terms_of_reports=None if terms is None else terms_from(terms),
     )
     task.open(initial, rounds, protocol)
     return task.opened.id

@@ -70,7 +70,7 @@ def submit_update(
     now = contract.task(task)
     specification = documents.load(Specification, now.spec, store)
     rule, first = specification.membership, specification.parties.get("clients", [])
-    clients = clients_at(ledger, task, first, rule, contract.ended(task) if rule else ())
+    clients = clients_at(ledger, task, first, rule, contract.ended(task))
     if account.address not in clients:
         raise AccountError(
             f"{account.address} is none of the {len(clients)} clients of task {task}: its update "

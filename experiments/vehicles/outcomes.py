@@ -8,6 +8,7 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
 from ...strategies.rounds.evidence import documents
 from ...strategies.rounds.evidence.documents import Evidence
+from ...strategies.rounds.halting import halted_by
 
 __all__ = ["Outcomes"]
 
@@ -35,12 +36,13 @@ class Outcomes:
         self._store = store
         self._account = account
         self._note = note
+        self._halted: str | None = None
 
-    def tell(self, task: Task) -> None:
-        """Say what came of each round that ended since."""
+    def tell(self, task: Task) -> bool:
+        """Say what came of each round that ended since; tell whether there were any."""
         told = self.told
         if told is None or (task.current_round <= told and not self.unpaid):
-            return
+            return False
         ended = self._contract.ended(task.id)
         for one in ended[told:]:
             self._tell_round(one, task)
@@ -51,6 +53,21 @@ class Outcomes:
                     del self.unpaid[payment.round]
                     text = f"round {payment.round}: {payment.amount} tokens are paid"
                     self._note("paid", text, round=payment.round, amount=payment.amount)
+        return self.told > told
+
+    def tell_halt(self, task: Task) -> None:
+        """Say once that nobody publishes the task's rounds and why, and once that it goes on."""
+        aggregator = self._contract.roles(task.id).aggregator
+        halted = halted_by(self._contract.ledger, task.id, aggregator)
+        if halted == self._halted:
+            return
+        self._halted, number = halted, task.current_round + 1
+        if halted is None:
+            text = f"round {number}: {aggregator} publishes the task's rounds from now on"
+            self._note("again", text, round=number)
+            return
+        text = f"the task is halted {halted}: it waits for another aggregator"
+        self._note("halted", text, round=number)
 
     def _tell_round(self, one: Aggregate | Rollback, task: Task) -> None:
         if isinstance(one, Rollback):

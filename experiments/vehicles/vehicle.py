@@ -198,7 +198,8 @@ class Vehicle:
         """Look once, and do what there is to do; tell whether the task is over."""
         task = self._contract.task(self._task)
         known = self._known(task)
-        self._outcomes.tell(task)
+        if self._outcomes.tell(task):
+            self._tell_place(task, known)
         self._open(known)
         if task.finished:
             return self._finish(task, known)
@@ -219,6 +220,7 @@ class Vehicle:
             answered=self._answered(task.current_round + 1),
             failures=self._failures,
         )
+        self._outcomes.tell_halt(task)
         if isinstance(found, Waiting):
             for cid in found.missing:
                 self._sought.setdefault(cid, now)
@@ -258,11 +260,15 @@ class Vehicle:
             if task.finished:
                 text = f"task {task.id} ({task.model_id}) is finished"
             self._note("joined", text, task=task.id, round=number, rounds=task.rounds)
-            if self._place(task, self._read) is None and not task.finished:
-                how = who_decides(terms.membership, task.owner)
-                text = f"{self._account.address} is none of the task's clients now. {how}"
-                self._note("waiting", text, task=task.id)
+            self._tell_place(task, self._read)
         return self._read
+
+    def _tell_place(self, task: Task, known: _Task) -> None:
+        if task.finished or self._place(task, known) is not None:
+            return
+        how = who_decides(known.terms.membership, task.owner)
+        text = f"{self._account.address} is none of the task's clients now. {how}"
+        self._once("waiting", "place", text, task=task.id)
 
     # A turn --------------------------------------------------------------------------------
 
@@ -450,9 +456,8 @@ class Vehicle:
     def _knock(self, task: Task, known: _Task, newest: int) -> None:
         """See to it that there is a block after the round's window.
 
-        Miners rest where nothing happens, and what follows the window is about what is on the
-        ledger at its end: no client opens or says anything before a block shows that it has passed.
-        A call that anybody may give brings one; the clients do not all give it at once.
+        Miners rest where nothing happens, and no client opens or says anything before a block shows
+        that the window has passed. Any call brings one; the clients do not all give it at once.
         """
         closes = task.opened_at + task.window
         number = task.current_round + 1

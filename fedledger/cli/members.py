@@ -14,7 +14,6 @@ from .tasks import tasks
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
     from fedledger.ledger_plugins.base import Receipt
-    from fedledger.ledger_plugins.contracts import Membership
 
 __all__: list[str] = []
 
@@ -24,6 +23,10 @@ TaskOption = Annotated[
 
 Whom = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The account that it is about.", show_default=False)
+]
+
+Several = Annotated[
+    list[str], typer.Argument(metavar="ADDRESS…", help="The accounts.", show_default=False)
 ]
 
 Successor = Annotated[
@@ -227,6 +230,76 @@ def elect(
     )
 
 
+@tasks.command("appoint")
+def appoint(
+    address: Whom,
+    *,
+    task: TaskOption,
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Let an account publish a task's rounds from now on, as the task's owner.
+
+    A task that was halted goes on so. What an account publishes that a verdict excluded fails the
+    audit.
+    """
+    about: dict[str, Any] = {"task": task, "aggregator": address}
+    _send(
+        ledger,
+        account,
+        password_file,
+        format_,
+        lambda to, who: to.appoint_aggregator(who, **about),
+        "TrainingTask",
+    )
+
+
+@tasks.command("appoint-members")
+def appoint_members(
+    addresses: Several,
+    *,
+    task: TaskOption,
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Let accounts vote on rollbacks, reports and clients, as the task's owner."""
+    about: dict[str, Any] = {"task": task, "members": addresses}
+    _send(
+        ledger,
+        account,
+        password_file,
+        format_,
+        lambda to, who: to.appoint_members(who, **about),
+        "TrainingTask",
+    )
+
+
+@tasks.command("revoke-members")
+def revoke_members(
+    addresses: Several,
+    *,
+    task: TaskOption,
+    ledger: LedgerOption,
+    account: AccountOption,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Let accounts vote no more, as the task's owner."""
+    about: dict[str, Any] = {"task": task, "members": addresses}
+    _send(
+        ledger,
+        account,
+        password_file,
+        format_,
+        lambda to, who: to.revoke_members(who, **about),
+        "TrainingTask",
+    )
+
+
 @tasks.command("vote-checkpoint")
 def vote_checkpoint(
     *,
@@ -269,18 +342,19 @@ def clients(
         show_record(clients_now(opened, contents, task), format_)
 
 
-def _send(
+def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     ledger: str,
     account: str,
     password_file: Any,
     format_: Format,
-    call: "Callable[[Membership, Account], Receipt]",
+    call: "Callable[[Any, Account], Receipt]",
+    contract: str = "Membership",
 ) -> None:
-    """Sign and send a call of the contract, and print its receipt."""
-    from fedledger.ledger_plugins.contracts import Membership  # noqa: PLC0415 - the same
+    """Sign and send a call of a contract, and print its receipt."""
+    from fedledger.ledger_plugins import contracts  # noqa: PLC0415 - the same
 
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:
-        show_receipt(call(Membership(opened), signer), format_)
+        show_receipt(call(getattr(contracts, contract)(opened), signer), format_)

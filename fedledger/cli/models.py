@@ -93,6 +93,15 @@ def submit(
         ),
     ] = None,
     reward: Annotated[int, typer.Option(min=0, help="Tokens for each contribution.")] = 20,
+    term: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=WHOLE",
+            help="What reports rest on: all of min_pledge, late_cost, patience and "
+            "report_seconds (tokens and seconds).",
+            show_default="no terms",
+        ),
+    ] = None,
     sealed: Annotated[
         bool,
         typer.Option(
@@ -131,6 +140,7 @@ def submit(
             salt_window=float(salt_window),
             reward=reward,
             membership=cast("MembershipRule | None", membership),  # the same
+            terms=_terms(term) if term else None,
             sealed=sealed,
         )
     show_record({"task": task, "name": name, "rounds": rounds}, format_)
@@ -320,6 +330,17 @@ def _say(text: str) -> None:
 
 def _clock_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def _terms(given: list[str]) -> dict[str, int]:
+    """Return terms as the command line names them; ConfigError: not a name and a whole number."""
+    found: dict[str, int] = {}
+    for one in given:
+        name, _, value = one.partition("=")
+        if not (name and value.isascii() and value.isdigit()) or name in found:
+            raise ConfigError(f"--term {one!r}: one NAME=WHOLE for each name is wanted")
+        found[name] = int(value)
+    return found
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,6 @@ checked, are listed as what could not be verified.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from fedledger.errors import AuditError
@@ -33,12 +32,6 @@ def publisher_of(ledger: Ledger, published: Aggregate) -> str:
     return decoded_transaction(ledger, published.transaction).sender
 
 
-@dataclass(frozen=True, slots=True)
-class _Exclusion:
-    place: tuple[int, int]
-    report: bytes
-
-
 class TaskReports:
     """The reports on a task's accounts.
 
@@ -55,7 +48,8 @@ class TaskReports:
             self._reports = Reports(self._ledger)
             # Of several attempts the newest counts: those before it expired.
             self._accusations = {one.report: one for one in self._reports.accusations(task.id)}
-        self._excluded = self._exclusions()
+        there = self._reports.exclusions(task.id) if self._reports else []
+        self._excluded = {one.account: one for one in there}
 
     def check_publisher(self, published: Aggregate) -> None:
         """Check that no verdict had excluded who published a round.
@@ -111,18 +105,6 @@ class TaskReports:
             raise AuditError("the ledger has no reports")
         return self._reports
 
-    def _exclusions(self) -> dict[str, _Exclusion]:
-        found: dict[str, _Exclusion] = {}
-        for accusation in self._accusations.values():
-            if not KINDS.get(accusation.kind, KINDS["aggregate"]).excludes:
-                continue
-            for settled in self._need().settlements(accusation.report):
-                if settled.guilty:
-                    one = _Exclusion(settled.place, accusation.report)
-                    before = found.get(accusation.subject, one)
-                    found[accusation.subject] = min(one, before, key=lambda each: each.place)
-        return found
-
     def _judged(
         self,
         accusation: Accusation,
@@ -161,14 +143,17 @@ class TaskReports:
         """Return whether the subject is guilty by the audit's own replay, and why."""
         if accusation.kind != "aggregate":
             return None, f"verdicts on {accusation.kind!r} are not verified by a replay"
-        published = ended[accusation.round - 1]
+        # A round may have ended, and have been reported, since this audit looked for rounds.
+        published = dict(enumerate(ended, start=1)).get(accusation.round)
         if isinstance(published, Rollback):
             return False, "the round was rolled back, nobody published it"
-        if (who := publisher_of(self._ledger, published)) != accusation.subject:
+        if published and (who := publisher_of(self._ledger, published)) != accusation.subject:
             return False, f"{who} published the round"
         verdict = found.get(accusation.round)
         if verdict is None or verdict.outcome is Outcome.UNCHECKED:
-            why = verdict.reason if verdict else "it was not drawn for this audit"
+            why = (
+                verdict.reason if verdict else "it was not drawn for this audit, or ended meanwhile"
+            )
             return None, f"the round could not be checked: {why}"
         if verdict.passed:
             return False, "the round replays"

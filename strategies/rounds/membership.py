@@ -3,24 +3,34 @@
 One exact rule, for everybody who has to do with a round: a change counts in it when its event is on
 the ledger before the event that opened the round (the publication or rollback of the round before),
 in an earlier block, or earlier in the same one. So the first round's clients are the
-specification's, and what comes while a round is open is for the next one. The same holds of the
-SuperNodes' keys that accounts publish, where a task asks for bound nodes; of the first round it is
-the proposal that opened it.
+specification's, and what comes while a round is open is for the next one. Whom a verdict excluded
+(`Reports`) is a client no longer, also where the specification fixes the list, and becomes none
+again. The same rule holds of the keys of SuperNodes that accounts publish, where a task asks for
+bound nodes; of the first round it is the proposal that opened it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 from fedledger.errors import ConfigError, LedgerUnavailable, NotChecked, UnknownNameError
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Aggregate, ClientChange, Membership, Rollback, TrainingTask
+from ...ledger_plugins.contracts import (
+    Aggregate,
+    ClientChange,
+    Membership,
+    Reports,
+    Rollback,
+    TrainingTask,
+)
 from ...ledger_plugins.contracts.identities.facade import Identities
 from ...ledger_plugins.contracts.identities.nodes import node_keys
 from ...ledger_plugins.contracts.membership.facade import ClientAdmitted, ClientReplaced
 from ...ledger_plugins.contracts.membership.twin import ASKED, MEMBERS, OWNER
+from ...ledger_plugins.contracts.reports.kinds import Exclusion
 from ...ledger_plugins.contracts.training_task.records import Proposal
 from ...ledger_plugins.storage.base import Store
 from .evidence import documents
@@ -37,6 +47,7 @@ __all__ = [
     "check_settings",
     "clients_at",
     "clients_now",
+    "may_change",
     "open_membership",
     "terms_at",
     "who_decides",
@@ -54,24 +65,29 @@ Binding = Literal["none", "required"]
 _RULES = {"owner": OWNER, "members": MEMBERS}
 
 
-def changed_clients(first: Sequence[str], changes: Iterable[ClientChange]) -> tuple[str, ...]:
+def changed_clients(
+    first: Sequence[str], changes: Iterable[ClientChange | Exclusion]
+) -> tuple[str, ...]:
     """Return the clients after changes, in order: joiners last, a replacement in its place.
 
     Who has a place already, or gets none as all are taken, is where it was; who has none cannot
-    give it to anybody.
+    give it to anybody. Who was excluded has none, and gets none.
 
     Args:
         first: the specification's clients.
         changes: in ledger order.
     """
-    clients = list(first)
+    clients, excluded = list(first), set()
     for change in changes:
+        if isinstance(change, Exclusion):
+            excluded.add(change.account)
         if isinstance(change, ClientAdmitted):
-            if change.account not in clients and len(clients) < MAX_CLIENTS:
+            taken = excluded.union(clients)
+            if change.account not in taken and len(clients) < MAX_CLIENTS:
                 clients.append(change.account)
         elif change.account in clients:
             at = clients.index(change.account)
-            if isinstance(change, ClientReplaced) and change.by not in clients:
+            if isinstance(change, ClientReplaced) and change.by not in excluded.union(clients):
                 clients[at] = change.by
             else:
                 del clients[at]
@@ -79,7 +95,7 @@ def changed_clients(first: Sequence[str], changes: Iterable[ClientChange]) -> tu
 
 
 class Changes:
-    """The changes of a task's clients that count by the rule of its specification.
+    """The changes of a task's clients that count: by the rule of its specification, and verdicts.
 
     Args:
         ledger: the ledger.
@@ -101,7 +117,7 @@ class Changes:
         until: int | None = None,
     ) -> None:
         self._ledger, self._first = ledger, first
-        self._changes: list[ClientChange] = []
+        self._changes: list[ClientChange | Exclusion] = _exclusions(ledger, task)
         if rule is None:
             return
         if Membership.contract not in ledger.contracts():
@@ -112,7 +128,8 @@ class Changes:
         membership = Membership(ledger)
         opened = membership.opened(task, until=until)
         if opened is not None and opened.by_members == (rule == "members"):
-            self._changes = membership.changes(task, first, until=until)
+            self._changes += membership.changes(task, first, until=until)
+            self._changes.sort(key=attrgetter("place"))
 
     def clients(self, ended: Sequence[Aggregate | Rollback]) -> Sequence[str]:
         """Return the clients of the round after those that ended.
@@ -132,7 +149,7 @@ class Changes:
             NotChecked: nodes have to be bound, and this ledger has no contract for it.
             LedgerUnavailable: the ledger does not show the task's proposal any more.
         """
-        if terms.membership is not None and ended:
+        if self._changes and ended:
             clients = self.clients(ended)
             terms = replace(terms, parties={**terms.parties, "clients": clients})
         if not terms.binding:
@@ -158,9 +175,16 @@ def clients_at(
     ended: Sequence[Aggregate | Rollback],
 ) -> Sequence[str]:
     """Return a task's clients in the round after those that ended; see `Changes`."""
-    if rule is None or not ended:
+    if not ended:
         return first
     return Changes(ledger, task, first, rule, ended[-1].block).clients(ended)
+
+
+def may_change(ledger: Ledger, terms: TaskTerms) -> bool:
+    """Tell whether the next round's clients, or their nodes, may be others than this one's."""
+    if terms.membership is not None or terms.binding:
+        return True
+    return bool(_exclusions(ledger, terms.task))
 
 
 def clients_now(ledger: Ledger, store: Store, task: int) -> dict[str, Any]:
@@ -200,6 +224,11 @@ def terms_at(terms: TaskTerms, ledger: Ledger, ended: Sequence[Aggregate | Rollb
     until = ended[-1].block if ended else None
     first = terms.parties["clients"]
     return Changes(ledger, terms.task, first, rule, until).terms(terms, ended)
+
+
+def _exclusions(ledger: Ledger, task: int) -> list[ClientChange | Exclusion]:
+    there = Reports.contract in ledger.contracts()
+    return list(Reports(ledger).exclusions(task)) if there else []
 
 
 def who_decides(rule: MembershipRule | None, owner: str) -> str:

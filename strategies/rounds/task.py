@@ -33,6 +33,7 @@ from .membership import (
     MembershipRule,
     check_contract,
     check_settings,
+    may_change,
     open_membership,
     terms_at,
 )
@@ -248,7 +249,7 @@ class LedgerTask:
     def other_clients(self) -> bool:
         """Tell whether a reorganisation changed who the open round's clients are."""
         before = self.terms
-        if self.ledger.settled_depth and (before.membership is not None or before.binding):
+        if self.ledger.settled_depth and may_change(self.ledger, before):
             self._note_opening()
         now = self.terms
         return (now.parties, now.node_keys) != (before.parties, before.node_keys)
@@ -300,7 +301,7 @@ class LedgerTask:
         )
         pay(self.contract, self.account, task.id, round.number, evidence.contributors)
         self.task, self.since = self.contract.task(task.id), receipt.block
-        if self.membership is not None or self.binding != "none":
+        if may_change(self.ledger, self.terms):
             self._note_opening()
         return evidence
 

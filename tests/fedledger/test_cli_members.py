@@ -14,7 +14,7 @@ from fedledger.arrays import to_safetensors
 from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import Account
-from fedledger.ledger_plugins.contracts import Membership, TrainingTask
+from fedledger.ledger_plugins.contracts import Membership, Reports, TrainingTask
 from fedledger.ledger_plugins.contracts.identities.keys import keys_of
 from fedledger.ledger_plugins.contracts.membership.twin import ADMITTED, LEFT, REMOVED
 
@@ -110,6 +110,42 @@ def test_members_elect_and_record_by_commands(console, task):
         tasks = TrainingTask(ledger)
         assert tasks.roles(1).aggregator == A
         assert tasks.checkpoint(1, 0).accuracy == 0.25
+
+
+def test_the_owner_appoints_by_commands(console, task):
+    """Members and an aggregator; nobody else does, and what is no address is said."""
+
+    def roles():
+        with open_ledger(f"local://{task}/chain.db", read_only=True) as ledger:
+            tasks = TrainingTask(ledger)
+            return tasks.roles(1).aggregator, [
+                tasks.member_since(1, one) is not None for one in (A, D, E)
+            ]
+
+    assert "NotOwner" in console("task", "appoint", D, "--task", 1, "--account", "c3")
+    assert "no address" in console("task", "appoint", "0xabc", "--task", 1, "--account", "owner")
+    console("task", "appoint", D, "--task", 1, "--account", "owner")
+    console("task", "appoint-members", D, E, "--task", 1, "--account", "owner")
+    console("task", "revoke-members", A, E, "--task", 1, "--account", "owner")
+    assert roles() == (D, [False, True, False])
+
+
+def test_a_task_gets_the_terms_of_reports_by_a_command(console, task):
+    """All four, or none; what is no name with a whole number is said, and nothing is proposed."""
+    terms = {"min_pledge": 20, "late_cost": 5, "patience": 600, "report_seconds": 3600}
+
+    def submit(**given):
+        clients = [part for one in (A, B, C) for part in ("--client", one)]
+        words = [part for name, value in given.items() for part in ("--term", f"{name}={value}")]
+        about = ("--name", "t", "--account", "owner", "--rule", "median", *clients, *words)
+        return console("model", "submit", task / "m", *about, stored=True)
+
+    assert "'report_seconds'" in submit(**{**terms, "report_seconds": 0})
+    assert "'late_cost'" in submit(min_pledge=1)
+    assert "--term 'patience=-1': one NAME=WHOLE" in submit(**{**terms, "patience": -1})
+    assert submit(**terms)["task"] == 2
+    with open_ledger(f"local://{task}/chain.db", read_only=True) as ledger:
+        assert Reports(ledger).terms(2)._asdict() == terms
 
 
 def test_opening_goes_by_the_specification(console, task):

@@ -244,6 +244,7 @@ def test_bound_devices_speak_for_themselves_alone(machine):
     assert "update: 3 counted, 0 late, 1 dropped" in said, said
 
 
+@pytest.mark.soak
 def test_a_device_that_submits_by_itself(machine, tmp_path):
     """Its calls go to a node of the network; what it answers names them, and it counts as others.
 

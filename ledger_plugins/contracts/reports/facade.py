@@ -10,7 +10,7 @@ from ...base import Receipt
 from ..facade import Facade, sends, sends_then
 from ..meanings import Address, Cid, Hash32, Meaning, Named, Seconds
 from ..records import EventRecord
-from .kinds import KINDS, Kind, kind_name, kind_text
+from .kinds import KINDS, Exclusion, Kind, kind_name, kind_text
 from .twin import EXPIRED, GUILTY, INNOCENT, OPEN, report_id
 
 __all__ = [
@@ -444,6 +444,19 @@ class Reports(Facade):
     def settlements(self, report: bytes) -> list[Settlement]:
         """Return what followed from the verdict: one, or nothing."""
         return self._events(Settlement, report=report)
+
+    def exclusions(self, task: int) -> list[Exclusion]:
+        """Return the accounts that verdicts excluded from a task, each once, in ledger order."""
+        found: dict[str, Exclusion] = {}
+        for report, one in {one.report: one for one in self.accusations(task)}.items():
+            if one.kind in KINDS and not KINDS[one.kind].excludes:
+                continue
+            for settled in self.settlements(report):
+                new = Exclusion(one.subject, report, settled.place)
+                old = found.get(one.subject, new)
+                if settled.guilty:
+                    found[one.subject] = min(old, new, key=lambda each: each.place)
+        return sorted(found.values(), key=lambda each: each.place)
 
     def answers(self, report: bytes) -> list[Answer]:
         """Return the answers of the accused in ledger order; the last one counts."""

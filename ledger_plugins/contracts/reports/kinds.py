@@ -1,8 +1,18 @@
 """The kinds of accusations: who decides them, and what follows."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["BY_AUTHORITY", "BY_CONTRACT", "BY_MEMBERS", "KINDS", "Kind", "kind_name", "kind_text"]
+__all__ = [
+    "BY_AUTHORITY",
+    "BY_CONTRACT",
+    "BY_MEMBERS",
+    "KINDS",
+    "Exclusion",
+    "Kind",
+    "kind_name",
+    "kind_text",
+]
 
 BY_CONTRACT, BY_MEMBERS, BY_AUTHORITY = range(3)
 
@@ -29,6 +39,21 @@ class Kind(NamedTuple):
     authority: int
     excludes: bool
     halts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """An account that a verdict excluded from a task, for ever.
+
+    Attributes:
+        account: the account.
+        report: the report.
+        place: where on the ledger that happened: block, and position of the event in it.
+    """
+
+    account: str
+    report: bytes
+    place: tuple[int, int]
 
 
 KINDS = {

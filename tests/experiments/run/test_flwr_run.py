@@ -151,6 +151,7 @@ def test_flowers_default_of_two_nodes_runs_and_says_what_it_cannot_tolerate(flow
     assert "2 nodes are too few to tolerate 1 malicious ones: f = 0" in output
 
 
+@pytest.mark.soak
 def test_a_protocol_from_outside_runs_as_any_other(flower, tmp_path, monkeypatch):
     """Three phases of a third party, by Flower's own command; the audit replays them."""
     folder = tmp_path / "evidence"

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from support.vehicles import CLIENTS, RULES, WINDOW
+from support.vehicles import CLIENTS, OWNER, RULES, WINDOW
 
 from fedledger.errors import (
     ConfigError,
 )
 from fedledger.experiments.vehicles.app import VehicleApp
 from fedledger.experiments.vehicles.vehicle import Vehicle
-from fedledger.ledger_plugins.contracts import StakeToken
+from fedledger.ledger_plugins.contracts import Bonds, Reports, StakeToken
+from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import audit_ledger
 
 
@@ -190,3 +191,45 @@ def test_an_app_that_fails_is_left_out_of_the_round(world):
     assert "update: ZeroDivisionError: no data today; it is tried again" in said[0]
     assert said[2].endswith("it is left out")
     assert CLIENTS[0].address in task.submitted(2)
+
+
+def test_a_vehicle_says_that_its_task_is_halted_and_that_it_goes_on(world):
+    """Nobody publishes for a while; it stays, and trains the rest when somebody does."""
+    task = world()
+    for number in range(5):
+        task.vehicle(number)
+    halted = task.ledger.contracts()["Reports"].address
+    task.contract.appoint_aggregator(OWNER, task=1, aggregator=halted)
+    task.go(300)
+    assert task.contract.task(1).current_round == 0
+    [said] = [note for note in task.notes[0] if note.event == "halted"]
+    assert said.text.startswith("the task is halted as its aggregator did not publish")
+    task.contract.appoint_aggregator(OWNER, task=1, aggregator=OWNER.address)
+    task.go(400)
+    assert task.contract.task(1).finished
+    assert task.events(0, "halted", "again", "finished") == ["halted", "again", "finished"]
+
+
+def test_a_vehicle_whose_account_a_verdict_excludes_says_so_and_trains_no_more(world):
+    """Two of three members find it guilty in the first round; the second goes on without it."""
+    task = world()
+    for number in range(5):
+        task.vehicle(number)
+    members = CLIENTS[2:]
+    task.contract.appoint_members(OWNER, task=1, members=[one.address for one in members])
+    StakeToken(task.ledger).mint(OWNER, members[0].address, 50)
+    Bonds(task.ledger).deposit(members[0], 50)
+    task.go(60, until=task.submitted)
+    reports = Reports(task.ledger)
+    about = {"kind": "update", "subject": CLIENTS[0].address, "task": 1, "round": 1}
+    report, _ = reports.accuse(members[0], **about, evidence=cid_of(b"evidence"))
+    for one in members[:2]:
+        reports.decide(one, report=report, guilty=True)
+    reports.settle(members[0], report=report)
+    task.go(400)
+    assert task.contract.task(1).finished
+    assert [number for number, at in task.trained if at == 2] == [1, 2, 3, 4]
+    said = [note.text for note in task.notes[0] if note.event == "waiting"]
+    assert any("is none of the task's clients now" in text for text in said), said
+    audit = audit_ledger(task.ledger, task.store)
+    assert audit.passed, audit.reason

@@ -35,7 +35,7 @@ class World:
         self.clock = Clock(NOW)
         self.effects = dataclasses.replace(Effects.real(), clock=self.clock)
         self.ledger = open_local_ledger(
-            f"local://{folder}/chain.db", clock=self.clock, chain_id=4242
+            f"local://{folder}/chain.db", clock=self.clock, chain_id=4242, admin=OWNER.address
         )
         self.store = open_store(f"file://{folder}/store")
         self.contract = TrainingTask(self.ledger)
