@@ -20,14 +20,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from fedledger.errors import (
     ConfigError,
-    ContentCorrupted,
     ContentNotFound,
     StoreInconsistent,
 )
 from fedledger.urls import mask_url
 
 from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT, Store
-from .cid import DEFAULT_PROFILE, Profile, profile_named, profiles_from
+from .blocks import size_of
+from .cid import DEFAULT_PROFILE, Profile, cid_from_bytes, profile_named, profiles_from
 from .pieces import PIECE_BYTES, Incoming
 
 with warnings.catch_warnings():
@@ -165,11 +165,9 @@ class IpfsStore(Store):
             offset += len(piece)
 
     def _size(self, cid: str, profile: str) -> int:  # noqa: ARG002 - the CID says it all
+        # Not by `files/stat`: a daemon may lock its files for as long as it looks for the content.
         with _found(cid):
-            stated = self._client.files.stat(f"/ipfs/{cid}")
-        if stated.get("Type") != "file":
-            raise ContentCorrupted(cid, None)
-        return cast("int", stated["Size"])
+            return size_of(cid, lambda raw: self._client.block.get(cid_from_bytes(raw)))
 
     def _pin(self, cid: str) -> None:
         self._size(cid, self.profile)

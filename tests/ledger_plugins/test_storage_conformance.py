@@ -65,5 +65,6 @@ class TestIpfs(StoreConformance):
         self.running.pause()
         try:
             yield
-        finally:
-            self.running.resume()
+        finally:  # this one keeps its locks for requests that were given up: it is started anew
+            self.running.kill()
+            self.running.start()

@@ -1,6 +1,7 @@
 """A real IPFS daemon for tests, of npm's packages; without a network around it."""
 
 import http.client
+import shutil
 import signal
 import subprocess
 import time
@@ -36,6 +37,8 @@ class IpfsDaemon:
 
     def start(self) -> None:
         """Start it, with what its repository has, and wait until it answers."""
+        # One that was killed leaves its lock, which lasts for seconds after it.
+        shutil.rmtree(self.folder / "repo" / "repo.lock", ignore_errors=True)
         log_file = self.folder / "daemon.log"
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -58,8 +61,9 @@ class IpfsDaemon:
 
     def forget(self) -> None:
         """Lose what stores keep there, and collect the garbage."""
-        for command in ("files/rm?arg=/fedledger&recursive=true", "repo/gc"):
-            self._ask(command)
+        self._ask("files/rm?arg=/fedledger&recursive=true")  # refused where there is none
+        if self._ask("repo/gc") != HTTPStatus.OK:
+            pytest.fail("the IPFS daemon did not collect its garbage")
 
     def kill(self) -> None:
         """End it as a power cut would."""
