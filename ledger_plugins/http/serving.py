@@ -14,12 +14,15 @@ from fedledger.errors import ConfigError
 
 from .protocol import BoundedProtocol
 
-__all__ = ["bound", "log_exception", "serve", "url_of"]
+__all__ = ["Listener", "bound", "log_exception", "serve", "url_of"]
+
+Listener = socket.socket
+"""A bound socket."""
 
 logger = logging.getLogger(__name__)
 
 
-def bound(listen: str, failure: Callable[[str], Exception]) -> socket.socket:
+def bound(listen: str, failure: Callable[[str], Exception]) -> Listener:
     """Return a socket bound to HOST:PORT.
 
     Args:
@@ -46,7 +49,7 @@ def bound(listen: str, failure: Callable[[str], Exception]) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket, scheme: str = "http") -> str:
+def url_of(listener: Listener, scheme: str = "http") -> str:
     """Return the URL of a bound socket."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
@@ -55,7 +58,7 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
 async def serve(
     app: Any,
     protocol: type[BoundedProtocol],
-    listener: socket.socket,
+    listener: Listener,
     *,
     up: asyncio.Event,
     end: asyncio.Event,

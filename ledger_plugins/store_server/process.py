@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError, StoreUnavailable
@@ -15,16 +14,13 @@ from fedledger.errors import ConfigError, StoreUnavailable
 from .. import open_store
 from ..http.limits import RateLimit
 from ..http.protocol import bounded
-from ..http.serving import bound, log_exception, serve, url_of
+from ..http.serving import Listener, bound, log_exception, serve, url_of
 from ..storage.base import DEFAULT_MAX_BYTES
 from ..storage.requests import server_name
 from .app import make_store_app
 from .service import StoreLimits, StoreService
 from .uses import Uses
 from .writers import Members, Writers
-
-if TYPE_CHECKING:
-    from socket import socket
 
 __all__ = ["StoreServerConfig", "run_store_server"]
 
@@ -112,7 +108,7 @@ def run_store_server(
 async def _run(
     config: StoreServerConfig,
     service: StoreService,
-    listener: "socket",
+    listener: Listener,
     effects: Effects,
     ready: Callable[[str], None],
 ) -> None:

@@ -48,6 +48,15 @@ def server(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def ipfs_server(ipfs_daemon, tmp_path_factory):
+    """The same before a daemon."""
+    options = ("--allow", WRITER.address, "--deadline", "8")
+    folder = tmp_path_factory.mktemp("served-ipfs")
+    with StoreServer(folder, *options, store=ipfs_daemon.url) as running:
+        yield running
+
+
 class TestServed(StoreConformance):
     """A store in a folder, served by a real process over HTTP, keeps the clauses."""
 
@@ -91,15 +100,13 @@ class TestServedIpfs(TestServed):
     """So does one whose contents are in a real IPFS daemon."""
 
     absent = (StoreTimedOut, ContentNotFound)
+    impatient = 2.0
     damage = StoreConformance.damage
     footprint = StoreConformance.footprint
 
-    @pytest.fixture(scope="class")
-    def server(self, ipfs_daemon, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("served-ipfs")
-        options = ("--allow", WRITER.address, "--deadline", "8")
-        with StoreServer(folder, *options, store=ipfs_daemon.url) as running:
-            yield running
+    @pytest.fixture
+    def server(self, ipfs_server):
+        return ipfs_server
 
     @pytest.fixture(autouse=True)
     def daemon(self, ipfs_daemon):

@@ -85,7 +85,8 @@ class Node:
         """Run until `stop`; a node runs once."""
         config = self._config
         try:
-            with open_store(config.store or (config.data / "store").resolve().as_uri()) as store:
+            url = config.store or (config.data / "store").resolve().as_uri()
+            with open_store(url, account=config.account) as store:
                 await self._member.run(store, self, ready)
         finally:
             self._listener.close()
