@@ -322,6 +322,12 @@ def serve(
     rate: Annotated[
         float, typer.Option(help="Requests a second that one address may make for long.")
     ] = 500.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that the store behind may take for a content.", show_default="as it says"
+        ),
+    ] = None,
     deadline: Annotated[
         float,
         typer.Option(help="Seconds in which a request, or the next 256 KiB, has to come or leave."),
@@ -367,6 +373,7 @@ def serve(
         quota=quota,
         at_once=at_once,
         rate=rate,
+        timeout=timeout,
         deadline=deadline,
         tls=None if certificate is None or key is None else (certificate, key),
     )

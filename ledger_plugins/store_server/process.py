@@ -40,6 +40,7 @@ class StoreServerConfig:
         quota: bytes of all contents of an account.
         at_once: contents that an account sends at once.
         rate: requests a second that one address may make for long.
+        timeout: seconds that the store behind may take for a content; None: as it says itself.
         deadline: seconds in which a request, a piece of a content, or of an answer, has to move.
         tls: files of the certificate chain and of its key, for HTTPS.
     """
@@ -54,6 +55,7 @@ class StoreServerConfig:
     quota: int = 10 * 1024**3
     at_once: int = 4
     rate: float = 500.0
+    timeout: float | None = None
     deadline: float = 20.0
     tls: tuple[Path, Path] | None = None
 
@@ -79,9 +81,11 @@ def run_store_server(
     try:
         names = _names(config, *listener.getsockname()[:2])
         effects.disk.make_folder(config.data)
+        options = {"max_bytes": config.max_bytes, "timeout": config.timeout}
+        options = {key: value for key, value in options.items() if value is not None}
         with (
             _alone(config.data, effects),
-            open_store(config.store, max_bytes=config.max_bytes) as store,
+            open_store(config.store, **options) as store,
         ):
             uses = Uses(config.data / "uses.db", effects.disk)
             try:

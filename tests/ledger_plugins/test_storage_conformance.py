@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ipfs_server(ipfs_daemon, tmp_path_factory):
     """The same before a daemon."""
-    options = ("--allow", WRITER.address, "--deadline", "8")
+    options = ("--allow", WRITER.address, "--deadline", "8", "--timeout", "5")
     folder = tmp_path_factory.mktemp("served-ipfs")
     with StoreServer(folder, *options, store=ipfs_daemon.url) as running:
         yield running

@@ -32,10 +32,14 @@ class StoreServer:
         folder: its notes, its log, and the store behind it unless another is said.
         options: more of the command's.
         store: URL of the store behind it.
+        program: what Python runs.
     """
 
-    def __init__(self, folder: Path, *options: str, store: str = "") -> None:
+    def __init__(
+        self, folder: Path, *options: str, store: str = "", program: str = PROGRAM
+    ) -> None:
         self.folder = folder
+        self._program = program
         self.behind = folder / "behind"
         self._options = (
             *("--store", store or self.behind.as_uri(), "--data", str(folder / "server")),
@@ -49,7 +53,7 @@ class StoreServer:
         with (self.folder / "server.log").open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-c", PROGRAM, "store", "serve", "--listen", listen),
+                    *(sys.executable, "-c", self._program, "store", "serve", "--listen", listen),
                     *self._options,
                 ],
                 stdout=subprocess.PIPE,
