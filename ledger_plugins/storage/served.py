@@ -332,10 +332,8 @@ class ServedStore(Store):
         try:
             refused = _Refused.model_validate(parse_json(data))
         except (ValidationError, ValueError):
-            moved = (
-                "sends elsewhere, which nobody follows" if status // 100 == 3 else "says not why"
-            )
-            return StoreUnavailable(f"{here} answers {status}, and {moved}")
+            moved = ": it sends elsewhere, which nobody follows" if status // 100 == 3 else ""
+            return StoreUnavailable(f"{here} answers {status} as no store's server does{moved}")
         kinds: dict[str, Callable[[], StoreError]] = {
             "ContentTooLarge": lambda: ContentTooLarge(refused.size, refused.limit),
             "StoreUnsupported": lambda: StoreUnsupported(
