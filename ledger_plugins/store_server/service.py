@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fedledger.effects import Effects
-from fedledger.errors import AccountError, ContentCorrupted, ContentNotFound, ContentTooLarge
+from fedledger.errors import AccountError, ContentTooLarge, StoreError
 
 from ..http.answers import Refusal
 from ..http.guard import Body
@@ -135,9 +135,10 @@ class StoreService:
             return {"there": False}
         try:
             async with self._looks:
+                await self._work.wait(self._store.size, cid, timeout=self._limits.look)
                 await self._work.wait(self._store.get_stream, cid)  # which hashes all of it
-        except (ContentNotFound, ContentCorrupted, ContentTooLarge):
-            return {"there": False}  # it is stored again, which mends it
+        except StoreError:
+            return {"there": False}  # it comes again, which mends it
         await self._work.run(self._uses.add, account, cid, size)
         return {"there": True}
 
