@@ -226,7 +226,7 @@ class Direct:
                 f"{masked} has its TrainingTask at {there}, the server's is {request.contract}: "
                 "give this client the same deployment"
             )
-        store = stack.enter_context(open_store(self._places.store))
+        store = stack.enter_context(open_store(self._places.store, account=self._signer.account))
         signer = self._signer
         if signer.pending is not None:
             try:

@@ -1,11 +1,14 @@
 """Ledgers and stores, opened by URL; accounts; contracts as typed façades."""
 
 import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fedledger.errors import ConfigError
 from fedledger.registry import Registry
 
+from .accounts import Account
 from .base import (
     Block,
     CallTerms,
@@ -59,9 +62,10 @@ STORES = Registry(
         "ipfs": "fedledger.ledger_plugins.storage.ipfs:open_ipfs_store",
         "ipfs+gateway": "fedledger.ledger_plugins.storage.gateway:open_gateway_store",
         "ipfs+gateway+http": "fedledger.ledger_plugins.storage.gateway:open_gateway_store",
+        "store": "fedledger.ledger_plugins.storage.served:open_served_store",
     },
     group="fedledger.stores",
-    extras=dict.fromkeys(("ipfs", "ipfs+gateway", "ipfs+gateway+http"), "ipfs"),
+    extras=dict.fromkeys(("ipfs", "ipfs+gateway", "ipfs+gateway+http"), "ipfs") | {"store": "node"},
 )
 """URL scheme to the function that opens such a store."""
 
@@ -85,13 +89,21 @@ def open_ledger(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
     return ledger
 
 
-def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
+def open_store(
+    url: str,
+    *,
+    read_only: bool = False,
+    account: Account | Callable[[], Account] | None = None,
+    **options: Any,
+) -> Store:
     """Open the content store at `url`.
 
     Args:
         url: for example "file:///var/lib/store"; schemes as in `open_ledger`.
         read_only: look at a store that is there; nothing is created, and what would change it is
             refused (clause S12).
+        account: who signs changes, or what opens the account, for a store that asks for signatures
+            (store+http://); others need none.
         **options: the backend's own settings.
 
     Raises:
@@ -99,11 +111,20 @@ def open_store(url: str, *, read_only: bool = False, **options: Any) -> Store:
         ConfigError: not a URL, a package is missing, or the backend cannot open to read only.
         StoreError: it cannot be opened; opened to read only: there is none.
     """
-    store: Store = _open(STORES, url, options, read_only=read_only)
+    signs = {} if account is None else {"account": account}
+    store: Store = _open(STORES, url, options, read_only=read_only, spare=signs)
     return store
 
 
-def _open(registry: Registry, url: str, options: dict[str, Any], *, read_only: bool) -> Any:
+def _open(
+    registry: Registry,
+    url: str,
+    options: dict[str, Any],
+    *,
+    read_only: bool,
+    spare: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Open by the URL's scheme; of the spare options the opener gets those that it names."""
     name = _backend(url, registry)
     opener = registry.load(name)
     options |= {"read_only": True} if read_only else {}
@@ -116,7 +137,7 @@ def _open(registry: Registry, url: str, options: dict[str, Any], *, read_only: b
                 f"the {registry.kind} plugin {name!r} ({opener.__module__}.{opener.__qualname__}): "
                 f"{cannot}its opener takes no {option}"
             )
-    return opener(url, **options)
+    return opener(url, **options, **{key: spare[key] for key in spare.keys() & taken.keys()})
 
 
 def _backend(url: str, registry: Registry) -> str:

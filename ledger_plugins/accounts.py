@@ -25,10 +25,14 @@ from .keystore import open_keystore, read_keystore, stated_address, write_new
 from .transactions import decode_transaction, recover_signer, sign_creation, sign_transaction
 
 __all__ = [
+    "ACCOUNT_VARIABLE",
+    "PASSWORD_FILE_VARIABLE",
+    "PASSWORD_VARIABLE",
     "Account",
     "AccountFile",
     "create_account",
     "decode_transaction",
+    "environment_account",
     "keystore_path",
     "list_accounts",
     "load_account",
@@ -36,6 +40,10 @@ __all__ = [
     "recover",
     "recover_digest",
 ]
+
+ACCOUNT_VARIABLE = "FEDLEDGER_ACCOUNT"
+PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_FILE_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD_FILE"  # noqa: S105 - the same
 
 _LONGEST_PASSWORD_FILE = 64 * 1024
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
@@ -307,6 +315,33 @@ def load_account(
         AccountError: missing, malformed, or a wrong password.
     """
     return Account.load(keystore_path(name_or_path, home), password, disk=disk)
+
+
+def environment_account(why: str, disk: Disk | None = None) -> Account:
+    """Open the account that the environment names, by name or path, and its password.
+
+    FEDLEDGER_ACCOUNT names it; the password is in FEDLEDGER_ACCOUNT_PASSWORD, or in the first line
+    of the file that FEDLEDGER_ACCOUNT_PASSWORD_FILE names.
+
+    Args:
+        why: what needs one, for the message where none is named.
+        disk: where it is; this machine's by default.
+
+    Raises:
+        AccountError: none is named, its password is not, or it cannot be opened.
+    """
+    name, file = os.environ.get(ACCOUNT_VARIABLE), os.environ.get(PASSWORD_FILE_VARIABLE)
+    if not name:
+        raise AccountError(
+            f"{why}: give one, or set {ACCOUNT_VARIABLE} to its name or file, and "
+            f"{PASSWORD_VARIABLE} or {PASSWORD_FILE_VARIABLE}"
+        )
+    password = read_password(file, disk=disk) if file else os.environ.get(PASSWORD_VARIABLE)
+    if password is None:
+        raise AccountError(
+            f"account {name}: no password: set {PASSWORD_VARIABLE} or {PASSWORD_FILE_VARIABLE}"
+        )
+    return load_account(name, password, disk=disk)
 
 
 def read_password(path: str | os.PathLike[str], *, disk: Disk | None = None) -> str:

@@ -91,7 +91,7 @@ def run_vehicle(
     between = None if attack is None else _attack(attack, app, account, tell)
     clock = effects.clock
     opening = _opened(ledger, clock, patience, tell)
-    with opening as opened, open_store(store) as contents:
+    with opening as opened, open_store(store, account=account) as contents:
         if not opened.shared:
             raise ConfigError(
                 f"{opened.url}: no other process can write this ledger while a client has it: a "

@@ -1,6 +1,7 @@
 """Text from strangers on lines of ours, and tables that fit where they are read."""
 
 import io
+import logging
 import os
 import sys
 import textwrap
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["any_encoding", "date_of", "flushed", "laid_out", "one_line", "records"]
+__all__ = ["any_encoding", "date_of", "flushed", "laid_out", "log_to_stderr", "one_line", "records"]
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,6 +48,23 @@ def flushed() -> Iterator[None]:
 def one_line(text: str) -> str:
     """Return text with everything escaped that is no letter, mark or plain space."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def log_to_stderr() -> None:
+    """Let a server's process log, each record on one line: what strangers send looks like no more.
+
+    A traceback comes below its line as it is.
+    """
+    log = logging.StreamHandler()
+    log.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[log], level=logging.WARNING)
+    logging.getLogger("fedledger").setLevel(logging.INFO)
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line with control characters escaped."""
+        return one_line(super().formatMessage(record))
 
 
 def date_of(milliseconds: int) -> str:

@@ -123,7 +123,7 @@ def submit(
 
     initial = _read(model)
     owner = open_account(account, password_file)
-    with open_ledger(ledger) as opened, open_store(store) as contents:
+    with open_ledger(ledger) as opened, open_store(store, account=owner) as contents:
         task = propose_task(
             opened,
             contents,
@@ -171,7 +171,7 @@ def update(
 
     trained = _read(model)
     client = open_account(account, password_file)
-    with open_existing(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store, account=client) as contents:
         receipt = submit_update(
             opened,
             contents,
@@ -221,7 +221,10 @@ def open_(
     check_account(account)
     pending = _pending(account)
     done: list[Opening] = []
-    with open_ledger(ledger, read_only=True) as opened, open_store(store) as contents:
+    with (
+        open_ledger(ledger, read_only=True) as opened,
+        open_store(store, account=lambda: open_account(account, None)) as contents,
+    ):
         while True:
             found = open_pending(opened, contents, pending)
             done += found.opened
@@ -270,7 +273,7 @@ def reveal(
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     client = open_account(account, password_file)
-    with open_existing(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store, account=client) as contents:
         try:
             receipt = reveal_salt(
                 opened,

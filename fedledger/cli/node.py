@@ -1,6 +1,5 @@
 """`fedledger node` and `fedledger miner`: Bift's console (Table IV), its first half."""
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from fedledger.errors import ConfigError
 
 from .accounts import PasswordOption, open_account
-from .lines import one_line
+from .lines import log_to_stderr
 from .options import Commands, DataOption, Format, FormatOption
 
 if TYPE_CHECKING:
@@ -176,19 +175,8 @@ def run(
         rate=rate,
         deadline=deadline,
     )
-    log = logging.StreamHandler()
-    log.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(handlers=[log], level=logging.WARNING)
-    logging.getLogger("fedledger").setLevel(logging.INFO)
+    log_to_stderr()
     run_node(config, effects, ready=lambda url: show_line(f"node at {url}"))
-
-
-class _OneLine(logging.Formatter):
-    """Keeps a message on its line: what strangers send must not look like lines of the log."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the line with control characters escaped; a traceback comes below it as it is."""
-        return one_line(super().formatMessage(record))
 
 
 @node.command("peers")

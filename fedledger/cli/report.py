@@ -104,7 +104,7 @@ def accuse(
     if kind != "aggregate" and (subject is None or evidence is None):
         raise ConfigError(f"--kind {kind} needs --subject ADDRESS and --evidence FILE")
     signer = open_account(account, password_file)
-    with open_existing(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store, account=signer) as contents:
         if subject is None or evidence is None:
             report, finding = accuse_aggregate(opened, contents, signer, task, round_)
             said = {"subject": finding.publisher, "finding": finding.reason}
@@ -143,7 +143,7 @@ def answer(
     from .render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
-    with open_existing(ledger) as opened, open_store(store) as contents:
+    with open_existing(ledger) as opened, open_store(store, account=signer) as contents:
         found = find(opened, report).report
         cid = contents.put(_read(evidence))
         show_receipt(Reports(opened).answer(signer, report=found, evidence=cid), format_)

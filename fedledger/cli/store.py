@@ -1,6 +1,6 @@
 """`fedledger store`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,19 +9,33 @@ import typer
 from fedledger.errors import ConfigError, ContentNotFound
 from fedledger.urls import mask_url
 
+from .accounts import PasswordOption, open_account
+from .lines import log_to_stderr
 from .options import FAILED, Commands, Format, FormatOption, StoreOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store
+    from fedledger.ledger_plugins.accounts import Account
 
 __all__ = ["store"]
 
 store = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    help="The contents that a store holds: file://, ipfs+http://, ipfs+gateway://, car://.",
+    help="The contents that a store holds: file://, store+http://, ipfs+http://, ipfs+gateway://, "
+    "car://.",
 )
 
+SignerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="Who signs, where the store takes changes of accounts alone (store+http://); else "
+        "$FEDLEDGER_ACCOUNT says who.",
+        show_default=False,
+    ),
+]
 CidsArgument = Annotated[list[str], typer.Argument(metavar="CID...", show_default=False)]
 AuditOption = Annotated[
     str | None,
@@ -48,6 +62,8 @@ def put(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", show_default=False)],
     *,
     store: StoreOption,
+    account: SignerOption = None,
+    password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Store files, and print their CIDs.
@@ -58,7 +74,7 @@ def put(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
-    with open_store(store) as opened:
+    with open_store(store, account=_signing(account, password_file)) as opened:
         stored = [{"cid": opened.put_stream(_pieces(path)), "file": str(path)} for path in files]
     show_record({"stored": stored}, format_)
 
@@ -100,6 +116,8 @@ def pin(
     store: StoreOption,
     audit: AuditOption = None,
     task: TasksOption = None,
+    account: SignerOption = None,
+    password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Keep contents until they are unpinned: those named, or all that an audit reads.
@@ -112,7 +130,7 @@ def pin(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
 
     _check(cids, audit, task)
-    with open_store(store) as opened:
+    with open_store(store, account=_signing(account, password_file)) as opened:
         wanted = _wanted(opened, cids, audit, task)
         missing = []
         for cid in wanted:
@@ -124,11 +142,18 @@ def pin(
 
 
 @store.command("unpin")
-def unpin(cids: CidsArgument, *, store: StoreOption, format_: FormatOption = Format.text) -> None:
+def unpin(
+    cids: CidsArgument,
+    *,
+    store: StoreOption,
+    account: SignerOption = None,
+    password_file: PasswordOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
     """Let go of contents; where there is no pin nothing changes."""
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
 
-    with open_store(store) as opened:
+    with open_store(store, account=_signing(account, password_file)) as opened:
         for cid in cids:
             opened.unpin(cid)
     _say("unpinned", cids, [], format_)
@@ -179,6 +204,8 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.car", show_default=False)],
     *,
     store: StoreOption,
+    account: SignerOption = None,
+    password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Store the contents of a file that `export` made, or an IPFS daemon; each is checked."""
@@ -186,7 +213,8 @@ def import_(
     from fedledger.ledger_plugins.storage.car import open_car_store  # noqa: PLC0415 - the same
 
     url = file.absolute().as_uri().replace("file:", "car:", 1)
-    with open_car_store(url) as car, open_store(store) as opened:
+    signing = _signing(account, password_file)
+    with open_car_store(url) as car, open_store(store, account=signing) as opened:
         missing = []
         for cid in car.roots:
             try:
@@ -222,6 +250,140 @@ def delete(
         show_record(
             {"deleted": [{"cid": cid} for cid in erase(opened, cids, unpin=unpin)]}, format_
         )
+
+
+@store.command("serve")
+def serve(
+    *,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="What is served, for example file:///srv/store, or a daemon of this machine, "
+            "ipfs+http://127.0.0.1:5001.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="DIR", help="The server's own notes.", show_default=False),
+    ],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where writers and readers reach it.")
+    ] = "127.0.0.1:7100",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="How writers call it in their URL, besides the address that it listens on; "
+            "repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="An account that may write; repeatable.", show_default=False
+        ),
+    ] = None,
+    task: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --ledger: the task's clients, as they are now, its owner and its aggregator "
+            "may write; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the tasks are.", show_default=False),
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes that one content may have.")] = 256
+    * 1024
+    * 1024,
+    quota: Annotated[
+        int,
+        typer.Option(min=1, help="Bytes of all contents of one account."),
+    ] = 10 * 1024**3,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=32, help="Contents that one account may send at once.")
+    ] = 4,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For HTTPS: the chain, PEM.", show_default=False),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For HTTPS: its private key, PEM.", show_default=False),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option(help="Requests a second that one address may make for long.")
+    ] = 500.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that the store behind may take for a content.", show_default="as it says"
+        ),
+    ] = None,
+    deadline: Annotated[
+        float,
+        typer.Option(help="Seconds in which a request, or the next 256 KiB, has to come or leave."),
+    ] = 20.0,
+) -> None:
+    """Let others use a store over HTTP, until Ctrl-C or SIGTERM.
+
+    Anybody reads, and hashes what comes. Who may write is said by --allow and --task: each change
+    is signed by an account. Nobody deletes but you, with `fedledger store delete` on the store
+    behind it.
+
+    Example: `fedledger store serve --store file:///srv/store --data /srv/store-server --listen
+    0.0.0.0:7100 --name store.example.org:7100 --task 1 --ledger local+http://127.0.0.1:7001`
+    """
+    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.addresses import checksum_address  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.store_server.process import (  # noqa: PLC0415 - the same
+        StoreServerConfig,
+        run_store_server,
+    )
+    from fedledger.strategies.rounds.membership import writers_of  # noqa: PLC0415 - the same
+
+    from .render import show_line  # noqa: PLC0415 - the same
+
+    if bool(task) != bool(ledger):
+        raise ConfigError("--task and --ledger go together: who belongs to the task stands there")
+    if (certificate is None) != (key is None):
+        raise ConfigError("--certificate and --key go together")
+
+    def members(contents: "Store") -> set[str]:
+        with open_ledger(ledger or "", read_only=True) as opened:
+            return writers_of(opened, contents, task or ())
+
+    config = StoreServerConfig(
+        listen=listen,
+        store=store,
+        data=data.absolute(),
+        names=name or (),
+        allowed=[checksum_address(one) for one in allow or ()],
+        members=None if ledger is None else members,
+        max_bytes=max_bytes,
+        quota=quota,
+        at_once=at_once,
+        rate=rate,
+        timeout=timeout,
+        deadline=deadline,
+        tls=None if certificate is None or key is None else (certificate, key),
+    )
+    log_to_stderr()
+    run_store_server(config, Effects.real(), ready=lambda url: show_line(f"store at {url}"))
+
+
+def _signing(account: str | None, password_file: Path | None) -> "Callable[[], Account] | None":
+    """Return what opens the account that signs; a store that needs none never asks."""
+    return None if account is None else lambda: open_account(account, password_file)
 
 
 def _check(cids: list[str] | None, audit: str | None, tasks: list[int] | None) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from .base import Clock, Entropy, Work, Worker
 from .disk import Disk, NotAFile, OpenFile
-from .transport import Answer, AsyncLine, Line, Question, Transport
+from .transport import Answer, AsyncLine, Line, Question, Streamed, Transport
 
 __all__ = [
     "Answer",
@@ -27,6 +27,7 @@ __all__ = [
     "NotAFile",
     "OpenFile",
     "Question",
+    "Streamed",
     "Transport",
     "Work",
     "Worker",

@@ -1,10 +1,11 @@
 """Asking a party: a question with a cap and a deadline on the answer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
-__all__ = ["PIECE", "Answer", "AsyncLine", "Line", "Question", "Transport"]
+__all__ = ["PIECE", "Answer", "AsyncLine", "Line", "Question", "Streamed", "Transport"]
 
 PIECE = 256 * 1024
 """Bytes that have to get through within one deadline, on both sides of a connection."""
@@ -44,8 +45,44 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What a party answers, as it comes.
+
+    Attributes:
+        status: HTTP's status code.
+        pieces: its bytes, uncompressed, in pieces of any size; to be read once. It raises what
+            `Line.ask` raises.
+    """
+
+    status: int
+    pieces: Iterator[bytes]
+
+
 class Line(ABC):
     """Asks one party, and waits for the answer; threads may share it."""
+
+    @contextmanager
+    def stream(
+        self, question: Question, body: tuple[Iterable[bytes], int] | None = None
+    ) -> Iterator[Streamed]:
+        """Have the party's answer in pieces, in bounded memory; what is not read is not fetched.
+
+        This one has all of both in memory: a line over a network does better.
+
+        Args:
+            question: what is asked.
+            body: pieces of the bytes that go with it, and how many bytes they are, in place of the
+                question's own.
+
+        Raises:
+            NoAnswer: there was none; the party may have got the question.
+            AnswerTooLarge, AnswerTooSlow: it is above the question's limits.
+        """
+        if body is not None:
+            question = replace(question, body=b"".join(body[0]))
+        answer = self.ask(question)
+        yield Streamed(answer.status, iter([answer.body]))
 
     @abstractmethod
     def ask(self, question: Question) -> Answer:

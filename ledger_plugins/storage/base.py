@@ -122,14 +122,26 @@ class Store(ABC):
         return cids
 
     @final
-    def put_stream(self, pieces: Iterable[bytes], *, timeout: float | None = None) -> str:
+    def put_stream(
+        self,
+        pieces: Iterable[bytes],
+        *,
+        expected: str | None = None,
+        timeout: float | None = None,
+    ) -> str:
         """Store what `pieces` gives, in bounded memory, and return its CID.
 
         The backend sees the content only when all of it is there: pieces that end with an
         exception, or are too many, leave nothing. The time they take does not count.
 
+        Args:
+            pieces: the content.
+            expected: the CID that it has to have; None: any.
+            timeout: seconds that the backend may take.
+
         Raises:
             ContentTooLarge: above the store's size cap; nothing was stored.
+            ContentCorrupted: it has another CID than expected; nothing was stored.
         """
         self._check_writable()
         tree = Tree(profile_named(self.profile))
@@ -143,6 +155,8 @@ class Store(ABC):
                 with self._boundary("put", "a stream"):
                     draft.write(piece)
             cid = tree.cid()
+            if cid != (expected or cid):
+                raise ContentCorrupted(expected or cid, cid)
             self._ask("put", cid, lambda: self._keep(draft, cid, tree.size), timeout)
         return cid
 

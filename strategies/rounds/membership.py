@@ -10,6 +10,7 @@ bound nodes; of the first round it is the proposal that opened it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Literal, get_args
@@ -51,6 +52,7 @@ __all__ = [
     "open_membership",
     "terms_at",
     "who_decides",
+    "writers_of",
 ]
 
 MAX_CLIENTS = 256
@@ -209,6 +211,25 @@ def clients_now(ledger: Ledger, store: Store, task: int) -> dict[str, Any]:
         asked = list(dict.fromkeys(one.account for one in newest))[:MAX_CLIENTS]
         asking = [one for one in asked if membership.standing_of(task, one) == ASKED]
         found["asking"] = [{"account": one} for one in asking]
+    return found
+
+
+def writers_of(ledger: Ledger, store: Store, tasks: Iterable[int]) -> set[str]:
+    """Return the accounts that bring contents to tasks: clients as of now, owners and aggregators.
+
+    Of a task whose specification is not in the store yet, it is the latter: they bring it.
+
+    Raises:
+        ContractError: there is no such task.
+        LedgerUnavailable: the ledger cannot be reached.
+    """
+    contract = TrainingTask(ledger)
+    found: set[str] = set()
+    for task in tasks:
+        roles = contract.roles(task)
+        found |= {roles.owner, roles.aggregator}
+        with suppress(NotChecked):
+            found |= {one["account"] for one in clients_now(ledger, store, task)["clients"]}
     return found
 
 

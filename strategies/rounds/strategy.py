@@ -161,7 +161,7 @@ class LedgerStrategy(Strategy):
         self._by_ledger = isinstance(self.clock, LedgerClock)
         if self._by_ledger:
             check_clocked(protocol, ledger_window if owner is None else None)
-        self.task = self._open()
+        self.task = self._open(account)
         missing = set(protocol.parties) - {"clients", *(parties or {})}
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
@@ -219,7 +219,7 @@ class LedgerStrategy(Strategy):
         evaluate_fn: EvaluateFn | None,
     ) -> FlowerResult:
         if self._way is not None:
-            self.task = self._open()  # it has been started before
+            self.task = self._open(self.task.account)  # it has been started before
         task = self.task
         self._keeper.check(evaluate_fn)
         self.protocol.fix(num_rounds, self._secret)
@@ -258,13 +258,13 @@ class LedgerStrategy(Strategy):
             setattr(result, name, {key + done: value for key, value in by_round.items()})
         return result
 
-    def _open(self) -> LedgerTask:
+    def _open(self, account: Account) -> LedgerTask:
         ledger, store = self._where
         return self._make_task(
             ledger=self._opened.enter_context(open_ledger(ledger))
             if isinstance(ledger, str)
             else ledger,
-            store=self._opened.enter_context(open_store(store))
+            store=self._opened.enter_context(open_store(store, account=account))
             if isinstance(store, str)
             else store,
         )

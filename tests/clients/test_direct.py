@@ -8,6 +8,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from support.direct import WINDOW, audit, by_ledger, directly, evidence_of, senders
 from support.federation import initial_model, make_app
+from support.store_server import StoreServer
 
 from fedledger.arrays import to_safetensors
 from fedledger.clients import direct
@@ -16,7 +17,7 @@ from fedledger.errors import (
     LedgerUnavailable,
 )
 from fedledger.experiments.run.engines.wire import over_the_wire, set_id
-from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import decode_transaction
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
@@ -457,3 +458,24 @@ def test_a_round_takes_a_client_one_call_of_its_ledger_longer(network, monkeypat
     assert all(part[:1] == ["transact_all"] for part in after)
     assert noted.count("transact_all") == noted.count("trained") == 3  # and the confirmation
     assert len(senders(federation)[6]) == 2
+
+
+def test_a_direct_client_stores_by_a_server(network, tmp_path):
+    """Its node config names the server alone; the account that signs its calls signs for it.
+
+    The server stores into the folder that the aggregator and the audit read.
+    """
+    federation = network.federation
+    (tmp_path / "server").mkdir()
+    allowed = [option for one in (1, 3) for option in ("--allow", federation.clients[one])]
+    folder = f"file://{tmp_path}/store"
+    with StoreServer(tmp_path / "server", *allowed, store=folder) as server:
+        app = make_app(outermost=directly(network, {1, 3}, store=server.url))
+        federation.run(by_ledger(network), app, rounds=1)
+        for partition in (1, 3):
+            client = federation.keys.account(partition)
+            cid = TrainingTask(federation.ledger).submissions(1, 1)[client.address].cid
+            with open_store(server.url, account=client) as store:
+                store.pin(cid)  # which only who has stored it there can
+    assert len(evidence_of(federation).phases[0].accepted) == 7
+    assert audit(federation).passed, audit(federation).reason

@@ -15,11 +15,11 @@ from support.node_thread import NodeThread
 from fedledger.effects import Effects
 from fedledger.effects.real import SystemDisk, http
 from fedledger.errors import LedgerUnavailable
+from fedledger.ledger_plugins.http.limits import Sparsely
 from fedledger.ledger_plugins.local.node.chain import file, waiting
 from fedledger.ledger_plugins.local.node.chain.file import NodeFile, Step
 from fedledger.ledger_plugins.local.node.http import client
 from fedledger.ledger_plugins.local.node.http.client import Misbehaved, PeerClient
-from fedledger.ledger_plugins.local.node.http.limits import Sparsely
 from fedledger.ledger_plugins.local.node.http.wire import error_from_json, pack
 from fedledger.ledger_plugins.local.node.process import member
 from fedledger.ledger_plugins.local.node.process import node as process

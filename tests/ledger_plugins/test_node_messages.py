@@ -18,10 +18,10 @@ from fedledger.errors import (
     TransactionRefused,
 )
 from fedledger.ledger_plugins.accounts import Account, decode_transaction
+from fedledger.ledger_plugins.http.limits import RateLimit, Strikes
 from fedledger.ledger_plugins.local.chain.block import Block, seal
 from fedledger.ledger_plugins.local.node.chain.envelope import MAX_ENVELOPE_BYTES, Envelope
 from fedledger.ledger_plugins.local.node.http.client import peer_url
-from fedledger.ledger_plugins.local.node.http.limits import RateLimit, Strikes
 from fedledger.ledger_plugins.local.node.http.wire import (
     error_from_json,
     error_to_json,

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedledger.ledger_plugins.local.node.http.answers import Slots
-from fedledger.ledger_plugins.local.node.http.limits import RateLimit, network_of
-from fedledger.ledger_plugins.local.node.http.places import Places
-from fedledger.ledger_plugins.local.node.http.service import Refusal
+from fedledger.ledger_plugins.http.answers import Refusal, Slots
+from fedledger.ledger_plugins.http.limits import RateLimit, network_of
+from fedledger.ledger_plugins.http.places import Places
 
 
 class Connection:

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import httpx
 
 from fedledger.errors import AnswerTooLarge, AnswerTooSlow, NoAnswer
 
-from ..transport import PIECE, Answer, AsyncLine, Line, Question
+from ..transport import PIECE, Answer, AsyncLine, Line, Question, Streamed
 
 __all__ = ["AsyncHttpLine", "HttpLine"]
 
@@ -29,30 +32,61 @@ class HttpLine(Line):
 
     def ask(self, question: Question) -> Answer:
         """Return the party's answer; the calling thread waits."""
+        with self.stream(question) as answer:
+            return Answer(answer.status, b"".join(answer.pieces))
+
+    @contextmanager
+    def stream(
+        self, question: Question, body: tuple[Iterable[bytes], int] | None = None
+    ) -> Iterator[Streamed]:
+        """Have the party's answer as it comes; the calling thread waits for each piece."""
+        headers, content = dict(question.headers), cast("Iterable[bytes] | bytes", question.body)
+        if body is not None:
+            content = body[0]
+            headers["content-length"] = str(body[1])
+        with ExitStack() as stack:
+            with self._mapped():
+                answer = stack.enter_context(
+                    self._http.stream(
+                        question.method,
+                        question.path,
+                        content=content,
+                        headers=headers,
+                        timeout=httpx.Timeout(question.seconds, connect=_CONNECT),
+                    )
+                )
+            yield Streamed(answer.status_code, self._pieces(answer, question))
+
+    def _pieces(self, answer: httpx.Response, question: Question) -> Iterator[bytes]:
+        size, enough, left = 0, PIECE, question.seconds
+        with self._mapped():
+            pieces = answer.iter_raw()
+            while True:
+                began = time.monotonic()
+                piece = next(pieces, None)
+                left -= time.monotonic() - began  # the time that the reader takes does not count
+                if piece is None:
+                    return
+                size += len(piece)
+                if size > question.most:
+                    raise AnswerTooLarge(self._url, question.most)
+                if size >= enough:
+                    enough, left = size + PIECE, question.seconds
+                elif left < 0:
+                    raise AnswerTooSlow(self._url, question.seconds)
+                yield piece
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Say in the library's errors what httpx raises."""
         try:
-            with self._http.stream(
-                question.method,
-                question.path,
-                content=question.body,
-                headers=dict(question.headers),
-                timeout=httpx.Timeout(question.seconds, connect=_CONNECT),
-            ) as answer:
-                data, enough, end = bytearray(), PIECE, time.monotonic() + question.seconds
-                for chunk in answer.iter_raw():
-                    data += chunk
-                    if len(data) > question.most:
-                        raise AnswerTooLarge(self._url, question.most)
-                    if len(data) >= enough:
-                        enough, end = len(data) + PIECE, time.monotonic() + question.seconds
-                    elif time.monotonic() > end:
-                        raise AnswerTooSlow(self._url, question.seconds)
+            yield
         except httpx.InvalidURL as error:
             raise NoAnswer(self._url, str(error)) from error
         except (httpx.HTTPError, RuntimeError) as error:
             # With a RuntimeError httpx says that another thread has closed it.
             why = "the line was closed" if self._closed else f"{type(error).__name__} {error}"
             raise NoAnswer(self._url, why) from error
-        return Answer(answer.status_code, bytes(data))
 
     def close(self) -> None:
         """Close the connections; closing twice is fine."""

@@ -14,11 +14,20 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["CACHE", "CONTRACTS", "PACKAGES", "ContractsWorkspace", "npm_install"]
+__all__ = [
+    "CACHE",
+    "CONTRACTS",
+    "PACKAGES",
+    "ROOT",
+    "ContractsWorkspace",
+    "locked",
+    "npm_install",
+    "run",
+]
 
-_ROOT = Path(__file__).parents[3]
-CACHE = _ROOT / ".cache" / "npm"
-CONTRACTS = _ROOT / "ledger_plugins" / "contracts"
+ROOT = Path(__file__).parents[3]
+CACHE = ROOT / ".cache" / "npm"
+CONTRACTS = ROOT / "ledger_plugins" / "contracts"
 PACKAGES = Path(__file__).parents[1] / "npm"
 
 
@@ -38,7 +47,7 @@ def npm_install(source: Path, target: Path) -> Path:
     digest = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     modules = target / "node_modules"
     stamp = modules / ".installed"
-    with _locked(target):
+    with locked(target):
         if not stamp.exists() or stamp.read_text() != digest:
             for file in files:
                 shutil.copy(file, target)
@@ -48,7 +57,7 @@ def npm_install(source: Path, target: Path) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Let the tests of other processes wait."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -84,7 +93,7 @@ class ContractsWorkspace:
     def __init__(self, folder: Path = CACHE / "contracts") -> None:
         self.folder = folder
         self.node_modules = npm_install(CONTRACTS / "solidity", folder / "solidity")
-        with _locked(folder / "solidity"):
+        with locked(folder / "solidity"):
             self._copy()
 
     def _copy(self) -> None:

@@ -32,7 +32,8 @@ def main(grid: Grid, context: Context) -> None:
     store_url = str(options["store"]) or f"file://{folder}/store"
     keys = SimulationKeys.create(folder / "simulation.secret")
     minter = minter_of(cell.terms.faucet, "", keys)
-    with open_with(ledger_url, minter) as ledger, open_store(store_url) as store:
+    account = keys.account("server")
+    with open_with(ledger_url, minter) as ledger, open_store(store_url, account=account) as store:
         result = run_cell(cell, grid, ledger, store, keys, report, minter)
         audit = audit_ledger(ledger, store, tasks=[result.task])
     log(INFO, "accuracy: %.3f after %d rounds", result.accuracy, cell.scenario.rounds)

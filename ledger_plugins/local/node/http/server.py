@@ -9,11 +9,11 @@ from fastapi import FastAPI, Request, Response
 
 from fedledger.effects import Clock
 
-from .answers import Answer, Connection, Slots
-from .guard import PENALTY, Guard, read_body
-from .limits import RateLimit
-from .places import CONNECTION
-from .service import ROUTES, Call, NodeService, Refusal, Route, refused
+from ....http.answers import Answer, Connection, Refusal, Slots
+from ....http.guard import PENALTY, Guard, read_body
+from ....http.limits import RateLimit
+from ....http.places import CONNECTION
+from .service import ROUTES, Call, NodeService, Route, refused
 
 __all__ = ["make_app"]
 

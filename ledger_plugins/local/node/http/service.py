@@ -19,11 +19,12 @@ from fedledger.effects import Answer, Work
 from fedledger.errors import FedledgerError, LedgerUnavailable, StoreError
 from fedledger.guards import Failures, guarded
 
+from ....http.answers import Refusal
+from ....http.limits import network_of
 from ....transactions import MAX_TRANSACTION_BYTES
 from ..chain.core import Core
 from ..chain.pool import MAX_TRANSACTIONS
 from ..process.timing import set_within
-from .limits import network_of
 from .wire import error_to_json, pack, unpack
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "Call",
     "NodeService",
     "Operator",
-    "Refusal",
     "Route",
 ]
 
@@ -47,18 +47,6 @@ MAX_WAIT = 10.0
 _SOUGHT = 3  # CIDs that are told to whoever waits for a block
 
 logger = logging.getLogger(__name__)
-
-
-class Refusal(Exception):
-    """A request that is not answered.
-
-    Attributes:
-        code: HTTP's status code.
-    """
-
-    def __init__(self, code: int, why: str) -> None:
-        self.code = code
-        super().__init__(why)
 
 
 class Operator(Protocol):

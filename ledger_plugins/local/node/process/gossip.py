@@ -18,12 +18,12 @@ from fedledger.errors import (
     StoreError,
 )
 
+from ....http.limits import Strikes
 from ....storage.cid import cid_of, profile_named
 from ..chain.core import MAX_DRIFT, Core
 from ..chain.envelope import Envelope
 from ..chain.moments import Outcome
 from ..http.client import Misbehaved, PeerClient, Status, locator, peer_url
-from ..http.limits import Strikes
 from ..http.service import MAX_LIST
 from .timing import set_within
 

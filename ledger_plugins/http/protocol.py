@@ -2,7 +2,8 @@
 
 uvicorn alone waits forever for the end of a request's head, of its body, and for a reader that does
 not read. Here a connection is cut when nothing has moved for a while: a request has to come whole
-before its deadline, and each piece of the answer has to leave before the next deadline.
+before its deadline, or another `PIECE` of its body, and each piece of the answer has to leave
+before the next deadline.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fedledger.effects import Clock
+from fedledger.effects.transport import PIECE
 
 from .guard import PENALTY
 from .limits import RateLimit, Sparsely
@@ -37,6 +39,7 @@ class BoundedProtocol(H11Protocol):
         self._address: str | None = None
         self._unsent = False
         self._moved = 0.0
+        self._came = 0
         self.app_state = {**self.app_state, CONNECTION: self}
 
     @property
@@ -69,6 +72,17 @@ class BoundedProtocol(H11Protocol):
         """Where it comes from."""
         return self._address or ""
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self.transport.is_closing()
+
+    def allow(self, seconds: float) -> None:
+        """Start the deadline of the request under way anew, once with another length."""
+        if not self._unsent and not self.gone:
+            self._stop()
+            self._start(seconds)
+
     def cut(self) -> None:
         """End it at once, whatever is under way."""
         self.transport.abort()
@@ -85,9 +99,18 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Start the deadline with a request's first byte; what is no HTTP closes the connection."""
+        """Start the deadline with a request's first byte, and anew with each piece of its body.
+
+        What is no HTTP closes the connection.
+        """
         self._moved = self.loop.time()
+        self._came += len(data)
         if self._deadline is None:
+            self._came = 0
+            self._start()
+        elif self._came >= PIECE and self._is_coming:
+            self._came = 0
+            self._stop()
             self._start()
         try:
             super().data_received(data)
@@ -129,8 +152,14 @@ class BoundedProtocol(H11Protocol):
         self._limit.charge(address, PENALTY)
         self._say(address, "sends what is no HTTP", repr(why))
 
-    def _start(self) -> None:
-        self._deadline = self.loop.call_later(self._seconds, self._cut)
+    @property
+    def _is_coming(self) -> bool:
+        """Whether a request's body is on its way, to somebody who has not answered yet."""
+        cycle = self.cycle
+        return cycle is not None and cycle.more_body and not cycle.response_started
+
+    def _start(self, seconds: float | None = None) -> None:
+        self._deadline = self.loop.call_later(seconds or self._seconds, self._cut)
 
     def _stop(self) -> None:
         if self._deadline is not None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fedledger.effects import Clock
+from fedledger.effects.transport import PIECE
 
+from .answers import Refusal
 from .limits import RateLimit, Sparsely
 
-__all__ = ["PENALTY", "Guard", "read_body"]
+__all__ = ["PENALTY", "Body", "Guard", "read_body"]
 
 PENALTY = 20.0
 """Requests that one bad request counts for."""
@@ -79,3 +82,47 @@ async def read_body(request: Request, most: int) -> bytes:
     except TimeoutError as error:
         raise HTTPException(408, "the body came too slowly") from error
     return bytes(body)
+
+
+class Body:
+    """A body that is too large to be held, in pieces.
+
+    Args:
+        receive: the request's.
+        size: bytes that it has to have.
+        seconds: within this the body has to end, or another `PIECE` of it has to come.
+        over: called when all of it has come.
+    """
+
+    def __init__(
+        self, receive: Receive, size: int, seconds: float, *, over: Callable[[], None]
+    ) -> None:
+        self._receive = receive
+        self._left = size
+        self._seconds = seconds
+        self._say_over = over
+        self._over = False
+
+    async def piece(self) -> bytes:
+        """Return the next piece, of `PIECE` bytes or somewhat more; none at the end.
+
+        Raises:
+            Refusal: 408 when it is slow, 400 when it ends early or is longer than it was to be.
+        """
+        got = bytearray()
+        try:
+            async with asyncio.timeout(self._seconds):
+                while len(got) < PIECE and not self._over:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "the content broke off")
+                    got += message.get("body", b"")
+                    self._over = not message.get("more_body", False)
+        except TimeoutError as error:
+            raise Refusal(408, "the content came too slowly") from error
+        self._left -= len(got)
+        if self._left < 0 or (self._over and self._left):
+            raise Refusal(400, "the content has another size than was signed")
+        if self._over:
+            self._say_over()
+        return bytes(got)

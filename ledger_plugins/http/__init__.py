@@ -1,0 +1,1 @@
+"""HTTP that cannot be held: what each server here has between a socket and its answers."""

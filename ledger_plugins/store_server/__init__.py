@@ -1,0 +1,1 @@
+"""A store that others use over HTTP: who may write into it, how much, and what it answers."""
