@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config.experiment import ExperimentConfig
     from .config.loading import load_config
+    from .config.transfers import is_transfers, load_transfers
     from .report.results import RunResult
     from .run.runner import run_experiment
     from .run.simulation import Simulation, simulate
+    from .transfers.running import run_transfers
 
 __all__ = [
     "ExperimentConfig",
     "RunResult",
     "Simulation",
+    "is_transfers",
     "load_config",
+    "load_transfers",
     "run_experiment",
+    "run_transfers",
     "simulate",
 ]
 
 _HOMES = {
     "ExperimentConfig": "config.experiment",
+    "is_transfers": "config.transfers",
     "load_config": "config.loading",
+    "load_transfers": "config.transfers",
     "RunResult": "report.results",
     "run_experiment": "run.runner",
+    "run_transfers": "transfers.running",
     "Simulation": "run.simulation",
     "simulate": "run.simulation",
 }

@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import Format, FormatOption, end
+from .options import FAILED, Format, FormatOption, end
 
 __all__ = ["run"]
 
@@ -56,17 +56,41 @@ def run(
 
     Example: `fedledger run quickstart --set rounds=5 --set "seeds=[1, 2, 3]"`
 
+    A config of the kind "transfers" has no ledger: what is timed are downloads and uploads.
+
     Exit status 0 when every cell finished and used updates, and the audit passed, else 1; 2 when
     the config is wrong, or all that is missing is something that the audit could not check.
     """
     if config is None and resume is None:
         raise ConfigError("which experiment? Give a CONFIG, for example: fedledger run quickstart")
-    from fedledger.experiments import load_config, run_experiment  # noqa: PLC0415 - slow to import
+    from fedledger.experiments import (  # noqa: PLC0415 - slow to import
+        is_transfers,
+        load_config,
+        run_experiment,
+    )
 
     from .render import show_run  # noqa: PLC0415 - the same
 
     source = config if config is not None else str(resume / "config.toml" if resume else "")
+    if is_transfers(source):
+        if resume is not None or engine is not None:
+            raise ConfigError(f"{source}: transfers have no engine and are measured in one go")
+        _run_transfers(source, changes or [], scale, out, format_)
+        return
     experiment = load_config(source, overrides=changes or (), scale=scale, engine=engine)
     result = run_experiment(experiment, out=out, resume=resume)
     show_run(result, format_)
     end(result.outcome)
+
+
+def _run_transfers(
+    source: str, changes: list[str], scale: str | None, out: Path, format_: Format
+) -> None:
+    from fedledger.experiments import load_transfers, run_transfers  # noqa: PLC0415 - slow to import
+
+    from .render import show_transfers  # noqa: PLC0415 - the same
+
+    result = run_transfers(load_transfers(source, overrides=changes, scale=scale), out=out)
+    show_transfers(result, format_)
+    if not result.passed:
+        raise typer.Exit(FAILED)
