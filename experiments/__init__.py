@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config.experiment import ExperimentConfig
-    from .config.loading import load_config
-    from .config.transfers import is_transfers, load_transfers
+    from .config.loading import load_any, load_config
+    from .config.transfers import TransferConfig
     from .report.results import RunResult
     from .run.runner import run_experiment
     from .run.simulation import Simulation, simulate
@@ -19,9 +19,9 @@ __all__ = [
     "ExperimentConfig",
     "RunResult",
     "Simulation",
-    "is_transfers",
+    "TransferConfig",
+    "load_any",
     "load_config",
-    "load_transfers",
     "run_experiment",
     "run_transfers",
     "simulate",
@@ -29,9 +29,9 @@ __all__ = [
 
 _HOMES = {
     "ExperimentConfig": "config.experiment",
-    "is_transfers": "config.transfers",
+    "load_any": "config.loading",
     "load_config": "config.loading",
-    "load_transfers": "config.transfers",
+    "TransferConfig": "config.transfers",
     "RunResult": "report.results",
     "run_experiment": "run.runner",
     "run_transfers": "transfers.running",

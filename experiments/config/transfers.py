@@ -1,7 +1,6 @@
 """A config of the second kind: how fast contents move, by store and by SFTP."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -9,15 +8,12 @@ from pydantic import Field, model_validator
 from fedledger.errors import ConfigError
 from fedledger.urls import mask_url
 
-from .parsing import parse_as
 from .settings import Count, Seconds, Table
-from .sources import Source
-from .toml_files import read, with_overrides, with_scale
 
-__all__ = ["Links", "TransferConfig", "is_transfers", "load_transfers"]
+__all__ = ["KIND", "MB", "Links", "TransferConfig"]
 
+KIND = "transfers"
 MB = 1_000_000
-_KIND = "transfers"
 _MOST_MB = 256  # what a store takes by default is a little more
 
 Rate = Annotated[float, Field(gt=0, le=100_000)]
@@ -98,32 +94,3 @@ class TransferConfig(Table):
         """Return everything a TOML file has to say to get this config, without secrets."""
         plain = self.model_dump(mode="json", exclude_none=True)
         return {**plain, "store": mask_url(self.store), "peer": mask_url(self.peer)}
-
-
-def is_transfers(source: str | Path) -> bool:
-    """Tell whether a config is of this kind; raises as `load_config` where there is none."""
-    return read(source)[1].get("kind") == _KIND
-
-
-def load_transfers(
-    source: str | Path,
-    *,
-    overrides: tuple[str, ...] | list[str] = (),
-    scale: str | None = None,
-) -> TransferConfig:
-    """Read a config of this kind, apply a scale and overrides, and check it.
-
-    Args:
-        source: path of a TOML file, or the name of a config that comes with the library.
-        overrides: "key=value" each, as `load_config` takes them.
-        scale: name of a table below [scales] whose values replace the file's.
-
-    Raises:
-        ConfigError: not readable, not TOML, or a wrong value; names the file or the override.
-        UnknownNameError: an unknown key or scale, with the nearest known.
-    """
-    file, values = read(source)
-    values, scaled = with_scale(values, scale, str(file))
-    values, set_ = with_overrides(values, overrides)
-    origin = Source(str(file)).with_changes(*scaled, *set_)
-    return parse_as(TransferConfig, values, origin)

@@ -55,7 +55,9 @@ async def _sftp_get(ports: list[int], host_key: str, name: str, digest: str) -> 
 
 
 @asynccontextmanager
-async def _sftp_put(ports: list[int], host_key: str, seed: list[int], size: int) -> AsyncIterator[Go]:
+async def _sftp_put(
+    ports: list[int], host_key: str, seed: list[int], size: int
+) -> AsyncIterator[Go]:
     """Have every client put a file of its own."""
     contents = _contents(seed, size, len(ports))
 
@@ -116,7 +118,7 @@ async def _store_put(
 
 @asynccontextmanager
 async def _store_pass(
-    urls: list[str], over: list[str], to: str, seed: list[int], size: int, patience: float
+    *, urls: list[str], over: list[str], to: str, seed: list[int], size: int, patience: float
 ) -> AsyncIterator[Go]:
     """Have every client add a content of its own, and another peer fetch each of them.
 
@@ -190,11 +192,15 @@ async def _digests(seed: list[int], size: int, clients: int) -> list[str]:
 
 async def _add(url: str, seed: list[int], size: int, file: str) -> dict[str, str]:
     """Put a content into a store and into a file, and return its CID and its SHA-256."""
-    data = content(seed, size)
-    if file:
-        Path(file).write_bytes(data)
-    with open_store(url) as store:
-        return {"cid": store.put(data), "digest": hashlib.sha256(data).hexdigest()}
+
+    def add() -> dict[str, str]:
+        data = content(seed, size)
+        if file:
+            Path(file).write_bytes(data)
+        with open_store(url) as store:
+            return {"cid": store.put(data), "digest": hashlib.sha256(data).hexdigest()}
+
+    return await asyncio.to_thread(add)
 
 
 async def _public_key() -> str:

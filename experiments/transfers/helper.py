@@ -44,7 +44,7 @@ class Helper:
     def __init__(self, role: str, log: Path) -> None:
         self._role = role
         with log.open("ab") as printed:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter
                 [sys.executable, "-c", _START.format(role=role), json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from ..config.transfers import Links
 from ..report.plots import COLOURS, MARKERS, pictures
 from ..run.rundir import RunDirectory
 from .results import TransferResult
-from .ways import DOWN, UP, WAYS, Way, ways_of
+from .ways import DOWN, UP, Way, ways_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,10 @@ TITLES = {
     UP: "Bift, figure 14: upload, Mbit/s a client",
 }
 BUSY = "*"
+_SPEED = (
+    "A client's speed is its bytes by the seconds from when all clients were connected until its "
+    "last byte was there and checked; the number is the mean of the clients."
+)
 _PANEL = (3.6, 3.0)
 _LEGEND = 0.9
 
@@ -73,8 +77,7 @@ def notes(result: TransferResult) -> list[str]:
     where = ", ".join(f"{name} {value}" for name, value in result.machine.items())
     lines = [
         "Links: " + "; ".join(one.said for one in config.links) + ".",
-        "A client's speed is its bytes by the seconds from when all clients were connected until "
-        "its last byte was there and checked; the number is the mean of the clients.",
+        _SPEED,
     ]
     if any(one.limited_here for one in result.transfers):
         lines.append(
@@ -100,7 +103,10 @@ def to_markdown(result: TransferResult) -> str:
 
 
 def draw(result: TransferResult, figure: str) -> "Figure":
-    """Return a figure: a panel for each case of links and size, a line for each way."""
+    """Return a figure: a panel for each case of links and size, a line for each way.
+
+    Hollow marks: processors may have been the limit. Dotted: the rate of a client's link.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - a second
     from matplotlib.figure import Figure  # noqa: PLC0415 - the same
 
@@ -120,33 +126,34 @@ def draw(result: TransferResult, figure: str) -> "Figure":
         axes.set_xlabel("clients at once")
     handles, labels = panels[0][0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", frameon=False, ncols=2)
-    drawn.suptitle(TITLES[figure], fontsize="medium")
+    drawn.suptitle(f"{TITLES[figure]}{_hollow(result)}", fontsize="medium")
     return drawn
 
 
 def _draw_panel(
     result: TransferResult, axes: "Axes", links: Links, size: float, ways: list[Way]
 ) -> None:
-    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415 - as above
+    from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: PLC0415 - as above
 
-    order = list(WAYS)
-    for way in ways:
-        found = [result.find(links.name, size, n, way.name) for n in result.config.clients]
-        there = sorted((one.clients, one.speed) for one in found if one and one.speed is not None)
-        index = order.index(way.name)
-        axes.plot(
-            [clients for clients, _ in there],
-            [speed for _, speed in there],
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=4,
-            label=way.said,
-        )
+    for way, colour, marker in zip(ways, COLOURS, MARKERS, strict=False):
+        found = [result.find(links.name, size, n, way.name) for n in sorted(result.config.clients)]
+        there = [one for one in found if one is not None and one.speed is not None]
+        line = [(one.clients, one.speed) for one in there]
+        axes.plot(*zip(*line, strict=True) if line else ([], []), color=colour, label=way.said)
+        for one in there:
+            full = "white" if one.limited_here else colour
+            axes.plot(one.clients, one.speed, marker, c=colour, markerfacecolor=full, markersize=4)
     axes.axhline(links.client, color="#888888", linewidth=0.8, linestyle=(0, (1, 1.5)))
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _hollow(result: TransferResult) -> str:
+    busy = any(one.limited_here for one in result.transfers)
+    return " (hollow: processors busy)" if busy else ""
 
 
 def _shown(speed: float) -> str:

@@ -16,7 +16,8 @@ _gateways: list[Gateway] = []
 
 async def _serve_sftp(folder: str, client: str) -> dict[str, int | str]:
     key = sftp.make_key()
-    return {"port": await sftp.serve(folder, key, client), "host_key": sftp.public(key)}
+    listening = await sftp.serve(folder, key, client)
+    return {"port": listening.get_port(), "host_key": sftp.public(key)}
 
 
 async def _serve_store(url: str, peers: int) -> list[int]:

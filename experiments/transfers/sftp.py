@@ -30,8 +30,10 @@ def public(key: asyncssh.SSHKey) -> str:
     return key.export_public_key().decode().strip()
 
 
-async def serve(folder: str, host_key: asyncssh.SSHKey, client: str, port: int = 0) -> int:
-    """Serve a folder to whoever has a client's key, and return the port.
+async def serve(
+    folder: str, host_key: asyncssh.SSHKey, client: str, port: int = 0
+) -> asyncssh.SSHAcceptor:
+    """Serve a folder to whoever has a client's key, until what is returned is closed.
 
     Args:
         folder: the files; nothing above it can be reached.
@@ -43,7 +45,7 @@ async def serve(folder: str, host_key: asyncssh.SSHKey, client: str, port: int =
         RunError: the port is taken.
     """
     try:
-        listening = await asyncssh.listen(
+        return await asyncssh.listen(
             _HOST,
             port,
             server_host_keys=[host_key],
@@ -56,7 +58,6 @@ async def serve(folder: str, host_key: asyncssh.SSHKey, client: str, port: int =
         )
     except OSError as error:
         raise RunError(f"no SFTP server at {_HOST}:{port}: {error.strerror or error}") from error
-    return listening.get_port()
 
 
 @asynccontextmanager

@@ -1,13 +1,16 @@
 """`fedledger run`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedledger.errors import ConfigError
 
 from .options import FAILED, Format, FormatOption, end
+
+if TYPE_CHECKING:
+    from fedledger.experiments import TransferConfig
 
 __all__ = ["run"]
 
@@ -64,33 +67,31 @@ def run(
     if config is None and resume is None:
         raise ConfigError("which experiment? Give a CONFIG, for example: fedledger run quickstart")
     from fedledger.experiments import (  # noqa: PLC0415 - slow to import
-        is_transfers,
-        load_config,
+        TransferConfig,
+        load_any,
         run_experiment,
     )
 
     from .render import show_run  # noqa: PLC0415 - the same
 
     source = config if config is not None else str(resume / "config.toml" if resume else "")
-    if is_transfers(source):
-        if resume is not None or engine is not None:
-            raise ConfigError(f"{source}: transfers have no engine and are measured in one go")
-        _run_transfers(source, changes or [], scale, out, format_)
+    wanted = load_any(source, overrides=changes or (), scale=scale, engine=engine)
+    if isinstance(wanted, TransferConfig):
+        if resume is not None:
+            raise ConfigError("--resume: transfers are measured in one go, from the beginning")
+        _run_transfers(wanted, out, format_)
         return
-    experiment = load_config(source, overrides=changes or (), scale=scale, engine=engine)
-    result = run_experiment(experiment, out=out, resume=resume)
+    result = run_experiment(wanted, out=out, resume=resume)
     show_run(result, format_)
     end(result.outcome)
 
 
-def _run_transfers(
-    source: str, changes: list[str], scale: str | None, out: Path, format_: Format
-) -> None:
-    from fedledger.experiments import load_transfers, run_transfers  # noqa: PLC0415 - slow to import
+def _run_transfers(config: "TransferConfig", out: Path, format_: Format) -> None:
+    from fedledger.experiments import run_transfers  # noqa: PLC0415 - slow to import
 
     from .render import show_transfers  # noqa: PLC0415 - the same
 
-    result = run_transfers(load_transfers(source, overrides=changes, scale=scale), out=out)
+    result = run_transfers(config, out=out)
     show_transfers(result, format_)
     if not result.passed:
         raise typer.Exit(FAILED)
