@@ -10,7 +10,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+)
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -207,7 +212,7 @@ async def _public_key() -> str:
     return sftp.public(_key)
 
 
-_WAYS = {
+_WAYS: dict[str, Callable[..., AbstractAsyncContextManager[Go]]] = {
     "sftp get": _sftp_get,
     "sftp put": _sftp_put,
     "store get": _store_get,

@@ -35,7 +35,7 @@ class Gateway:
 
     async def open(self, peers: int) -> list[int]:
         """Listen at free ports, and return them."""
-        listening = [socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) for _ in range(peers)]
+        listening = [_listening() for _ in range(peers)]
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
@@ -92,3 +92,11 @@ class Gateway:
             chunk = data[at : at + step]
             blocks[cid_from_bytes(chunk_cid(chunk))] = chunk  # type: ignore[arg-type]
         return blocks
+
+
+def _listening() -> socket.socket:
+    """Return a socket at a free port; asyncio sends small answers at once where it names TCP."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found.bind(("127.0.0.1", 0))
+    found.listen(_BACKLOG)
+    return found

@@ -13,15 +13,19 @@ _CPUS = Path("/proc/cpuinfo")
 _PACKAGES = ("fedledger", "asyncssh", "cryptography", "httpx", "uvicorn", "ipfshttpclient")
 
 Ticks = tuple[int, int]
-"""Processor time so far, and what of it was idle."""
+"""Processor time so far, and what of it was free."""
 
 
 def ticks() -> Ticks | None:
-    """Return what the whole machine has done so far; None where the system does not tell."""
+    """Return what the whole machine has done so far; None where the system does not tell.
+
+    Free is what was idle, and what went to processes that make way for this one (`nice`).
+    """
     if not _STAT.exists():
         return None
     fields = [int(one) for one in _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
-    return sum(fields), fields[3] + fields[4]  # idle, and waiting for a disk
+    _, nice, _, idle, waiting, *_ = fields
+    return sum(fields), idle + waiting + nice * (os.nice(0) <= 0)
 
 
 def busy_since(before: Ticks | None) -> float | None:
