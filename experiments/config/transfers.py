@@ -51,6 +51,8 @@ class TransferConfig(Table):
         sizes: MB (10⁶ bytes) that each of them transfers.
         links: which links are limited.
         longest: seconds; what would take longer by the links' rates alone is left out.
+        largest: MB that all clients together move; more is left out. The machine needs three times
+            as much memory, and twice as much disk.
         seed: of the contents.
         store: URL of a store that is reached over HTTP, to be measured in place of embedded stores
             that are started for it: the server's, and the uploading client's own.
@@ -66,6 +68,7 @@ class TransferConfig(Table):
     ]
     links: Annotated[tuple[Links, ...], Field(min_length=1)]
     longest: Seconds = 120.0
+    largest: Annotated[float, Field(gt=0)] = 3000.0
     seed: Count = 1
     store: Annotated[str, Field(repr=False)] = ""
     peer: Annotated[str, Field(repr=False)] = ""
@@ -79,8 +82,13 @@ class TransferConfig(Table):
         ):
             if len(set(values)) < len(values):
                 raise ConfigError(f"{what}: one of them is there twice")
-        if self.peer and not self.store.startswith("ipfs+http"):
-            raise ConfigError("peer: store has to be an IPFS daemon as well (ipfs+http://…)")
+        if self.store and not self.store.partition("://")[0].endswith("+http"):
+            raise ConfigError(
+                "store: one is wanted that is reached by HTTP, as is ipfs+http://127.0.0.1:5001: "
+                "no link leads to a disk, and HTTPS would see that a link is between"
+            )
+        if self.peer and not all(one.startswith("ipfs+http://") for one in (self.store, self.peer)):
+            raise ConfigError("peer: it and store have to be IPFS daemons, ipfs+http://…")
         return self
 
     def cases(self) -> Iterator[tuple[Links, float, int]]:

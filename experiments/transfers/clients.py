@@ -143,6 +143,7 @@ async def _store_pass(
 
         def hand_over(number: int) -> None:
             cid = stores[number].put(contents[number], timeout=patience)
+            contents[number] = b""  # it is on the disk, and memory may be short
             data = found[number].get(cid, timeout=patience)
             if kept is not None:
                 kept.put(data, timeout=patience)

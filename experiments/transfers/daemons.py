@@ -1,18 +1,38 @@
 """Two IPFS daemons that know each other by one limited link alone."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from fedledger.errors import ConfigError, RunError
+from fedledger.formats import first_wrong
 from fedledger.urls import mask_url
 
 __all__ = ["bitswap_over"]
 
 _SECONDS = 30.0
+_PLAIN_TCP = re.compile(r"/ip4/([0-9.]{7,15})/tcp/([0-9]{1,5})(?:/p2p/[A-Za-z0-9]+)?")
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class _Identity(BaseModel):
+    ID: str
+    Addresses: list[str] | None = None
+
+
+class _Connection(BaseModel):
+    Addr: str
+    Peer: str
+
+
+class _Connections(BaseModel):
+    Peers: list[_Connection] | None = None
 
 
 @contextmanager
@@ -28,9 +48,9 @@ def bitswap_over(store: str, peer: str, open_link: Callable[[str, int], int]) ->
         ConfigError: the first daemon can be reached by no plain TCP.
         RunError: a daemon does not do it, or the two are connected otherwise as well.
     """
-    known = _asked(store, "id")
-    name = known["ID"]
-    host, port = _place(store, known.get("Addresses") or [])
+    known = _read(_Identity, store, "id")
+    name = known.ID
+    host, port = _place(store, known.Addresses or [])
     _leave(peer, name)
     over = f"/ip4/127.0.0.1/tcp/{open_link(host, port)}"
     _asked(peer, "swarm/connect", arg=f"{over}/p2p/{name}")
@@ -45,9 +65,9 @@ def bitswap_over(store: str, peer: str, open_link: Callable[[str, int], int]) ->
 def _place(store: str, addresses: list[str]) -> tuple[str, int]:
     """Return host and port of an address of plain TCP."""
     for address in addresses:
-        parts = address.strip("/").split("/")
-        if parts[0] == "ip4" and parts[2] == "tcp" and parts[4:5] in (["p2p"], []):
-            return parts[1], int(parts[3])
+        found = _PLAIN_TCP.fullmatch(address)
+        if found:
+            return found[1], int(found[2])
     raise ConfigError(
         f"{mask_url(store)}: this daemon listens at no address like /ip4/127.0.0.1/tcp/4001 "
         f"(Addresses.Swarm), so that no second peer can fetch from it; it has {addresses}"
@@ -55,8 +75,8 @@ def _place(store: str, addresses: list[str]) -> tuple[str, int]:
 
 
 def _connections(rpc: str, name: str) -> list[str]:
-    found = _asked(rpc, "swarm/peers").get("Peers") or []
-    return [one["Addr"] for one in found if one["Peer"] == name]
+    found = _read(_Connections, rpc, "swarm/peers").Peers or []
+    return [one.Addr for one in found if one.Peer == name]
 
 
 def _check(rpc: str, name: str, over: str) -> None:
@@ -73,14 +93,24 @@ def _leave(rpc: str, name: str) -> None:
         _asked(rpc, "swarm/disconnect", arg=whole)
 
 
-def _asked(rpc: str, command: str, **arguments: str) -> Any:
+def _read(kind: type[S], rpc: str, command: str) -> S:
+    """Return what a daemon says of itself."""
+    try:
+        return kind.model_validate_json(_asked(rpc, command))
+    except ValidationError as error:
+        raise RunError(
+            f"{mask_url(rpc)} is no IPFS daemon: {command} has no {first_wrong(error)[0]}"
+        ) from error
+
+
+def _asked(rpc: str, command: str, **arguments: str) -> bytes:
     """Return what a daemon answers to a command."""
     parts = urlsplit(rpc.removeprefix("ipfs+"))
     url = urlunsplit((parts.scheme, parts.netloc, f"/api/v0/{command}", "", ""))
     try:
         answer = httpx.post(url, params=arguments, timeout=_SECONDS)
         answer.raise_for_status()
-        return answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         said = error.response.text if isinstance(error, httpx.HTTPStatusError) else str(error)
         raise RunError(f"{mask_url(rpc)} cannot do {command}: {said.strip()[:200]}") from error
+    return answer.content

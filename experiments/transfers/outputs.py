@@ -84,8 +84,11 @@ def notes(result: TransferResult) -> list[str]:
             f"{BUSY} the processors of this machine were busy, all or that of one process: they, "
             "and not the links, may be the limit."
         )
-    if any(one.needed is not None for one in result.transfers):
-        lines.append(f"-: left out, the links alone take more than {config.longest:g} s.")
+    if any(one.left_out for one in result.transfers):
+        lines.append(
+            f"-: left out, the links alone take more than {config.longest:g} s, or all clients "
+            f"together move more than {config.largest:g} MB."
+        )
     return [*lines, f"Measured on: {where}."]
 
 

@@ -30,7 +30,7 @@ class Transfer:
         busy: share of the machine's processors that was busy in this time; None where the system
             does not tell.
         failure: what went wrong; then there are no numbers.
-        needed: seconds that the links alone would have taken, where it was left out for that.
+        left_out: why it was not measured.
     """
 
     links: str
@@ -43,7 +43,7 @@ class Transfer:
     cpu: Mapping[str, float] | None = None
     busy: float | None = None
     failure: str = ""
-    needed: float | None = None
+    left_out: str = ""
 
     @property
     def speed(self) -> float | None:
@@ -67,7 +67,7 @@ class Transfer:
         if self.failure:
             return f"FAILED: {self.failure}"
         if self.speed is None:
-            return f"left out, the links alone take {self.needed or 0:.0f} s"
+            return f"left out: {self.left_out}"
         mark = " (processors busy)" if self.limited_here else ""
         return f"{self.speed:.1f} Mbit/s a client{mark}"
 
@@ -88,6 +88,7 @@ class Transfer:
             "busy": None if self.busy is None else round(self.busy, 3),
             "limited_by_processors": self.limited_here,
             "failure": self.failure,
+            "left_out": self.left_out,
         }
 
     def _each(self) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import tomli_w
 
 from fedledger.errors import ConfigError, FedledgerError
+from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_store
 from ..config.transfers import MB, Links, TransferConfig
@@ -48,7 +49,9 @@ def run_transfers(
     if missing:
         raise ConfigError(f"transfers need {', '.join(missing)}: pip install 'fedledger[transfer]'")
     for url in filter(None, (config.store, config.peer)):
-        open_store(url).close()  # what is wrong with it is said before anything else
+        with open_store(url) as store:  # what is wrong with it is said before anything else
+            if store.read_only:
+                raise ConfigError(f"{mask_url(url)} takes nothing: a store to write into is wanted")
     folder = RunDirectory(new_folder(Path(out or "outputs"), config.name, datetime.now(UTC)))
     folder.write("config.toml", tomli_w.dumps(config.to_toml()))
     machine = described()
@@ -81,7 +84,9 @@ def _timed(  # noqa: PLR0917 - a case
     case = (links.name, size, clients, way.name)
     needed = seconds_needed(way, links, size, clients)
     if needed > config.longest:
-        return Transfer(*case, needed=needed)
+        return Transfer(*case, left_out=f"the links alone take {needed:.0f} s")
+    if size * clients > config.largest:
+        return Transfer(*case, left_out=f"all together move {size * clients:g} MB")
     patience = max(_LEAST, _PATIENCE * needed)
     task = Task(way, links, int(size * MB), clients, (config.seed, number), patience)
     try:

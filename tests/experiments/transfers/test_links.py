@@ -31,11 +31,18 @@ class WaitingMovesTheClock(selectors.DefaultSelector):
         return ready
 
 
+class Simulated(asyncio.SelectorEventLoop):
+    def __init__(self):
+        self.selector = WaitingMovesTheClock()
+        super().__init__(self.selector)
+
+    def time(self):
+        return self.selector.now
+
+
 def simulated(coroutine):
     """Run a coroutine by such a clock."""
-    selector = WaitingMovesTheClock()
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now
+    loop = Simulated()
     try:
         return loop.run_until_complete(coroutine)
     finally:

@@ -5,7 +5,9 @@ import json
 import os
 import signal
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -73,6 +75,9 @@ def test_what_takes_too_long_by_the_links_is_left_out(tmp_path):
     assert (put, passed) == ("-", "-")
     assert float(added.rstrip("*")) > 0
     assert any("left out" in note for note in outputs.notes(result))
+    config = config.model_copy(update={"largest": 0.5, "longest": 60.0})
+    result = run_transfers(config, out=tmp_path, progress=False)
+    assert {one.left_out for one in result.transfers} == {"all together move 0.6 MB"}
 
 
 def test_the_time_that_links_need_is_what_they_carry():
@@ -212,7 +217,9 @@ def test_a_process_that_does_not_answer_is_ended(tmp_path):
         ("sizes=[0]", "key 'sizes.0'"),
         ("sizes=[5000]", "key 'sizes.0'"),
         ("longest=0", "key 'longest'"),
-        ("peer=ipfs+http://127.0.0.1:2", "store has to be an IPFS daemon as well"),
+        ("peer=ipfs+http://127.0.0.1:2", "it and store have to be IPFS daemons"),
+        ("store=file:///tmp/x", "reached by HTTP"),
+        ("store=ipfs+https://127.0.0.1:2", "HTTPS would see"),
         ("name='../x'", "key 'name'"),
     ],
 )
@@ -242,6 +249,31 @@ def test_a_daemon_that_is_not_there_is_said_before_anything_is_made(tmp_path):
     config = load_any("bift-transfer", overrides=["store=ipfs+http://127.0.0.1:1"])
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1"):
         run_transfers(config, out=tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_that_takes_nothing_is_said(tmp_path):
+    """A gateway of somebody else cannot be given what is to be measured."""
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Log nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        Thread(target=server.serve_forever, args=(0.02,)).start()
+        url = f"ipfs+gateway+http://127.0.0.1:{server.server_address[1]}"
+        try:
+            with pytest.raises(ConfigError, match="takes nothing: a store to write into"):
+                run_transfers(
+                    load_any("bift-transfer", overrides=[f"store={url}"]), out=tmp_path / "out"
+                )
+        finally:
+            server.shutdown()
     assert not (tmp_path / "out").exists()
 
 
