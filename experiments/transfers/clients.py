@@ -196,15 +196,23 @@ async def _digests(seed: list[int], size: int, clients: int) -> list[str]:
     return [hashlib.sha256(one).hexdigest() for one in _contents(seed, size, clients)]
 
 
-async def _add(url: str, seed: list[int], size: int, file: str) -> dict[str, str]:
-    """Put a content into a store and into a file, and return its CID and its SHA-256."""
+async def _write(file: str, seed: list[int], size: int) -> str:
+    """Write a content into a file, and return its SHA-256."""
 
-    def add() -> dict[str, str]:
+    def write() -> str:
         data = content(seed, size)
-        if file:
-            Path(file).write_bytes(data)
+        Path(file).write_bytes(data)
+        return hashlib.sha256(data).hexdigest()
+
+    return await asyncio.to_thread(write)
+
+
+async def _add(url: str, seed: list[int], size: int) -> str:
+    """Put a content into a store, and return its CID."""
+
+    def add() -> str:
         with open_store(url) as store:
-            return {"cid": store.put(data), "digest": hashlib.sha256(data).hexdigest()}
+            return store.put(content(seed, size))
 
     return await asyncio.to_thread(add)
 
@@ -227,6 +235,7 @@ def main() -> None:
     answer_all(
         {
             "key": _public_key,
+            "write": _write,
             "add": _add,
             "ready": _get_ready,
             "go": _start,

@@ -139,10 +139,9 @@ class Parties:
     # What each way needs, and what the clients are asked to get ready for.
 
     def _sftp_get(self, task: Task, _: ExitStack) -> dict[str, Any]:
-        file = str(self._files / _FILE)
-        added = self._ask("clients", "add", url=self._own("server"), file=file, **_drawn(task))
+        digest = self._ask("clients", "write", file=str(self._files / _FILE), **_drawn(task))
         wanted = {"ports": self._over_links(task, [self._sftp_port]), "host_key": self._host_key}
-        return {"way": "sftp get", **wanted, "name": _FILE, "digest": added["digest"]}
+        return {"way": "sftp get", **wanted, "name": _FILE, "digest": digest}
 
     def _sftp_put(self, task: Task, _: ExitStack) -> dict[str, Any]:
         wanted = {"ports": self._over_links(task, [self._sftp_port]), "host_key": self._host_key}
@@ -150,18 +149,18 @@ class Parties:
 
     def _store_get(self, task: Task, _: ExitStack) -> dict[str, Any]:
         url = self._store or self._own("server")
-        added = self._ask("clients", "add", url=url, file="", **_drawn(task))
+        cid = self._ask("clients", "add", url=url, **_drawn(task))
         if self._store:
             urls = self._through_links(task)
         else:
             urls = self._served(task, self._serve(url, peers=1))
-        return {"way": "store get", "urls": urls, "cid": added["cid"], "patience": task.patience}
+        return {"way": "store get", "urls": urls, "cid": cid, "patience": task.patience}
 
     def _peers_get(self, task: Task, _: ExitStack) -> dict[str, Any]:
         url = self._own("server")
-        added = self._ask("clients", "add", url=url, file="", **_drawn(task))
+        cid = self._ask("clients", "add", url=url, **_drawn(task))
         urls = self._served(task, self._serve(url, peers=task.clients), apart=True)
-        return {"way": "store get", "urls": urls, "cid": added["cid"], "patience": task.patience}
+        return {"way": "store get", "urls": urls, "cid": cid, "patience": task.patience}
 
     def _store_add(self, task: Task, _: ExitStack) -> dict[str, Any]:
         urls = [self._store] * task.clients if self._store else self._of_clients(task)
