@@ -35,7 +35,7 @@ def main(run: Path, name: str | None = None) -> None:
         if file.name in {"config.toml", "table.md", "results.csv"} or file.suffix == ".png":
             shutil.copyfile(file, folder / file.name)
     rows = list(csv.DictReader((folder / "results.csv").open(encoding="utf-8")))
-    if any(row["approach"] == ELECTED for row in rows):
+    if any(row.get("approach") == ELECTED for row in rows):
         (folder / "election.md").write_text(compared(rows), encoding="utf-8")
 
 

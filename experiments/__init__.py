@@ -8,25 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config.experiment import ExperimentConfig
-    from .config.loading import load_config
+    from .config.loading import load_any, load_config
+    from .config.transfers import TransferConfig
     from .report.results import RunResult
     from .run.runner import run_experiment
     from .run.simulation import Simulation, simulate
+    from .transfers.running import run_transfers
 
 __all__ = [
     "ExperimentConfig",
     "RunResult",
     "Simulation",
+    "TransferConfig",
+    "load_any",
     "load_config",
     "run_experiment",
+    "run_transfers",
     "simulate",
 ]
 
 _HOMES = {
     "ExperimentConfig": "config.experiment",
+    "load_any": "config.loading",
     "load_config": "config.loading",
+    "TransferConfig": "config.transfers",
     "RunResult": "report.results",
     "run_experiment": "run.runner",
+    "run_transfers": "transfers.running",
     "Simulation": "run.simulation",
     "simulate": "run.simulation",
 }

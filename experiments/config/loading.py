@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedledger.errors import ConfigError
+
 from .checks import check
 from .experiment import ExperimentConfig
-from .parsing import parse
+from .parsing import parse, parse_as
 from .sources import Change, Source
 from .toml_files import read, with_overrides, with_scale
+from .transfers import KIND, TransferConfig
 
-__all__ = ["config_of", "load_config"]
+__all__ = ["config_of", "load_any", "load_config"]
 
 
 def load_config(
@@ -20,7 +23,7 @@ def load_config(
     scale: str | None = None,
     engine: str | None = None,
 ) -> ExperimentConfig:
-    """Read a config, apply a scale and overrides, and check it.
+    """Read a config of an experiment, apply a scale and overrides, and check it.
 
     Args:
         source: path of a TOML file, or the name of a config that comes with the library.
@@ -33,10 +36,28 @@ def load_config(
             the file or the override, and the key.
         UnknownNameError: an unknown key, scale, strategy, rule, attack … with the nearest known.
     """
+    config = load_any(source, overrides=overrides, scale=scale, engine=engine)
+    if isinstance(config, TransferConfig):
+        raise ConfigError(f"{source} describes {KIND}, no experiment: `load_any` reads both")
+    return config
+
+
+def load_any(
+    source: str | Path,
+    *,
+    overrides: tuple[str, ...] | list[str] = (),
+    scale: str | None = None,
+    engine: str | None = None,
+) -> ExperimentConfig | TransferConfig:
+    """Read a config of either kind; all else is as in `load_config`."""
     file, values = read(source)
     values, scaled = with_scale(values, scale, str(file))
     values, set_ = with_overrides(values, overrides)
     origin = Source(str(file)).with_changes(*scaled, *set_)
+    if values.get("kind") == KIND:
+        if engine is not None:
+            raise ConfigError(f"--engine {engine}: {KIND} have no engine")
+        return parse_as(TransferConfig, values, origin)
     if engine is not None:
         values["engine"] = engine
         origin = origin.with_changes(Change(("engine",), f"--engine {engine}"))

@@ -1,7 +1,7 @@
 """From plain values to an `ExperimentConfig`, with errors that name file, key and nearest key."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,15 +12,22 @@ from .choices import Choice
 from .experiment import ExperimentConfig
 from .sources import Source
 
-__all__ = ["parse"]
+__all__ = ["parse", "parse_as"]
 
 Model = type[BaseModel] | None
+C = TypeVar("C", bound=BaseModel)
 
 
 def parse(values: Mapping[str, Any], source: Source | str) -> ExperimentConfig:
+    """Return the experiment that the values describe; raises as `parse_as`."""
+    return parse_as(ExperimentConfig, values, source)
+
+
+def parse_as(kind: type[C], values: Mapping[str, Any], source: Source | str) -> C:
     """Return the config that the values describe.
 
     Args:
+        kind: of config.
         values: as a TOML file has them.
         source: where they are from.
 
@@ -30,10 +37,10 @@ def parse(values: Mapping[str, Any], source: Source | str) -> ExperimentConfig:
     """
     source = Source(source) if isinstance(source, str) else source
     try:
-        return ExperimentConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path, model = _walk(values, first["loc"])
+        path, model = _walk(values, first["loc"], kind)
         where, key = source.of(path), ".".join(str(part) for part in path)
         if first["type"] == "extra_forbidden":
             inside = f" of {_table(values, path[:-1])}" if path[:-1] else ""
@@ -46,6 +53,8 @@ def parse(values: Mapping[str, Any], source: Source | str) -> ExperimentConfig:
             unknown = f"key{inside} in {where}"
             raise UnknownNameError(unknown, str(path[-1]), _keys(model)) from error
         cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError) and not path:
+            raise ConfigError(f"{source.among(())}: {cause}") from error
         if isinstance(cause, UnknownNameError):
             unknown = f"{cause.kind} in {where}, key {key!r}"
             raise UnknownNameError(unknown, cause.name, cause.known) from error
@@ -55,13 +64,15 @@ def parse(values: Mapping[str, Any], source: Source | str) -> ExperimentConfig:
         raise ConfigError(f"{where}, key {key!r}: {first['msg']}{given}") from error
 
 
-def _walk(values: Any, location: Sequence[int | str]) -> tuple[list[int | str], Model]:
+def _walk(
+    values: Any, location: Sequence[int | str], kind: type[BaseModel]
+) -> tuple[list[int | str], Model]:
     """Return a key's path, and the table it is in, from where pydantic saw it.
 
     What pydantic says of a union's types is left out.
     """
     path: list[int | str] = []
-    model: Model = ExperimentConfig
+    model: Model = kind
     inside: Model = model  # the table of the path's last key
     for position, part in enumerate(location):
         last = position == len(location) - 1

@@ -1,7 +1,7 @@
 """Accuracy by round, and a config's figures of test error by round, as PNG and SVG."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "draw_figure", "plot"]
+__all__ = ["COLOURS", "MARKERS", "draw", "draw_figure", "pictures", "plot"]
 
 # Okabe and Ito's palette: told apart with every common form of colour blindness.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
-_MARKERS = "os^Dv*Px"
+MARKERS = "os^Dv*Px"
 _PANEL = (6.4, 4.0)
 _SMALL = (3.4, 2.6)
 _ACROSS = 4
@@ -29,11 +29,16 @@ _MOST_LINES = 12
 
 def plot(result: RunResult) -> dict[str, bytes]:
     """Return the plots' files by name; the same results give the same bytes."""
-    import matplotlib as mpl  # noqa: PLC0415 - a second, only where something is drawn
-
     drawings: dict[str, Callable[[], Figure]] = {"accuracy": partial(draw, result)}
     for spec in result.config.figures:
         drawings[f"figure-{spec.name}"] = partial(draw_figure, result, spec)
+    return pictures(drawings)
+
+
+def pictures(drawings: "Mapping[str, Callable[[], Figure]]") -> dict[str, bytes]:
+    """Return a PNG and an SVG of each drawing, by the files' names."""
+    import matplotlib as mpl  # noqa: PLC0415 - a second, only where something is drawn
+
     files = {}
     with mpl.rc_context({"svg.hashsalt": "fedledger", "svg.fonttype": "none"}):
         for name, drawn in drawings.items():
@@ -163,14 +168,14 @@ def _draw_panel(
             by_round = [tuple(1 - value for value in values) for values in by_round]
         rounds = range(len(by_round))
         index = approaches.index(name)
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = COLOURS[index % len(COLOURS)]
         end = f"{name}, {column}: {100 * sum(by_round[-1]) / len(runs):.1f} %"
         axes.plot(
             rounds,
             [sum(values) / len(values) for values in by_round],
             color=colour,
             linestyle=_DASHES[headings.index(column) % len(_DASHES)] if ends else "-",
-            marker=_MARKERS[index % len(_MARKERS)],
+            marker=MARKERS[index % len(MARKERS)],
             markevery=max(1, len(by_round) // _MARKS),
             markersize=4,
             label=end if ends else name,

@@ -39,7 +39,7 @@ from ..config.parsing import parse
 from ..config.toml_files import parsed
 from .urls import whole_url
 
-__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory", "read_model"]
+__all__ = ["SECRET", "SERVER", "Evidence", "Manifest", "RunDirectory", "new_folder", "read_model"]
 
 SECRET = "simulation.secret"  # noqa: S105 - a file's name
 SERVER = "server"
@@ -112,9 +112,8 @@ class RunDirectory:
             RunError: the folder cannot be written.
         """
         now = datetime.now(UTC)
-        parent = base.resolve() / config.name
-        with _writing(parent):
-            path = _new_folder(parent, now.strftime("%Y%m%dT%H%M%SZ"))
+        path = new_folder(base, config.name, now)
+        with _writing(path):
             (path / _CELLS).mkdir()
         run = cls(path)
         run.write(_CONFIG, tomli_w.dumps(config.to_toml()))
@@ -311,13 +310,20 @@ def _hash(config: ExperimentConfig) -> str:
     return hashlib.sha256(tomli_w.dumps(lasting).encode()).hexdigest()
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    """Make a folder that was not there; of two runs in one second the second gets a suffix."""
-    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-        path = parent / (name + suffix)
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return path
-    raise RunError(f"{parent / name} and 98 more like it are there already")
+def new_folder(base: Path, name: str, now: datetime) -> Path:
+    """Make `base/NAME/TIME/`; of two runs in one second the second gets a suffix.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    parent = base.resolve() / name
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    with _writing(parent):
+        for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+            path = parent / (stamp + suffix)
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return path
+    raise RunError(f"{parent / stamp} and 98 more like it are there already")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fedledger.experiments.report.audit import AuditedLedger, RunAudit
     from fedledger.experiments.report.results import RunResult
     from fedledger.experiments.report.tables import Summary
+    from fedledger.experiments.transfers.results import TransferResult
     from fedledger.experiments.vehicles.notes import Note
     from fedledger.ledger_plugins import Receipt
     from fedledger.ledger_plugins.accounts import AccountFile
@@ -47,6 +48,7 @@ __all__ = [
     "show_rounds",
     "show_rows",
     "show_run",
+    "show_transfers",
     "show_value",
 ]
 
@@ -81,6 +83,31 @@ def show_run(result: "RunResult", form: Format) -> None:
     _line(console, f"plot: {result.directory / 'accuracy.png'}")
     _line(console, f"results: {result.directory / 'results.json'}")
     _show_end(console, result.audit)
+
+
+def show_transfers(result: "TransferResult", form: Format) -> None:
+    """Print measured transfers: a table for each figure, and where they were measured."""
+    if form is Format.json:
+        _print_json({"directory": str(result.directory), **result.to_json()})
+        return
+    from fedledger.experiments.transfers.outputs import TITLES, columns, notes, table_rows  # noqa: PLC0415 - slow to import
+
+    console = Console()
+    for figure, title in TITLES.items():
+        table = Table(title=title, title_justify="left")
+        table.add_column("links")
+        for column in ("MB", "clients", *(way.said for way in columns(result, figure))):
+            table.add_column(column, justify="right")
+        for row in table_rows(result, figure):
+            table.add_row(*map(Text, row))
+        console.print(table)
+    for note in notes(result):
+        _line(console, note)
+    for one in result.transfers:
+        if one.failure:
+            _line(console, f"{one.way} of {one.clients} clients FAILED: {one.failure}", style=_BAD)
+    _line(console, f"plots: {result.directory / 'figure-13.png'}, figure-14.png")
+    _line(console, f"results: {result.directory / 'results.json'}")
 
 
 def _show_summary(console: Console, title: str, summary: "Summary") -> None:

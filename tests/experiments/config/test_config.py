@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError, UnknownNameError
-from fedledger.experiments import load_config
+from fedledger.experiments import TransferConfig, load_any, load_config
 from fedledger.experiments.adversary.attacks import ATTACKS
 from fedledger.experiments.config import checks
 from fedledger.experiments.config.parsing import parse
@@ -87,9 +87,11 @@ def test_the_configs_of_the_library_load_at_every_scale(path, monkeypatch):
     """A config that comes with the library is valid, by path and by name, with each scale."""
     monkeypatch.setattr(checks, "require_dataset", DATASETS.load)  # known; fetched or not
     scales = tomllib.loads(path.read_text(encoding="utf-8")).get("scales", {})
-    assert load_config(path.stem) == load_config(path)
+    assert load_any(path.stem) == load_any(path)
     for scale in [None, "default", *scales]:
-        assert load_config(path, scale=scale).matrix
+        config = load_any(path, scale=scale)
+        transfers = isinstance(config, TransferConfig)
+        assert list(config.cases()) if transfers else config.matrix
 
 
 @pytest.fixture

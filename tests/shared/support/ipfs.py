@@ -1,4 +1,4 @@
-"""A real IPFS daemon for tests, of npm's packages; without a network around it."""
+"""A real IPFS daemon for tests, of npm's packages, which others may be connected to."""
 
 import http.client
 import shutil
@@ -22,16 +22,17 @@ class IpfsDaemon:
 
     Args:
         folder: what it writes goes there.
+        swarm: whether it listens for other daemons, at a free port of 127.0.0.1.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, swarm: bool = False) -> None:
         modules = npm_install(PACKAGES / "ipfs", CACHE / "ipfs")
         self.folder = folder
         self.port = free_port()
         self.url = f"ipfs+http://127.0.0.1:{self.port}"
         self._command = [
             *("node", str(PACKAGES / "ipfs" / "daemon.mjs"), str(modules)),
-            *(str(folder / "repo"), str(self.port)),
+            *(str(folder / "repo"), str(self.port), *([str(free_port())] if swarm else [])),
         ]
         self.start()
 

@@ -1,7 +1,8 @@
-// An IPFS daemon without a network: `node daemon.mjs NODE_MODULES REPO PORT`.
+// An IPFS daemon: `node daemon.mjs NODE_MODULES REPO PORT [SWARM_PORT]`; without a port of its own
+// for others it has no network. It looks for nobody: others are connected by its RPC.
 import { pathToFileURL } from "node:url";
 
-const [modules, repo, port] = process.argv.slice(2);
+const [modules, repo, port, swarm] = process.argv.slice(2);
 Promise.withResolvers ??= () => {
   const made = {};
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
@@ -17,7 +18,7 @@ const ipfs = await create({
   preload: { enabled: false },
   init: { emptyRepo: true, algorithm: "Ed25519" },
   config: {
-    Addresses: { Swarm: [], API: `/ip4/127.0.0.1/tcp/${port}`, Gateway: "" },
+    Addresses: { Swarm: swarm ? [`/ip4/127.0.0.1/tcp/${swarm}`] : [], API: `/ip4/127.0.0.1/tcp/${port}`, Gateway: "" },
     Bootstrap: [],
     Discovery: { MDNS: { Enabled: false } },
   },
