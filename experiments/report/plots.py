@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fedledger.registry import check_installed
+
 from ..config.cells import Cell, shows
 from ..config.settings import Figure as FigureSpec
 from .results import RunResult
@@ -29,6 +31,7 @@ _MOST_LINES = 12
 
 def plot(result: RunResult) -> dict[str, bytes]:
     """Return the plots' files by name; the same results give the same bytes."""
+    check_installed("a plot", "experiments", "matplotlib")
     drawings: dict[str, Callable[[], Figure]] = {"accuracy": partial(draw, result)}
     for spec in result.config.figures:
         drawings[f"figure-{spec.name}"] = partial(draw_figure, result, spec)
@@ -111,6 +114,7 @@ def _many(result: RunResult, panels: dict[str, list[Cell]], title: str) -> "Figu
 
 
 def _empty(rows: int, columns: int, size: tuple[float, float]) -> "tuple[Figure, list[Axes]]":
+    check_installed("a plot", "experiments", "matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - as above
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 

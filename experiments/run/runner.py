@@ -8,6 +8,8 @@ from shlex import quote
 
 from flwr.serverapp import Grid
 
+from fedledger.registry import check_installed
+
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
 from ..report.audit import RunAudit, audit_run
@@ -24,6 +26,8 @@ from .urls import given
 __all__ = ["RunResult", "run_experiment"]
 
 logger = logging.getLogger(__name__)
+
+_NEEDS = ("apsw", "matplotlib", "numba", "sklearn", "tomli_w")
 
 
 def run_experiment(
@@ -56,6 +60,7 @@ def run_experiment(
         LedgerUnavailable: the ledger that the config names cannot be opened, nor can any cell's.
         RunError: the folder cannot be written or resumed, or the engine failed.
     """
+    check_installed("an experiment", "experiments", *_NEEDS)
     cells = config.matrix
     if resume is None:
         run = RunDirectory.create(config, Path(out or "outputs"))
