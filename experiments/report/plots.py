@@ -31,7 +31,6 @@ _MOST_LINES = 12
 
 def plot(result: RunResult) -> dict[str, bytes]:
     """Return the plots' files by name; the same results give the same bytes."""
-    check_installed("a plot", "experiments", "matplotlib")
     drawings: dict[str, Callable[[], Figure]] = {"accuracy": partial(draw, result)}
     for spec in result.config.figures:
         drawings[f"figure-{spec.name}"] = partial(draw_figure, result, spec)
@@ -40,6 +39,7 @@ def plot(result: RunResult) -> dict[str, bytes]:
 
 def pictures(drawings: "Mapping[str, Callable[[], Figure]]") -> dict[str, bytes]:
     """Return a PNG and an SVG of each drawing, by the files' names."""
+    check_installed("a plot", "experiments", "matplotlib")
     import matplotlib as mpl  # noqa: PLC0415 - a second, only where something is drawn
 
     files = {}

@@ -8,10 +8,9 @@ from shlex import quote
 
 from flwr.serverapp import Grid
 
-from fedledger.registry import check_installed
-
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
+from ..needs import check_needs
 from ..report.audit import RunAudit, audit_run
 from ..report.outputs import write_outputs
 from ..report.results import CellResult, RunResult
@@ -26,8 +25,6 @@ from .urls import given
 __all__ = ["RunResult", "run_experiment"]
 
 logger = logging.getLogger(__name__)
-
-_NEEDS = ("apsw", "matplotlib", "numba", "sklearn", "tomli_w")
 
 
 def run_experiment(
@@ -60,7 +57,7 @@ def run_experiment(
         LedgerUnavailable: the ledger that the config names cannot be opened, nor can any cell's.
         RunError: the folder cannot be written or resumed, or the engine failed.
     """
-    check_installed("an experiment", "experiments", *_NEEDS)
+    check_needs()
     cells = config.matrix
     if resume is None:
         run = RunDirectory.create(config, Path(out or "outputs"))

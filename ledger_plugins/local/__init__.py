@@ -31,5 +31,6 @@ __getattr__ = lazily(
         "open_local": "opening",
         "open_local_ledger": "opening",
     },
+    extra="server",
 )
 """Who only asks a node for its chain needs no SQLite, which is an extra."""
