@@ -4,25 +4,26 @@
 
 Flower starts a Python process on a device for every message, so what a client app imports is paid
 in every phase. Each program is started in turns with the others, in a process of its own; of its
-times the shortest counts. The peer is `import flwr.clientapp`. An installation is the files of a
-package and of all that it asks for, as they lie in this environment: measure in one that has the
-wheel, since of an editable installation only its link is there.
+times on a processor the shortest counts. The peer is `import flwr.clientapp`. An installation is
+the files of a package and of all that it asks for, as they lie in this environment: measure in one
+that has the wheel, since of an editable installation only its link is there.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["EXTRAS", "PROGRAMS", "Started", "files_of", "main", "measure_starts", "packages_of"]
 
@@ -61,9 +62,10 @@ EXTRAS = ("server", "node", "ethereum", "ipfs", "torch", "experiments", "demo")
 
 _BARE, _PEER = "Python alone", "flwr.clientapp"
 _SAYS = """
-import json, sys
+import json, sys, time
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
-print("\\n" + json.dumps([int(status["VmRSS"].split()[0]) * 1024, len(sys.modules)]))
+memory = int(status["VmRSS"].split()[0]) * 1024
+print("\\n" + json.dumps([time.process_time(), memory, len(sys.modules)]))
 """
 
 
@@ -72,7 +74,7 @@ class Started:
     """A program that was started again and again.
 
     Attributes:
-        seconds: the shortest time from its start to its end.
+        seconds: the shortest time that it took of a processor, from its start to its end.
         memory: bytes resident at its end, the smallest.
         modules: modules loaded by then.
     """
@@ -109,15 +111,13 @@ def measure_starts(runs: int) -> dict[str, Started]:
     found = {name: Started() for name in programs}
     for _ in range(runs):
         for name, program in programs.items():
-            begun = time.perf_counter()
             done = subprocess.run(  # noqa: S603 - our own program
                 [sys.executable, "-c", program + "\n" + _SAYS],
                 capture_output=True,
                 text=True,
                 check=True,
             )
-            taken = time.perf_counter() - begun
-            memory, modules = json.loads(done.stdout.splitlines()[-1])
+            taken, memory, modules = json.loads(done.stdout.splitlines()[-1])
             one = found[name]
             found[name] = Started(min(one.seconds, taken), min(one.memory, memory), modules)
     return found
@@ -130,7 +130,7 @@ def packages_of(name: str, extras: Sequence[str] = ()) -> set[str]:
         PackageNotFoundError: one of them is not installed.
     """
     found: set[tuple[str, str]] = set()
-    left = [(canonicalize_name(name), extra) for extra in ("", *extras)]
+    left: list[tuple[str, str]] = [(canonicalize_name(name), extra) for extra in ("", *extras)]
     while left:
         one = left.pop()
         if one not in found:
@@ -152,7 +152,7 @@ def files_of(packages: set[str]) -> int:
     total = 0
     for package in packages:
         for file in distribution(package).files or ():
-            path = file.locate()
+            path = Path(file.locate())
             if file.suffix != ".pyc" and path.is_file():
                 total += path.stat().st_size
     return total
@@ -194,7 +194,7 @@ def tables(measured: Measured) -> list[Table]:
     for heading in ("packages", "files"):
         sizes.add_column(heading, justify="right")
     for name, (packages, size) in measured.installed.items():
-        sizes.add_row(name, str(packages), f"{size / 1e6:.0f} MB")
+        sizes.add_row(Text(name), str(packages), f"{size / 1e6:.0f} MB")
     return [starts, sizes]
 
 
