@@ -40,7 +40,7 @@ PROGRAMS = {
     "the same, with submit=direct on a node": (
         "import fedledger.clients.training_phase, fedledger.clients.salts; "
         "import fedledger.clients.direct, fedledger.effects.real.http; "
-        "import fedledger.ledger_plugins.storage.local; "
+        "import fedledger.ledger_plugins.storage.served; "
         "import fedledger.ledger_plugins.local.node.http.remote"
     ),
     "fedledger --version": "import sys; sys.argv[1:] = ['--version']; {main}",

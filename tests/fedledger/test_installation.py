@@ -157,6 +157,8 @@ SAID = {
     "deploy --rpc http://127.0.0.1:1": "ethereum",
     "node run --data nowhere --new-chain": "node",
     "store pins --store ipfs+http://127.0.0.1:1": "ipfs",
+    "store serve --store file:///nowhere/store --data nowhere --name a:1 --allow all": "node",
+    "run bift-transfer": "transfer",
     "data fetch mnist": "vision",
 }
 """Command to the extra that it asks for."""

@@ -19,6 +19,7 @@ EXTRAS = {
     "vision": ("torchvision", "PIL"),
     "experiments": ("matplotlib", "sklearn", "scipy", "pandas"),
     "simulation": ("ray",),
+    "transfer": ("asyncssh",),
 }
 """What each extra brings, as it is imported; `node` and `demo` bring what others do, or Flower."""
 

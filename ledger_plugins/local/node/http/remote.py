@@ -47,8 +47,7 @@ from ..chain.moments import MAX_DRIFT
 from ..chain.view import SETTLED, ChainView
 from .asking import Asking, Unreachable
 from .client import Status, peer_url
-from .service import MAX_ANSWER, MAX_LIST
-from .wire import error_from_json, unpack
+from .wire import MAX_ANSWER, MAX_LIST, error_from_json, unpack
 
 __all__ = ["NodeLedger", "open_node_ledger"]
 

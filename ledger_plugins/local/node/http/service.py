@@ -13,7 +13,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from fedledger.effects import Answer, Work
 from fedledger.errors import FedledgerError, LedgerUnavailable, StoreError
@@ -22,17 +22,12 @@ from fedledger.guards import Failures, guarded
 from ....http.answers import Refusal
 from ....http.limits import network_of
 from ....transactions import MAX_TRANSACTION_BYTES
+from ..chain.core import Core
 from ..chain.pool import MAX_TRANSACTIONS
 from ..process.timing import set_within
-from .wire import error_to_json, pack, unpack
-
-if TYPE_CHECKING:  # a client, which takes its limits from here, needs no SQLite
-    from ..chain.core import Core
+from .wire import MAX_ANSWER, MAX_LIST, MAX_LOCATOR, error_to_json, pack, unpack
 
 __all__ = [
-    "MAX_ANSWER",
-    "MAX_LIST",
-    "MAX_LOCATOR",
     "ROUTES",
     "Call",
     "NodeService",
@@ -40,11 +35,6 @@ __all__ = [
     "Route",
 ]
 
-MAX_LIST = 256
-"""Blocks or transactions in one answer."""
-
-MAX_ANSWER = 8 * 1024 * 1024
-MAX_LOCATOR = 64
 MAX_WAIT = 10.0
 _SOUGHT = 3  # CIDs that are told to whoever waits for a block
 
@@ -98,7 +88,7 @@ class NodeService:
         work: reads and computes.
     """
 
-    def __init__(self, core: "Core", operator: Operator, work: Work) -> None:
+    def __init__(self, core: Core, operator: Operator, work: Work) -> None:
         self._core = core
         self._operator = operator
         self._work = work
@@ -314,7 +304,7 @@ def refused(refusal: Refusal) -> Answer:
 class _Changes:
     """Lets requests wait for the core's next change."""
 
-    def __init__(self, core: "Core") -> None:
+    def __init__(self, core: Core) -> None:
         self.version = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
@@ -337,7 +327,7 @@ class _Changes:
         self._event = asyncio.Event()
 
 
-def _following(core: "Core", wanted: list[bytes]) -> list[bytes]:
+def _following(core: Core, wanted: list[bytes]) -> list[bytes]:
     now = core.snapshot
     places = (core.index_of(one) for one in wanted)
     first = next((place + 1 for place in places if place is not None), None)
@@ -354,7 +344,7 @@ def _following(core: "Core", wanted: list[bytes]) -> list[bytes]:
     return found
 
 
-def _waiting(core: "Core", wanted: list[str]) -> list[bytes]:
+def _waiting(core: Core, wanted: list[str]) -> list[bytes]:
     found, size = [], 0
     for raw in core.raw(wanted):
         size += len(raw)
