@@ -4,7 +4,9 @@ One TOML file is one table or figure; `run_experiment(load_config("quickstart"))
 `simulate` runs a ClientApp of your own on a ledger.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fedledger.lazy import lazily
 
 if TYPE_CHECKING:
     from .config.experiment import ExperimentConfig
@@ -27,23 +29,18 @@ __all__ = [
     "simulate",
 ]
 
-_HOMES = {
-    "ExperimentConfig": "config.experiment",
-    "load_any": "config.loading",
-    "load_config": "config.loading",
-    "TransferConfig": "config.transfers",
-    "RunResult": "report.results",
-    "run_experiment": "run.runner",
-    "run_transfers": "transfers.running",
-    "Simulation": "run.simulation",
-    "simulate": "run.simulation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: a client that only needs a data set must not wait for a plot library."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - only when something is asked for
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "ExperimentConfig": "config.experiment",
+        "load_any": "config.loading",
+        "load_config": "config.loading",
+        "TransferConfig": "config.transfers",
+        "RunResult": "report.results",
+        "run_experiment": "run.runner",
+        "run_transfers": "transfers.running",
+        "Simulation": "run.simulation",
+        "simulate": "run.simulation",
+    },
+)
+"""A client that only needs a data set must not wait for a plot library."""

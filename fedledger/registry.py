@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from fedledger.errors import ConfigError, UnknownNameError
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "check_installed"]
 
 
 class Registry:
@@ -87,6 +88,22 @@ class Registry:
     def _targets(self) -> dict[str, str]:
         theirs = _installed(self._group) if self._group else {}
         return {**theirs, **self._entries}
+
+
+def check_installed(what: str, extra: str, *modules: str) -> None:
+    """Make sure that an extra is installed, before what needs it has begun.
+
+    Args:
+        what: needs it: "an experiment", "data set 'digits'".
+        extra: of this package.
+        modules: what is imported of it; none is imported here.
+
+    Raises:
+        ConfigError: names the first one that is not there, and what to install.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise ConfigError(f"{what} needs {module!r}: pip install 'fedledger[{extra}]'")
 
 
 @cache

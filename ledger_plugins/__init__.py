@@ -50,7 +50,7 @@ LEDGERS = Registry(
         "local+http": "fedledger.ledger_plugins.local.node.http.remote:open_node_ledger",
     },
     group="fedledger.ledgers",
-    extras={"ethereum": "ethereum", "local+http": "node"},
+    extras={"ethereum": "ethereum", "local": "server"},
 )
 """URL scheme to the function that opens such a ledger."""
 
@@ -65,7 +65,7 @@ STORES = Registry(
         "store": "fedledger.ledger_plugins.storage.served:open_served_store",
     },
     group="fedledger.stores",
-    extras=dict.fromkeys(("ipfs", "ipfs+gateway", "ipfs+gateway+http"), "ipfs") | {"store": "node"},
+    extras={"ipfs": "ipfs"},
 )
 """URL scheme to the function that opens such a store."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fedledger.errors import FedledgerError, UpdateRejected
+from fedledger.errors import FedledgerError, NotInstalled, UpdateRejected
 from fedledger.formats import canonical_json
 from fedledger.guards import Failures
 
@@ -59,10 +59,12 @@ class Waiting:
     Attributes:
         why: in words.
         missing: CIDs of contents that it would have to know.
+        lacking: what is not installed here, so that the protocol could not go on; else "".
     """
 
     why: str
     missing: Sequence[str] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,5 +211,7 @@ def turn_of(  # noqa: PLR0917 - the client's own sources, then the task
                 return waiting
             # A content that stays away keeps nobody from what is asked next, and that has an end.
             lost.update(error.missing)
+        except NotInstalled as error:  # most often of what the miner computes, and no client
+            return waiting or Waiting("the round waits for its miner", lacking=str(error))
         else:
             return waiting or Waiting("the round waits for its miner")

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from ...strategies.aggregation.kernels.compiled import kernel
-from ...strategies.aggregation.kernels.lanes import INDEX, Lanes, emitted
+from ...strategies.aggregation.kernels.compiled.kernel import kernel
+from ...strategies.aggregation.kernels.compiled.lanes import INDEX, Lanes, emitted
 from ...strategies.aggregation.kernels.parallel import run_pieces
 
 __all__ = ["read_once"]

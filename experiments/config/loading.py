@@ -6,6 +6,7 @@ from typing import Any
 
 from fedledger.errors import ConfigError
 
+from ..needs import check_needs
 from .checks import check
 from .experiment import ExperimentConfig
 from .parsing import parse, parse_as
@@ -33,7 +34,7 @@ def load_config(
 
     Raises:
         ConfigError: not readable, not TOML, a wrong value, or a combination that cannot work; names
-            the file or the override, and the key.
+            the file or the override, and the key. Or what an experiment needs is not installed.
         UnknownNameError: an unknown key, scale, strategy, rule, attack … with the nearest known.
     """
     config = load_any(source, overrides=overrides, scale=scale, engine=engine)
@@ -61,6 +62,7 @@ def load_any(
     if engine is not None:
         values["engine"] = engine
         origin = origin.with_changes(Change(("engine",), f"--engine {engine}"))
+    check_needs()
     return config_of(values, origin)
 
 

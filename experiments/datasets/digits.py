@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fedledger.registry import check_installed
+
 from .base import Dataset
 
 __all__ = ["load"]
@@ -17,7 +19,12 @@ _SPLIT = 0
 
 
 def load(cache: Path) -> Dataset:  # noqa: ARG001 - nothing to fetch, nothing to keep
-    """Return the digits, pixels scaled from 0..16 to 0..1."""
+    """Return the digits, pixels scaled from 0..16 to 0..1.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
+    """
+    check_installed("data set 'digits'", "experiments", "sklearn")
     from sklearn.datasets import load_digits  # noqa: PLC0415 - one second, only when asked for
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the same
 

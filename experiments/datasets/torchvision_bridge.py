@@ -42,7 +42,7 @@ def import_torchvision() -> Any:
             return import_module("torchvision")
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"this data set needs {error.name!r}: pip install torch torchvision"
+                f"this data set needs {error.name!r}: pip install 'fedledger[vision]'"
             ) from error
         except RuntimeError as error:
             if "torchvision::nms does not exist" not in str(error):

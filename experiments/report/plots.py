@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fedledger.registry import check_installed
+
 from ..config.cells import Cell, shows
 from ..config.settings import Figure as FigureSpec
 from .results import RunResult
@@ -37,6 +39,7 @@ def plot(result: RunResult) -> dict[str, bytes]:
 
 def pictures(drawings: "Mapping[str, Callable[[], Figure]]") -> dict[str, bytes]:
     """Return a PNG and an SVG of each drawing, by the files' names."""
+    check_installed("a plot", "experiments", "matplotlib")
     import matplotlib as mpl  # noqa: PLC0415 - a second, only where something is drawn
 
     files = {}
@@ -111,6 +114,7 @@ def _many(result: RunResult, panels: dict[str, list[Cell]], title: str) -> "Figu
 
 
 def _empty(rows: int, columns: int, size: tuple[float, float]) -> "tuple[Figure, list[Axes]]":
+    check_installed("a plot", "experiments", "matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - as above
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 

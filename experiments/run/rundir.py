@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
-import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fedledger.effects import Effects
@@ -116,7 +115,7 @@ class RunDirectory:
         with _writing(path):
             (path / _CELLS).mkdir()
         run = cls(path)
-        run.write(_CONFIG, tomli_w.dumps(config.to_toml()))
+        run.write(_CONFIG, _toml(config.to_toml()))
         pairs = dict.fromkeys(
             tuple(mask_url(one.replace("{cell}", cell.id)) for one in (config.ledger, config.store))
             for cell in config.matrix
@@ -307,7 +306,13 @@ def _lasting(config: ExperimentConfig) -> dict[str, Any]:
 
 def _hash(config: ExperimentConfig) -> str:
     lasting = dict(sorted(_lasting(config).items()))
-    return hashlib.sha256(tomli_w.dumps(lasting).encode()).hexdigest()
+    return hashlib.sha256(_toml(lasting).encode()).hexdigest()
+
+
+def _toml(document: Mapping[str, Any]) -> str:
+    from tomli_w import dumps  # noqa: PLC0415 - an extra: whoever only audits a run needs it not
+
+    return dumps(document)
 
 
 def new_folder(base: Path, name: str, now: datetime) -> Path:

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 
 from ..config.cells import Cell
 from ..config.experiment import ExperimentConfig
+from ..needs import check_needs
 from ..report.audit import RunAudit, audit_run
 from ..report.outputs import write_outputs
 from ..report.results import CellResult, RunResult
@@ -56,6 +57,7 @@ def run_experiment(
         LedgerUnavailable: the ledger that the config names cannot be opened, nor can any cell's.
         RunError: the folder cannot be written or resumed, or the engine failed.
     """
+    check_needs()
     cells = config.matrix
     if resume is None:
         run = RunDirectory.create(config, Path(out or "outputs"))

@@ -6,6 +6,10 @@ that never waits, messages are delayed and lost, disks lose what was not flushed
 decides. So a run is a function of its seed, and what it found once it finds again.
 """
 
-from .simulation import Failure, Report, simulate
+from fedledger.registry import check_installed
+
+check_installed("a simulated network", "node", "apsw", "numba")
+
+from .simulation import Failure, Report, simulate  # noqa: E402 - what it needs is asked for first
 
 __all__ = ["Failure", "Report", "simulate"]

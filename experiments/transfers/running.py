@@ -2,12 +2,10 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
-import tomli_w
-
 from fedledger.errors import ConfigError, FedledgerError
+from fedledger.registry import check_installed
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_store
@@ -24,7 +22,7 @@ __all__ = ["run_transfers"]
 
 _PATIENCE = 10.0  # times what the links take,
 _LEAST = 120.0  # and seconds at least
-_NEEDED = ("asyncssh", "httpx", "uvicorn")
+_NEEDED = ("apsw", "asyncssh", "fastapi", "ipfshttpclient", "matplotlib", "tomli_w", "uvicorn")
 
 
 def run_transfers(
@@ -45,15 +43,15 @@ def run_transfers(
         StoreError: a store that the config names does not answer.
         RunError: the folder cannot be written, or a process cannot be started.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"transfers need {', '.join(missing)}: pip install 'fedledger[transfer]'")
+    check_installed("measuring transfers", "transfer", *_NEEDED)
+    from tomli_w import dumps  # noqa: PLC0415 - an extra
+
     for url in filter(None, (config.store, config.peer)):
         with open_store(url) as store:  # what is wrong with it is said before anything else
             if store.read_only:
                 raise ConfigError(f"{mask_url(url)} takes nothing: a store to write into is wanted")
     folder = RunDirectory(new_folder(Path(out or "outputs"), config.name, datetime.now(UTC)))
-    folder.write("config.toml", tomli_w.dumps(config.to_toml()))
+    folder.write("config.toml", dumps(config.to_toml()))
     machine = described()
     cases = [(way, *case) for case in config.cases() for way in ways_of(config)]
     found = []

@@ -224,6 +224,8 @@ class Vehicle:
         if isinstance(found, Waiting):
             for cid in found.missing:
                 self._sought.setdefault(cid, now)
+            if found.lacking:  # the miner computes it; only a voter would have to as well
+                self._once("lacking", found.lacking, f"this client does not: {found.lacking}")
         elif (found.round.number, found.phase.name) not in self._left:
             self._answer(found, known)
         self._looked = head.hash, now

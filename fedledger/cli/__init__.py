@@ -46,22 +46,27 @@ def _main() -> None:
     for name in ("fedledger", "matplotlib"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     from .lines import any_encoding, flushed  # noqa: PLC0415 - the same
-    from .render import show_error  # noqa: PLC0415 - the same
 
     any_encoding()
     try:
         with flushed():
             app(prog_name="fedledger")
     except FedledgerError as error:
-        show_error(str(error))
+        _show(str(error))
         sys.exit(WRONG)
     except OSError as error:  # a full disk, a folder that must not be written
         where = f"{error.filename}: " if error.filename else ""
-        show_error(f"{where}{error.strerror or error}")
+        _show(f"{where}{error.strerror or error}")
         sys.exit(WRONG)
     except UnicodeEncodeError as error:  # Python has half a character for each byte that is none
-        show_error(f"{error.object!a}: names of files and folders have to be UTF-8 here")
+        _show(f"{error.object!a}: names of files and folders have to be UTF-8 here")
         sys.exit(WRONG)
+
+
+def _show(error: str) -> None:
+    from .render import show_error  # noqa: PLC0415 - what prints tables is slow to import
+
+    show_error(error)
 
 
 class _Interrupts:

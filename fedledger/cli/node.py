@@ -129,6 +129,9 @@ def run(
     aggregates = aggregate or malicious or aggregate_task
     if aggregates and account is None:
         raise ConfigError("--aggregate… and --malicious need --account: who publishes the rounds")
+    from fedledger.registry import check_installed  # noqa: PLC0415 - slow to import
+
+    check_installed("a node", "node", "apsw", "fastapi", "numba", "uvicorn")
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.node.chain.leader import leader_rule  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.local.node.process.node import (  # noqa: PLC0415 - the same

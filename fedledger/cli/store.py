@@ -342,6 +342,9 @@ def serve(
     Example: `fedledger store serve --store file:///srv/store --data /srv/store-server --listen
     0.0.0.0:7100 --name store.example.org:7100 --task 1 --ledger local+http://127.0.0.1:7001`
     """
+    from fedledger.registry import check_installed  # noqa: PLC0415 - slow to import
+
+    check_installed("a store's server", "node", "apsw", "fastapi", "uvicorn")
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.addresses import checksum_address  # noqa: PLC0415 - the same

@@ -9,9 +9,10 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import apsw
+if TYPE_CHECKING:  # an extra: only an embedded chain has databases
+    import apsw
 
 __all__ = ["Disk", "NotAFile", "OpenFile"]
 
@@ -188,7 +189,7 @@ class Disk(ABC):
         """Remove a file; nothing happens when there is none. Durable by `sync_folder`."""
 
     @abstractmethod
-    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> apsw.Connection:
+    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> "apsw.Connection":
         """Open a SQLite database.
 
         Args:

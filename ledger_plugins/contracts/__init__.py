@@ -1,26 +1,31 @@
 """The contracts: one ABI each, a typed façade for callers, and a twin for the embedded chain."""
 
-from .beacon.facade import Beacon
-from .bonds.facade import Bonds
-from .identities.facade import Identities
-from .meanings import cid_text
-from .membership.facade import ClientChange, Membership
-from .reports.facade import Reports
-from .stake_token.facade import StakeToken, Transfer
-from .training_task.facade import TrainingTask
-from .training_task.records import (
-    Aggregate,
-    Checkpoint,
-    MembersChange,
-    Payment,
-    Reveal,
-    Roles,
-    Rollback,
-    RollbackVote,
-    Submission,
-    Task,
-    Votes,
-)
+from typing import TYPE_CHECKING
+
+from fedledger.lazy import lazily
+
+if TYPE_CHECKING:
+    from .beacon.facade import Beacon
+    from .bonds.facade import Bonds
+    from .identities.facade import Identities
+    from .meanings import cid_text
+    from .membership.facade import ClientChange, Membership
+    from .reports.facade import Reports
+    from .stake_token.facade import StakeToken, Transfer
+    from .training_task.facade import TrainingTask
+    from .training_task.records import (
+        Aggregate,
+        Checkpoint,
+        MembersChange,
+        Payment,
+        Reveal,
+        Roles,
+        Rollback,
+        RollbackVote,
+        Submission,
+        Task,
+        Votes,
+    )
 
 __all__ = [
     "Aggregate",
@@ -45,3 +50,31 @@ __all__ = [
     "Votes",
     "cid_text",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Aggregate": "training_task.records",
+        "Beacon": "beacon.facade",
+        "Bonds": "bonds.facade",
+        "Checkpoint": "training_task.records",
+        "ClientChange": "membership.facade",
+        "Identities": "identities.facade",
+        "MembersChange": "training_task.records",
+        "Membership": "membership.facade",
+        "Payment": "training_task.records",
+        "Reports": "reports.facade",
+        "Reveal": "training_task.records",
+        "Roles": "training_task.records",
+        "Rollback": "training_task.records",
+        "RollbackVote": "training_task.records",
+        "StakeToken": "stake_token.facade",
+        "Submission": "training_task.records",
+        "Task": "training_task.records",
+        "TrainingTask": "training_task.facade",
+        "Transfer": "stake_token.facade",
+        "Votes": "training_task.records",
+        "cid_text": "meanings",
+    },
+)
+"""A client that trains needs few of them, and imports those."""

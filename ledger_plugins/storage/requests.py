@@ -11,7 +11,6 @@ from typing import Self
 
 from fedledger.errors import AccountError, CallError, ConfigError
 
-from .. import contracts  # noqa: F401 - before `signing`: each of the two needs the other
 from ..accounts import Account, recover_digest
 from ..addresses import ZERO_ADDRESS, is_checksummed
 from ..signing import Domain, Statement

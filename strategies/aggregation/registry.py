@@ -11,7 +11,7 @@ from fedledger.registry import Registry
 from .kernels.rows import Updates, Vector
 from .rule import Aggregate, Rule
 
-__all__ = ["BoundRule", "aggregate", "arithmetic", "get_rule", "rules"]
+__all__ = ["BoundRule", "aggregate", "arithmetic", "check_compiled", "get_rule", "rules"]
 
 _HERE = __name__.rpartition(".")[0]
 
@@ -94,6 +94,15 @@ def arithmetic(name: str) -> str:
         ConfigError: it does not name its arithmetic.
     """
     return _load(name).arithmetic
+
+
+def check_compiled() -> None:
+    """Make sure that rules can compute here, before anybody is asked for updates.
+
+    Raises:
+        NotInstalled: numba, which is in the extra `server`, cannot be loaded.
+    """
+    from .kernels import compiled  # noqa: F401, PLC0415 - see there
 
 
 def _load(name: str) -> Rule[Any]:

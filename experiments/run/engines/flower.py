@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 from types import FrameType
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedledger.errors import ConfigError, RunError
 from fedledger.grids import WrappedGrid
+from fedledger.registry import check_installed
 
 from .base import OnReply
 from .wire import quiet_flower, raised, task_identity
@@ -62,8 +62,7 @@ class FlowerEngine:
         """Call `main` with a grid of `nodes` nodes and return what it returns; see `Engine`."""
         if nodes < 1:
             raise ConfigError(f"{nodes} nodes: at least one is needed")
-        if find_spec("ray") is None:
-            raise ConfigError("engine 'flower' needs 'ray': pip install 'fedledger[simulation]'")
+        check_installed("engine 'flower'", "simulation", "ray")
         results: list[T] = []
         errors: list[Exception] = []
         ended = threading.Event()

@@ -6,8 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-
-import apsw
+from typing import TYPE_CHECKING
 
 from ..disk import Disk, NotAFile, OpenFile
 
@@ -15,6 +14,9 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover - a system without POSIX locks
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from apsw import Connection
 
 __all__ = ["SystemDisk"]
 
@@ -137,9 +139,11 @@ class SystemDisk(Disk):
         """Remove a file; nothing happens when there is none."""
         path.unlink(missing_ok=True)
 
-    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> apsw.Connection:
+    def database(self, path: Path, *, flags: int, vfs: str | None = None) -> "Connection":
         """Open a SQLite database by its default VFS, or by `vfs` above it."""
-        return apsw.Connection(str(path), flags=flags, vfs=vfs)
+        from apsw import Connection  # noqa: PLC0415 - an extra, which whoever calls this has
+
+        return Connection(str(path), flags=flags, vfs=vfs)
 
 
 class _SystemFile(OpenFile):

@@ -3,8 +3,6 @@
 import secrets
 import time
 
-from fedledger.errors import ConfigError
-
 from ..base import Clock, Entropy
 from ..transport import AsyncLine, Line, Transport
 
@@ -36,26 +34,16 @@ class SystemEntropy(Entropy):
 
 
 class HttpTransport(Transport):
-    """HTTP to any party; httpx, which is installed with `fedledger[node]`, is imported when asked.
-
-    Its lines raise ConfigError where it is not installed.
-    """
+    """HTTP to any party; httpx is imported when somebody is asked."""
 
     def line(self, url: str) -> Line:
         """Return a line to the party at "http://HOST:PORT"; nothing is sent yet."""
-        try:
-            from .http import HttpLine  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise ConfigError(_MISSING) from error
+        from .http import HttpLine  # noqa: PLC0415 - slow to import
+
         return HttpLine(url)
 
     def async_line(self, url: str, *, at_once: int) -> AsyncLine:
         """Return a line for an event loop, over which `at_once` questions may be open."""
-        try:
-            from .http import AsyncHttpLine  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise ConfigError(_MISSING) from error
+        from .http import AsyncHttpLine  # noqa: PLC0415 - slow to import
+
         return AsyncHttpLine(url, at_once)
-
-
-_MISSING = "asking over HTTP needs httpx: pip install 'fedledger[node]'"

@@ -13,6 +13,7 @@ from fedledger.errors import ConfigError, UnknownNameError
 from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
+from ...aggregation import check_compiled
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
 from ...rounds.checkpoints import Checkpoints, Members
 from ...rounds.membership import Binding, MembershipRule
@@ -84,6 +85,7 @@ class PoFL(LedgerStrategy):
     Raises:
         ConfigError: a setting is wrong or does not fit the others.
         UnknownNameError: a rule nobody registered.
+        NotInstalled: the rules cannot compute here.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class PoFL(LedgerStrategy):
         members: Members | None = None,
         effects: Effects | None = None,
     ) -> None:
+        check_compiled()
         if selection not in get_args(Selection):
             raise UnknownNameError("selection", selection, get_args(Selection))
         if rules is None:

@@ -220,7 +220,7 @@ def test_gtsrb(torchvision, served, tmp_path, monkeypatch):
 def test_missing_torchvision_is_named(tmp_path, monkeypatch):
     """Without torchvision the error says what to install."""
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(ConfigError, match="needs 'torchvision': pip install torch torchvision"):
+    with pytest.raises(ConfigError, match=r"'torchvision': pip install 'fedledger\[vision\]'"):
         mnist.fetch(tmp_path)
 
 

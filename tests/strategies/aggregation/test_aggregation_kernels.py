@@ -16,14 +16,14 @@ from support.examples import examples
 from fedledger.errors import ConfigError, InvalidUpdate
 from fedledger.strategies.aggregation import get_rule, rules, threads
 from fedledger.strategies.aggregation.kernels.columns import mean_of_nearest
-from fedledger.strategies.aggregation.kernels.distances import squared_distances
-from fedledger.strategies.aggregation.kernels.network import (
+from fedledger.strategies.aggregation.kernels.compiled.network import (
     BLOCK,
     MERGE,
     SORT,
     merges,
     odd_even_merge_sort,
 )
+from fedledger.strategies.aggregation.kernels.distances import squared_distances
 from fedledger.strategies.aggregation.kernels.rows import read_rows
 
 

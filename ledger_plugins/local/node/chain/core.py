@@ -31,20 +31,17 @@ from .envelope import Envelope
 from .file import NodeFile, Step
 from .first import first_block
 from .leader import LeaderRule
-from .moments import Outcome, Place, Snapshot, Source, Template
+from .moments import MAX_DRIFT, Outcome, Place, Snapshot, Source, Template
 from .pool import Pending
 from .publications import Publications
 from .tree import Node, Tree
 from .waiting import Waiting
 from .wanted import Wanted
 
-__all__ = ["BURIED", "MAX_DRIFT", "Core"]
+__all__ = ["BURIED", "Core"]
 
 BURIED = 6
 """Blocks after which a transaction is not kept any more: its block has this many on top."""
-
-MAX_DRIFT = 2_000
-"""Milliseconds that a block's timestamp may be ahead of this node's clock."""
 
 MAX_SIDE_BLOCKS = 20_000
 MAX_SIDE_BYTES = 1024**3

@@ -8,7 +8,10 @@ from ....base import Ledger, SignedTransaction
 from ...chain.block import ModelInfo
 from ...chain.genesis import Genesis
 
-__all__ = ["Outcome", "Place", "Snapshot", "Source", "Template"]
+__all__ = ["MAX_DRIFT", "Outcome", "Place", "Snapshot", "Source", "Template"]
+
+MAX_DRIFT = 2_000
+"""Milliseconds that a block's timestamp may be ahead of this node's clock."""
 
 Source = Callable[[Ledger, Callable[[str], None]], Iterable[SignedTransaction]]
 """What a miner adds to its block itself, given the ledger with the block so far; the callable takes

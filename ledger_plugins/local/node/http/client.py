@@ -17,8 +17,7 @@ from fedledger.errors import (
 from ..chain.envelope import MAX_ENVELOPE_BYTES
 from ..chain.moments import Snapshot
 from ..chain.pool import MAX_TRANSACTIONS
-from .service import MAX_ANSWER, MAX_LIST, MAX_LOCATOR
-from .wire import pack, unpack
+from .wire import MAX_ANSWER, MAX_LIST, MAX_LOCATOR, pack, unpack
 
 __all__ = ["Misbehaved", "PeerClient", "Status", "locator", "peer_url"]
 

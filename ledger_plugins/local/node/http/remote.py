@@ -42,13 +42,12 @@ from ....transactions import checked
 from ...chain.block import Block
 from ...chain.chain import Chain, replay
 from ...chain.genesis import Genesis
-from ..chain.core import MAX_DRIFT
 from ..chain.envelope import MAX_ENVELOPE_BYTES, Envelope
+from ..chain.moments import MAX_DRIFT
 from ..chain.view import SETTLED, ChainView
 from .asking import Asking, Unreachable
 from .client import Status, peer_url
-from .service import MAX_ANSWER, MAX_LIST
-from .wire import error_from_json, unpack
+from .wire import MAX_ANSWER, MAX_LIST, error_from_json, unpack
 
 __all__ = ["NodeLedger", "open_node_ledger"]
 

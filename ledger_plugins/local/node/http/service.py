@@ -25,12 +25,9 @@ from ....transactions import MAX_TRANSACTION_BYTES
 from ..chain.core import Core
 from ..chain.pool import MAX_TRANSACTIONS
 from ..process.timing import set_within
-from .wire import error_to_json, pack, unpack
+from .wire import MAX_ANSWER, MAX_LIST, MAX_LOCATOR, error_to_json, pack, unpack
 
 __all__ = [
-    "MAX_ANSWER",
-    "MAX_LIST",
-    "MAX_LOCATOR",
     "ROUTES",
     "Call",
     "NodeService",
@@ -38,11 +35,6 @@ __all__ = [
     "Route",
 ]
 
-MAX_LIST = 256
-"""Blocks or transactions in one answer."""
-
-MAX_ANSWER = 8 * 1024 * 1024
-MAX_LOCATOR = 64
 MAX_WAIT = 10.0
 _SOUGHT = 3  # CIDs that are told to whoever waits for a block
 

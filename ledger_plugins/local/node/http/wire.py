@@ -14,7 +14,21 @@ from fedledger.errors import (
 
 from ...chain.codec import Reader, frame, uint
 
-__all__ = ["error_from_json", "error_to_json", "pack", "unpack"]
+__all__ = [
+    "MAX_ANSWER",
+    "MAX_LIST",
+    "MAX_LOCATOR",
+    "error_from_json",
+    "error_to_json",
+    "pack",
+    "unpack",
+]
+
+MAX_LIST = 256
+"""Blocks or transactions in one answer."""
+
+MAX_ANSWER = 8 * 1024 * 1024
+MAX_LOCATOR = 64
 
 _KINDS: dict[str, type[LedgerError]] = {
     kind.__name__: kind

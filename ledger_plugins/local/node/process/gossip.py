@@ -20,11 +20,11 @@ from fedledger.errors import (
 
 from ....http.limits import Strikes
 from ....storage.cid import cid_of, profile_named
-from ..chain.core import MAX_DRIFT, Core
+from ..chain.core import Core
 from ..chain.envelope import Envelope
-from ..chain.moments import Outcome
+from ..chain.moments import MAX_DRIFT, Outcome
 from ..http.client import Misbehaved, PeerClient, Status, locator, peer_url
-from ..http.service import MAX_LIST
+from ..http.wire import MAX_LIST
 from .timing import set_within
 
 __all__ = ["MAX_CONTENT", "Gossip"]
