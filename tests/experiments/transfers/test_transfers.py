@@ -237,6 +237,8 @@ def test_what_belongs_to_the_other_kind_is_refused(tmp_path):
         load_any("bift-transfer", engine="inprocess")
     with pytest.raises(ConfigError, match="describes transfers, no experiment"):
         load_config("bift-transfer")
+    with pytest.raises(ConfigError, match="key 'kind': 'transfers' or nothing, got 'transfer'"):
+        load_any("bift-transfer", overrides=["kind=transfer"])
     with pytest.raises(UnknownNameError, match="scale"):
         load_any("bift-transfer", scale="papr")
     said = CliRunner().invoke(app, ["run", "bift-transfer", "--resume", str(tmp_path)])
