@@ -55,7 +55,9 @@ def load_any(
     values, scaled = with_scale(values, scale, str(file))
     values, set_ = with_overrides(values, overrides)
     origin = Source(str(file)).with_changes(*scaled, *set_)
-    if values.get("kind") == KIND:
+    if (kind := values.get("kind", "")) not in ("", KIND):
+        raise ConfigError(f"{origin.of(('kind',))}, key 'kind': {KIND!r} or nothing, got {kind!r}")
+    if kind == KIND:
         if engine is not None:
             raise ConfigError(f"--engine {engine}: {KIND} have no engine")
         return parse_as(TransferConfig, values, origin)

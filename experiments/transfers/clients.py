@@ -26,6 +26,7 @@ import numpy as np
 from fedledger.errors import RunError
 
 from ...ledger_plugins import Store, open_store
+from ...ledger_plugins.accounts import Account
 from . import sftp
 from .helper import answer_all, cpu_seconds
 
@@ -37,6 +38,7 @@ Go = Callable[[], Awaitable[list[float]]]
 _key = sftp.make_key()
 _ready = AsyncExitStack()
 _go: list[Go] = []
+_accounts: list[Account] = []
 
 
 def content(seed: Sequence[int], size: int) -> bytes:
@@ -113,7 +115,10 @@ async def _store_put(
     """Have every client put a content of its own, each into its URL."""
     contents = _contents(seed, size, len(urls))
     with ExitStack() as stack:
-        stores = [_opened(stack, url) for url in urls]
+        stores = [
+            stack.enter_context(open_store(url, account=_account(number)))
+            for number, url in enumerate(urls)
+        ]
 
         def put(number: int) -> None:
             stores[number].put(contents[number], timeout=patience)
@@ -217,6 +222,17 @@ async def _add(url: str, seed: list[int], size: int) -> str:
     return await asyncio.to_thread(add)
 
 
+def _account(number: int) -> Account:
+    """Return the account of a client, made when it is first asked for."""
+    while len(_accounts) <= number:
+        _accounts.append(Account.create())
+    return _accounts[number]
+
+
+async def _addresses(clients: int) -> list[str]:
+    return [_account(number).address for number in range(clients)]
+
+
 async def _public_key() -> str:
     return sftp.public(_key)
 
@@ -235,6 +251,7 @@ def main() -> None:
     answer_all(
         {
             "key": _public_key,
+            "accounts": _addresses,
             "write": _write,
             "add": _add,
             "ready": _get_ready,

@@ -52,7 +52,7 @@ class Link:
     """A port of 127.0.0.1 that leads to another one, as many connections as there are.
 
     Args:
-        port: where it leads to, on 127.0.0.1.
+        port: where it leads to, on 127.0.0.1; it may be said later, before anybody connects.
         up: what limits the bytes to that port; several: the slowest of them does.
         down: what limits the bytes from it.
         host: where it leads to, if not to this machine.
@@ -66,7 +66,8 @@ class Link:
         *,
         host: str = "127.0.0.1",
     ) -> None:
-        self._to = host, port
+        self.port = port
+        self._host = host
         self._up, self._down = tuple(up), tuple(down)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Task[None] | None = None
@@ -112,7 +113,7 @@ class Link:
             for end in (near, far):
                 end.setblocking(False)
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(far, self._to)
+            await loop.sock_connect(far, (self._host, self.port))
             async with asyncio.TaskGroup() as both:
                 both.create_task(_pump(near, far, self._up))
                 both.create_task(_pump(far, near, self._down))

@@ -13,19 +13,15 @@ _CPUS = Path("/proc/cpuinfo")
 _PACKAGES = ("fedledger", "asyncssh", "cryptography", "httpx", "uvicorn", "ipfshttpclient")
 
 Ticks = tuple[int, int]
-"""Processor time so far, and what of it was free."""
+"""Processor time so far, and what of it was idle."""
 
 
 def ticks() -> Ticks | None:
-    """Return what the whole machine has done so far; None where the system does not tell.
-
-    Free is what was idle, and what went to processes that make way for this one (`nice`).
-    """
+    """Return what the whole machine has done so far; None where the system does not tell."""
     if not _STAT.exists():
         return None
     fields = [int(one) for one in _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
-    _, nice, _, idle, waiting, *_ = fields
-    return sum(fields), idle + waiting + nice * (os.nice(0) <= 0)
+    return sum(fields), fields[3] + fields[4]  # idle, and waiting for a disk
 
 
 def busy_since(before: Ticks | None) -> float | None:

@@ -136,7 +136,12 @@ def draw(result: TransferResult, figure: str) -> "Figure":
 def _draw_panel(
     result: TransferResult, axes: "Axes", links: Links, size: float, ways: list[Way]
 ) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: PLC0415 - as above
+    from matplotlib.ticker import (  # noqa: PLC0415 - as above
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+    )
 
     for way, colour, marker in zip(ways, COLOURS, MARKERS, strict=False):
         found = [result.find(links.name, size, n, way.name) for n in sorted(result.config.clients)]
@@ -149,7 +154,9 @@ def _draw_panel(
     axes.axhline(links.client, color="#888888", linewidth=0.8, linestyle=(0, (1, 1.5)))
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 

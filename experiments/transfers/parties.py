@@ -88,7 +88,7 @@ class Parties:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self._scratch, ignore_errors=True)
-            for role in ("servers", "wires", "clients"):
+            for role in ("servers", "keeper", "wires", "clients"):
                 self._helpers[role] = stack.enter_context(Helper(role, self._log))
             self._files.mkdir(parents=True)
             key = self._ask("clients", "key")
@@ -117,6 +117,7 @@ class Parties:
         prepare = {
             "sftp-get": self._sftp_get,
             "sftp-put": self._sftp_put,
+            "served-get": self._served_get,
             "store-get": self._store_get,
             "peers-get": self._peers_get,
             "store-add": self._store_add,
@@ -147,6 +148,11 @@ class Parties:
         wanted = {"ports": self._over_links(task, [self._sftp_port]), "host_key": self._host_key}
         return {"way": "sftp put", **wanted, **_drawn(task)}
 
+    def _served_get(self, task: Task, _: ExitStack) -> dict[str, Any]:
+        cid = self._ask("clients", "add", url=self._own("kept/store"), **_drawn(task))
+        urls = self._kept(task)
+        return {"way": "store get", "urls": urls, "cid": cid, "patience": task.patience}
+
     def _store_get(self, task: Task, _: ExitStack) -> dict[str, Any]:
         url = self._store or self._own("server")
         cid = self._ask("clients", "add", url=url, **_drawn(task))
@@ -167,7 +173,7 @@ class Parties:
         return {"way": "store put", "urls": urls, "patience": task.patience, **_drawn(task)}
 
     def _store_put(self, task: Task, _: ExitStack) -> dict[str, Any]:
-        urls = self._through_links(task)
+        urls = self._through_links(task) if self._store else self._kept(task)
         return {"way": "store put", "urls": urls, "patience": task.patience, **_drawn(task)}
 
     def _store_pass(self, task: Task, stack: ExitStack) -> dict[str, Any]:
@@ -204,6 +210,16 @@ class Parties:
     def _served(self, task: Task, ports: Sequence[int], *, apart: bool = False) -> list[str]:
         over = self._over_links(task, ports, apart=apart)
         return [f"ipfs+gateway+http://{_HERE}:{port}" for port in over]
+
+    def _kept(self, task: Task) -> list[str]:
+        """Return URLs of a store's server by way of links, which it knows as its names."""
+        ports = self._over_links(task, [0])
+        places = [f"{_HERE}:{port}" for port in ports]
+        writers = self._ask("clients", "accounts", clients=task.clients)
+        folder = str(self._scratch / "kept")
+        to = self._ask("keeper", "serve", folder=folder, names=places, allowed=writers)
+        self._ask("wires", "lead", port=to)
+        return [f"store+http://{place}" for place in places]
 
     def _over_links(
         self, task: Task, ports: Sequence[int], *, host: str = _HERE, apart: bool = False
@@ -262,6 +278,7 @@ class Parties:
         """Have nothing there of the last task."""
         self._ask("wires", "close")
         self._ask("servers", "stop stores")
+        self._ask("keeper", "stop")
         for path in self._scratch.iterdir():
             if path != self._files:
                 shutil.rmtree(path)

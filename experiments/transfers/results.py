@@ -26,7 +26,8 @@ class Transfer:
         seconds: that each client took.
         connected: seconds in which all of them had connected, before that.
         wall: seconds until the last had finished.
-        cpu: seconds of processor time of servers, links ("wires") and clients.
+        cpu: seconds of processor time of servers, the store's own ("keeper"), links ("wires") and
+            clients.
         busy: share of the machine's processors that was busy in this time; None where the system
             does not tell.
         failure: what went wrong; then there are no numbers.
@@ -95,7 +96,7 @@ class Transfer:
         return [self.size * MB * 8 / 1e6 / one for one in self.seconds]
 
 
-_ROLES = ("servers", "wires", "clients")
+_ROLES = ("servers", "keeper", "wires", "clients")
 
 
 @dataclass(frozen=True, slots=True)

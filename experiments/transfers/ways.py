@@ -29,6 +29,7 @@ class Way:
 
 
 _SFTP_GET = Way("sftp-get", DOWN, "SFTP get", "shared")
+_SERVED_GET = Way("served-get", DOWN, "store, its server has it", "shared")
 _STORE_GET = Way("store-get", DOWN, "store, one peer has it", "shared")
 _PEERS_GET = Way("peers-get", DOWN, "store, as many peers have it as fetch it", "own")
 _SFTP_PUT = Way("sftp-put", UP, "SFTP put", "shared")
@@ -40,6 +41,7 @@ WAYS = {
     way.name: way
     for way in (
         _SFTP_GET,
+        _SERVED_GET,
         _STORE_GET,
         _PEERS_GET,
         _SFTP_PUT,
@@ -56,12 +58,9 @@ def ways_of(config: TransferConfig) -> tuple[Way, ...]:
     Embedded stores are started, as many as it takes. Of a store that somebody else runs there is
     one, and what is added to it gets to a second peer where that is given too.
     """
-    if not config.store:
-        out: tuple[Way, ...] = (_STORE_PUT,)
-    elif not config.peer:
-        out = (_PEERS_GET, _STORE_PASS)
-    else:
-        out = (_PEERS_GET,)
+    out: list[Way] = []
+    if config.store:
+        out = [_SERVED_GET, _PEERS_GET, *([] if config.peer else [_STORE_PASS])]
     return tuple(way for way in WAYS.values() if way not in out)
 
 

@@ -18,7 +18,7 @@ async def _open_links(
     """Open a link for each client, and return their ports.
 
     Args:
-        to: the port that each leads to.
+        to: the port that each leads to; 0 where that is said later.
         groups: those of one group share a link of their own, behind the clients' links.
         client: bytes a second of each client's link, each way.
         server: bytes a second of each group's link, each way; None: no limit.
@@ -37,6 +37,12 @@ async def _open_links(
     return ports
 
 
+async def _lead_to(port: int) -> None:
+    """Say where all links lead to."""
+    for link in _links:
+        link.port = port
+
+
 async def _close_links() -> None:
     while _links:
         await _links.pop().close()
@@ -44,4 +50,4 @@ async def _close_links() -> None:
 
 def main() -> None:
     """Answer questions until there are no more."""
-    answer_all({"open": _open_links, "close": _close_links, "cpu": cpu_seconds})
+    answer_all({"open": _open_links, "lead": _lead_to, "close": _close_links, "cpu": cpu_seconds})
