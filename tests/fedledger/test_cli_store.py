@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from support.store_server import WRITER, StoreServer, named_account
 
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.storage.cid import cid_of
@@ -119,3 +120,19 @@ def test_a_store_is_named_once(tmp_path):
     )
     assert done.returncode == 2
     assert "give one of them" in done.stderr
+
+
+def test_a_served_store_takes_what_an_account_signs(folder, monkeypatch):
+    """The account is named by an option, or by the environment; who only reads needs none."""
+    named_account(monkeypatch, folder)
+    signs = ("--account", str(folder / "writer.json"))
+    with StoreServer(folder, "--allow", WRITER.address) as server:
+        at = ("--store", server.url, "--format", "json")
+        cid = said("store", "put", folder / "model", *at)["stored"][0]["cid"]
+        monkeypatch.delenv("FEDLEDGER_ACCOUNT")
+        assert said("store", "pin", cid, *signs, *at)["pinned"] == [{"cid": cid}]
+        assert said("store", "get", cid, folder / "again", *at)["bytes"] == 700_000
+        refused = fedledger("store", "unpin", cid, *at)
+        assert refused.returncode != 0
+        assert "takes changes of an account alone" in refused.stderr
+        assert said("store", "pins", *at)["pinned"] == [{"cid": cid}]
