@@ -31,7 +31,7 @@ from fedledger.errors import (
 from fedledger.guards import in_words
 
 from .cid import Profile, Tree, cid_of, cid_to_bytes, profile_named
-from .pieces import Incoming, chunks
+from .pieces import Incoming, chunks, closed
 from .waiting import LONGEST, OutOfTime, Waiting
 
 __all__ = ["DEFAULT_MAX_BYTES", "DEFAULT_TIMEOUT", "Store"]
@@ -379,6 +379,27 @@ class Store(ABC):
         draft.flush()
         self._write(Incoming(cid, draft, size))
 
+    def _set_up(
+        self,
+        url: str,
+        *,
+        max_bytes: int,
+        timeout: float | None,
+        profile: str | Profile,
+        read_only: bool = False,
+    ) -> None:
+        """Say what every store says of itself; a subclass may set the attributes itself.
+
+        Raises:
+            ConfigError: the cap is not positive.
+            UnknownNameError: no profile of this name.
+        """
+        if max_bytes <= 0:
+            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
+        self.url, self.max_bytes, self.timeout = url, max_bytes, timeout
+        self.profile = (profile_named(profile) if isinstance(profile, str) else profile).name
+        self.read_only = read_only or self.read_only
+
     # How the first keep themselves safe from the second.
 
     def _check_writable(self) -> None:
@@ -434,7 +455,7 @@ class Store(ABC):
         if stated > limit:
             raise ContentTooLarge(stated, limit)
         tree = Tree(profile)
-        with self._reading(cid, profile) as pieces:
+        with closed(self._read(cid, profile.name)) as pieces:
             for piece in pieces:
                 tree.update(piece)
                 if tree.size > stated:
@@ -464,18 +485,8 @@ class Store(ABC):
                 waiting.afterwards(parts.close)
 
     def _chunks(self, cid: str, profile: Profile) -> Generator[bytes]:
-        with self._reading(cid, profile) as pieces:
+        with closed(self._read(cid, profile.name)) as pieces:
             yield from chunks(pieces, profile.chunk_bytes)
-
-    @contextmanager
-    def _reading(self, cid: str, profile: Profile) -> Iterator[Iterable[bytes]]:
-        """Have a content's pieces, which are closed in the thread that read them."""
-        pieces = self._read(cid, profile.name)
-        try:
-            yield pieces
-        finally:
-            if isinstance(pieces, Generator):
-                pieces.close()
 
     def __enter__(self) -> Self:
         return self

@@ -71,8 +71,6 @@ def open_car_store(
         raise ConfigError(f"store URL {url!r}: expected car:///absolute/file.car")
     if not path.startswith("/") or parts.query or parts.fragment:
         raise ConfigError(f"store URL {url!r}: expected an absolute path after car://")
-    if isinstance(profile, str):
-        profile = profile_named(profile)
     return CarStore(
         Path(path),
         effects or Effects.real(),
@@ -105,14 +103,10 @@ class CarStore(Store):
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         timeout: float | None = None,
-        profile: Profile = DEFAULT_PROFILE,
+        profile: str | Profile = DEFAULT_PROFILE,
     ) -> None:
-        if max_bytes <= 0:
-            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
-        self.url = f"car://{path.as_posix()}" if path.is_absolute() else f"car:///{path}"
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.profile = profile.name
+        url = f"car://{path.as_posix()}" if path.is_absolute() else f"car:///{path}"
+        self._set_up(url, max_bytes=max_bytes, timeout=timeout, profile=profile)
         try:
             self._file = effects.disk.view(path)
         except OSError as error:

@@ -79,8 +79,6 @@ def open_gateway_store(
         )
     if parts.username is not None:
         raise ConfigError(f"store URL {mask_url(url)!r}: a gateway is asked without a password")
-    if isinstance(profile, str):
-        profile = profile_named(profile)
     store = GatewayStore(
         url,
         f"{kind}://{parts.netloc}",
@@ -119,14 +117,9 @@ class GatewayStore(Store):
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         timeout: float = DEFAULT_TIMEOUT,
-        profile: Profile = DEFAULT_PROFILE,
+        profile: str | Profile = DEFAULT_PROFILE,
     ) -> None:
-        if max_bytes <= 0:
-            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
-        self.url = url
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.profile = profile.name
+        self._set_up(url, max_bytes=max_bytes, timeout=timeout, profile=profile)
         self._line = effects.transport.line(base)
 
     def close(self) -> None:

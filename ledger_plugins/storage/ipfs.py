@@ -70,8 +70,6 @@ def open_ipfs_store(
         StoreUnavailable: no daemon answers there.
     """
     parts = _split(url)
-    if isinstance(profile, str):
-        profile = profile_named(profile)
     store = IpfsStore(
         url, parts, max_bytes=max_bytes, timeout=timeout, profile=profile, read_only=read_only
     )
@@ -102,16 +100,12 @@ class IpfsStore(Store):
         *,
         max_bytes: int,
         timeout: float,
-        profile: Profile,
+        profile: str | Profile,
         read_only: bool,
     ) -> None:
-        if max_bytes <= 0:
-            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
-        self.url = url
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.profile = profile.name
-        self.read_only = read_only
+        self._set_up(
+            url, max_bytes=max_bytes, timeout=timeout, profile=profile, read_only=read_only
+        )
         auth = None
         if parts.username is not None:
             auth = unquote(parts.username), unquote(parts.password or "")

@@ -25,7 +25,7 @@ from fedledger.errors import (
 )
 
 from .base import DEFAULT_MAX_BYTES, Store
-from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profile_named, profiles_from
+from .cid import DEFAULT_PROFILE, PROFILES, Profile, cid_to_bytes, profiles_from
 from .draft import Draft, draft
 from .pieces import PIECE_BYTES, Incoming
 
@@ -67,8 +67,6 @@ def open_file_store(
         raise ConfigError(f"store URL {url!r}: only a path may follow file://")
     if not path.startswith("/") or ".." in path.split("/"):
         raise ConfigError(f"store URL {url!r}: the folder must be absolute and without '..'")
-    if isinstance(profile, str):
-        profile = profile_named(profile)
     return FileStore(
         Path(path),
         effects or Effects.real(),
@@ -104,24 +102,24 @@ class FileStore(Store):
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         timeout: float | None = None,
-        profile: Profile = DEFAULT_PROFILE,
+        profile: str | Profile = DEFAULT_PROFILE,
         read_only: bool = False,
     ) -> None:
         if not folder.is_absolute():
             raise ConfigError(f"store folder {str(folder)!r} is not absolute")
-        if max_bytes <= 0:
-            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
+        self._set_up(
+            folder.as_uri(),
+            max_bytes=max_bytes,
+            timeout=timeout,
+            profile=profile,
+            read_only=read_only,
+        )
         disk = effects.disk
         if disk.exists(folder) and not disk.is_folder(folder):
             raise StoreUnavailable(f"{folder} is not a folder")
         if read_only and not disk.exists(folder):
             raise StoreUnavailable(f"there is no store at {folder}")
-        self.read_only = read_only
         self.folder = folder
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.url = folder.as_uri()
-        self.profile = profile.name
         self._disk = disk
         self._entropy = effects.entropy
         self._work = effects.work

@@ -1,10 +1,11 @@
 """Contents in pieces: what a backend is given to write, and what it reads cut into chunks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["PIECE_BYTES", "Incoming", "chunks"]
+__all__ = ["PIECE_BYTES", "Incoming", "chunks", "closed"]
 
 PIECE_BYTES = 1024 * 1024
 
@@ -48,3 +49,13 @@ def chunks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
                 waiting.clear()
     if waiting:
         yield bytes(waiting)
+
+
+@contextmanager
+def closed(pieces: Iterable[bytes]) -> Iterator[Iterable[bytes]]:
+    """Have what a backend gives; a generator is closed in the thread that read it."""
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, Generator):
+            pieces.close()

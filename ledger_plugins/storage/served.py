@@ -32,7 +32,7 @@ from fedledger.urls import mask_url
 
 from ..accounts import Account, environment_account
 from .base import DEFAULT_MAX_BYTES, Store
-from .cid import Profile, profile_named, profiles_from
+from .cid import DEFAULT_PROFILE, Profile, profile_named, profiles_from
 from .pieces import Incoming
 from .requests import PREFIX, StoreRequest, server_name
 
@@ -170,13 +170,14 @@ class ServedStore(Store):
         read_only: bool,
         account: Signing | None,
     ) -> None:
-        if max_bytes <= 0:
-            raise ConfigError(f"size cap of {max_bytes} bytes is not positive")
-        self.url = url
-        self.max_bytes = max_bytes
-        self.timeout = timeout
-        self.read_only = read_only
-        self._wanted = profile_named(profile) if isinstance(profile, str) else profile
+        self._set_up(
+            url,
+            max_bytes=max_bytes,
+            timeout=timeout,
+            profile=profile or DEFAULT_PROFILE,
+            read_only=read_only,
+        )
+        self._wanted = None if profile is None else self.profile
         self._server = _server_of(parts)
         self._clock = effects.clock
         self._disk = effects.disk
@@ -199,10 +200,10 @@ class ServedStore(Store):
         status = self._ask("reach", mask_url(self.url), lambda: self._say(_Status, "/status"), None)
         if status.service != "fedledger store":
             raise StoreUnavailable(f"{self.url} is no store's server: it says {status.service!r}")
-        if self._wanted is not None and self._wanted.name != status.profile:
+        if self._wanted not in (None, status.profile):
             raise ConfigError(
                 f"{self.url} keeps contents under the profile {status.profile!r}: it cannot be "
-                f"opened with {self._wanted.name!r}"
+                f"opened with {self._wanted!r}"
             )
         self.profile = profile_named(status.profile).name
 

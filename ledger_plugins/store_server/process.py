@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError, StoreUnavailable
@@ -81,8 +82,9 @@ def run_store_server(
     try:
         names = _names(config, *listener.getsockname()[:2])
         effects.disk.make_folder(config.data)
-        options = {"max_bytes": config.max_bytes, "timeout": config.timeout}
-        options = {key: value for key, value in options.items() if value is not None}
+        options: dict[str, Any] = {"max_bytes": config.max_bytes}
+        if config.timeout is not None:
+            options["timeout"] = config.timeout
         with (
             _alone(config.data, effects),
             open_store(config.store, **options) as store,

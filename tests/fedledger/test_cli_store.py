@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+from support.store_server import PASSWORD, WRITER, StoreServer
 
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.storage.cid import cid_of
@@ -119,3 +120,24 @@ def test_a_store_is_named_once(tmp_path):
     )
     assert done.returncode == 2
     assert "give one of them" in done.stderr
+
+
+def test_a_served_store_takes_what_an_account_signs(folder):
+    """The account is named by the environment, or by an option; who only reads needs none."""
+    WRITER.save(folder / "writer.json", PASSWORD, light=True)
+    (folder / "password").write_text(PASSWORD)
+    named = {"FEDLEDGER_ACCOUNT": str(folder / "writer.json")}
+    named["FEDLEDGER_ACCOUNT_PASSWORD_FILE"] = str(folder / "password")
+    signs = ("--account", folder / "writer.json", "--password-file", folder / "password")
+    with StoreServer(folder, "--allow", WRITER.address) as server:
+        at = ("--store", server.url, "--format", "json")
+        done = fedledger("store", "put", folder / "model", *at, **named)
+        [stored] = json.loads(done.stdout)["stored"]
+        assert said("store", "pin", stored["cid"], *signs, *at)["pinned"] == [
+            {"cid": stored["cid"]}
+        ]
+        assert said("store", "get", stored["cid"], folder / "again", *at)["bytes"] == 700_000
+        refused = fedledger("store", "unpin", stored["cid"], *at)
+        assert refused.returncode != 0
+        assert "takes changes of an account alone" in refused.stderr
+        assert said("store", "pins", *at)["pinned"] == [{"cid": stored["cid"]}]
