@@ -5,6 +5,9 @@ offline stands in that config record, each field under its name after "fedledger
 own would make two, and there are mods that want exactly one. The reply carries what the client
 signed in a `ConfigRecord` under `LEDGER`. The app between, and mods inside `signing_mod`, see
 neither; mods outside it may copy, merge and rename records, as long as the fields come through.
+
+Where arrays travel by the store, their record is empty in the message: on the way down the config
+says which content it stands for, on the way up the client's signature does.
 """
 
 import json
@@ -13,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from fedledger.errors import ConfigError, UpdateRejected
 from fedledger.formats import parse_json
@@ -27,9 +30,14 @@ __all__ = [
     "SEEN",
     "VERSION",
     "CallRequest",
+    "Reference",
     "Signatures",
     "SigningRequest",
     "StatementRequest",
+    "model_record",
+    "references_of",
+    "with_arrays",
+    "with_references",
     "without_request",
 ]
 
@@ -39,11 +47,12 @@ ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 5
+VERSION = 6
 SEEN = "seen"
 """Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
 _PREFIX = f"{LEDGER}."
+_CONTENTS = f"{LEDGER}-contents."
 _BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}")
 _MOST = 64  # calls or statements of one answer
 
@@ -73,9 +82,9 @@ _FIELDS = frozenset(
         "headers",
         "node-keys",
         "sealed",
+        "by-reference",
     )
 )
-
 
 _MARKS = frozenset(("version", "phase", "carrier"))
 _SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof"}
@@ -138,6 +147,7 @@ class SigningRequest:
         node_keys: of each of `clients` the SHA-256 of its SuperNode's key, or b"" where there is
             none; () where answers need not be tied to nodes.
         sealed: whether a call names an opening in its content's place.
+        by_reference: whether the model goes to the client's store, and its record stays empty.
     """
 
     protocol: str
@@ -156,6 +166,7 @@ class SigningRequest:
     headers: Sequence[bytes] = ()
     node_keys: Sequence[bytes] = ()
     sealed: bool = False
+    by_reference: bool = False
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -183,16 +194,14 @@ class SigningRequest:
                 "headers": list(self.headers),
                 "node-keys": list(self.node_keys),
                 "sealed": int(self.sealed),
+                "by-reference": int(self.by_reference),
             }
         )
 
     def added_to(self, content: RecordDict) -> RecordDict:
         """Return a message's content with this request in its config; the content itself stays."""
-        records = content.config_records
-        name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
         fields = {_PREFIX + key: value for key, value in self.to_record().items()}
-        config = ConfigRecord({**records.get(name, ConfigRecord()), **fields})
-        return RecordDict({**content, name: config})
+        return _with_fields(content, fields)
 
     @classmethod
     def of(cls, content: RecordDict) -> "SigningRequest | None":
@@ -201,16 +210,11 @@ class SigningRequest:
         Raises:
             ConfigError: as `from_record`.
         """
-        fields = {
-            key.removeprefix(_PREFIX): value
-            for record in content.config_records.values()
-            for key, value in record.items()
-            if key.startswith(_PREFIX)
-        }
+        fields = _fields_of(content, _PREFIX)
         if not fields:  # until version 3 it was a record of its own
             record = content.config_records.get(LEDGER)
             return None if record is None else cls.from_record(record)
-        return cls.from_record(ConfigRecord(fields))
+        return cls.from_record(fields)
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> "SigningRequest":
@@ -255,6 +259,7 @@ class SigningRequest:
             headers=tuple(_all(record, "headers", bytes)),
             node_keys=tuple(node_keys),
             sealed=_one(record, "sealed", int) == 1,
+            by_reference=_one(record, "by-reference", int) == 1,
         )
 
 
@@ -347,11 +352,102 @@ class Signatures:
 
 def without_request(content: RecordDict) -> RecordDict:
     """Return a message's content as the app's own: without what a `SigningRequest` added."""
+    return _without_fields(content, _PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A content in a store, in place of a record's arrays.
+
+    Attributes:
+        cid: its CID; the content is safetensors.
+        size: its length in bytes.
+    """
+
+    cid: str
+    size: int
+
+
+def with_references(content: RecordDict, found: Mapping[str, Reference]) -> RecordDict:
+    """Return a message's content with references in place of some records' arrays.
+
+    The content itself stays. Such a record is there, and empty.
+
+    Args:
+        content: the message's content.
+        found: name of an ArrayRecord to what it is.
+    """
+    if not found:
+        return content
+    fields = {
+        f"{_CONTENTS}names": list(found),
+        f"{_CONTENTS}cids": [one.cid for one in found.values()],
+        f"{_CONTENTS}sizes": [one.size for one in found.values()],
+    }
+    return _with_fields(RecordDict({**content, **{name: ArrayRecord() for name in found}}), fields)
+
+
+def references_of(content: RecordDict) -> dict[str, Reference]:
+    """Return by its record's name what a message refers to.
+
+    Raises:
+        ConfigError: a field is missing or of another type, or there is no such empty record.
+    """
+    fields = _fields_of(content, _CONTENTS)
+    names, cids = _all(fields, "names", str), _all(fields, "cids", str)
+    sizes = _all(fields, "sizes", int)
+    if not len(names) == len(cids) == len(sizes):
+        raise ConfigError("references of a message: lists of unequal length")
+    for name in names:
+        if name not in content.array_records or content.array_records[name]:
+            raise ConfigError(f"a message refers to a content for {name!r}, and that is no place")
+    return {name: Reference(*one) for name, *one in zip(names, cids, sizes, strict=True)}
+
+
+def with_arrays(content: RecordDict, arrays: Mapping[str, ArrayRecord]) -> RecordDict:
+    """Return a message's content with arrays in their places again, and without references."""
+    return _without_fields(RecordDict({**content, **arrays}), _CONTENTS)
+
+
+def model_record(reply: RecordDict, asked: RecordDict) -> str | None:
+    """Return which record of a reply holds the arrays that its phase reads, or None.
+
+    It is the one named as the model in the message, or else the only one.
+    """
+    names, wanted = list(reply.array_records), asked.array_records
+    name = ARRAYS if ARRAYS in wanted else next(iter(wanted), ARRAYS)
+    if name in names:
+        return name
+    return names[0] if len(names) == 1 else None
+
+
+def _with_fields(content: RecordDict, fields: Mapping[str, Any]) -> RecordDict:
+    """Return a content with fields added to its config, or in a record of their own."""
+    records = content.config_records
+    name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
+    config = ConfigRecord({**records.get(name, ConfigRecord()), **fields})
+    return RecordDict({**content, name: config})
+
+
+def _fields_of(content: RecordDict, prefix: str) -> ConfigRecord:
+    """Return the fields that were added to a content's config."""
+    return ConfigRecord(
+        {
+            key.removeprefix(prefix): value
+            for record in content.config_records.values()
+            for key, value in record.items()
+            if key.startswith(prefix)
+        }
+    )
+
+
+def _without_fields(content: RecordDict, prefix: str) -> RecordDict:
+    """Return a content without what was added to its config."""
     plain = RecordDict({**content})
     for name, record in content.config_records.items():
-        kept = {key: value for key, value in record.items() if not key.startswith(_PREFIX)}
+        kept = {key: value for key, value in record.items() if not key.startswith(prefix)}
         plain[name] = ConfigRecord(kept)
-        if not kept and name == LEDGER:  # it was made for the request
+        if not kept and name == LEDGER:  # it was made for them
             del plain[name]
     return plain
 

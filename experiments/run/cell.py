@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import Grid
 
-from fedledger.arrays import from_safetensors, to_record
+from fedledger.arrays import Layout, read_record, to_record
 from fedledger.errors import RunError
 
 from ...clients import SimulationKeys
@@ -19,6 +19,7 @@ from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
 from ...strategies.rounds.evidence.record import RoundRecord, read_rounds
 from ...strategies.rounds.evidence.tally import Tally
+from ...strategies.rounds.task import model_of
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
 from ..config.approaches import Surroundings
@@ -113,7 +114,8 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     if len(rounds) != cell.scenario.rounds or None in measured:
         raise RunError(f"cell {cell.id}: the ledger does not hold every round of task {task.id}")
     tally = Tally.of(rounds)
-    initial = judge.measure(0, to_record(from_safetensors(store.get(task.model_cid))))["accuracy"]
+    model_0 = model_of(store, task.model_cid, Layout.from_arrays(read_record(get_arrays(model))))
+    initial = judge.measure(0, to_record(model_0))["accuracy"]
     by_round = (initial, *(value for value in measured if value is not None))
     malicious = {around.clients[client] for client in federation.malicious}
     attacked = [one.value(_ATTACKED) for one in rounds]

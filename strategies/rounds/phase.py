@@ -19,7 +19,7 @@ from fedledger.arrays import Arrays, Layout, from_record, from_safetensors, not_
 from fedledger.arrays import to_safetensors as encoded
 from fedledger.errors import ModelError, UpdateRejected
 from fedledger.guards import guarded
-from fedledger.records import ARRAYS
+from fedledger.records import model_record
 
 from ...ledger_plugins.signing import Call, Statement
 from ...ledger_plugins.storage.cid import cid_of
@@ -222,13 +222,13 @@ class Phase(ABC, Generic[T]):
         layout = self.layout(round)
         if layout is None:
             return Content(b"")
-        name = ARRAYS if ARRAYS in asked.array_records else next(iter(asked.array_records), ARRAYS)
         records = reply.array_records
-        if name not in records and len(records) != 1:
+        name = model_record(reply, asked)
+        if name is None:
             raise UpdateRejected(
-                "records", f"no ArrayRecord {name!r}, and {len(records)} others: one was expected"
+                "records", f"{len(records)} ArrayRecords, none with the model's name: one wanted"
             )
-        record = records[name] if name in records else next(iter(records.values()))
+        record = records[name]
         cap = self.max_bytes(round)
         size = sum(len(array.data) for array in record.values())
         if size > cap:
