@@ -18,7 +18,7 @@ from flwr.app import ArrayRecord, Context, Message, RecordDict
 from fedledger.arrays import record_of
 from fedledger.effects import Clock
 from fedledger.errors import ConfigError, ModelError
-from fedledger.records import Reference, model_record, references_of, with_arrays
+from fedledger.references import Reference, model_record, references_of, with_arrays
 from fedledger.urls import mask_url
 
 from ..ledger_plugins import Store, open_store
@@ -33,11 +33,14 @@ __all__ = [
     "emptied",
     "fetched",
     "own_store_of",
+    "simulated_store",
     "url_of",
 ]
 
 STORE_VARIABLE = "FEDLEDGER_STORE"
 """Environment variable for what the node config does not say: a URL may carry secrets."""
+
+_SIMULATED = "simulation-store"
 
 MOST = 2 * 1024**3
 """Bytes of a model that a client fetches, where its node config does not say `max-model-bytes`."""
@@ -130,7 +133,7 @@ def own_store_of(message: Message, context: Context, time: Clock) -> OwnStore:
     config = context.node_config
     url = url_of(context, "store", STORE_VARIABLE)
     if not url and config.get("account") is None:
-        url = str(told(message, context, "simulation-store") or "")
+        url = str(told(message, context, _SIMULATED) or "")
     try:
         most = int(config.get("max-model-bytes", MOST))
         seconds = float(config.get("content-seconds", SECONDS))
@@ -139,6 +142,15 @@ def own_store_of(message: Message, context: Context, time: Clock) -> OwnStore:
     if most <= 0 or not 0 < seconds < 1e9:
         raise ConfigError("node config: max-model-bytes and content-seconds have to be positive")
     return OwnStore(url, most, seconds, time)
+
+
+def simulated_store(store: Store) -> dict[str, str]:
+    """Return what the config of a simulation's messages says so that its clients use this store.
+
+    That is nothing where its URL holds a secret, which logs and messages would show: such a URL
+    belongs into the environment of whoever runs the clients.
+    """
+    return {_SIMULATED: store.url} if mask_url(store.url) == store.url else {}
 
 
 def url_of(context: Context, name: str, variable: str) -> str:

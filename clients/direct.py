@@ -39,7 +39,7 @@ from ..ledger_plugins.storage.base import Store
 from .contents import STORE_VARIABLE, url_of
 from .journal import Journal
 from .kept import Kept
-from .signer import Signer, asked_of, handler_of, openings_of, replied
+from .signer import Signer, asked_of, handler_of, replied
 
 __all__ = [
     "LEDGER_VARIABLE",
@@ -209,7 +209,7 @@ class Direct:
                 kept = signer.seal(request, answered)
                 if answered.content and not kept.opening:
                     link.store.put(answered.content)
-                signer.hand_over(request, answered)
+                kept = signer.hand_over(request, answered, kept)
                 return replied(message, answered.reply, kept, self._send(link, kept))
 
     # Inside --------------------------------------------------------------------------------
@@ -289,9 +289,7 @@ class Direct:
                 request = self._own(link.ledger, request)
                 continue
             hashes = [_digest(raw) for raw in signatures.transactions]
-            return replace(
-                signatures, transactions=hashes, openings=openings_of(kept), named=bool(hashes)
-            )
+            return replace(signatures, transactions=hashes, named=bool(hashes))
 
     def _sign(self, journal: Journal, request: SigningRequest, kept: Kept) -> Signatures:
         """Sign, and keep what was signed before it is sent: so it is never sent as another one."""

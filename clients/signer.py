@@ -17,9 +17,9 @@ from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.contracts import cid_text
 from ..ledger_plugins.contracts.identities.keys import FlowerKey
-from ..ledger_plugins.openings import Opening, Pending
+from ..ledger_plugins.openings import Opening, Pending, veil, veil_key
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
-from ..ledger_plugins.storage.cid import cid_to_bytes
+from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .contents import OwnStore, emptied, fetched
 from .journal import Journal
 from .kept import Kept, KeptAnswers
@@ -71,11 +71,10 @@ class Signer:
                 return answered.reply
             reply = answered.reply
             kept = self.seal(request, answered)
-            self.hand_over(request, answered)
+            kept = self.hand_over(request, answered, kept)
             if kept.opening and self.kept is not None:
                 self.kept.keep(request, self.account.address, kept)
-        signatures = self.sign(request, kept.values)
-        return replied(message, reply, kept, replace(signatures, openings=openings_of(kept)))
+        return replied(message, reply, kept, self.sign(request, kept.values))
 
     def before(self, request: SigningRequest) -> Kept | None:
         """Return what was answered to the same request, or None."""
@@ -151,19 +150,28 @@ class Signer:
         }
         return Kept(records, values, opening.encode())
 
-    def hand_over(self, request: SigningRequest, answered: Answered) -> None:
+    def hand_over(self, request: SigningRequest, answered: Answered, kept: Kept) -> Kept:
         """Put an answer's content into the client's store, where its reply only names it.
+
+        A sealed one goes there under a veil; the answer is returned with the key.
 
         Raises:
             ConfigError: the client has no store that does.
             StoreError: it does not take the content.
         """
         if not (request.by_reference and answered.content):
-            return
+            return kept
         if self.own is None:
             raise ConfigError("this client has no store: it cannot leave its model out of a reply")
-        cids = (values[_CID] for values in answered.values.values() if _CID in values)
-        self.own.put(answered.content, cid_text(next(cids)))
+        if not kept.opening:
+            named = next(values[_CID] for values in answered.values.values() if _CID in values)
+            self.own.put(answered.content, cid_text(named))
+            return kept
+        key = veil_key(self.account, Opening.decode(kept.opening))
+        data = veil(key, answered.content)
+        cid = cid_of(data)
+        self.own.put(data, cid)
+        return replace(kept, veiled=(cid_to_bytes(cid), key))
 
     def sign(self, request: SigningRequest, values: Mapping[str, Mapping[str, Any]]) -> Signatures:
         """Sign what a phase asks for, and put it down in the journal.
@@ -219,15 +227,12 @@ def asked_of(message: Message) -> SigningRequest:
     return request
 
 
-def openings_of(kept: Kept) -> tuple[bytes, ...]:
-    """Return what an answer's calls open to."""
-    return (kept.opening,) if kept.opening else ()
-
-
 def replied(message: Message, reply: Message | None, kept: Kept, signatures: Signatures) -> Message:
     """Return the reply with what was signed; made anew where the answer is one from before."""
     found = reply or Message(RecordDict(), reply_to=message)
-    found.content = RecordDict({**kept.content, LEDGER: signatures.to_record()})
+    openings = (kept.opening,) if kept.opening else ()
+    whole = replace(signatures, openings=openings, veiled=kept.veiled)
+    found.content = RecordDict({**kept.content, LEDGER: whole.to_record()})
     return found
 
 

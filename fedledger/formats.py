@@ -233,7 +233,7 @@ def decode_safetensors(data: bytes, keys: Collection[str] | None = None) -> dict
 
 
 def safetensors_keys(data: bytes) -> list[str]:
-    """Return the names of the arrays in safetensors bytes that were decoded, as the header has them.
+    """Return the names of the arrays in safetensors bytes that were decoded, in the header's order.
 
     Raises:
         ModelError: the header is no JSON.

@@ -5,9 +5,6 @@ offline stands in that config record, each field under its name after "fedledger
 own would make two, and there are mods that want exactly one. The reply carries what the client
 signed in a `ConfigRecord` under `LEDGER`. The app between, and mods inside `signing_mod`, see
 neither; mods outside it may copy, merge and rename records, as long as the fields come through.
-
-Where arrays travel by the store, their record is empty in the message: on the way down the config
-says which content it stands for, on the way up the client's signature does.
 """
 
 import json
@@ -16,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
 from fedledger.errors import ConfigError, UpdateRejected
 from fedledger.formats import parse_json
@@ -30,14 +27,13 @@ __all__ = [
     "SEEN",
     "VERSION",
     "CallRequest",
-    "Reference",
     "Signatures",
     "SigningRequest",
     "StatementRequest",
-    "model_record",
-    "references_of",
-    "with_arrays",
-    "with_references",
+    "all_of",
+    "fields_of",
+    "with_fields",
+    "without_fields",
     "without_request",
 ]
 
@@ -52,7 +48,6 @@ SEEN = "seen"
 """Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
 _PREFIX = f"{LEDGER}."
-_CONTENTS = f"{LEDGER}-contents."
 _BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}")
 _MOST = 64  # calls or statements of one answer
 
@@ -87,7 +82,7 @@ _FIELDS = frozenset(
 )
 
 _MARKS = frozenset(("version", "phase", "carrier"))
-_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof"}
+_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof", "veiled"}
 _RELAYED, _NAMED = "transaction", "ledger"
 _HASH_BYTES = 32
 
@@ -201,7 +196,7 @@ class SigningRequest:
     def added_to(self, content: RecordDict) -> RecordDict:
         """Return a message's content with this request in its config; the content itself stays."""
         fields = {_PREFIX + key: value for key, value in self.to_record().items()}
-        return _with_fields(content, fields)
+        return with_fields(content, fields)
 
     @classmethod
     def of(cls, content: RecordDict) -> "SigningRequest | None":
@@ -210,7 +205,7 @@ class SigningRequest:
         Raises:
             ConfigError: as `from_record`.
         """
-        fields = _fields_of(content, _PREFIX)
+        fields = fields_of(content, _PREFIX)
         if not fields:  # until version 3 it was a record of its own
             record = content.config_records.get(LEDGER)
             return None if record is None else cls.from_record(record)
@@ -231,11 +226,11 @@ class SigningRequest:
         if unknown := set(record) - _FIELDS:
             raise ConfigError(f"signing request: unknown field {min(unknown)!r}")
         fees = ("gas", "max-fee-per-gas", "max-priority-fee-per-gas")
-        calls: list[list[Any]] = [_all(record, name, str) for name in ("calls", "contracts")]
-        calls += [_all(record, name, int) for name in fees]
-        types = [_all(record, "statements", str), _all(record, "types", str)]
-        clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)
-        node_keys = _all(record, "node-keys", bytes)
+        calls: list[list[Any]] = [all_of(record, name, str) for name in ("calls", "contracts")]
+        calls += [all_of(record, name, int) for name in fees]
+        types = [all_of(record, "statements", str), all_of(record, "types", str)]
+        clients, nonces = all_of(record, "clients", str), all_of(record, "nonces", int)
+        node_keys = all_of(record, "node-keys", bytes)
         if len(node_keys) not in (0, len(clients)):
             raise ConfigError("signing request: one node's key is needed for each client")
         if len(clients) != len(nonces):
@@ -256,7 +251,7 @@ class SigningRequest:
             details=_details(record),
             seen=_hash(record, "seen"),
             header_form=_one(record, "header-form", str),
-            headers=tuple(_all(record, "headers", bytes)),
+            headers=tuple(all_of(record, "headers", bytes)),
             node_keys=tuple(node_keys),
             sealed=_one(record, "sealed", int) == 1,
             by_reference=_one(record, "by-reference", int) == 1,
@@ -274,6 +269,8 @@ class Signatures:
         openings: what the calls' CIDs open to, where submissions are sealed.
         named: whether the client has sent its calls itself: they are on the ledger.
         node_proof: the signature of the SuperNode's key over all of it, or b"".
+        veiled: CID of what the store has of a sealed content until it is opened, and the key to it;
+            () where the content is in the reply, or in the store itself.
     """
 
     phase: str
@@ -282,6 +279,7 @@ class Signatures:
     openings: Sequence[bytes] = ()
     named: bool = False
     node_proof: bytes = b""
+    veiled: Sequence[bytes] = ()
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -296,6 +294,7 @@ class Signatures:
                 "values": [values for values, _ in self.statements],
                 "signatures": [signature for _, signature in self.statements],
                 "openings": list(self.openings),
+                "veiled": list(self.veiled),
             }
         )
 
@@ -328,10 +327,11 @@ class Signatures:
                 "unsigned", "nothing is signed; is signing_mod the first of the ClientApp's mods?"
             )
         try:
-            transactions = _all(record, "transactions", bytes)
-            values = _all(record, "values", str)
-            signatures = _all(record, "signatures", bytes)
-            openings = _all(record, "openings", bytes)
+            transactions = all_of(record, "transactions", bytes)
+            values = all_of(record, "values", str)
+            signatures = all_of(record, "signatures", bytes)
+            openings = all_of(record, "openings", bytes)
+            veiled = tuple(all_of(record, "veiled", bytes))
             phase = _one(record, "phase", str)
             proof = _one(record, "node-proof", bytes) if "node-proof" in record else b""
         except ConfigError as error:
@@ -343,85 +343,21 @@ class Signatures:
             raise UpdateRejected("unsigned", "one signature is needed for each statement")
         if len(openings) > _MOST:
             raise UpdateRejected("unsigned", f"{len(openings)} openings")
+        if len(veiled) not in {0, 2}:
+            raise UpdateRejected("unsigned", "what is veiled is a CID and a key")
         named = carrier == _NAMED
         if named and any(len(one) != _HASH_BYTES for one in transactions):
             raise UpdateRejected("unsigned", "a transaction on the ledger is named by 32 bytes")
         statements = tuple(zip(values, signatures, strict=True))
-        return cls(phase, tuple(transactions), statements, tuple(openings), named, proof)
+        return cls(phase, tuple(transactions), statements, tuple(openings), named, proof, veiled)
 
 
 def without_request(content: RecordDict) -> RecordDict:
     """Return a message's content as the app's own: without what a `SigningRequest` added."""
-    return _without_fields(content, _PREFIX)
+    return without_fields(content, _PREFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A content in a store, in place of a record's arrays.
-
-    Attributes:
-        cid: its CID; the content is safetensors.
-        size: its length in bytes.
-    """
-
-    cid: str
-    size: int
-
-
-def with_references(content: RecordDict, found: Mapping[str, Reference]) -> RecordDict:
-    """Return a message's content with references in place of some records' arrays.
-
-    The content itself stays. Such a record is there, and empty.
-
-    Args:
-        content: the message's content.
-        found: name of an ArrayRecord to what it is.
-    """
-    if not found:
-        return content
-    fields = {
-        f"{_CONTENTS}names": list(found),
-        f"{_CONTENTS}cids": [one.cid for one in found.values()],
-        f"{_CONTENTS}sizes": [one.size for one in found.values()],
-    }
-    return _with_fields(RecordDict({**content, **{name: ArrayRecord() for name in found}}), fields)
-
-
-def references_of(content: RecordDict) -> dict[str, Reference]:
-    """Return by its record's name what a message refers to.
-
-    Raises:
-        ConfigError: a field is missing or of another type, or there is no such empty record.
-    """
-    fields = _fields_of(content, _CONTENTS)
-    names, cids = _all(fields, "names", str), _all(fields, "cids", str)
-    sizes = _all(fields, "sizes", int)
-    if not len(names) == len(cids) == len(sizes):
-        raise ConfigError("references of a message: lists of unequal length")
-    for name in names:
-        if name not in content.array_records or content.array_records[name]:
-            raise ConfigError(f"a message refers to a content for {name!r}, and that is no place")
-    return {name: Reference(*one) for name, *one in zip(names, cids, sizes, strict=True)}
-
-
-def with_arrays(content: RecordDict, arrays: Mapping[str, ArrayRecord]) -> RecordDict:
-    """Return a message's content with arrays in their places again, and without references."""
-    return _without_fields(RecordDict({**content, **arrays}), _CONTENTS)
-
-
-def model_record(reply: RecordDict, asked: RecordDict) -> str | None:
-    """Return which record of a reply holds the arrays that its phase reads, or None.
-
-    It is the one named as the model in the message, or else the only one.
-    """
-    names, wanted = list(reply.array_records), asked.array_records
-    name = ARRAYS if ARRAYS in wanted else next(iter(wanted), ARRAYS)
-    if name in names:
-        return name
-    return names[0] if len(names) == 1 else None
-
-
-def _with_fields(content: RecordDict, fields: Mapping[str, Any]) -> RecordDict:
+def with_fields(content: RecordDict, fields: Mapping[str, Any]) -> RecordDict:
     """Return a content with fields added to its config, or in a record of their own."""
     records = content.config_records
     name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
@@ -429,7 +365,7 @@ def _with_fields(content: RecordDict, fields: Mapping[str, Any]) -> RecordDict:
     return RecordDict({**content, name: config})
 
 
-def _fields_of(content: RecordDict, prefix: str) -> ConfigRecord:
+def fields_of(content: RecordDict, prefix: str) -> ConfigRecord:
     """Return the fields that were added to a content's config."""
     return ConfigRecord(
         {
@@ -441,7 +377,7 @@ def _fields_of(content: RecordDict, prefix: str) -> ConfigRecord:
     )
 
 
-def _without_fields(content: RecordDict, prefix: str) -> RecordDict:
+def without_fields(content: RecordDict, prefix: str) -> RecordDict:
     """Return a content without what was added to its config."""
     plain = RecordDict({**content})
     for name, record in content.config_records.items():
@@ -464,7 +400,8 @@ def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
     return value  # type: ignore[no-any-return]
 
 
-def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
+def all_of(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
+    """Return a field that is a list; ConfigError where it holds anything else than `kind`."""
     values: Any = record.get(key, [])
     if not isinstance(values, list):
         raise ConfigError(f"signing record, field {key!r}: a list is needed")

@@ -12,6 +12,7 @@ from fedledger.arrays import Layout, read_record, to_record
 from fedledger.errors import RunError
 
 from ...clients import SimulationKeys
+from ...clients.contents import simulated_store
 from ...clients.training import evaluate, get_arrays, set_arrays
 from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.accounts import Account
@@ -94,6 +95,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         measure=judge.evidence,
     )
     strategy = cell.approach.build(around)
+    own = simulated_store(store) if cell.terms.transport == "store" else {}
     strategy.start(
         grid=CheckedGrid(grid),
         initial_arrays=get_arrays(model),
@@ -104,8 +106,10 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
                 "simulation-keys": str(keys.path),
                 # Engines and resumed runs have to agree on the lots, so they follow from the seed.
                 "simulation-salts": derive(cell.scenario.seed, "salts", cell.id).hex(),
+                **own,
             }
         ),
+        evaluate_config=ConfigRecord(own),
         evaluate_fn=judge,
     )
     task = contract.task(contract.find(server.address, cell.id)[-1])

@@ -19,7 +19,7 @@ from fedledger.arrays import Arrays, Layout, from_record, from_safetensors, not_
 from fedledger.arrays import to_safetensors as encoded
 from fedledger.errors import ModelError, UpdateRejected
 from fedledger.guards import guarded
-from fedledger.records import model_record
+from fedledger.references import model_record
 
 from ...ledger_plugins.signing import Call, Statement
 from ...ledger_plugins.storage.cid import cid_of

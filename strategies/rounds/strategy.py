@@ -174,7 +174,7 @@ class LedgerStrategy(Strategy):
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
         effects = effects or Effects.real()
-        self._transport = Transporting(transport, content_seconds, effects)
+        self.transport = Transporting(transport, content_seconds, effects)
         self._time = effects.clock
         self.observers = Observers(observers, effects.work)
         self._measure = measure
@@ -242,8 +242,8 @@ class LedgerStrategy(Strategy):
         opened = task.contract.opened_in(task.opened.id, ())
         first = max(0, opened - task.ledger.settled_depth)  # what was named then
         grid, contents = (
-            self._transport.grid(grid, task.store),
-            self._transport.contents(task.store),
+            self.transport.grid(grid, task.store),
+            self.transport.contents(task.store),
         )
         way = grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first
         self._way = Way(*way, contents=contents)

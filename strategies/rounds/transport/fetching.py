@@ -120,7 +120,8 @@ class Fetching:
             if self._tries:
                 self._tries[0].wait(_LOOK)
             elif self._wanted:
-                time.sleep(min(left, 2 * _LOOK))
+                due = min(one.due for one in self._wanted.values())
+                time.sleep(min(left, max(due - time.monotonic(), _LOOK)))
         for one in list(self._wanted.values()):
             self._lose(one, one.error or ContentNotFound(one.cid))
         for late in self._tries:

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 from fedledger.arrays import read_record, to_safetensors
 from fedledger.errors import ModelError, StoreError
 from fedledger.grids import WrappedGrid
-from fedledger.records import Reference, with_references
+from fedledger.references import Reference, with_references
 
 from ....ledger_plugins.storage.base import Store
 from ....ledger_plugins.storage.cid import cid_of, profile_named

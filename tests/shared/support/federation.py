@@ -140,6 +140,7 @@ class Federation:
         rounds: int = 2,
         engine: str = "inprocess",
         model: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        *,
         config: Mapping[str, Any] | None = None,
         **start: Any,
     ) -> Result:
