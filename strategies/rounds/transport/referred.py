@@ -5,7 +5,6 @@ from typing import Any
 
 from flwr.app import RecordDict
 
-from fedledger.arrays import from_safetensors, to_record
 from fedledger.errors import (
     CallError,
     ContentTooLarge,
@@ -19,7 +18,7 @@ from ....ledger_plugins.contracts import cid_text
 from ....ledger_plugins.openings import veil
 from ..evidence.reasons import UNAVAILABLE
 from ..opened import OPENING
-from ..phase import Phase
+from ..phase import FilledRecord, Phase
 from ..replies import Arrived
 from ..round import Round
 
@@ -56,7 +55,7 @@ def fill(arrived: Arrived, asked: RecordDict, phase: Phase[Any], round: Round, d
     try:
         if arrived.signatures.veiled:
             data = veil(arrived.signatures.veiled[1], data)
-        reply[name] = to_record(from_safetensors(data, layout=layout, max_bytes=len(data)))
+        reply[name] = FilledRecord(data, layout)
     except (CallError, ModelError) as error:
         found = UpdateRejected("arrays" if isinstance(error, ModelError) else OPENING, str(error))
         arrived.blame(found)

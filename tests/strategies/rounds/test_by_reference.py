@@ -12,7 +12,8 @@ from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.storage import base
 from fedledger.ledger_plugins.storage.cid import cid_of
-from fedledger.strategies import ArrivalWindow, audit_ledger
+from fedledger.records import SigningRequest
+from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
 
@@ -174,20 +175,24 @@ def test_a_client_that_names_something_else(federation, what):
 
 
 def test_a_client_that_names_anothers_content_is_a_copy(federation):
-    """Whose CID was there first counts, though both contents are."""
-    first = []
+    """One content counts once, though the store has what both have trained."""
+    named = []
 
-    def note(reply, _message, _context):
-        first.append(named_in(reply))
-        return reply
+    def act(partition):
+        def change(reply, message, context):
+            if SigningRequest.of(message.content).phase != "update":
+                return reply
+            named.append((partition, named_in(reply)))
+            if len(named) != 2:
+                return reply
+            return naming(federation, partition, named[0][1])(reply, message, context)
 
-    def copy(reply, message, context):
-        return naming(federation, 3, first[0])(reply, message, context)
+        return change
 
-    app = make_app(after_signing={2: note, 3: copy})
-    clock = {"clock": None, "window": ArrivalWindow(60.0)}
-    run(federation, app, **clock)
-    assert outcome(federation) == (6, {3: "copy"})
+    run(federation, make_app(after_signing={n: act(n) for n in range(7)}))
+    counted, dropped = outcome(federation)
+    assert (counted, list(dropped.values())) == (6, ["copy"])
+    assert set(dropped) < {partition for partition, _ in named[:2]}
 
 
 def test_arrays_may_still_come_with_the_reply(federation):
