@@ -63,7 +63,8 @@ def references_of(content: RecordDict) -> dict[str, Reference]:
     for name in names:
         if name not in content.array_records or content.array_records[name]:
             raise ConfigError(f"a message refers to a content for {name!r}, and that is no place")
-    return {name: Reference(*one) for name, *one in zip(names, cids, sizes, strict=True)}
+    found = map(Reference, cids, sizes)
+    return dict(zip(names, found, strict=True))
 
 
 def with_arrays(content: RecordDict, arrays: Mapping[str, ArrayRecord]) -> RecordDict:

@@ -161,7 +161,7 @@ def _round(simulation: Simulation, parameters: int, transport: Transport) -> Cou
 
     def main(grid: Grid) -> Counter[str]:
         scales = _Scales(grid)
-        strategy.start(scales, _model(parameters), num_rounds=1, train_config=ConfigRecord(own))
+        strategy.start(scales, _model(parameters), num_rounds=1, train_config=ConfigRecord({**own}))
         return scales.weighed
 
     return simulation.engine.run(simulation.app, simulation.clients, main)
@@ -181,9 +181,11 @@ def _app() -> ClientApp:
     @app.train()
     def train(message: Message, context: Context) -> Message:
         step = np.float32(1 + int(context.node_config["partition-id"]))
-        arrays = {key: array.numpy() + step for key, array in message.content["arrays"].items()}
-        records = {"arrays": to_record(arrays), "metrics": MetricRecord({"num-examples": 1})}
-        return Message(RecordDict(records), reply_to=message)
+        sent = message.content.array_records["arrays"]
+        arrays = to_record({key: array.numpy() + step for key, array in sent.items()})
+        metrics = MetricRecord({"num-examples": 1})
+        content = RecordDict({"arrays": arrays, "metrics": metrics})
+        return Message(content, reply_to=message)
 
     return app
 

@@ -109,7 +109,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
                 **own,
             }
         ),
-        evaluate_config=ConfigRecord(own),
+        evaluate_config=ConfigRecord({**own}),
         evaluate_fn=judge,
     )
     task = contract.task(contract.find(server.address, cell.id)[-1])

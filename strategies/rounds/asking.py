@@ -26,13 +26,15 @@ from .replies import (
     Checked,
     Unplaced,
     check_arrival,
+    fill,
     find_call,
+    named_content,
     read_reply,
     signing_request,
+    unavailable,
 )
 from .round import Round
 from .transport.fetching import Contents, Fetching
-from .transport.referred import fill, named_content, unavailable
 
 __all__ = ["Asking", "Heard", "Way"]
 

@@ -15,18 +15,24 @@ from flwr.app import Message, RecordDict
 from fedledger.errors import (
     AccountError,
     AuditError,
+    CallError,
+    ContentTooLarge,
     LedgerError,
     LedgerUnavailable,
+    ModelError,
     NotChecked,
+    StoreError,
     UpdateRejected,
 )
 from fedledger.formats import parse_json
 from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
+from fedledger.references import model_record
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Block, Event, Ledger, SignedTransaction
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.contracts.identities.nodes import check_node_proof
+from ...ledger_plugins.openings import veil
 from ...ledger_plugins.signing import Call, Statement, plain_values
 from .evidence.carriers import (
     decoded_transaction,
@@ -35,9 +41,10 @@ from .evidence.carriers import (
     statement_values,
 )
 from .evidence.documents import Anchor
+from .evidence.reasons import UNAVAILABLE
 from .history import History
 from .opened import OPENING, opened, opening_of
-from .phase import Answer, Content, Given, Phase, Signed, read_answer, record_forms
+from .phase import Answer, Content, FilledRecord, Given, Phase, Signed, read_answer, record_forms
 from .round import Round
 
 __all__ = [
@@ -48,10 +55,13 @@ __all__ = [
     "check_arrival",
     "check_binding",
     "check_reply",
+    "fill",
     "find_call",
     "most_common_form",
+    "named_content",
     "read_reply",
     "signing_request",
+    "unavailable",
 ]
 
 T = TypeVar("T")
@@ -269,6 +279,54 @@ def read_reply(
     answer = Answer(party, position, value, content, signed, 0, message)
     statements, proof = arrived.statements, arrived.node_proof
     return Checked(answer, arrived.transactions, statements, named, opening, proof)
+
+
+def named_content(arrived: Arrived, asked: RecordDict) -> str | None:
+    """Return the CID of the content that a reply only names; None where the reply has it.
+
+    Args:
+        arrived: the reply; what it names it has signed, or has veiled.
+        asked: the content of the message that it answers.
+    """
+    reply = arrived.message.content
+    name = model_record(reply, asked)
+    if name is None or reply.array_records[name]:
+        return None
+    if arrived.signatures.veiled:
+        return cid_text(arrived.signatures.veiled[0])
+    cids = [values["cid"] for values in arrived.signed.values() if "cid" in values]
+    return cid_text(cids[0]) if cids else None
+
+
+def fill(arrived: Arrived, asked: RecordDict, phase: Phase[Any], round: Round, data: bytes) -> None:
+    """Put a content where a reply has an empty record; then it is as if it had come with it.
+
+    Raises:
+        UpdateRejected: "arrays": it is no model of the phase's layout; "opening": there is no key
+            to what is veiled.
+    """
+    reply = arrived.message.content
+    name, layout = model_record(reply, asked), phase.layout(round)
+    assert name is not None and layout is not None  # noqa: S101, PT018 - it has named a content
+    try:
+        if arrived.signatures.veiled:
+            data = veil(arrived.signatures.veiled[1], data)
+        reply[name] = FilledRecord(data, layout)
+    except (CallError, ModelError) as error:
+        found = UpdateRejected("arrays" if isinstance(error, ModelError) else OPENING, str(error))
+        arrived.blame(found)
+        raise found from error
+
+
+def unavailable(arrived: Arrived, error: StoreError) -> UpdateRejected:
+    """Return why a reply does not count whose content did not come.
+
+    It is its party's, who has signed its CID, whoever brought the reply.
+    """
+    code = "oversized" if isinstance(error, ContentTooLarge) else UNAVAILABLE
+    found = UpdateRejected(code, str(error))
+    found.party = arrived.party
+    return found
 
 
 def check_binding(proof: bytes, phase: str, party: str, signed: Signed, round: Round) -> bytes:

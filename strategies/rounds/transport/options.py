@@ -9,7 +9,7 @@ from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
 
 from ....ledger_plugins.storage.base import Store
-from ..arrival import LONGEST
+from ....ledger_plugins.storage.waiting import LONGEST
 from .fetching import Contents
 from .outgoing import ReferringGrid
 
