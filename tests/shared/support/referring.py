@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from fedledger.effects import Effects
@@ -40,7 +40,7 @@ class Flawed(FileStore):
             raise ContentNotFound(cid)
         return super()._size(cid, profile)
 
-    def _read(self, cid: str, profile: str) -> Iterable[bytes]:
+    def _read(self, cid: str, profile: str) -> Iterator[bytes]:
         if cid in self.stuck:
             self.release.wait(60)
         return super()._read(cid, profile)

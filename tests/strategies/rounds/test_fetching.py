@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from functools import partial
 
 import pytest
 from support.clock import Clock
@@ -47,12 +48,12 @@ def fetched(store, names, seconds, clock=REAL.clock):
     """Return what came of each name, in the order in which it did."""
     found = []
     every = Fetching(Contents(store, clock, REAL.work, 60.0), 100)
+
+    def come(name, what):
+        found.append((name, what if isinstance(what, bytes) else type(what).__name__))
+
     for name in names:
-        every.want(
-            name,
-            lambda data, name=name: found.append((name, data)),
-            lambda error, name=name: found.append((name, type(error).__name__)),
-        )
+        every.want(name, partial(come, name), partial(come, name))
     settled = []
     every.finish(seconds, lambda: settled.append(len(found)))
     assert sorted(settled) == settled
