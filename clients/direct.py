@@ -207,7 +207,7 @@ class Direct:
                     return replied(message, None, kept, self._send(link, kept))
                 assert answered is not None  # noqa: S101 - nothing was kept
                 kept = signer.seal(request, answered)
-                if answered.content and not kept.opening:
+                if answered.content and not (kept.opening or request.by_reference):
                     link.store.put(answered.content)
                 kept = signer.hand_over(request, answered, kept)
                 return replied(message, answered.reply, kept, self._send(link, kept))
