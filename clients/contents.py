@@ -7,7 +7,7 @@ signed.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,14 +16,15 @@ from typing import Any
 from flwr.app import ArrayRecord, Context, Message, RecordDict
 
 from fedledger.arrays import record_of
-from fedledger.effects import Clock
+from fedledger.effects import Clock, Effects
 from fedledger.errors import ConfigError, ModelError
 from fedledger.references import Reference, model_record, references_of, with_arrays
 from fedledger.urls import mask_url
 
 from ..ledger_plugins import Store, open_store
+from ..ledger_plugins.accounts import Account
 from ..ledger_plugins.storage.patience import patiently
-from .identity import told
+from .identity import account_of, told
 
 __all__ = [
     "MOST",
@@ -58,12 +59,14 @@ class OwnStore:
         most: bytes of one model at most.
         seconds: how long it is tried, in a phase each way.
         time: passes between tries.
+        account: opens the client's account, for a store whose changes are signed.
     """
 
     url: str = field(repr=False)
     most: int
     seconds: float
     time: Clock
+    account: Callable[[], Account] = field(repr=False)
 
     def fetch(self, wanted: Mapping[str, Reference]) -> dict[str, ArrayRecord]:
         """Return by its record's name what a message refers to.
@@ -81,7 +84,7 @@ class OwnStore:
                 )
         known: dict[str, ArrayRecord] = {}
         end = self.time.monotonic() + self.seconds
-        with self._opened() as store:
+        with self._opened(end) as store:
             for one in wanted.values():
                 if one.cid in known:
                     continue
@@ -111,17 +114,22 @@ class OwnStore:
             )
 
     @contextmanager
-    def _opened(self) -> Iterator[Store]:
+    def _opened(self, end: float) -> Iterator[Store]:
         if not self.url:
             raise ConfigError(
                 'models of this task travel by the store (transport="store"): set store=URL in the '
                 f"node config of this client, or {STORE_VARIABLE} in its environment"
             )
-        with open_store(self.url) as store:
+        opened = patiently(
+            lambda _: open_store(self.url, account=self.account),
+            self.time,
+            end - self.time.monotonic(),
+        )
+        with opened as store:
             yield store
 
 
-def own_store_of(message: Message, context: Context, time: Clock) -> OwnStore:
+def own_store_of(message: Message, context: Context, effects: Effects) -> OwnStore:
     """Return a client's store, as its node config or its environment says.
 
     A simulation's client may be told by `simulation-store` in the run config or in the message's
@@ -141,7 +149,8 @@ def own_store_of(message: Message, context: Context, time: Clock) -> OwnStore:
         raise ConfigError(f"node config: max-model-bytes and content-seconds: {error}") from error
     if most <= 0 or not 0 < seconds < 1e9:
         raise ConfigError("node config: max-model-bytes and content-seconds have to be positive")
-    return OwnStore(url, most, seconds, time)
+    account = partial(account_of, message, context, effects.disk)
+    return OwnStore(url, most, seconds, effects.clock, account)
 
 
 def simulated_store(store: Store) -> dict[str, str]:

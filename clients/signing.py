@@ -43,7 +43,7 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
     """
     request = SigningRequest.of(message.content)
     effects = _real()
-    own = own_store_of(message, context, effects.clock)
+    own = own_store_of(message, context, effects)
     if request is None:
         message.content = fetched(message.content, own)
         return call_next(message, context)

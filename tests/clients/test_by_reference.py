@@ -9,8 +9,10 @@ from support.referring import Traffic, named_in, naming, told
 
 from fedledger.arrays import to_record, to_safetensors
 from fedledger.clients.contents import MOST, OwnStore, fetched, own_store_of, simulated_store
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, ContentCorrupted, ContentNotFound, ModelError
 from fedledger.ledger_plugins import open_store
+from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import LEDGER, SigningRequest
@@ -149,7 +151,7 @@ def own(tmp_path):
     """A client's store with a model in it, and time that passes when it waits."""
     with open_store(f"file://{tmp_path}/own") as store:
         store.put(DATA)
-        yield OwnStore(store.url, MOST, 10.0, Clock())
+        yield OwnStore(store.url, MOST, 10.0, Clock(), Account.create)
 
 
 def test_what_a_message_names_is_as_it_was_sent(own):
@@ -231,7 +233,7 @@ def test_where_a_clients_store_is(monkeypatch, tmp_path):
 
     def of(run_config=None, **config):
         context = Context(1, 2, config, RecordDict(), run_config or {})
-        return own_store_of(Message, context, Clock())
+        return own_store_of(Message, context, Effects.real())
 
     assert of().url == ""
     assert of(store="file:///a").url == "file:///a"
