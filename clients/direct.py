@@ -8,7 +8,6 @@ the one call that sends.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,9 +36,10 @@ from ..ledger_plugins.base import Ledger, UnsignedTransaction
 from ..ledger_plugins.openings import Opening, open_pending
 from ..ledger_plugins.signing import Call
 from ..ledger_plugins.storage.base import Store
+from .contents import STORE_VARIABLE, url_of
 from .journal import Journal
 from .kept import Kept
-from .signer import Signer, asked_of, handler_of, openings_of, replied
+from .signer import Signer, asked_of, handler_of, replied
 
 __all__ = [
     "LEDGER_VARIABLE",
@@ -52,8 +52,7 @@ __all__ = [
 ]
 
 LEDGER_VARIABLE = "FEDLEDGER_LEDGER"
-STORE_VARIABLE = "FEDLEDGER_STORE"
-"""Environment variables for what the node config does not say: URLs may carry secrets."""
+"""As `STORE_VARIABLE`, for the ledger."""
 
 WAYS = ("relay", "direct")
 
@@ -94,7 +93,10 @@ def places_of(context: Context) -> Places | None:
         raise UnknownNameError("way to submit", str(way), WAYS)
     if way == "relay":
         return None
-    ledger, store = _url(context, "ledger", LEDGER_VARIABLE), _url(context, "store", STORE_VARIABLE)
+    ledger, store = (
+        url_of(context, "ledger", LEDGER_VARIABLE),
+        url_of(context, "store", STORE_VARIABLE),
+    )
     for name, url, variable in (
         ("ledger", ledger, LEDGER_VARIABLE),
         ("store", store, STORE_VARIABLE),
@@ -117,7 +119,7 @@ def ledger_of(context: Context) -> Iterator[Ledger | None]:
         ConfigError: it has one writer, or its URL is none.
         LedgerUnavailable: it cannot be reached.
     """
-    url = _url(context, "ledger", LEDGER_VARIABLE)
+    url = url_of(context, "ledger", LEDGER_VARIABLE)
     if not url:
         yield None
         return
@@ -205,8 +207,9 @@ class Direct:
                     return replied(message, None, kept, self._send(link, kept))
                 assert answered is not None  # noqa: S101 - nothing was kept
                 kept = signer.seal(request, answered)
-                if answered.content and not kept.opening:
+                if answered.content and not (kept.opening or request.by_reference):
                     link.store.put(answered.content)
+                kept = signer.hand_over(request, answered, kept)
                 return replied(message, answered.reply, kept, self._send(link, kept))
 
     # Inside --------------------------------------------------------------------------------
@@ -286,9 +289,7 @@ class Direct:
                 request = self._own(link.ledger, request)
                 continue
             hashes = [_digest(raw) for raw in signatures.transactions]
-            return replace(
-                signatures, transactions=hashes, openings=openings_of(kept), named=bool(hashes)
-            )
+            return replace(signatures, transactions=hashes, named=bool(hashes))
 
     def _sign(self, journal: Journal, request: SigningRequest, kept: Kept) -> Signatures:
         """Sign, and keep what was signed before it is sent: so it is never sent as another one."""
@@ -374,10 +375,6 @@ def _one_writer(url: str) -> ConfigError:
         "what it likes: a client that submits by itself needs a node of a network "
         '(local+http://HOST:PORT) or Ethereum; else say submit="relay"'
     )
-
-
-def _url(context: Context, name: str, variable: str) -> str:
-    return str(context.node_config.get(name) or os.environ.get(variable) or "")
 
 
 def _digest(raw: bytes) -> bytes:

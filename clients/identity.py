@@ -29,6 +29,7 @@ __all__ = [
     "limits_of",
     "place_of",
     "salt_of",
+    "told",
 ]
 
 PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name, not a password
@@ -185,15 +186,15 @@ def salt_of(message: Message, context: Context, account: Account, domain: Domain
     them; a client with a keystore never looks there.
     """
     if context.node_config.get("account") is None:
-        seed = _told(message, context, "simulation-salts")
+        seed = told(message, context, "simulation-salts")
         if seed is not None:
             partition = context.node_config.get("partition-id")
-            told = f"{partition}/{domain.task}/{domain.round}"
-            return hmac.new(str(seed).encode(), told.encode(), hashlib.sha256).digest()
+            place = f"{partition}/{domain.task}/{domain.round}"
+            return hmac.new(str(seed).encode(), place.encode(), hashlib.sha256).digest()
     return account.secret(salt_purpose(domain))
 
 
-def _told(message: Message, context: Context, key: str) -> object:
+def told(message: Message, context: Context, key: str) -> object:
     """Return what the run config, or else the message's config, says under a key, or None."""
     found: object = context.run_config.get(key)
     if found is None and CONFIG in message.content.config_records:
@@ -203,7 +204,7 @@ def _told(message: Message, context: Context, key: str) -> object:
 
 def _simulated(message: Message, context: Context) -> tuple[str, int]:
     """Return a simulation's secret file and the client's partition."""
-    keys = _told(message, context, "simulation-keys")
+    keys = told(message, context, "simulation-keys")
     partition = context.node_config.get("partition-id")
     if keys is None or partition is None:
         raise ConfigError(

@@ -40,6 +40,7 @@ class Kept:
         opening: what that opens to; b"" where nothing is sealed.
         transactions: the calls as they were signed, where the client sends them itself.
         statements: the statements as they were signed, likewise.
+        veiled: CID of what the store has of a sealed content, and the key to it, or ().
     """
 
     content: RecordDict
@@ -47,6 +48,7 @@ class Kept:
     opening: bytes = b""
     transactions: Sequence[bytes] = ()
     statements: Sequence[tuple[str, bytes]] = ()
+    veiled: Sequence[bytes] = ()
 
 
 class KeptAnswers:
@@ -162,6 +164,7 @@ def _written(kept: Kept) -> tuple[dict[str, Any], bytes]:
         "opening": kept.opening.hex(),
         "transactions": [raw.hex() for raw in kept.transactions],
         "statements": [[text, signature.hex()] for text, signature in kept.statements],
+        "veiled": [one.hex() for one in kept.veiled],
     }
     return said, bytes(blob)
 
@@ -192,6 +195,7 @@ def _read(said: Mapping[str, Any], blob: bytes) -> Kept:
         bytes.fromhex(said["opening"]),
         tuple(bytes.fromhex(raw) for raw in said["transactions"]),
         tuple((text, bytes.fromhex(signature)) for text, signature in said["statements"]),
+        tuple(bytes.fromhex(one) for one in said.get("veiled", ())),
     )
 
 

@@ -17,9 +17,10 @@ from ..ledger_plugins.addresses import checksum_address
 from ..ledger_plugins.base import CallTerms, UnsignedTransaction
 from ..ledger_plugins.contracts import cid_text
 from ..ledger_plugins.contracts.identities.keys import FlowerKey
-from ..ledger_plugins.openings import Opening, Pending
+from ..ledger_plugins.openings import Opening, Pending, veil, veil_key
 from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
-from ..ledger_plugins.storage.cid import cid_to_bytes
+from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from .contents import OwnStore, emptied, fetched
 from .journal import Journal
 from .kept import Kept, KeptAnswers
 from .node import check_node, proof_of
@@ -41,6 +42,7 @@ class Signer:
         pending: where contents wait whose submissions are sealed; None: it seals nothing.
         kept: what it has answered; None: asked again, it answers anew.
         node: the key of the SuperNode that it runs on, if that is known.
+        own: its store, for models that travel by it; None: it takes none.
     """
 
     account: Account
@@ -49,6 +51,7 @@ class Signer:
     pending: Pending | None = None
     kept: KeptAnswers | None = None
     node: FlowerKey | None = None
+    own: OwnStore | None = None
 
     def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Answer a message that asks for signatures; the app sees it without what asks for them.
@@ -68,10 +71,10 @@ class Signer:
                 return answered.reply
             reply = answered.reply
             kept = self.seal(request, answered)
+            kept = self.hand_over(request, answered, kept)
             if kept.opening and self.kept is not None:
                 self.kept.keep(request, self.account.address, kept)
-        signatures = self.sign(request, kept.values)
-        return replied(message, reply, kept, replace(signatures, openings=openings_of(kept)))
+        return replied(message, reply, kept, self.sign(request, kept.values))
 
     def before(self, request: SigningRequest) -> Kept | None:
         """Return what was answered to the same request, or None."""
@@ -86,6 +89,9 @@ class Signer:
     ) -> Answered:
         """Let the phase's handler answer; nothing is signed.
 
+        What the message refers to is fetched before; where models travel by the store, the reply
+        leaves its model out (`hand_over`).
+
         Raises:
             FedledgerError: as of `signing_mod`.
         """
@@ -93,9 +99,9 @@ class Signer:
         check_registered(self.account, request)
         check_node(request, self.account.address, self.node)
         whole = message.content
-        message.content = without_request(whole)
+        message.content = fetched(without_request(whole), self.own)
         try:
-            return handler.answer(
+            answered = handler.answer(
                 Asked(
                     message=message,
                     context=context,
@@ -111,6 +117,10 @@ class Signer:
                     before=partial(self.journal.before, request),
                 )
             )
+            if request.by_reference and answered.content and not answered.reply.has_error():
+                reply = answered.reply
+                reply.content = emptied(reply.content, message.content)
+            return answered
         finally:
             message.content = whole  # mods outside may look at it
 
@@ -139,6 +149,29 @@ class Signer:
             for name, given in answered.values.items()
         }
         return Kept(records, values, opening.encode())
+
+    def hand_over(self, request: SigningRequest, answered: Answered, kept: Kept) -> Kept:
+        """Put an answer's content into the client's store, where its reply only names it.
+
+        A sealed one goes there under a veil; the answer is returned with the key.
+
+        Raises:
+            ConfigError: the client has no store that does.
+            StoreError: it does not take the content.
+        """
+        if not (request.by_reference and answered.content):
+            return kept
+        if self.own is None:
+            raise ConfigError("this client has no store: it cannot leave its model out of a reply")
+        if not kept.opening:
+            named = next(values[_CID] for values in answered.values.values() if _CID in values)
+            self.own.put(answered.content, cid_text(named))
+            return kept
+        key = veil_key(self.account, Opening.decode(kept.opening))
+        data = veil(key, answered.content)
+        cid = cid_of(data)
+        self.own.put(data, cid)
+        return replace(kept, veiled=(cid_to_bytes(cid), key))
 
     def sign(self, request: SigningRequest, values: Mapping[str, Mapping[str, Any]]) -> Signatures:
         """Sign what a phase asks for, and put it down in the journal.
@@ -194,15 +227,12 @@ def asked_of(message: Message) -> SigningRequest:
     return request
 
 
-def openings_of(kept: Kept) -> tuple[bytes, ...]:
-    """Return what an answer's calls open to."""
-    return (kept.opening,) if kept.opening else ()
-
-
 def replied(message: Message, reply: Message | None, kept: Kept, signatures: Signatures) -> Message:
     """Return the reply with what was signed; made anew where the answer is one from before."""
-    found = reply or Message(RecordDict({**kept.content}), reply_to=message)
-    found.content[LEDGER] = signatures.to_record()
+    found = reply or Message(RecordDict(), reply_to=message)
+    openings = (kept.opening,) if kept.opening else ()
+    whole = replace(signatures, openings=openings, veiled=kept.veiled)
+    found.content = RecordDict({**kept.content, LEDGER: whole.to_record()})
     return found
 
 

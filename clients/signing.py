@@ -14,6 +14,7 @@ from fedledger.effects import Effects
 from fedledger.records import SigningRequest
 
 from ..ledger_plugins.openings import Pending
+from .contents import fetched, own_store_of
 from .direct import Direct, places_of
 from .identity import account_of, journal_of, place_of, salt_of
 from .kept import KeptAnswers
@@ -24,7 +25,7 @@ __all__ = ["Signer", "signing_mod"]
 
 
 def signing_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Answer a phase and sign the reply; leave every other message alone.
+    """Answer a phase and sign the reply; of every other message only fetch what it refers to.
 
     Where the node config says `submit="direct"`, what is signed goes to the client's own ledger,
     and the reply names it (`direct`).
@@ -37,12 +38,16 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
         ModelError: the reply's arrays do not fit the global model.
         LedgerError: of a client that sends its calls itself: the ledger refused them, or cannot be
             reached.
+        StoreError: of a client whose models travel by the store: it has not what is named, or does
+            not take what is answered, in time.
     """
     request = SigningRequest.of(message.content)
+    effects = _real()
+    own = own_store_of(message, context, effects)
     if request is None:
+        message.content = fetched(message.content, own)
         return call_next(message, context)
     handler_of(request)
-    effects = _real()
     disk = effects.disk
     places = places_of(context)
     account = account_of(message, context, disk)
@@ -55,6 +60,7 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
         Pending.beside(place, disk, durable=durable),
         KeptAnswers.beside(place, disk, durable=durable),
         node_key_of(context, disk) if request.node_keys else None,
+        own,
     )
     if places is None:
         return signer.answer(message, context, call_next)

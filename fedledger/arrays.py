@@ -23,6 +23,7 @@ from fedledger.formats import (
     decode_safetensors,
     encode_safetensors,
     is_shape,
+    safetensors_keys,
     shown,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "from_safetensors",
     "not_finite",
     "read_record",
+    "record_of",
     "to_record",
     "to_safetensors",
 ]
@@ -335,6 +337,19 @@ def read_record(record: ArrayRecord) -> dict[str, NDArray[Any]]:
         if not is_shape(array.shape):
             raise ModelError(f"{shown(key)}: {shown(array.shape)} is not a shape")
     return {key: _unpacked(key, array, array.shape, array.dtype) for key, array in record.items()}
+
+
+def record_of(data: bytes) -> ArrayRecord:
+    """Return the Flower record whose arrays `to_safetensors` wrote, in the same order.
+
+    Args:
+        data: the bytes, trusted in nothing; their length is the caller's to bound.
+
+    Raises:
+        ModelError: as of `from_safetensors`.
+    """
+    arrays = from_safetensors(data, max_bytes=len(data))
+    return to_record({key: arrays[key] for key in safetensors_keys(data)})
 
 
 def to_safetensors(arrays: Arrays) -> bytes:

@@ -34,6 +34,7 @@ __all__ = [
     "first_wrong",
     "is_shape",
     "parse_json",
+    "safetensors_keys",
     "shown",
 ]
 
@@ -229,6 +230,20 @@ def decode_safetensors(data: bytes, keys: Collection[str] | None = None) -> dict
         _check_bools(key, values)
         arrays[key] = np.asarray(values.reshape(shape), dtype=np.dtype(name))
     return arrays
+
+
+def safetensors_keys(data: bytes) -> list[str]:
+    """Return the names of the arrays in safetensors bytes that were decoded, in the header's order.
+
+    Raises:
+        ModelError: the header is no JSON.
+    """
+    text = data[8 : 8 + int.from_bytes(data[:8], "little")]
+    try:
+        header = parse_json(text)
+    except ValueError as error:
+        raise ModelError(f"not safetensors: its header is no JSON: {shown(error)}") from error
+    return [key for key in header if key != _METADATA]
 
 
 def _check_header(data: bytes, keys: Collection[str] | None) -> None:

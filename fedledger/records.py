@@ -30,6 +30,10 @@ __all__ = [
     "Signatures",
     "SigningRequest",
     "StatementRequest",
+    "all_of",
+    "fields_of",
+    "with_fields",
+    "without_fields",
     "without_request",
 ]
 
@@ -39,7 +43,7 @@ ARRAYS = "arrays"
 CANDIDATES = "candidate-"
 """Prefix of the candidate models in a message that asks for votes, followed by three digits."""
 LOSS = "loss"
-VERSION = 5
+VERSION = 6
 SEEN = "seen"
 """Argument of a call by which its signer names a block that it knows: its hash, 32 bytes."""
 
@@ -73,12 +77,12 @@ _FIELDS = frozenset(
         "headers",
         "node-keys",
         "sealed",
+        "by-reference",
     )
 )
 
-
 _MARKS = frozenset(("version", "phase", "carrier"))
-_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof"}
+_SIGNED = _MARKS | {"transactions", "values", "signatures", "openings", "node-proof", "veiled"}
 _RELAYED, _NAMED = "transaction", "ledger"
 _HASH_BYTES = 32
 
@@ -138,6 +142,7 @@ class SigningRequest:
         node_keys: of each of `clients` the SHA-256 of its SuperNode's key, or b"" where there is
             none; () where answers need not be tied to nodes.
         sealed: whether a call names an opening in its content's place.
+        by_reference: whether the model goes to the client's store, and its record stays empty.
     """
 
     protocol: str
@@ -156,6 +161,7 @@ class SigningRequest:
     headers: Sequence[bytes] = ()
     node_keys: Sequence[bytes] = ()
     sealed: bool = False
+    by_reference: bool = False
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -183,16 +189,14 @@ class SigningRequest:
                 "headers": list(self.headers),
                 "node-keys": list(self.node_keys),
                 "sealed": int(self.sealed),
+                "by-reference": int(self.by_reference),
             }
         )
 
     def added_to(self, content: RecordDict) -> RecordDict:
         """Return a message's content with this request in its config; the content itself stays."""
-        records = content.config_records
-        name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
         fields = {_PREFIX + key: value for key, value in self.to_record().items()}
-        config = ConfigRecord({**records.get(name, ConfigRecord()), **fields})
-        return RecordDict({**content, name: config})
+        return with_fields(content, fields)
 
     @classmethod
     def of(cls, content: RecordDict) -> "SigningRequest | None":
@@ -201,16 +205,11 @@ class SigningRequest:
         Raises:
             ConfigError: as `from_record`.
         """
-        fields = {
-            key.removeprefix(_PREFIX): value
-            for record in content.config_records.values()
-            for key, value in record.items()
-            if key.startswith(_PREFIX)
-        }
+        fields = fields_of(content, _PREFIX)
         if not fields:  # until version 3 it was a record of its own
             record = content.config_records.get(LEDGER)
             return None if record is None else cls.from_record(record)
-        return cls.from_record(ConfigRecord(fields))
+        return cls.from_record(fields)
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> "SigningRequest":
@@ -227,11 +226,11 @@ class SigningRequest:
         if unknown := set(record) - _FIELDS:
             raise ConfigError(f"signing request: unknown field {min(unknown)!r}")
         fees = ("gas", "max-fee-per-gas", "max-priority-fee-per-gas")
-        calls: list[list[Any]] = [_all(record, name, str) for name in ("calls", "contracts")]
-        calls += [_all(record, name, int) for name in fees]
-        types = [_all(record, "statements", str), _all(record, "types", str)]
-        clients, nonces = _all(record, "clients", str), _all(record, "nonces", int)
-        node_keys = _all(record, "node-keys", bytes)
+        calls: list[list[Any]] = [all_of(record, name, str) for name in ("calls", "contracts")]
+        calls += [all_of(record, name, int) for name in fees]
+        types = [all_of(record, "statements", str), all_of(record, "types", str)]
+        clients, nonces = all_of(record, "clients", str), all_of(record, "nonces", int)
+        node_keys = all_of(record, "node-keys", bytes)
         if len(node_keys) not in (0, len(clients)):
             raise ConfigError("signing request: one node's key is needed for each client")
         if len(clients) != len(nonces):
@@ -252,9 +251,10 @@ class SigningRequest:
             details=_details(record),
             seen=_hash(record, "seen"),
             header_form=_one(record, "header-form", str),
-            headers=tuple(_all(record, "headers", bytes)),
+            headers=tuple(all_of(record, "headers", bytes)),
             node_keys=tuple(node_keys),
             sealed=_one(record, "sealed", int) == 1,
+            by_reference=_one(record, "by-reference", int) == 1,
         )
 
 
@@ -269,6 +269,8 @@ class Signatures:
         openings: what the calls' CIDs open to, where submissions are sealed.
         named: whether the client has sent its calls itself: they are on the ledger.
         node_proof: the signature of the SuperNode's key over all of it, or b"".
+        veiled: CID of what the store has of a sealed content until it is opened, and the key to it;
+            () where the content is in the reply, or in the store itself.
     """
 
     phase: str
@@ -277,6 +279,7 @@ class Signatures:
     openings: Sequence[bytes] = ()
     named: bool = False
     node_proof: bytes = b""
+    veiled: Sequence[bytes] = ()
 
     def to_record(self) -> ConfigRecord:
         """Return it as a Flower record."""
@@ -291,6 +294,7 @@ class Signatures:
                 "values": [values for values, _ in self.statements],
                 "signatures": [signature for _, signature in self.statements],
                 "openings": list(self.openings),
+                "veiled": list(self.veiled),
             }
         )
 
@@ -323,10 +327,11 @@ class Signatures:
                 "unsigned", "nothing is signed; is signing_mod the first of the ClientApp's mods?"
             )
         try:
-            transactions = _all(record, "transactions", bytes)
-            values = _all(record, "values", str)
-            signatures = _all(record, "signatures", bytes)
-            openings = _all(record, "openings", bytes)
+            transactions = all_of(record, "transactions", bytes)
+            values = all_of(record, "values", str)
+            signatures = all_of(record, "signatures", bytes)
+            openings = all_of(record, "openings", bytes)
+            veiled = tuple(all_of(record, "veiled", bytes))
             phase = _one(record, "phase", str)
             proof = _one(record, "node-proof", bytes) if "node-proof" in record else b""
         except ConfigError as error:
@@ -338,20 +343,47 @@ class Signatures:
             raise UpdateRejected("unsigned", "one signature is needed for each statement")
         if len(openings) > _MOST:
             raise UpdateRejected("unsigned", f"{len(openings)} openings")
+        if len(veiled) not in {0, 2}:
+            raise UpdateRejected("unsigned", "what is veiled is a CID and a key")
         named = carrier == _NAMED
         if named and any(len(one) != _HASH_BYTES for one in transactions):
             raise UpdateRejected("unsigned", "a transaction on the ledger is named by 32 bytes")
         statements = tuple(zip(values, signatures, strict=True))
-        return cls(phase, tuple(transactions), statements, tuple(openings), named, proof)
+        return cls(phase, tuple(transactions), statements, tuple(openings), named, proof, veiled)
 
 
 def without_request(content: RecordDict) -> RecordDict:
     """Return a message's content as the app's own: without what a `SigningRequest` added."""
+    return without_fields(content, _PREFIX)
+
+
+def with_fields(content: RecordDict, fields: Mapping[str, Any]) -> RecordDict:
+    """Return a content with fields added to its config, or in a record of their own."""
+    records = content.config_records
+    name = CONFIG if CONFIG in records else next(iter(records), LEDGER)
+    config = ConfigRecord({**records.get(name, ConfigRecord()), **fields})
+    return RecordDict({**content, name: config})
+
+
+def fields_of(content: RecordDict, prefix: str) -> ConfigRecord:
+    """Return the fields that were added to a content's config."""
+    return ConfigRecord(
+        {
+            key.removeprefix(prefix): value
+            for record in content.config_records.values()
+            for key, value in record.items()
+            if key.startswith(prefix)
+        }
+    )
+
+
+def without_fields(content: RecordDict, prefix: str) -> RecordDict:
+    """Return a content without what was added to its config."""
     plain = RecordDict({**content})
     for name, record in content.config_records.items():
-        kept = {key: value for key, value in record.items() if not key.startswith(_PREFIX)}
+        kept = {key: value for key, value in record.items() if not key.startswith(prefix)}
         plain[name] = ConfigRecord(kept)
-        if not kept and name == LEDGER:  # it was made for the request
+        if not kept and name == LEDGER:  # it was made for them
             del plain[name]
     return plain
 
@@ -368,7 +400,8 @@ def _one(record: ConfigRecord, key: str, kind: type[T]) -> T:
     return value  # type: ignore[no-any-return]
 
 
-def _all(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
+def all_of(record: ConfigRecord, key: str, kind: type[T]) -> list[T]:
+    """Return a field that is a list; ConfigError where it holds anything else than `kind`."""
     values: Any = record.get(key, [])
     if not isinstance(values, list):
         raise ConfigError(f"signing record, field {key!r}: a list is needed")

@@ -5,12 +5,19 @@ that names chain, contract, task, round, account, the content's CID and 32 secre
 in a store nobody learns from the call what was submitted (the salt hides it), and whoever repeats
 the call's CID has submitted nothing, since the opening names another account. It is a commitment by
 SHA-256: hiding as long as the salt is secret, binding as long as no two documents have one CID.
+
+Where contents travel by a store, a sealed one does so under a *veil*: encrypted with a key that its
+account tells nobody but the aggregator.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from fedledger.effects import Disk
 from fedledger.errors import AccountError, CallError
@@ -24,7 +31,15 @@ from .signing import Domain
 from .storage.base import Store
 from .storage.cid import cid_of, cid_to_bytes
 
-__all__ = ["MAX_OPENING_BYTES", "Opened", "Opening", "Pending", "open_pending"]
+__all__ = [
+    "MAX_OPENING_BYTES",
+    "Opened",
+    "Opening",
+    "Pending",
+    "open_pending",
+    "veil",
+    "veil_key",
+]
 
 LABEL = "fedledger opening v1"
 
@@ -60,9 +75,7 @@ class Opening:
         The salt is the account's secret for this chain, contract, task, round and content, and of
         no use for any other, nor does it say anything of the salt that a lot reveals.
         """
-        place = (domain.chain_id, domain.contract.lower(), domain.task, domain.round, content)
-        purpose = "/".join(map(str, ("opening", *place))).encode()
-        return cls(domain, account.address, content, account.secret(purpose))
+        return cls(domain, account.address, content, _secret("opening", account, domain, content))
 
     def encode(self) -> bytes:
         """Return the document: canonical JSON."""
@@ -222,6 +235,33 @@ class Pending:
 
     def _path(self, opening: Opening) -> Path:
         return self.folder / f"{opening.domain.task}-{opening.domain.round}-{opening.cid}.opening"
+
+
+def veil_key(account: Account, opening: Opening) -> bytes:
+    """Return the key of an account's veil over one content: 32 bytes, for it and no other."""
+    return _secret("veil", account, opening.domain, opening.content)
+
+
+def veil(key: bytes, data: bytes) -> bytes:
+    """Return data under a veil, or what is under one: AES-256 in counter mode, from 0.
+
+    It hides, and proves nothing: what is found under it is checked by its own CID.
+
+    Args:
+        key: 32 bytes, for one content alone.
+        data: the content, or the same veiled; both have one length.
+
+    Raises:
+        CallError: it is no key.
+    """
+    if len(key) != 32:
+        raise CallError(f"the key of a veil has 32 bytes, not {len(key)}")
+    return Cipher(AES(key), CTR(bytes(16))).encryptor().update(data)
+
+
+def _secret(purpose: str, account: Account, domain: Domain, content: str) -> bytes:
+    place = (domain.chain_id, domain.contract.lower(), domain.task, domain.round, content)
+    return account.secret("/".join(map(str, (purpose, *place))).encode())
 
 
 @dataclass(frozen=True, slots=True)

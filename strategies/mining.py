@@ -313,7 +313,7 @@ def propose_task(
         raise ConfigError(
             f"{byzantine} malicious clients need at least {least} clients, not {len(clients)}"
         )
-    initial = from_safetensors(model)
+    initial = from_safetensors(model, max_bytes=len(model))
     settings = settings_of(
         PoFLSettings,
         byzantine=byzantine,

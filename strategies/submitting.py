@@ -17,6 +17,8 @@ from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
 from .rounds.membership import clients_at, who_decides
 from .rounds.opened import is_sealed
+from .rounds.phase import arrays_cap
+from .rounds.task import model_of
 
 __all__ = ["Submitted", "domain_of", "submit_update"]
 
@@ -77,8 +79,8 @@ def submit_update(
             f"would not count in the open round. {who_decides(rule, now.owner)}"
         )
     layout = Layout.from_json(specification.layout)
-    base = from_safetensors(store.get(now.current_cid), layout=layout)
-    trained = from_safetensors(model, layout=layout)
+    base = model_of(store, now.current_cid, layout)
+    trained = from_safetensors(model, layout=layout, max_bytes=arrays_cap(layout))
     update = to_safetensors(layout.as_float32().unflatten(layout.difference(trained, base)))
     number = now.current_round + 1
     domain = domain_of(ledger, task, number)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Measurement", "measure"]
+__all__ = ["Measurement", "extra_memory", "measure"]
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -44,7 +44,7 @@ def measure(calls: Mapping[str, Callable[[], object]], *, seconds: float) -> dic
     extra = {}
     for name, call in calls.items():
         call()
-        extra[name] = _extra_memory(call)
+        extra[name] = extra_memory(call)
     times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
     rounds = 0
@@ -63,7 +63,11 @@ def measure(calls: Mapping[str, Callable[[], object]], *, seconds: float) -> dic
     }
 
 
-def _extra_memory(call: Callable[[], object]) -> float | None:
+def extra_memory(call: Callable[[], object]) -> float | None:
+    """Return the peak of resident memory during a call, beyond what was there, in MB of 10⁶ bytes.
+
+    None where the system does not tell.
+    """
     if not _CLEAR.exists():
         return None
     if sys.platform == "linux":

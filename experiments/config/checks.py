@@ -19,7 +19,7 @@ from fedledger.registry import Registry
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import LEDGERS, STORES
-from ..adversary.attacks import NO_ATTACK, load_attack
+from ..adversary.attacks import NO_ATTACK, ModelAttack, load_attack
 from ..datasets import DATASETS, require_dataset
 from ..models import MODELS
 from ..partition import PARTITIONS
@@ -137,6 +137,16 @@ def _check_attacks(config: ExperimentConfig) -> None:
             )
 
 
+def _check_transport(config: ExperimentConfig) -> None:
+    """The adversary of a crafted attack reads what passes it, and by the store no model does."""
+    for attack in config.attacks:
+        if config.transport == "store" and isinstance(load_attack(attack), ModelAttack):
+            raise ConfigError(
+                f"the attack {attack.name!r} crafts models from those in messages, and with "
+                "transport = 'store' there are none: take transport = 'inline'"
+            )
+
+
 def _check_references(config: ExperimentConfig) -> None:
     """Check that what a paper's values and figures name is in the config."""
     for index, published in enumerate(config.paper):
@@ -205,6 +215,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[ExperimentConfig], None]], ...] 
     (("ledger",), _check_ledger),
     (("store",), _check_store),
     (("store", "ledger"), _check_network),
+    (("transport", "attacks"), _check_transport),
     (("jobs", "engine", "ledger"), _check_jobs),
     (("faucet", "bond", "minter", "ledger"), _check_money),
     (("approaches", "seeds", "datasets", "partitions", "attacks", "malicious"), _check_cells),

@@ -26,6 +26,7 @@ from .settings import (
     Table,
     Terms,
     Training,
+    Transport,
     Tuning,
 )
 
@@ -71,6 +72,8 @@ class ExperimentConfig(Table):
         checkpoints: which rounds' models the aggregator makes checkpoints: "never", those more
             accurate than all before ("best"), or every N-th.
         members: who votes on rollbacks: "clients", or addresses; none: nobody.
+        transport: whether models travel in messages ("inline") or by the store ("store"); results
+            are the same.
         approaches: what is compared.
         ledger: URL of the ledger; {run} is the run's folder, {cell} a cell's id. A key in it is
             kept nowhere (`run.urls`).
@@ -104,6 +107,7 @@ class ExperimentConfig(Table):
     minter: str = ""
     checkpoints: Checkpoints = "never"
     members: Members = ()
+    transport: Transport = "inline"
     approaches: Annotated[tuple[AnyApproach, ...], Field(min_length=1)]
     ledger: Annotated[str, Field(repr=False)] = "local://{run}/chain.db"
     store: Annotated[str, Field(repr=False)] = "file://{run}/store"
@@ -150,6 +154,7 @@ class ExperimentConfig(Table):
             bond=self.bond,
             checkpoints=self.checkpoints,
             members=self.members,
+            transport=self.transport,
         )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -17,6 +17,7 @@ __all__ = [
     "Table",
     "Terms",
     "Training",
+    "Transport",
     "Tuning",
 ]
 
@@ -25,6 +26,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Checkpoints = Literal["never", "best"] | Count
 Members = Literal["clients"] | tuple[str, ...]
+Transport = Literal["inline", "store"]
 
 
 class Table(BaseModel):
@@ -75,13 +77,14 @@ class Latency(Table):
 
 
 class Terms(Table):
-    """What a task pays and who decides in it, for `ExperimentConfig`, which documents each."""
+    """What a task pays, who decides in it and how its models travel; see `ExperimentConfig`."""
 
     reward: int = 20
     faucet: int = 0
     bond: int = 0
     checkpoints: Checkpoints = "never"
     members: Members = ()
+    transport: Transport = "inline"
 
 
 class Published(Table):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import Grid
 
-from fedledger.arrays import from_safetensors, to_record
+from fedledger.arrays import Layout, read_record, to_record
 from fedledger.errors import RunError
 
 from ...clients import SimulationKeys
+from ...clients.contents import simulated_store
 from ...clients.training import evaluate, get_arrays, set_arrays
 from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.accounts import Account
@@ -19,6 +20,7 @@ from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
 from ...strategies.rounds.evidence.record import RoundRecord, read_rounds
 from ...strategies.rounds.evidence.tally import Tally
+from ...strategies.rounds.task import model_of
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
 from ..config.approaches import Surroundings
@@ -93,6 +95,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         measure=judge.evidence,
     )
     strategy = cell.approach.build(around)
+    own = simulated_store(store) if cell.terms.transport == "store" else {}
     strategy.start(
         grid=CheckedGrid(grid),
         initial_arrays=get_arrays(model),
@@ -103,8 +106,10 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
                 "simulation-keys": str(keys.path),
                 # Engines and resumed runs have to agree on the lots, so they follow from the seed.
                 "simulation-salts": derive(cell.scenario.seed, "salts", cell.id).hex(),
+                **own,
             }
         ),
+        evaluate_config=ConfigRecord({**own}),
         evaluate_fn=judge,
     )
     task = contract.task(contract.find(server.address, cell.id)[-1])
@@ -113,7 +118,8 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     if len(rounds) != cell.scenario.rounds or None in measured:
         raise RunError(f"cell {cell.id}: the ledger does not hold every round of task {task.id}")
     tally = Tally.of(rounds)
-    initial = judge.measure(0, to_record(from_safetensors(store.get(task.model_cid))))["accuracy"]
+    model_0 = model_of(store, task.model_cid, Layout.from_arrays(read_record(get_arrays(model))))
+    initial = judge.measure(0, to_record(model_0))["accuracy"]
     by_round = (initial, *(value for value in measured if value is not None))
     malicious = {around.clients[client] for client in federation.malicious}
     attacked = [one.value(_ATTACKED) for one in rounds]

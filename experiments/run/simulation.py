@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 
 from ...clients import SimulationKeys
+from ...clients.contents import simulated_store
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
@@ -60,7 +61,10 @@ class Simulation:
         **options: Any,
     ) -> Result:
         """Run a strategy; `options` are those of Flower's `Strategy.start`."""
-        config = ConfigRecord({**(train_config or {}), "simulation-keys": str(self.keys.path)})
+        own = simulated_store(self.store) if strategy.transport.way == "store" else {}
+        keys = {"simulation-keys": str(self.keys.path)}
+        config = ConfigRecord({**(train_config or {}), **keys, **own})
+        options["evaluate_config"] = ConfigRecord({**(options.get("evaluate_config") or {}), **own})
 
         def main(grid: Grid) -> Result:
             return strategy.start(grid, initial_arrays, train_config=config, **options)

@@ -29,6 +29,9 @@ __all__ = ["models"]
 WAIT = 5.0
 """Seconds between two looks at a ledger."""
 
+MOST = 4 * 1024**3
+"""Bytes of a model's file at most."""
+
 models = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -348,9 +351,11 @@ def _terms(given: list[str]) -> dict[str, int]:
 
 def _read(path: Path) -> bytes:
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.storage.local import DEFAULT_MAX_BYTES  # noqa: PLC0415 - the same
 
     try:
-        return Effects.real().disk.read_small(path, DEFAULT_MAX_BYTES)
+        disk = Effects.real().disk
+        if (size := disk.size(path)) > MOST:
+            raise ConfigError(f"{path} has {size} bytes, above the {MOST} that are read here")
+        return disk.read(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error

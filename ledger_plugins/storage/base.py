@@ -34,9 +34,14 @@ from .cid import Profile, Tree, cid_of, cid_to_bytes, profile_named
 from .pieces import Incoming, chunks, closed
 from .waiting import LONGEST, OutOfTime, Waiting
 
-__all__ = ["DEFAULT_MAX_BYTES", "DEFAULT_TIMEOUT", "Store"]
+__all__ = ["DEFAULT_MAX_BYTES", "DEFAULT_TIMEOUT", "READ_MAX_BYTES", "Store"]
 
-DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+DEFAULT_MAX_BYTES = 64 * 1024**3
+"""Size cap of a store that was given none, above any model: what is read, its reader bounds."""
+
+READ_MAX_BYTES = 256 * 1024**2
+"""What `get` reads into memory for a caller that says nothing of its size."""
+
 DEFAULT_TIMEOUT = 60.0  # seconds; ours, above the 30 s that a pin of an IPFS daemon may take
 
 T = TypeVar("T")
@@ -166,8 +171,8 @@ class Store(ABC):
 
         Args:
             cid: the CID.
-            max_bytes: refuse more than this, before reading it (default, and at most: the store's
-                size cap).
+            max_bytes: refuse more than this, before reading it (at most the store's size cap;
+                default: `READ_MAX_BYTES`).
             timeout: seconds it may take (default: the store's `timeout`).
 
         Raises:
@@ -177,7 +182,7 @@ class Store(ABC):
             ContentTooLarge: above `max_bytes`.
         """
         cid_to_bytes(cid)
-        limit = self.max_bytes if max_bytes is None else min(max_bytes, self.max_bytes)
+        limit = min(READ_MAX_BYTES if max_bytes is None else max_bytes, self.max_bytes)
 
         def copy(profile: Profile) -> bytes:
             buffer = BytesIO()  # gives its own memory, where joining would hold the content twice

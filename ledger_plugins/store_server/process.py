@@ -16,7 +16,7 @@ from .. import open_store
 from ..http.limits import RateLimit
 from ..http.protocol import bounded
 from ..http.serving import Listener, bound, log_exception, serve, url_of
-from ..storage.base import DEFAULT_MAX_BYTES
+from ..storage.base import READ_MAX_BYTES
 from ..storage.requests import server_name
 from .app import make_store_app
 from .service import StoreLimits, StoreService
@@ -52,7 +52,7 @@ class StoreServerConfig:
     names: Collection[str] = ()
     allowed: Collection[str] = ()
     members: Members | None = None
-    max_bytes: int = DEFAULT_MAX_BYTES
+    max_bytes: int = READ_MAX_BYTES
     quota: int = 10 * 1024**3
     at_once: int = 4
     rate: float = 500.0

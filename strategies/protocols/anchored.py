@@ -15,12 +15,14 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.arrival import LONGEST, ArrivalWindow
 from ..rounds.checkpoints import Checkpoints, Members
+from ..rounds.evaluation import MeasureFn
 from ..rounds.inner import layers_of, weight_of
 from ..rounds.membership import Binding, MembershipRule
 from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import SAMPLES, LedgerStrategy, MeasureFn
+from ..rounds.strategy import SAMPLES, LedgerStrategy
+from ..rounds.transport.options import CONTENT_SECONDS, Transport
 from .training import WeightsPhase
 
 __all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings", "refuse_growing"]
@@ -144,6 +146,8 @@ class Anchored(LedgerStrategy):
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
         members: who may vote on rollbacks (see `LedgerStrategy`).
+        transport: whether models travel in messages or by the store (see `LedgerStrategy`).
+        content_seconds: how long contents may come late then (see `LedgerStrategy`).
         effects: time and work (see `LedgerStrategy`).
         arguments: what the strategy was made with, for the specification; nobody can check it.
 
@@ -172,6 +176,8 @@ class Anchored(LedgerStrategy):
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
         members: Members | None = None,
+        transport: Transport = "inline",
+        content_seconds: float = CONTENT_SECONDS,
         effects: Effects | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
     ) -> None:
@@ -204,5 +210,7 @@ class Anchored(LedgerStrategy):
             measure=measure,
             checkpoints=checkpoints,
             members=members,
+            transport=transport,
+            content_seconds=content_seconds,
             effects=effects,
         )

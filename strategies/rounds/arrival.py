@@ -190,6 +190,8 @@ def exchange(
     complete: Callable[[], bool] = lambda: False,
     time: effects.Clock,
     settle: Callable[[], None] = lambda: None,
+    turn: Callable[[], bool] = lambda: False,
+    further: Sequence[int] = (),
     poll: float = 0.05,
 ) -> Exchange:
     """Send messages, then pull until all who matter replied, the window closed or the time is up.
@@ -204,7 +206,9 @@ def exchange(
         complete: whether nothing can be added to the answers that were taken: whoever has not
             replied then is not waited for.
         time: says how long it took, and waits between two pulls.
-        settle: called after each pull that brought something.
+        settle: called after each pull or turn that brought something.
+        turn: called after each pull; tells whether answers came of replies that had been pulled.
+        further: the milliseconds until these were pulled.
         poll: seconds between two pulls.
     """
     if not messages:
@@ -221,9 +225,9 @@ def exchange(
             if key in waiting and accept(reply, sent[key], elapsed):
                 arrivals.append(elapsed)
             waiting.pop(key, None)
-        if pulled:
+        if turn() or pulled:
             settle()
-        closes = window.closes(arrivals) if window else timeout * 1000
+        closes = window.closes([*arrivals, *further]) if window else timeout * 1000
         if elapsed > min(closes, timeout * 1000) or not waiting or complete():
             break
         if not pulled:

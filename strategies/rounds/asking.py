@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from fedledger import effects
-from fedledger.errors import UpdateRejected
+from fedledger.errors import StoreError, UpdateRejected
 from fedledger.records import CONFIG, SigningRequest
 
 from ...ledger_plugins.base import Block, Ledger
@@ -17,12 +17,24 @@ from ...ledger_plugins.contracts.identities.nodes import fingerprint
 from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow, Clock, Exchange, exchange
 from .evidence.documents import Dropped
-from .evidence.reasons import NOT_ASKED, SILENT, UNHEARD
+from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
 from .history import REASON, History, Pins
 from .phase import Phase, malformed
 from .protocol import Protocol
-from .replies import Checked, Unplaced, check_reply, find_call, signing_request
+from .replies import (
+    Arrived,
+    Checked,
+    Unplaced,
+    check_arrival,
+    fill,
+    find_call,
+    named_content,
+    read_reply,
+    signing_request,
+    unavailable,
+)
 from .round import Round
+from .transport.fetching import Contents, Fetching
 
 __all__ = ["Asking", "Heard", "Way"]
 
@@ -46,6 +58,7 @@ class Way:
         pins: what clients are told about the ledger's history.
         first: a block before anything was signed for the task.
         nodes: node id to the account it signs with, once it has answered.
+        contents: where contents come from that replies only name; None: they come with the replies.
     """
 
     grid: Grid
@@ -57,6 +70,7 @@ class Way:
     pins: Pins
     first: int
     nodes: dict[int, str] = field(default_factory=dict)
+    contents: Contents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +109,13 @@ class Asking:
         opened: int,
     ) -> None:
         self.history = History(way.ledger, opened)
-        self._round = round
+        self.round = round
         self._protocol = protocol
-        self._way = way
+        self.way = way
         self._messages = list(messages)
         self._asked = [message.metadata.dst_node_id for message in messages]
         self._config = config
-        self._opened = opened
+        self.opened = opened
         self._settled: Block | None = None
         known = {account for party in round.terms.parties.values() for account in party}
         for node in [node for node, account in way.nodes.items() if account not in known]:
@@ -116,10 +130,13 @@ class Asking:
         window: ArrivalWindow | None,
         timeout: float,
         settle: Callable[[], None] = lambda: None,
+        late_contents: bool = True,
     ) -> Heard:
         """Send a phase's messages and take the good replies; an unusable one counts for no quorum.
 
-        Once every party has answered, nodes of strangers are not waited for.
+        Once every party has answered, nodes of strangers are not waited for. Contents that replies
+        only name are fetched meanwhile; a reply arrives when it is there, and is good once its
+        content is.
 
         Args:
             phase: the phase.
@@ -128,80 +145,49 @@ class Asking:
             window: closes the phase.
             timeout: seconds after which nothing is waited for.
             settle: called after each look at the replies that had some.
+            late_contents: whether contents may come after the phase, for a while (`Contents`); else
+                until the timeout.
         """
+        began = self.way.time.monotonic()
         request = self._request(phase, subject)
         whom = self._outgoing(phase, subject) if request.clients else []
         outgoing = [self._addressed(message, request) for message in whom]
-        asked_of = phase.whom(self._round, subject) if self._round.phases else None
-        wanted = set(self._round.positions(phase.by) if asked_of is None else asked_of)
-        placed = partial(find_call, self._way.ledger, since=self._opened)
-        dropped: list[Dropped] = []
-        early: list[tuple[Message, Message, int]] = []
-
-        def take(message: Message, asked: Message, stamp: int) -> bool:
-            node = asked.metadata.dst_node_id
-            with malformed(f"the reply of node {node}", self._round):
-                checked = check_reply(
-                    message,
-                    asked.content,
-                    phase,
-                    subject,
-                    self._round,
-                    request,
-                    self.history,
-                    placed,
-                )
-                self._bind(node, checked.answer.party, good)
-            answer = checked.answer
-            self._note_named(answer.party)
-            first = not self._round.phases
-            arrival = self._way.clock.arrival(
-                self._round.number, answer.position, stamp, first=first
-            )
-            good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
-            return True
-
-        def accept(message: Message, asked: Message, stamp: int) -> bool:
-            kept = RecordDict({**message.content}) if message.has_content() else None
-            try:
-                return take(message, asked, stamp)
-            except Unplaced:
-                assert kept is not None  # noqa: S101 - it named a call
-                message.content = kept  # what was signed was taken out of it
-                early.append((message, asked, stamp))
-            except UpdateRejected as error:
-                self._refuse(asked, error, dropped)
-            return False
-
+        asked_of = phase.whom(self.round, subject) if self.round.phases else None
+        wanted = set(self.round.positions(phase.by) if asked_of is None else asked_of)
+        replies = _Replies(self, phase, subject, request, good)
         heard = exchange(
-            self._way.grid,
+            self.way.grid,
             outgoing,
             window=window,
             timeout=timeout,
-            accept=accept,
+            accept=replies.accept,
             complete=lambda: good.keys() >= wanted,
-            time=self._way.time,
+            time=self.way.time,
             settle=settle,
+            turn=replies.turn,
+            further=replies.further,
         )
-        self._take_late(early, take, dropped)
+        replies.take_late()
         settle()
-        return Heard(heard, dropped)
+        replies.finish(None if late_contents else began + timeout, settle)
+        lasted = round(1000 * (self.way.time.monotonic() - began))
+        return Heard(replace(heard, milliseconds=lasted), replies.unusable())
 
     def silent(self, heard: Heard) -> list[Dropped]:
         """Return what became of the nodes that did not reply."""
         asked, answered = heard.exchange.asked, heard.exchange.answered
         silent = [node for node in asked if node not in answered]
-        return [self._drop(node, SILENT, "nothing arrived in time") for node in silent]
+        return [self.drop(node, SILENT, "nothing arrived in time") for node in silent]
 
     def absent(
         self, phase: Phase[Any], asked: Sequence[int], said: Collection[str | None]
     ) -> list[Dropped]:
         """Return what became of the accounts of which nothing else is said."""
-        known = self._way.nodes
+        known = self.way.nodes
         strange = sum(node not in known for node in asked)
         reached = {known[node] for node in asked if node in known}
         found = []
-        for party in self._round.terms.parties[phase.by]:
+        for party in self.round.terms.parties[phase.by]:
             if party in said:
                 continue
             if party in reached:
@@ -215,63 +201,37 @@ class Asking:
 
     # Inside --------------------------------------------------------------------------------
 
-    def _take_late(
-        self,
-        early: Sequence[tuple[Message, Message, int]],
-        take: Callable[[Message, Message, int], bool],
-        dropped: list[Dropped],
-    ) -> None:
-        """Take the replies whose calls this ledger shows later than their clients' own ledgers."""
-        time = self._way.time
-        end, waiting = time.monotonic() + LAG, list(early)
-        while waiting:
-            left, over = [], time.monotonic() >= end
-            for message, asked, stamp in waiting:
-                kept = RecordDict({**message.content})
-                try:
-                    take(message, asked, stamp)
-                except Unplaced as error:
-                    message.content = kept
-                    if over:
-                        self._refuse(asked, error, dropped)
-                    else:
-                        left.append((message, asked, stamp))
-                except UpdateRejected as error:
-                    self._refuse(asked, error, dropped)
-            waiting = left
-            if waiting:
-                time.sleep(0.5)
-
-    def _refuse(self, asked: Message, error: UpdateRejected, dropped: list[Dropped]) -> None:
-        if error.reason == REASON and error.party:
-            self._note_named(error.party)
-        node = asked.metadata.dst_node_id
-        dropped.append(self._drop(node, error.reason, error.detail, error.party))
-
     def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
         """Return the messages: of the first phase, Flower's strategy made them."""
-        if not self._round.phases:
+        if not self.round.phases:
             return self._messages
-        whom = phase.whom(self._round, subject)
-        known = set(self._round.terms.parties[phase.by] if whom is None else whom)
+        whom = phase.whom(self.round, subject)
+        known = set(self.round.terms.parties[phase.by] if whom is None else whom)
         # Nodes that have never said whose they are: an account that one answered for may be another
         # one's, since whoever has a client's content can name its call.
         known.add("")
-        nodes = [n for n in dict.fromkeys(self._asked) if self._way.nodes.get(n, "") in known]
-        records = {**phase.pose(self._round, subject), CONFIG: self._config}
+        nodes = [n for n in dict.fromkeys(self._asked) if self.way.nodes.get(n, "") in known]
+        records = {**phase.pose(self.round, subject), CONFIG: self._config}
         return [
             Message(RecordDict(records), dst_node_id=node, message_type=phase.kind)
             for node in nodes
         ]
 
     def _request(self, phase: Phase[Any], subject: Any) -> SigningRequest:
-        ledger = self._way.ledger
+        ledger = self.way.ledger
         self._settled = ledger.settled() if any(one.pins for one in phase.calls) else None
-        clients = list(self._round.terms.positions(phase.by))
+        clients = list(self.round.terms.positions(phase.by))
         request = signing_request(
-            self._round, self._protocol.name, phase, subject, ledger, clients, self._settled
+            self.round,
+            self._protocol.name,
+            phase,
+            subject,
+            ledger,
+            clients,
+            self._settled,
+            by_reference=self.way.contents is not None,
         )
-        terms = self._round.terms
+        terms = self.round.terms
         if not terms.binding:
             return request
         keys = (terms.node_keys.get(client) for client in clients)
@@ -279,35 +239,178 @@ class Asking:
 
     def _addressed(self, message: Message, request: SigningRequest) -> Message:
         """Add what the client needs to sign offline; of a known node, for its account alone."""
-        known = self._way.nodes.get(message.metadata.dst_node_id)
+        known = self.way.nodes.get(message.metadata.dst_node_id)
         if known is not None and known in request.clients:
             at = list(request.clients).index(known)
             nonces, keys = request.nonces[at : at + 1], request.node_keys[at : at + 1]
             request = replace(request, clients=[known], nonces=nonces, node_keys=keys)
         if self._settled is not None:
-            way = self._way
+            way = self.way
             form, headers = way.pins.headers(self._settled, request.clients, way.first)
             request = replace(request, header_form=form, headers=headers)
         # Flower lets messages share one RecordDict: give each its own.
         message.content = request.added_to(message.content)
         return message
 
-    def _note_named(self, party: str) -> None:
+    def note_named(self, party: str) -> None:
         """Note the block that a party was asked to name: its journal has it, whatever it named."""
         if self._settled is not None:
-            self._way.pins.note(party, self._settled.index)
+            self.way.pins.note(party, self._settled.index)
 
-    def _bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
+    def bind(self, node: int, party: str, good: Mapping[str, object]) -> None:
         """Tie a node to the account it signs with; if several are, all of them are asked."""
-        if self._way.nodes.setdefault(node, party) != party:
-            raise UpdateRejected("signature", f"the node signed as {self._way.nodes[node]} before")
+        if self.way.nodes.setdefault(node, party) != party:
+            raise UpdateRejected("signature", f"the node signed as {self.way.nodes[node]} before")
         if party in good:
             raise UpdateRejected("duplicate", f"{party} already answered this phase")
 
-    def _drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
+    def drop(self, node: int, reason: str, detail: str, party: str | None = None) -> Dropped:
+        """Return that a reply did not count; of a node that is known, whose it was."""
         return Dropped(
             reason=reason,
             detail=detail,
-            party=party or self._way.nodes.get(node),
+            party=party or self.way.nodes.get(node),
             node=str(node),
         )
+
+
+class _Replies(Generic[T]):
+    """What comes of a phase's messages, reply by reply.
+
+    Args:
+        asking: who asks.
+        phase: the phase.
+        subject: what it is about.
+        request: what was asked.
+        good: takes what is good, by account.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        phase: Phase[T],
+        subject: Any,
+        request: SigningRequest,
+        good: dict[str, Checked[T]],
+    ) -> None:
+        self.dropped: list[Dropped] = []
+        self.further: list[int] = []
+        """Of replies whose contents came later: the milliseconds until they were pulled."""
+        self._asking, self._round, self._way = asking, asking.round, asking.way
+        self._phase, self._subject, self._request = phase, subject, request
+        self._good = good
+        self._placed = partial(find_call, self._way.ledger, since=asking.opened)
+        self._early: list[tuple[Message, Message, int]] = []
+        self._fetching: Fetching | None = None
+        if self._way.contents is not None and request.by_reference:
+            self._fetching = Fetching(self._way.contents, phase.max_bytes(self._round))
+
+    def accept(self, message: Message, asked: Message, stamp: int) -> bool:
+        """Take a reply; tell whether it is an answer already."""
+        kept = RecordDict({**message.content}) if message.has_content() else None
+        try:
+            return self._take(message, asked, stamp)
+        except Unplaced:
+            assert kept is not None  # noqa: S101 - it named a call
+            message.content = kept  # what was signed was taken out of it
+            self._early.append((message, asked, stamp))
+        except UpdateRejected as error:
+            self._refuse(asked, error)
+        return False
+
+    def turn(self) -> bool:
+        """Take the contents that came; tell whether any did."""
+        return self._fetching is not None and self._fetching.turn()
+
+    def take_late(self) -> None:
+        """Take the replies whose calls this ledger shows later than their clients' own ledgers."""
+        time = self._way.time
+        end, waiting = time.monotonic() + LAG, self._early
+        while waiting:
+            left, over = [], time.monotonic() >= end
+            for message, asked, stamp in waiting:
+                kept = RecordDict({**message.content})
+                try:
+                    self._take(message, asked, stamp)
+                except Unplaced as error:
+                    message.content = kept
+                    if over:
+                        self._refuse(asked, error)
+                    else:
+                        left.append((message, asked, stamp))
+                except UpdateRejected as error:
+                    self._refuse(asked, error)
+            waiting = left
+            if waiting:
+                self.turn()
+                time.sleep(0.5)
+
+    def finish(self, end: float | None, settle: Callable[[], None]) -> None:
+        """Wait for the contents that replies only named.
+
+        Args:
+            end: until then, as the clock's `monotonic`; None: for as long as the task gives them.
+            settle: called when one came.
+        """
+        contents = self._way.contents
+        if self._fetching is None or contents is None:
+            return
+        left = contents.seconds if end is None else end - self._way.time.monotonic()
+        self._fetching.finish(left, settle)
+
+    def unusable(self) -> list[Dropped]:
+        """Return what was dropped; of a party that counts it does not matter what else it lost."""
+        return [
+            one for one in self.dropped if one.reason != UNAVAILABLE or one.party not in self._good
+        ]
+
+    # Inside --------------------------------------------------------------------------------
+
+    def _take(self, message: Message, asked: Message, stamp: int) -> bool:
+        with malformed(f"the reply of node {asked.metadata.dst_node_id}", self._round):
+            arrived = check_arrival(
+                message,
+                self._phase,
+                self._round,
+                self._request,
+                self._asking.history,
+                self._placed,
+            )
+            cid = None if self._fetching is None else named_content(arrived, asked.content)
+        if self._fetching is None or cid is None:
+            self._read(arrived, asked, stamp)
+            return True
+        came = partial(self._came, arrived, asked, stamp)
+        self._fetching.want(cid, came, partial(self._lost, arrived, asked))
+        return False
+
+    def _came(self, arrived: Arrived, asked: Message, stamp: int, data: bytes) -> None:
+        try:
+            with malformed(f"the content of {arrived.party}", self._round):
+                fill(arrived, asked.content, self._phase, self._round, data)
+            self._read(arrived, asked, stamp)
+        except UpdateRejected as error:
+            self._refuse(asked, error)
+        else:
+            self.further.append(stamp)
+
+    def _lost(self, arrived: Arrived, asked: Message, error: StoreError) -> None:
+        self._refuse(asked, unavailable(arrived, error))
+
+    def _read(self, arrived: Arrived, asked: Message, stamp: int) -> None:
+        node = asked.metadata.dst_node_id
+        with malformed(f"the reply of node {node}", self._round):
+            checked = read_reply(arrived, asked.content, self._phase, self._subject, self._round)
+            self._asking.bind(node, checked.answer.party, self._good)
+        answer = checked.answer
+        self._asking.note_named(answer.party)
+        first = not self._round.phases
+        number, position = self._round.number, answer.position
+        arrival = self._way.clock.arrival(number, position, stamp, first=first)
+        self._good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))
+
+    def _refuse(self, asked: Message, error: UpdateRejected) -> None:
+        if error.reason == REASON and error.party:
+            self._asking.note_named(error.party)
+        node = asked.metadata.dst_node_id
+        self.dropped.append(self._asking.drop(node, error.reason, error.detail, error.party))

@@ -154,6 +154,8 @@ class ClockedRound(MinedRound):
 
         def settle() -> None:
             fresh = [one for party, one in good.items() if party not in relayed]
+            if not fresh:
+                return
             relayed.update(one.answer.party for one in fresh)
             refused.extend(self._relay(fresh))
 
@@ -165,6 +167,7 @@ class ClockedRound(MinedRound):
             window=None,
             timeout=min(way.timeout, max(left, least)),
             settle=settle,
+            late_contents=False,  # what is relayed has to be there before the window is over
         )
         return [*heard.dropped, *refused]
 

@@ -2,19 +2,35 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flwr.app import ArrayRecord, Message, MetricRecord
+from flwr.serverapp.strategy import Strategy
 
-from .phase import record_forms
+from fedledger.arrays import Arrays, to_record
+
+from .evidence.documents import Measured
+from .phase import Answers, record_forms
 from .replies import most_common_form
 
-__all__ = ["EvaluateFn", "attempted", "guarded", "metrics_of", "usable_evaluations"]
+__all__ = [
+    "EvaluateFn",
+    "MeasureFn",
+    "attempted",
+    "average_of",
+    "guarded",
+    "measured_of",
+    "metrics_of",
+    "usable_evaluations",
+]
 
 logger = logging.getLogger(__name__)
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
+MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
+
+_MILLION = 1_000_000
 
 T = TypeVar("T")
 
@@ -50,6 +66,32 @@ def metrics_of(what: str, make: Callable[[], Any]) -> MetricRecord | None:
         return found
     logger.warning("%s is left out: %s is no MetricRecord", what, type(found).__name__)
     return None
+
+
+def measured_of(measure: MeasureFn, number: int, arrays: Arrays, by: str) -> list[Measured]:
+    """Return what was measured of a round's model, for its evidence; nothing where that fails."""
+
+    def measured() -> list[Measured]:
+        return [
+            Measured(metric=name, ppm=round(float(value) * _MILLION), by=by)
+            for name, value in sorted(measure(number, to_record(arrays)).items())
+            if math.isfinite(value)
+        ]
+
+    return attempted(f"measure of round {number}", measured) or []
+
+
+def average_of(answers: Answers[Any], inner: Strategy, samples_key: str) -> MetricRecord | None:
+    """Return the metrics of a phase's answers as Flower's strategy averages them."""
+    average = getattr(inner, "train_metrics_aggr_fn", None)
+    if average is None:
+        return None
+    contents = [one.message.content for one in answers if one.message is not None]
+    common = most_common_form(contents)
+    alike = [content for content in contents if record_forms(content) == common]
+    if not alike or not alike[0].metric_records:
+        return None
+    return metrics_of("average of training metrics", lambda: average(alike, samples_key))
 
 
 def usable_evaluations(replies: Iterable[Message], weight: str | None) -> Sequence[Message]:

@@ -21,6 +21,7 @@ from .arrival import ArrivalWindow
 from .asking import Asking, Way
 from .evidence.carriers import open_anchor
 from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from .evidence.reasons import ABANDONED, UNAVAILABLE
 from .phase import Answer, Answers, Phase, record_forms
 from .protocol import Protocol
 from .replies import Checked, most_common_form
@@ -105,7 +106,8 @@ class LiveRound(Round):
         late = [one for one in ordered if closes is not None and one.answer.arrival > closes]
         intime = [one for one in ordered if closes is None or one.answer.arrival <= closes]
         counted, refused = self._relay(phase, intime)
-        dropped += refused
+        lost = {one.party for one in dropped if one.reason == UNAVAILABLE}
+        dropped += [one for one in refused if one.reason != ABANDONED or one.party not in lost]
         for entry in dropped:
             logger.warning("%s: dropped (%s): %s", phase.name, entry.reason, entry.detail)
         said = {one.answer.party for one in (*intime, *late)} | {one.party for one in dropped}
@@ -189,7 +191,7 @@ class LiveRound(Round):
         earlier = {party for (_, party) in self._on_ledger(phase)} - named
         dropped += [
             Dropped(
-                reason="abandoned",
+                reason=ABANDONED,
                 detail="on the ledger, but no usable reply to this aggregator",
                 party=party,
             )

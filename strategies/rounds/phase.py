@@ -13,13 +13,20 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from flwr.app import Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 
-from fedledger.arrays import Arrays, Layout, from_record, from_safetensors, not_finite
+from fedledger.arrays import (
+    Arrays,
+    Layout,
+    from_record,
+    from_safetensors,
+    not_finite,
+    to_record,
+)
 from fedledger.arrays import to_safetensors as encoded
 from fedledger.errors import ModelError, UpdateRejected
 from fedledger.guards import guarded
-from fedledger.records import ARRAYS
+from fedledger.references import model_record
 
 from ...ledger_plugins.signing import Call, Statement
 from ...ledger_plugins.storage.cid import cid_of
@@ -31,6 +38,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Content",
+    "FilledRecord",
     "Given",
     "Phase",
     "Signed",
@@ -93,6 +101,23 @@ class Content:
         if (key := not_finite(self._arrays, initial)) is not None:
             raise UpdateRejected("not-finite", f"array {key!r} holds NaN or infinity")
         return self._arrays
+
+
+class FilledRecord(ArrayRecord):
+    """A reply's arrays that came by the store, with the content that they were read from.
+
+    Args:
+        content: the content; its CID was checked where it came from.
+        layout: what it has to hold.
+
+    Raises:
+        ModelError: it does not.
+    """
+
+    def __init__(self, content: bytes, layout: Layout) -> None:
+        arrays = from_safetensors(content, layout=layout, max_bytes=len(content))
+        super().__init__(dict(to_record(arrays)))
+        self.content = Content(content, from_record(self, layout, max_bytes=arrays_cap(layout)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,13 +247,15 @@ class Phase(ABC, Generic[T]):
         layout = self.layout(round)
         if layout is None:
             return Content(b"")
-        name = ARRAYS if ARRAYS in asked.array_records else next(iter(asked.array_records), ARRAYS)
         records = reply.array_records
-        if name not in records and len(records) != 1:
+        name = model_record(reply, asked)
+        if name is None:
             raise UpdateRejected(
-                "records", f"no ArrayRecord {name!r}, and {len(records)} others: one was expected"
+                "records", f"{len(records)} ArrayRecords, none with the model's name: one wanted"
             )
-        record = records[name] if name in records else next(iter(records.values()))
+        record = records[name]
+        if isinstance(record, FilledRecord):
+            return record.content
         cap = self.max_bytes(round)
         size = sum(len(array.data) for array in record.values())
         if size > cap:

@@ -7,7 +7,7 @@ declared shape are known to fit.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from flwr.app import Message, RecordDict
@@ -15,18 +15,24 @@ from flwr.app import Message, RecordDict
 from fedledger.errors import (
     AccountError,
     AuditError,
+    CallError,
+    ContentTooLarge,
     LedgerError,
     LedgerUnavailable,
+    ModelError,
     NotChecked,
+    StoreError,
     UpdateRejected,
 )
 from fedledger.formats import parse_json
 from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
+from fedledger.references import model_record
 
 from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Block, Event, Ledger, SignedTransaction
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.contracts.identities.nodes import check_node_proof
+from ...ledger_plugins.openings import veil
 from ...ledger_plugins.signing import Call, Statement, plain_values
 from .evidence.carriers import (
     decoded_transaction,
@@ -35,20 +41,27 @@ from .evidence.carriers import (
     statement_values,
 )
 from .evidence.documents import Anchor
+from .evidence.reasons import UNAVAILABLE
 from .history import History
 from .opened import OPENING, opened, opening_of
-from .phase import Answer, Content, Given, Phase, Signed, read_answer, record_forms
+from .phase import Answer, Content, FilledRecord, Given, Phase, Signed, read_answer, record_forms
 from .round import Round
 
 __all__ = [
+    "Arrived",
     "Checked",
     "Placed",
     "Unplaced",
+    "check_arrival",
     "check_binding",
     "check_reply",
+    "fill",
     "find_call",
     "most_common_form",
+    "named_content",
+    "read_reply",
     "signing_request",
+    "unavailable",
 ]
 
 T = TypeVar("T")
@@ -87,6 +100,34 @@ class Checked(Generic[T]):
     node_proof: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """A reply whose signatures are right; nobody has looked at its content.
+
+    Attributes:
+        message: the reply.
+        party: the account that signed it.
+        signatures: what it signed, as it came.
+        signed: the values, by the name of call or statement.
+        transactions: the signed calls, in the phase's order.
+        statements: an anchor for each signed statement, in the phase's order.
+        node_proof: what ties it to a SuperNode, or b"".
+    """
+
+    message: Message
+    party: str
+    signatures: Signatures
+    signed: dict[str, dict[str, Any]]
+    transactions: tuple[SignedTransaction, ...]
+    statements: tuple[Anchor, ...]
+    node_proof: bytes
+
+    def blame(self, error: UpdateRejected) -> None:
+        """Put its party into what is wrong with it, where that is certain."""
+        if not self.signatures.named:  # what is on the ledger anybody can name
+            error.party = self.party  # it has signed for this round, whatever else is wrong
+
+
 def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
     round: Round,
     protocol: str,
@@ -95,6 +136,8 @@ def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
     ledger: Ledger,
     clients: Sequence[str],
     seen: Block | None,
+    *,
+    by_reference: bool = False,
 ) -> SigningRequest:
     """Return what clients are asked to sign in a phase.
 
@@ -106,6 +149,7 @@ def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
         ledger: has the nonces, and says what a call costs.
         clients: the accounts that the request is for.
         seen: the block that they name, where a call of the phase names one.
+        by_reference: whether arrays that they answer go to their stores.
     """
     calls = []
     for call in phase.calls:
@@ -126,6 +170,7 @@ def signing_request(  # noqa: PLR0917 - what is asked, then where and whom
         details=phase.details(round, subject),
         seen=seen.hash if seen else "",
         sealed=round.terms.sealed,
+        by_reference=by_reference and phase.layout(round) is not None,
     )
 
 
@@ -157,6 +202,24 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
         Unplaced: it names a call that is not on the ledger, or not yet.
         UpdateRejected: with the reason.
     """
+    arrived = check_arrival(message, phase, round, request, history, placed)
+    return read_reply(arrived, asked, phase, subject, round)
+
+
+def check_arrival(  # noqa: PLR0917 - the reply, then what it answers
+    message: Message,
+    phase: Phase[Any],
+    round: Round,
+    request: SigningRequest,
+    history: History,
+    placed: Placed | None = None,
+) -> Arrived:
+    """Return a reply, once everything about it is right that needs no content; see `check_reply`.
+
+    Raises:
+        Unplaced: it names a call that is not on the ledger, or not yet.
+        UpdateRejected: with the reason.
+    """
     if message.has_error():
         raise UpdateRejected("client-error", f"code {message.error.code}: {message.error.reason}")
     signatures = Signatures.taken_from(message.content)
@@ -180,25 +243,90 @@ def check_reply(  # noqa: PLR0917 - the reply, then what it answers
     if len(parties) != 1:
         raise UpdateRejected("signature", f"signed by {len(parties)} accounts, one was expected")
     [party] = parties
-    positions = round.positions(phase.by)
-    if party not in positions:
+    if party not in round.positions(phase.by):
         raise UpdateRejected(
             "unregistered", f"{party} is none of the {phase.by} of task {round.terms.task}"
         )
+    arrived = Arrived(message, party, signatures, signed, transactions, tuple(anchors), b"")
     try:
         _check_terms(signatures, transactions, request, party)
         for call, block in zip(phase.calls, blocks, strict=True):
             history.check(signed[call.name], block)
         proof = check_binding(signatures.node_proof, phase.name, party, signed, round)
+    except UpdateRejected as error:
+        arrived.blame(error)
+        raise
+    return replace(arrived, node_proof=proof)
+
+
+def read_reply(
+    arrived: Arrived, asked: RecordDict, phase: Phase[T], subject: Any, round: Round
+) -> Checked[T]:
+    """Return what a reply says whose content is there; see `check_reply`.
+
+    Raises:
+        UpdateRejected: with the reason.
+    """
+    message, party, signed = arrived.message, arrived.party, arrived.signed
+    try:
         content = _content(message, asked, phase, signed, round)
-        read, opening = _opened(signatures, party, content, signed, round)
+        read, opening = _opened(arrived.signatures, party, content, signed, round)
         value = read_answer(phase, Given(party, content, read), round, subject)
     except UpdateRejected as error:
-        if not signatures.named:  # what is on the ledger anybody can name
-            error.party = party  # it has signed for this round, whatever is wrong with the rest
+        arrived.blame(error)
         raise
-    answer = Answer(party, positions[party], value, content, signed, 0, message)
-    return Checked(answer, transactions, tuple(anchors), signatures.named, opening, proof)
+    position, named = round.positions(phase.by)[party], arrived.signatures.named
+    answer = Answer(party, position, value, content, signed, 0, message)
+    statements, proof = arrived.statements, arrived.node_proof
+    return Checked(answer, arrived.transactions, statements, named, opening, proof)
+
+
+def named_content(arrived: Arrived, asked: RecordDict) -> str | None:
+    """Return the CID of the content that a reply only names; None where the reply has it.
+
+    Args:
+        arrived: the reply; what it names it has signed, or has veiled.
+        asked: the content of the message that it answers.
+    """
+    reply = arrived.message.content
+    name = model_record(reply, asked)
+    if name is None or reply.array_records[name]:
+        return None
+    if arrived.signatures.veiled:
+        return cid_text(arrived.signatures.veiled[0])
+    cids = [values["cid"] for values in arrived.signed.values() if "cid" in values]
+    return cid_text(cids[0]) if cids else None
+
+
+def fill(arrived: Arrived, asked: RecordDict, phase: Phase[Any], round: Round, data: bytes) -> None:
+    """Put a content where a reply has an empty record; then it is as if it had come with it.
+
+    Raises:
+        UpdateRejected: "arrays": it is no model of the phase's layout; "opening": there is no key
+            to what is veiled.
+    """
+    reply = arrived.message.content
+    name, layout = model_record(reply, asked), phase.layout(round)
+    assert name is not None and layout is not None  # noqa: S101, PT018 - it has named a content
+    try:
+        if arrived.signatures.veiled:
+            data = veil(arrived.signatures.veiled[1], data)
+        reply[name] = FilledRecord(data, layout)
+    except (CallError, ModelError) as error:
+        found = UpdateRejected("arrays" if isinstance(error, ModelError) else OPENING, str(error))
+        arrived.blame(found)
+        raise found from error
+
+
+def unavailable(arrived: Arrived, error: StoreError) -> UpdateRejected:
+    """Return why a reply does not count whose content did not come.
+
+    It is its party's, who has signed its CID, whoever brought the reply.
+    """
+    code = "oversized" if isinstance(error, ContentTooLarge) else UNAVAILABLE
+    found = UpdateRejected(code, str(error))
+    found.party = arrived.party
+    return found
 
 
 def check_binding(proof: bytes, phase: str, party: str, signed: Signed, round: Round) -> bytes:

@@ -5,8 +5,7 @@ the strategy inside made; the whole round, all of its phases, runs in the second
 """
 
 import logging
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -42,30 +41,34 @@ from .checkpoints import Checkpoints, Keeper, Members, appoint_members, members_
 from .clocked import ClockedRound, check_clocked
 from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
-from .evaluation import EvaluateFn, attempted, guarded, metrics_of, usable_evaluations
-from .evidence.documents import Measured
+from .evaluation import (
+    EvaluateFn,
+    MeasureFn,
+    attempted,
+    average_of,
+    guarded,
+    measured_of,
+    metrics_of,
+    usable_evaluations,
+)
 from .halting import terms_from
 from .history import Pins
 from .inner import as_model, weight_of
 from .live import LiveRound
 from .membership import Binding, MembershipRule
 from .observers import Observer, Observers
-from .phase import record_forms
 from .protocol import PROTOCOLS, Protocol, run_round
-from .replies import most_common_form
 from .round import Attested, Result
 from .task import LedgerTask, task_secret
+from .transport.options import CONTENT_SECONDS, Transport, Transporting
 
 __all__ = ["LedgerStrategy", "MeasureFn"]
 
 logger = logging.getLogger(__name__)
 
-MeasureFn = Callable[[int, ArrayRecord], Mapping[str, float]]
-
 SAMPLES = "num-examples"
 """Metric that holds the number of training samples where a strategy names none."""
 
-_MILLION = 1_000_000
 _TRIES = 3  # of a round whose clients change under it
 
 
@@ -101,6 +104,9 @@ class LedgerStrategy(Strategy):
             one is, `measure` says by "accuracy", or else `evaluate_fn` does.
         members: who may vote on rollbacks: "clients", or addresses; they are appointed right after
             the task was proposed. None: nobody, or who its owner appoints.
+        transport: "inline": models travel in messages; "store": messages name them, both ways, and
+            clients have a store of their own (node config `store`).
+        content_seconds: how long after a phase's end contents may come whose CIDs came in time.
         effects: what time passes while replies are waited for, and who tells observers; this
             machine's by default. A ledger or a store that is opened by its URL has its own.
 
@@ -131,6 +137,8 @@ class LedgerStrategy(Strategy):
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
         members: Members | None = None,
+        transport: Transport = "inline",
+        content_seconds: float = CONTENT_SECONDS,
         effects: Effects | None = None,
     ) -> None:
         if PROTOCOLS.load(protocol.name) is not type(protocol):
@@ -166,6 +174,7 @@ class LedgerStrategy(Strategy):
         if missing:
             raise ConfigError(f"protocol {protocol.name!r} asks {sorted(missing)}: name them")
         effects = effects or Effects.real()
+        self.transport = Transporting(transport, content_seconds, effects)
         self._time = effects.clock
         self.observers = Observers(observers, effects.work)
         self._measure = measure
@@ -232,7 +241,12 @@ class LedgerStrategy(Strategy):
         pins = Pins(task.ledger, task.terms.parties["clients"])
         opened = task.contract.opened_in(task.opened.id, ())
         first = max(0, opened - task.ledger.settled_depth)  # what was named then
-        self._way = Way(grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first)
+        grid, contents = (
+            self.transport.grid(grid, task.store),
+            self.transport.contents(task.store),
+        )
+        way = grid, task.ledger, task.store, self.clock, self._time, timeout, pins, first
+        self._way = Way(*way, contents=contents)
         record = to_record(arrays)
         with self.observers:
             result = super().start(
@@ -376,13 +390,15 @@ class LedgerStrategy(Strategy):
         task = self.task
         live, result, state = self._made(number, way)
         arrays = self._current if result.model is None else result.model
-        measured = self._measured(number, arrays)
+        by = task.account.address
+        measured = measured_of(self._measure, number, arrays, by) if self._measure else []
         evidence = task.publish(live, result, state, measured, self._time)
         self._state = state
         self._keeper.published(task, number, measured)
         self.observers.tell(evidence)
-        metrics = self._metrics if live.attested else self._average(live)
-        return result, metrics
+        if live.attested or not live.answered:
+            return result, self._metrics
+        return result, average_of(live.answered[0], self.inner, self.samples_key)
 
     def _made(self, number: int, way: Way) -> tuple[LiveRound | ClockedRound, Result, BaseModel]:
         """Run a round, again where a reorganisation changed it meanwhile: no audit would take it.
@@ -464,30 +480,3 @@ class LedgerStrategy(Strategy):
 
     def _secret(self, purpose: str) -> bytes:
         return task_secret(self.task.account, self.task.ledger, self.task.model_id, purpose)
-
-    def _measured(self, number: int, arrays: Arrays) -> list[Measured]:
-        if self._measure is None:
-            return []
-        by = self.task.account.address
-        measure = self._measure
-
-        def measured() -> list[Measured]:
-            return [
-                Measured(metric=name, ppm=round(float(value) * _MILLION), by=by)
-                for name, value in sorted(measure(number, to_record(arrays)).items())
-                if math.isfinite(value)
-            ]
-
-        return attempted(f"measure of round {number}", measured) or []
-
-    def _average(self, live: LiveRound | ClockedRound) -> MetricRecord | None:
-        """Return the metrics of the first phase's answers as Flower's strategy averages them."""
-        average = getattr(self.inner, "train_metrics_aggr_fn", None)
-        if average is None or not live.answered:
-            return None
-        contents = [one.message.content for one in live.answered[0] if one.message is not None]
-        common = most_common_form(contents)
-        alike = [content for content in contents if record_forms(content) == common]
-        if not alike or not alike[0].metric_records:
-            return None
-        return metrics_of("average of training metrics", lambda: average(alike, self.samples_key))

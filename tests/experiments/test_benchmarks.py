@@ -2,7 +2,7 @@
 
 import json
 
-from fedledger.experiments.benchmarks import ledger, sweep
+from fedledger.experiments.benchmarks import ledger, sweep, transport
 from fedledger.experiments.config.settings import Training
 
 
@@ -37,3 +37,19 @@ def test_a_ledger_is_timed_call_by_call_together_and_from_its_file(monkeypatch):
     assert min(found.block_s, found.open_s, found.verify_s) > 0
     assert found.open_s < found.verify_s
     assert "one at a time" in ledger.as_table(found).columns[1].header
+
+
+def test_by_the_store_a_messages_size_does_not_follow_the_models(capsys):
+    """Inline a round moves the model down and up; by the store a few kilobytes of any model."""
+    sizes = ["--parameters", "1000", "30000", "--format", "json"]
+    assert transport.main(sizes) == 0
+    found = {
+        (one["parameters"], one["transport"]): one for one in json.loads(capsys.readouterr().out)
+    }
+    for way in ("down", "up"):
+        assert found[30_000, "inline"][way] - found[1000, "inline"][way] == 2 * 4 * 29_000
+        assert abs(found[30_000, "store"][way] - found[1000, "store"][way]) < 20
+        assert found[1000, "store"][way] < 2 * 8000
+    assert found[1000, "inline"]["aggregate"] == found[1000, "store"]["aggregate"]
+    assert transport.main(["--parameters", "100"]) == 0
+    assert "store" in capsys.readouterr().out

@@ -248,7 +248,7 @@ def test_bound_devices_speak_for_themselves_alone(machine):
 def test_a_device_that_submits_by_itself(machine, tmp_path):
     """Its calls go to a node of the network; what it answers names them, and it counts as others.
 
-    The ledger's URL stands in its environment.
+    The ledger's URL stands in its environment. Models travel by the store, of all devices.
     """
     create, node, link, run, _ = shown()
     made = [
@@ -261,7 +261,7 @@ def test_a_device_that_submits_by_itself(machine, tmp_path):
     try:
         machine.start(link, "--port", str(machine.port))
         machine.wait_for_server()
-        machine.environment["FEDLEDGER_LEDGER"] = ledger
+        machine.environment |= {"FEDLEDGER_LEDGER": ledger, "FEDLEDGER_STORE": store}
         for number in range(DEVICES):
             named = {"press-7": f"press-{number}", "61.5": f"{60 + number}.0"}
             direct = f'submit="direct" store="{store}" account='
@@ -269,6 +269,7 @@ def test_a_device_that_submits_by_itself(machine, tmp_path):
             machine.start(node, "--port", str(free_port()), **named, **ways)
         settings = {"0xADDRESS 0xADDRESS 0xADDRESS": " ".join(addresses)}
         more = f"num-server-rounds=1 window=200.0 ledger='{ledger}' store='{store}'"
+        more += " transport='store'"
         machine.run([*run, "--run-config", more], **settings)
         with open_ledger(ledger) as opened, open_store(store) as contents:
             report = audit_ledger(opened, contents)

@@ -29,7 +29,7 @@ class Surroundings:
         account: the aggregator's.
         clients: the clients' addresses, by partition.
         model_id: the task's name on the ledger.
-        terms: stake, checkpoints and members.
+        terms: stake, checkpoints, members and how models travel.
         byzantine: number of malicious clients to tolerate.
         clock: when updates arrive.
         measure: measures each round's model, for the evidence.
@@ -58,6 +58,7 @@ class Surroundings:
             "checkpoints": self.terms.checkpoints,
             "members": self.terms.members or None,
             "measure": self.measure,
+            "transport": self.terms.transport,
         }
 
 

@@ -16,10 +16,12 @@ from ....ledger_plugins.storage.base import Store
 from ...aggregation import check_compiled
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
 from ...rounds.checkpoints import Checkpoints, Members
+from ...rounds.evaluation import MeasureFn
 from ...rounds.membership import Binding, MembershipRule
 from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
-from ...rounds.strategy import LedgerStrategy, MeasureFn
+from ...rounds.strategy import LedgerStrategy
+from ...rounds.transport.options import CONTENT_SECONDS, Transport
 from .draws import least_listed
 from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of, fallback_of
 from .selection import CANDIDATES, MIXED, Selection
@@ -80,6 +82,8 @@ class PoFL(LedgerStrategy):
         measure: measures each model for the evidence (see `LedgerStrategy`).
         checkpoints: which models become checkpoints (see `LedgerStrategy`).
         members: who may vote on rollbacks (see `LedgerStrategy`).
+        transport: whether models travel in messages or by the store (see `LedgerStrategy`).
+        content_seconds: how long contents may come late then (see `LedgerStrategy`).
         effects: time and work (see `LedgerStrategy`).
 
     Raises:
@@ -120,6 +124,8 @@ class PoFL(LedgerStrategy):
         measure: MeasureFn | None = None,
         checkpoints: Checkpoints = "never",
         members: Members | None = None,
+        transport: Transport = "inline",
+        content_seconds: float = CONTENT_SECONDS,
         effects: Effects | None = None,
     ) -> None:
         check_compiled()
@@ -194,6 +200,8 @@ class PoFL(LedgerStrategy):
             measure=measure,
             checkpoints=checkpoints,
             members=members,
+            transport=transport,
+            content_seconds=content_seconds,
             effects=effects,
         )
 

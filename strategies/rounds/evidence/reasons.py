@@ -5,12 +5,22 @@ A code stands in the evidence for ever; the sentence and the remedy may be worde
 
 from dataclasses import dataclass
 
-__all__ = ["NOT_ASKED", "REASONS", "SILENT", "UNAVAILABLE", "UNHEARD", "Reason", "reason_of"]
+__all__ = [
+    "ABANDONED",
+    "NOT_ASKED",
+    "REASONS",
+    "SILENT",
+    "UNAVAILABLE",
+    "UNHEARD",
+    "Reason",
+    "reason_of",
+]
 
 SILENT = "no-reply"
 UNAVAILABLE = "unavailable"
 UNHEARD = "unheard"
 NOT_ASKED = "not-asked"
+ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +91,12 @@ _TABLE = (
         "ask whoever runs the ledger which history is right before signing again",
     ),
     ("ledger", "the ledger refused the call", "read the detail; it is the contract's error"),
-    ("abandoned", "on the ledger, but this aggregator got no usable reply", "train again"),
-    (UNAVAILABLE, "nobody has the content", "keep the store reachable until the round ends"),
+    (ABANDONED, "on the ledger, but this aggregator got no usable reply", "train again"),
+    (
+        UNAVAILABLE,
+        "the content could not be fetched in time, or is damaged",
+        "put it where the aggregator's store finds it before you answer",
+    ),
     ("malformed", "the reply cannot be read", "read the detail"),
 )
 

@@ -256,6 +256,7 @@ def test_unknown_names_are_refused_with_the_nearest(load, change, said):
         ("approaches.Krum.byzantine=14", "krum needs n ≥ 31"),
         ("approaches.PoFL.min_submissions=31", "only 30 clients"),
         ("attacks=[{name='label_flip', source=1}]", "both source and target"),
+        ("transport='pigeon'", "key 'transport'"),
         ("rounds", "key=value"),
         ("rounds=[", "not TOML"),
         ("rounds.more=1", "no table"),
@@ -265,6 +266,14 @@ def test_what_cannot_work_is_refused(load, change, said):
     """A wrong value or combination is refused when the config is loaded, and named."""
     with pytest.raises(ConfigError, match=said):
         load(MATRIX, overrides=[change])
+
+
+def test_a_crafted_attack_needs_models_in_messages(load):
+    """Its adversary reads them there; who poisons its own data needs none."""
+    assert load(MATRIX, overrides=["transport='store'"]).matrix[0].terms.transport == "store"
+    crafted = ["transport='store'", "attacks=['none', 'sign_flip']", "paper=[]"]
+    with pytest.raises(ConfigError, match="with transport = 'store' there are none"):
+        load(MATRIX, overrides=crafted)
 
 
 def test_bulyan_needs_enough_clients_or_an_explicit_waiver(load):

@@ -140,6 +140,8 @@ class Federation:
         rounds: int = 2,
         engine: str = "inprocess",
         model: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        *,
+        config: Mapping[str, Any] | None = None,
         **start: Any,
     ) -> Result:
         def main(grid: Any) -> Result:
@@ -149,6 +151,7 @@ class Federation:
                 num_rounds=rounds,
                 train_config=ConfigRecord(
                     {"simulation-keys": str(self.keys.path), "simulation-salts": self.salts}
+                    | dict(config or {})
                 ),
                 **start,
             )

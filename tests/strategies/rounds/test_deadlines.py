@@ -107,6 +107,31 @@ def test_who_is_nobodys_party_is_not_waited_for():
         assert _exchange(arrivals, window, parties=3) == (3, 3.0)
 
 
+def test_an_answer_counts_once_its_content_is_there():
+    """From when it arrived; one that only names a content that never comes counts for no quorum."""
+    window, grid, further = ArrivalWindow(100.0, 2.0, 3), _ScriptedGrid([0.0, 0.0, 0.0, None]), []
+
+    def turn(at):
+        if grid.time.now < at or further:
+            return False
+        further.extend([0, 0, 0])
+        return True
+
+    def took(at):
+        further.clear()
+        grid.time.now = 0.0
+        ways = {"window": window, "timeout": 3600.0, "accept": lambda *_: False, "poll": 0.5}
+        sent = [
+            SimpleNamespace(metadata=SimpleNamespace(dst_node_id=n), content={}) for n in range(4)
+        ]
+        heard = exchange(grid, sent, **ways, time=grid.time, turn=lambda: turn(at), further=further)
+        return heard.milliseconds / 1000
+
+    assert took(10.0) == 10.0
+    assert took(1.0) == 2.5
+    assert took(1000.0) == 100.5
+
+
 def test_nobody_waits_longer_than_the_time_of_a_run():
     """Flower's timeout holds for every phase, whatever its window."""
     assert _exchange([None, 1.0], ArrivalWindow(1000.0), timeout=10.0) == (1, 10.5)

@@ -36,6 +36,7 @@ def main(grid: Grid, context: Context) -> None:
         window=window,
         salts=window,
         binding=str(options["binding"]),
+        transport=str(options["transport"]),
     )
     model = ArrayRecord({"w": Array(np.zeros(3, np.float32))})
     result = strategy.start(grid, model, num_rounds=int(options["num-server-rounds"]))

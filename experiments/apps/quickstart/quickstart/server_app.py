@@ -65,6 +65,7 @@ def cell_of(options: dict[str, bool | float | int | str], *, clients: int) -> Ce
         },
         "faucet": options["faucet"],
         "bond": options["bond"],
+        "transport": options["transport"],
         "ledger": options["ledger"] or "local://{run}/chain.db",
         "approaches": [approach],
     }
