@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EVERYTHING = "server,node,ethereum,ipfs,pairing"
+MORE = "server,node,ethereum,pairing"
+"""What has wheels; of `ipfs` varint, in Python alone, is built where it is installed."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,6 @@ def test_every_machine_finds_wheels(wheel, machine, python):
         base = resolved(wheel, "", machine, python, *options)
         assert resolved(wheel, "[edge]", machine, python, *options) == base
         assert not base & {"numba", "ray", "matplotlib", "scikit-learn", "apsw", "torch"}
-        more = resolved(wheel, f"[{EVERYTHING}]", machine, python, *options)
-        assert {"numba", "apsw", "web3", "ipfshttpclient"} | base <= more
+        more = resolved(wheel, f"[{MORE}]", machine, python, *options)
+        assert {"numba", "apsw", "web3"} | base <= more
         assert ("py-arkworks-bls12381" in more) == (machine == "x86_64")
