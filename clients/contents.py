@@ -103,10 +103,10 @@ class OwnStore:
             ConfigError: the client has no store, or one that addresses contents in another way.
             StoreError: it does not take it in time.
         """
-        with self._opened() as store:
-            found = patiently(
-                lambda left: store.put(content, timeout=left), self.time, self.seconds
-            )
+        end = self.time.monotonic() + self.seconds
+        with self._opened(end) as store:
+            put = partial(_put, store, content)
+            found = patiently(put, self.time, end - self.time.monotonic())
         if found != cid:
             raise ConfigError(
                 f"{mask_url(self.url)} has what the client answers as {found}, signed is {cid}: "

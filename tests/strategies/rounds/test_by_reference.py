@@ -6,6 +6,7 @@ from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedAvg
 from support.federation import Federation, initial_model, make_app
 from support.referring import Flawed, Traffic, named_in, naming, told
+from support.store_server import StoreServer
 
 from fedledger.arrays import record_of, to_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
@@ -115,6 +116,25 @@ def test_a_models_size_is_bounded_by_its_layout_alone(federation, monkeypatch):
     monkeypatch.setattr(base, "READ_MAX_BYTES", 16)
     run(federation, rounds=2)
     assert outcome(federation) == (7, {})
+
+
+def test_clients_store_over_http_what_they_sign_for(federation):
+    """A server takes what registered accounts sign; one that may not write says why it did not."""
+
+    def hurried(message, context, call_next):
+        context.node_config["content-seconds"] = 0.5
+        return call_next(message, context)
+
+    allowed = [word for client in federation.clients[:6] for word in ("--allow", client)]
+    behind = f"file://{federation.path}/store"
+    with StoreServer(federation.path, *allowed, store=behind) as server:
+        strategy = federation.pofl(transport="store")
+        config = {"simulation-store": server.url}
+        federation.run(strategy, make_app(outermost=hurried), rounds=1, config=config)
+    phase = evidence_of(federation).phases[0]
+    assert [one.party for one in phase.accepted] == federation.clients[:6]
+    assert f"account {federation.clients[6]} may not write here" in phase.dropped[0].detail
+    assert audit_ledger(federation.ledger, federation.store).passed
 
 
 # What goes wrong with one content costs its client its update -------------------------------
