@@ -16,7 +16,7 @@ HIDDEN = "***"
 
 _OVER_HTTP = re.compile(r"(?:.*\+)?(?:http|https|ws|wss)", re.IGNORECASE)
 _SHOWN = frozenset(("confirmations", "deployment", "max_fee_gwei", "min_tip_gwei"))
-_SHOWN |= {"timeout", "wait", "patience"}
+_SHOWN |= {"timeout", "wait", "patience", "ca"}
 _KEY = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _PLAIN = re.compile(r"(?:http|https|ws|wss)", re.IGNORECASE)
 _URL = re.compile(

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -125,7 +126,7 @@ class MemoryTransport(Transport):
         self._source = source
         self._alive = alive
 
-    def line(self, url: str) -> Line:
+    def line(self, url: str, *, authorities: Path | None = None) -> Line:  # noqa: ARG002
         """Return a line for who stands outside the loop."""
         return _MemoryLine(self._network, self.async_line(url, at_once=1))
 

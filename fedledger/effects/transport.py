@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 __all__ = ["PIECE", "Answer", "AsyncLine", "Line", "Question", "Streamed", "Transport"]
 
@@ -119,8 +120,17 @@ class Transport(ABC):
     """Reaches parties by URL."""
 
     @abstractmethod
-    def line(self, url: str) -> Line:
-        """Return a line to the party at "http://HOST:PORT"; nothing is sent yet."""
+    def line(self, url: str, *, authorities: Path | None = None) -> Line:
+        """Return a line to the party at "http://HOST:PORT"; nothing is sent yet.
+
+        Args:
+            url: the party; https asks for a certificate of its host's name.
+            authorities: file of those whose word is taken for a certificate, PEM (default: those
+                that browsers know).
+
+        Raises:
+            ConfigError: the file cannot be read, or holds no certificates.
+        """
 
     @abstractmethod
     def async_line(self, url: str, *, at_once: int) -> AsyncLine:

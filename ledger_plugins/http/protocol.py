@@ -50,8 +50,9 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, or refuse it when its address has too many or opens too many."""
         super().connection_made(transport)
-        # Then asyncio says when something waits to be sent, and when nothing does any more.
-        transport.set_write_buffer_limits(0)
+        # Then asyncio says when something waits to be sent, and when nothing does any more. Above
+        # TLS it would say so of nothing as well, and never take it back: there one byte is nothing.
+        transport.set_write_buffer_limits(1 if transport.get_extra_info("sslcontext") else 0)
         self._address = self.client[0] if self.client else ""
         self._moved = self.loop.time()
         if not self._places.has_room(self._address):

@@ -73,8 +73,17 @@ async def serve(
         up: is set once it answers.
         end: let it end.
         tls: files of the certificate chain and of its key, for HTTPS.
+
+    Raises:
+        ConfigError: these files are none.
     """
-    server = _Server(_uvicorn(app, protocol, tls), up)
+    config = _uvicorn(app, protocol, tls)
+    try:
+        config.load()
+    except OSError as error:  # an SSLError is one
+        files = " and ".join(map(str, tls or ()))
+        raise ConfigError(f"{files}: no certificate with its key: {error}") from error
+    server = _Server(config, up)
     stopping = asyncio.create_task(_stop_at(end, server))
     try:
         await server.serve([listener])

@@ -8,6 +8,7 @@ who only reads needs none.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -111,7 +112,9 @@ def open_served_store(
     """Open the store that a server of this library serves: `store+http://HOST:PORT`.
 
     Args:
-        url: the server, by `store+http` or `store+https`; `?timeout=SECONDS` may follow.
+        url: the server, by `store+http` or `store+https`; `?timeout=SECONDS` may follow, and
+            `&ca=/absolute/file`, who is believed about the server's certificate (default: those
+            that browsers know).
         max_bytes: size cap of one content.
         timeout: seconds that a call may take (default: the URL's, or 600).
         profile: import profile for new content, or its name; default: the server's, which is the
@@ -125,11 +128,12 @@ def open_served_store(
         UnknownNameError: no profile of this name.
         StoreUnavailable: no server of this library answers there.
     """
-    parts, seconds = _split(url)
+    parts, seconds, authorities = _split(url)
     store = ServedStore(
         url,
         parts,
         effects or Effects.real(),
+        authorities=authorities,
         max_bytes=max_bytes,
         timeout=timeout or seconds or DEFAULT_TIMEOUT,
         profile=profile,
@@ -151,6 +155,7 @@ class ServedStore(Store):
         url: the store's.
         parts: the same, split, without what precedes http.
         effects: reach it.
+        authorities: file of those whose word is taken for the server's certificate.
         max_bytes: size cap of one content.
         timeout: seconds that a call may take.
         profile: import profile for new content; None: the server's.
@@ -164,6 +169,7 @@ class ServedStore(Store):
         parts: SplitResult,
         effects: Effects,
         *,
+        authorities: Path | None = None,
         max_bytes: int,
         timeout: float,
         profile: str | Profile | None,
@@ -181,7 +187,9 @@ class ServedStore(Store):
         self._server = _server_of(parts)
         self._clock = effects.clock
         self._disk = effects.disk
-        self._line = effects.transport.line(f"{parts.scheme}://{parts.netloc}")
+        self._line = effects.transport.line(
+            f"{parts.scheme}://{parts.netloc}", authorities=authorities
+        )
         self._account = account
         self._opening = Lock()
         self._issued = 0
@@ -384,8 +392,8 @@ def _small(pieces: Iterable[bytes]) -> bytes:
     return bytes(data[:_SMALL])
 
 
-def _split(url: str) -> tuple[SplitResult, float | None]:
-    """Return a URL's parts, and the seconds that it says.
+def _split(url: str) -> tuple[SplitResult, float | None, Path | None]:
+    """Return a URL's parts, and the seconds and the file of authorities that it says.
 
     Raises:
         ConfigError: not store+http://HOST:PORT.
@@ -401,19 +409,20 @@ def _split(url: str) -> tuple[SplitResult, float | None]:
         seconds = float(options.pop("timeout")) if "timeout" in options else None
     except ValueError:
         host, port, options, seconds = None, None, {}, None
+    file = options.pop("ca", None)
     kind = parts.scheme.removeprefix("store+") if host else ""
     if kind not in _PORTS or kind == parts.scheme or port == 0 or options:
         raise ConfigError(
             f"store URL {mask_url(url)!r}: expected store+http://HOST:PORT or "
             "store+https://HOST:PORT, which `fedledger store serve` prints; ?timeout=SECONDS may "
-            "follow"
+            "follow, and ca=FILE"
         )
     if parts.username is not None or parts.path.strip("/") or parts.fragment:
         raise ConfigError(
             f"store URL {mask_url(url)!r}: nothing but host and port; an account signs what is "
             "changed, so no password belongs into the URL"
         )
-    return parts._replace(scheme=kind), seconds
+    return parts._replace(scheme=kind), seconds, None if file is None else Path(file)
 
 
 def _server_of(parts: SplitResult) -> str:

@@ -1,6 +1,5 @@
 """The README's federation of real devices: Flower's own processes, command by command."""
 
-import ipaddress
 import os
 import re
 import shlex
@@ -10,17 +9,12 @@ import ssl
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from support.certificates import write_certificates
 from support.node_thread import NodeThread
 
 from fedledger.ledger_plugins import open_ledger, open_store
@@ -114,13 +108,7 @@ class Machine:
 
     def encrypt(self):
         """Let the SuperLink have a certificate of its own authority; return the options for it."""
-        authority, server = (generate_private_key(SECP256R1()) for _ in range(2))
-        root = _certificate("ca", "ca", authority, authority, ca=True)
-        (self.home / "ca.crt").write_bytes(root)
-        (self.home / "server.pem").write_bytes(_certificate("127.0.0.1", "ca", server, authority))
-        (self.home / "server.key").write_bytes(
-            server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        write_certificates(self.home)
         self.context = ssl.create_default_context(cafile=str(self.home / "ca.crt"))
         (self.home / "flwr" / "config.toml").write_text(
             f'[superlink.hall]\naddress = "127.0.0.1:{self.port}"\n'
@@ -150,25 +138,6 @@ class Machine:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
-
-
-def _certificate(subject, issuer, key, authority, *, ca=False):
-    """Return a certificate for a day, as PEM."""
-    names = [
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)
-    ]
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder(names[1], names[0], key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
-    if not ca:
-        address = x509.IPAddress(ipaddress.ip_address(subject))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    return builder.sign(authority, SHA256()).public_bytes(Encoding.PEM)
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from fedledger.effects import Effects
 from fedledger.effects.real import SystemDisk, http
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.http.limits import Sparsely
+from fedledger.ledger_plugins.http.serving import bound
 from fedledger.ledger_plugins.local.node.chain import file, waiting
 from fedledger.ledger_plugins.local.node.chain.file import NodeFile, Step
 from fedledger.ledger_plugins.local.node.http import client
 from fedledger.ledger_plugins.local.node.http.client import Misbehaved, PeerClient
 from fedledger.ledger_plugins.local.node.http.wire import error_from_json, pack
 from fedledger.ledger_plugins.local.node.process import member
-from fedledger.ledger_plugins.local.node.process import node as process
 from fedledger.ledger_plugins.local.node.process.gossip import Gossip
 from fedledger.ledger_plugins.local.node.process.miner import Miner
 from fedledger.ledger_plugins.local.node.process.node import Node, NodeConfig
@@ -84,7 +84,7 @@ def test_answers_are_not_held_back():
 
     async def main():
         told = asyncio.get_running_loop().create_future()
-        with process._bound("127.0.0.1:0") as listener:
+        with bound("127.0.0.1:0", LedgerUnavailable) as listener:
             server = await asyncio.start_server(lambda _, w: told.set_result(w), sock=listener)
             _, writer = await asyncio.open_connection(*listener.getsockname())
             connection = (await told).get_extra_info("socket")

@@ -1,14 +1,16 @@
 """Asking over HTTP, by httpx: no proxy of the environment, no redirect, no compression."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import cast
 
 import httpx
 
-from fedledger.errors import AnswerTooLarge, AnswerTooSlow, NoAnswer
+from fedledger.errors import AnswerTooLarge, AnswerTooSlow, ConfigError, NoAnswer
 
 from ..transport import PIECE, Answer, AsyncLine, Line, Question, Streamed
 
@@ -23,12 +25,20 @@ class HttpLine(Line):
 
     Args:
         url: the party, "http://HOST:PORT".
+        authorities: file of those whose word is taken for a certificate.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no certificates.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authorities: Path | None = None) -> None:
         self._url = url
         self._closed = False
-        self._http = httpx.Client(base_url=url, headers=_PLAIN, trust_env=False)
+        try:
+            verify = True if authorities is None else ssl.create_default_context(cafile=authorities)
+        except OSError as error:  # an SSLError is one
+            raise ConfigError(f"{authorities} is no file of certificates: {error}") from error
+        self._http = httpx.Client(base_url=url, headers=_PLAIN, trust_env=False, verify=verify)
 
     def ask(self, question: Question) -> Answer:
         """Return the party's answer; the calling thread waits."""

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from pathlib import Path
 
 from ..base import Clock, Entropy
 from ..transport import AsyncLine, Line, Transport
@@ -36,11 +37,11 @@ class SystemEntropy(Entropy):
 class HttpTransport(Transport):
     """HTTP to any party; httpx is imported when somebody is asked."""
 
-    def line(self, url: str) -> Line:
+    def line(self, url: str, *, authorities: Path | None = None) -> Line:
         """Return a line to the party at "http://HOST:PORT"; nothing is sent yet."""
         from .http import HttpLine  # noqa: PLC0415 - slow to import
 
-        return HttpLine(url)
+        return HttpLine(url, authorities)
 
     def async_line(self, url: str, *, at_once: int) -> AsyncLine:
         """Return a line for an event loop, over which `at_once` questions may be open."""
