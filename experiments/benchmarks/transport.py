@@ -114,7 +114,7 @@ def measure_transport(parameters: int, transport: Transport, *, clients: int = 2
     Args:
         parameters: number of float32 values, four at least.
         transport: how models travel.
-        clients: number of clients, two at least.
+        clients: number of clients.
 
     Raises:
         RunError: a client failed, or the audit does not pass.
@@ -152,7 +152,11 @@ def measure_transport(parameters: int, transport: Transport, *, clients: int = 2
 
 def _round(simulation: Simulation, parameters: int, transport: Transport) -> Counter[str]:
     strategy = Anchored(
-        FedAvg(fraction_evaluate=0.0, min_train_nodes=2),
+        FedAvg(
+            fraction_evaluate=0.0,
+            min_train_nodes=simulation.clients,
+            min_available_nodes=simulation.clients,
+        ),
         **simulation.evidence,
         model_id="transport",
         transport=transport,
