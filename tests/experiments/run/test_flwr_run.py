@@ -121,7 +121,10 @@ def flower(tmp_path_factory):
 
 
 def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, tmp_path):
-    """A robust run under attack ends as completed; chain and store lie where the user asked."""
+    """A robust run under attack ends as completed; chain and store lie where the user asked.
+
+    Its models travel by the store.
+    """
     folder = tmp_path / "evidence"
     output, status = flower.run(
         nodes=7,
@@ -130,6 +133,7 @@ def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, t
         attack="label_flip",
         malicious=0.28,
         folder=str(folder),
+        transport="store",
     )
     assert status == "finished:completed", output
     assert "round 2: accuracy" in output
