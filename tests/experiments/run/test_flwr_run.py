@@ -121,10 +121,7 @@ def flower(tmp_path_factory):
 
 
 def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, tmp_path):
-    """A robust run under attack ends as completed; chain and store lie where the user asked.
-
-    Its models travel by the store.
-    """
+    """A robust run under attack ends as completed; chain and store lie where the user asked."""
     folder = tmp_path / "evidence"
     output, status = flower.run(
         nodes=7,
@@ -133,7 +130,6 @@ def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, t
         attack="label_flip",
         malicious=0.28,
         folder=str(folder),
-        transport="store",
     )
     assert status == "finished:completed", output
     assert "round 2: accuracy" in output
@@ -148,8 +144,11 @@ def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, t
 
 @pytest.mark.soak
 def test_flowers_default_of_two_nodes_runs_and_says_what_it_cannot_tolerate(flower):
-    """A plain `flwr run` of the app works; the log says that two nodes tolerate nobody."""
-    output, status = flower.run(nodes=2, num_server_rounds=1, local_epochs=1)
+    """A plain `flwr run` of the app works; the log says that two nodes tolerate nobody.
+
+    Its models travel by the store.
+    """
+    output, status = flower.run(nodes=2, num_server_rounds=1, local_epochs=1, transport="store")
     assert status == "finished:completed", output
     assert "audit: passed" in output
     assert "2 nodes are too few to tolerate 1 malicious ones: f = 0" in output
