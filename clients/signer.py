@@ -117,7 +117,7 @@ class Signer:
                     before=partial(self.journal.before, request),
                 )
             )
-            if request.by_reference and answered.content and not answered.reply.has_error():
+            if _by_store(request, answered):
                 reply = answered.reply
                 reply.content = emptied(reply.content, message.content)
             return answered
@@ -159,7 +159,7 @@ class Signer:
             ConfigError: the client has no store that does.
             StoreError: it does not take the content.
         """
-        if not (request.by_reference and answered.content):
+        if not _by_store(request, answered):
             return kept
         if self.own is None:
             raise ConfigError("this client has no store: it cannot leave its model out of a reply")
@@ -225,6 +225,12 @@ def asked_of(message: Message) -> SigningRequest:
     if request is None:
         raise ConfigError("the message asks for no signatures")
     return request
+
+
+def _by_store(request: SigningRequest, answered: Answered) -> bool:
+    """Tell whether an answer's content goes to the store: it does where what is signed names it."""
+    named = any(_CID in values for values in answered.values.values())
+    return bool(request.by_reference and answered.content and named)
 
 
 def replied(message: Message, reply: Message | None, kept: Kept, signatures: Signatures) -> Message:

@@ -48,7 +48,8 @@ class _TrainingHandler(PhaseHandler):
         layout = Layout.from_arrays(before)
         layout.check(after)
         content = self.form(layout, before, after)
-        reply.content.array_records[name] = to_record(content)
+        if content is not after:
+            reply.content.array_records[name] = to_record(content)
         data = to_safetensors(content)
         return Answered(
             reply,
@@ -70,8 +71,8 @@ class _TrainingHandler(PhaseHandler):
     @abstractmethod
     def form(
         self, layout: Layout, before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]
-    ) -> dict[str, NDArray[Any]]:
-        """Return what is sent."""
+    ) -> Mapping[str, NDArray[Any]]:
+        """Return what is sent; `after` itself where the reply is right as it is."""
 
 
 class UpdateHandler(_TrainingHandler):
@@ -79,7 +80,7 @@ class UpdateHandler(_TrainingHandler):
 
     def form(
         self, layout: Layout, before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]
-    ) -> dict[str, NDArray[Any]]:
+    ) -> Mapping[str, NDArray[Any]]:
         """Return the difference."""
         parts: dict[str, NDArray[np.float32]] = layout.unflatten(layout.difference(after, before))
         return dict(parts)
@@ -97,8 +98,10 @@ class WeightsHandler(_TrainingHandler):
         layout: Layout,
         before: Mapping[str, NDArray[Any]],  # noqa: ARG002 - weights need no start
         after: Mapping[str, NDArray[Any]],
-    ) -> dict[str, NDArray[Any]]:
+    ) -> Mapping[str, NDArray[Any]]:
         """Return the weights in the model's order."""
+        if tuple(after) == layout.keys:
+            return after
         return {key: after[key] for key in layout.keys}
 
 

@@ -1,7 +1,7 @@
 """What goes through the SuperLink in a round: models in messages, or by the store.
 
     python -m fedledger.experiments.benchmarks.transport [--parameters 100000 1000000 …]
-        [--clients 2] [--format json]
+        [--transport inline store] [--clients 2] [--format json]
 
 A round of `Anchored(FedAvg)` on Flower's grid in this process, with Flower's own serialisation both
 ways; clients add a number to a float32 model. Server, clients, embedded chain and a store in a
@@ -114,7 +114,7 @@ def measure_transport(parameters: int, transport: Transport, *, clients: int = 2
     Args:
         parameters: number of float32 values, four at least.
         transport: how models travel.
-        clients: number of clients, two at least.
+        clients: number of clients.
 
     Raises:
         RunError: a client failed, or the audit does not pass.
@@ -152,7 +152,11 @@ def measure_transport(parameters: int, transport: Transport, *, clients: int = 2
 
 def _round(simulation: Simulation, parameters: int, transport: Transport) -> Counter[str]:
     strategy = Anchored(
-        FedAvg(fraction_evaluate=0.0, min_train_nodes=2),
+        FedAvg(
+            fraction_evaluate=0.0,
+            min_train_nodes=simulation.clients,
+            min_available_nodes=simulation.clients,
+        ),
         **simulation.evidence,
         model_id="transport",
         transport=transport,
@@ -213,13 +217,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Models in messages, and by the store.")
     parser.add_argument("--parameters", type=int, nargs="+", default=list(_SIZES))
+    parser.add_argument("--transport", choices=_WAYS, nargs="+", default=_WAYS)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--format", choices=("table", "json"), default="table")
     options = parser.parse_args(arguments)
     measured = [
         measure_transport(parameters, way, clients=options.clients)
         for parameters in options.parameters
-        for way in _WAYS
+        for way in options.transport
     ]
     if options.format == "json":
         sys.stdout.write(json.dumps([asdict(one) for one in measured], indent=2) + "\n")

@@ -416,7 +416,7 @@ def _opened(
     """Return what was signed as the phase reads it, and the opening where it is sealed."""
     names = [cid_text(values["cid"]) for values in signed.values() if "cid" in values]
     if not (round.terms.sealed and content.data and names):
-        if signatures.openings:
+        if signatures.openings or signatures.veiled:
             raise UpdateRejected(OPENING, "nothing of this phase is sealed")
         return signed, b""
     if len(signatures.openings) != 1:

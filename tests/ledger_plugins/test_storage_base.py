@@ -10,12 +10,13 @@ from support.broken_stores import Memory, open_in_memory
 
 from fedledger.errors import (
     ContentCorrupted,
+    ContentTooLarge,
     LedgerError,
     StoreInconsistent,
     StoreTimedOut,
     StoreUnavailable,
 )
-from fedledger.ledger_plugins.storage import waiting
+from fedledger.ledger_plugins.storage import base, waiting
 from fedledger.ledger_plugins.storage.base import DEFAULT_TIMEOUT, Store
 from fedledger.ledger_plugins.storage.pieces import Incoming, chunks
 
@@ -40,6 +41,16 @@ def test_what_checks_a_backend_cannot_be_replaced():
             type("Mine", (Memory,), {name: lambda *_: b""})
     with pytest.raises(TypeError, match="abstract"):
         type("Mine", (Store,), {})()
+
+
+def test_who_reads_a_content_bounds_it(store, monkeypatch):
+    """A store that was given no cap takes any model; into memory goes what its reader says."""
+    monkeypatch.setattr(base, "READ_MAX_BYTES", 4)
+    cid = store.put(b"12345")
+    with pytest.raises(ContentTooLarge, match="5 bytes is above the cap of 4 bytes"):
+        store.get(cid)
+    assert store.get(cid, max_bytes=5) == b"12345"
+    assert list(store.get_stream(cid)) == [b"12345"]
 
 
 def test_a_store_that_says_nothing_has_a_deadline():

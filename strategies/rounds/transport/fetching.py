@@ -20,7 +20,8 @@ AT_ONCE = 16
 """Contents that are fetched together; so many lie half fetched in memory at most."""
 
 _AGAIN = AT_ONCE // 2  # of them, that were tried before
-_TRY, _LONGEST_TRY = 5.0, 60.0  # seconds: of the first one, doubled for each further one
+_TRY, _LONGER = 5.0, 4  # seconds of a first try, doubled for further ones, how often at most
+_SLOW = 10e6  # bytes a second: a first try has the time for so slow a store
 _LOOK = 0.05
 
 Take = Callable[[bytes], None]
@@ -94,7 +95,7 @@ class Fetching:
     def turn(self) -> bool:
         """Hand over what came, and go on; return at once, and tell whether something came."""
         ended = [one for one in self._tries if one.ended]
-        self._tries = [one for one in self._tries if not one.ended]
+        self._tries = [one for one in self._tries if one not in ended]
         for one in ended:
             one.wait(0)  # its thread ends
         came = [self._end(one) for one in ended]
@@ -145,7 +146,7 @@ class Fetching:
     def _start(self, wanted: _Wanted) -> _Try:
         made = _Try(wanted)
         store, cap = self._contents.store, self._max_bytes
-        seconds = min(_TRY * 2 ** min(wanted.tries - 1, 8), _LONGEST_TRY)
+        seconds = (_TRY + cap / _SLOW) * 2 ** min(wanted.tries - 1, _LONGER)
 
         def fetch() -> None:
             try:

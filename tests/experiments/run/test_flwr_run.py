@@ -144,8 +144,11 @@ def test_a_run_with_overrides_finishes_and_can_be_audited_from_outside(flower, t
 
 @pytest.mark.soak
 def test_flowers_default_of_two_nodes_runs_and_says_what_it_cannot_tolerate(flower):
-    """A plain `flwr run` of the app works; the log says that two nodes tolerate nobody."""
-    output, status = flower.run(nodes=2, num_server_rounds=1, local_epochs=1)
+    """A plain `flwr run` of the app works; the log says that two nodes tolerate nobody.
+
+    Its models travel by the store.
+    """
+    output, status = flower.run(nodes=2, num_server_rounds=1, local_epochs=1, transport="store")
     assert status == "finished:completed", output
     assert "audit: passed" in output
     assert "2 nodes are too few to tolerate 1 malicious ones: f = 0" in output

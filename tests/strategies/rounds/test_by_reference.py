@@ -11,9 +11,10 @@ from support.store_server import StoreServer
 from fedledger.arrays import record_of, to_safetensors
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.openings import veil
 from fedledger.ledger_plugins.storage import base
-from fedledger.ledger_plugins.storage.cid import cid_of
-from fedledger.records import SigningRequest
+from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
@@ -44,6 +45,17 @@ def outcome(federation):
     phase = evidence_of(federation).phases[0]
     dropped = {federation.clients.index(one.party): one.reason for one in phase.dropped}
     return len(phase.accepted), dropped
+
+
+def only_updates(change):
+    """Return a change of replies that leaves those without an update alone."""
+
+    def changed(reply, message, context):
+        if SigningRequest.of(message.content).phase not in {"update", "weights"}:
+            return reply
+        return change(reply, message, context)
+
+    return changed
 
 
 @pytest.fixture
@@ -224,8 +236,21 @@ def test_arrays_may_still_come_with_the_reply(federation):
         reply.content["arrays"] = record_of(federation.store.get(named_in(reply)))
         return reply
 
-    run(federation, make_app(after_signing={3: whole}))
+    run(federation, make_app(after_signing={3: only_updates(whole)}))
     assert outcome(federation) == (7, {})
+
+
+def test_a_veil_where_nothing_is_sealed(federation):
+    """Its content could be fetched, and is refused: the reply answers something else."""
+
+    def veiled(reply, _message, _context):
+        data = veil(bytes(32), federation.store.get(named_in(reply)))
+        cid = cid_to_bytes(federation.store.put(data))
+        reply.content[LEDGER]["veiled"] = [cid, bytes(32)]
+        return reply
+
+    run(federation, make_app(after_signing={3: only_updates(veiled)}))
+    assert outcome(federation) == (6, {3: "opening"})
 
 
 def test_without_the_option_an_empty_record_is_none(federation):
@@ -235,7 +260,7 @@ def test_without_the_option_an_empty_record_is_none(federation):
         reply.content["arrays"] = type(reply.content["arrays"])()
         return reply
 
-    run(federation, make_app(after_signing={3: empty}), transport="inline")
+    run(federation, make_app(after_signing={3: only_updates(empty)}), transport="inline")
     assert outcome(federation) == (6, {3: "arrays"})
 
 
@@ -248,7 +273,7 @@ def test_a_content_that_comes_late_counts(flawed):
         flawed.store.absent[late[0]] = 2
         return reply
 
-    run(flawed, make_app(after_signing={3: note}))
+    run(flawed, make_app(after_signing={3: only_updates(note)}))
     assert outcome(flawed) == (7, {})
     assert flawed.store.looks[late[0]] >= 3
 
@@ -260,7 +285,11 @@ def test_contents_that_never_end_cost_the_others_nothing(flawed):
         flawed.store.stuck.add(named_in(reply))
         return reply
 
-    run(flawed, make_app(after_signing={2: hang, 3: hang}), content_seconds=0.5)
+    run(
+        flawed,
+        make_app(after_signing=dict.fromkeys((2, 3), only_updates(hang))),
+        content_seconds=0.5,
+    )
     flawed.store.release.set()
     assert outcome(flawed) == (5, {2: "unavailable", 3: "unavailable"})
 
