@@ -64,7 +64,7 @@ class Slots:
             Refusal: 503, all of the address's slots are taken, or all slots by others with no more.
         """
         if not self._places.has_room(address):
-            raise Refusal(503, "busy with other large answers: try again")
+            raise Refusal(503, "busy with other answers: try again")
         if (other := self._places.take(address, connection)) is not None:
             other.cut()
         return lambda: self._places.leave(connection)

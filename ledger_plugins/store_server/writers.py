@@ -56,7 +56,8 @@ class Writers:
         if self._members is None:
             raise Refusal(403, f"account {account} may not write here: its operator names who may")
         async with self._asking:
-            if self._age(self._asked) > (_FRESH if account in self._found else _NEW):
+            known = account in self._found and self._asked == self._answered
+            if self._age(self._asked) > (_FRESH if known else _NEW):
                 await self._ask(self._members)
         if self._age(self._answered) > _OLD:
             raise Refusal(502, f"who may write cannot be read from the ledger now: {self._why}")
@@ -69,13 +70,14 @@ class Writers:
 
     async def _ask(self, members: Members) -> None:
         try:
-            self._found = frozenset(await self._work.wait(members, self._store))
+            found = frozenset(await self._work.wait(members, self._store))
         except FedledgerError as error:
             self._why = in_words(error)
             logger.warning("who may write cannot be read: %s", self._why)
+            self._asked = self._clock.monotonic()
         else:
-            self._answered = self._clock.monotonic()
-        self._asked = self._clock.monotonic()
+            self._found = found
+            self._asked = self._answered = self._clock.monotonic()
 
     def _age(self, since: float) -> float:
         return self._clock.monotonic() - since
