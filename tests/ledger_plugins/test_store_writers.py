@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 
 import pytest
 from support.clock import Clock
@@ -9,6 +10,7 @@ from support.clock import Clock
 from fedledger.effects import Effects
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.http.answers import Refusal
+from fedledger.ledger_plugins.store_server import writers
 from fedledger.ledger_plugins.store_server.writers import Writers
 
 FIRST, SECOND, STRANGER = (f"0x{number:040x}" for number in (1, 2, 3))
@@ -19,9 +21,12 @@ class Ledger:
 
     def __init__(self):
         self.members, self.asked, self.away = {FIRST}, 0, False
+        self.hangs = threading.Event()
+        self.hangs.set()
 
     def __call__(self, _store):
         self.asked += 1
+        self.hangs.wait(60)
         if self.away:
             raise LedgerUnavailable("nobody answers")
         return self.members
@@ -40,13 +45,13 @@ def ledger():
 @pytest.fixture
 def check(ledger, clock):
     effects = dataclasses.replace(Effects.real(), clock=clock)
-    writers = Writers([SECOND], ledger, None, effects)
+    checked = Writers([SECOND], ledger, None, effects)
     with asyncio.Runner() as runner:
 
         def refused(account):
             """Return the status with which an account is refused, or None."""
             try:
-                runner.run(writers.check(account))
+                runner.run(checked.check(account))
             except Refusal as error:
                 return error.code
             return None
@@ -88,3 +93,16 @@ def test_while_the_ledger_is_away_its_last_answer_counts_for_two_minutes(ledger,
     ledger.away = False
     clock.sleep(1.5)
     assert check(FIRST) is None
+
+
+def test_a_ledger_that_hangs_holds_up_nobody_for_long(ledger, clock, check, monkeypatch):
+    """Who was a member goes on, a stranger is refused, and one question at a time is under way."""
+    monkeypatch.setattr(writers, "_PATIENCE", 0.05)
+    assert check(FIRST) is None
+    ledger.hangs.clear()
+    clock.sleep(11)
+    assert [check(FIRST), check(STRANGER), check(FIRST)] == [None, 403, None]
+    clock.sleep(120)
+    assert check(FIRST) == 502
+    assert ledger.asked == 2
+    ledger.hangs.set()
