@@ -1,5 +1,7 @@
 """Answers: why there is none, and large ones, in pieces, as fast as their reader reads."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Protocol
 
@@ -7,10 +9,13 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from fedledger.effects.transport import PIECE
+from fedledger.errors import FedledgerError
 
 from .places import CONNECTION, Places
 
 __all__ = ["Answer", "Connection", "Refusal", "Slots", "Streamed"]
+
+logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -39,8 +44,8 @@ class Connection(Protocol):
     def cut(self) -> None:
         """End it: its answer is not sent any further."""
 
-    def allow(self, seconds: float) -> None:
-        """Let the next thing that moves come within so many seconds."""
+    def allow(self, seconds: float | None = None) -> None:
+        """Let the next thing that moves come within so many seconds, or within the usual ones."""
 
 
 class Slots:
@@ -108,14 +113,18 @@ class Streamed(Response):
                 for at in range(0, len(piece), PIECE):
                     part = bytes(piece[at : at + PIECE])
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+                    if connection is not None:
+                        connection.allow()  # what left at once has told nobody
             if sent == self._size:
                 await send({"type": "http.response.body", "body": b""})
             elif connection is not None:
                 connection.cut()
-        except BaseException:
+                await asyncio.sleep(0)
+        except FedledgerError as error:
+            logger.warning("an answer broke off: %s", error)
             if connection is not None:
                 connection.cut()
-            raise
+                await asyncio.sleep(0)  # then it is known to be gone
         finally:
             self._done()
 

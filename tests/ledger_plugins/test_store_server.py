@@ -1,11 +1,8 @@
 """A store's server: who may write, how much, and what strangers cannot do to it."""
 
 import hashlib
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -430,70 +427,3 @@ def test_wrong_settings_are_said(tmp_path, monkeypatch, options, said):
     with pytest.raises(FedledgerError, match=said):
         serve(store=f"file://{tmp_path}/behind", data=tmp_path / "server", **given)
     assert list(tmp_path.iterdir()) == []
-
-
-# Memory ---------------------------------------------------------------------------------------
-
-_LARGE = """
-import sys, time
-from fedledger.ledger_plugins import open_store
-def peak():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-size, chunk = int(sys.argv[2]), 262_144
-block = bytes(range(256)) * 1024
-def pieces():
-    for at in range(0, size, chunk):
-        yield (at.to_bytes(8, "big") + block[8:])[: size - at]
-with open_store(sys.argv[1], max_bytes=size) as store:
-    store.put(b"small")
-    before, began = peak(), time.monotonic()
-    cid = store.put_stream(pieces())
-    up = time.monotonic()
-    assert sum(map(len, store.get_stream(cid))) == size
-    down = time.monotonic()
-    assert store.put_stream(pieces()) == cid
-    print(peak() - before, up - began, down - up, time.monotonic() - down)
-"""
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("behind", ["file", "ipfs"])
-def test_a_gibibyte_goes_up_and_down_in_bounded_memory(
-    tmp_path, monkeypatch, request, behind, record_property
-):
-    """Neither the writer nor the server grows by more than 96 MiB, and the disk has no more copies.
-
-    Sent again it is not sent: the server looks whether what it has is whole.
-    """
-    size = 1024 * 1024 * 1024
-    named_account(monkeypatch, tmp_path)
-    url = request.getfixturevalue("ipfs_daemon").url if behind == "ipfs" else ""
-    options = ("--allow", WRITER.address, "--max-bytes", str(size), "--timeout", "300")
-    with StoreServer(tmp_path, *options, store=url) as server:
-        before = peak_of(server.pid)
-        done = subprocess.run(
-            [sys.executable, "-c", _LARGE, server.url, str(size)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr + server.log
-        grown, up, down, again = map(float, done.stdout.split())
-        served = peak_of(server.pid) - before
-        said = f"writer +{grown / 1e6:.0f} MB, server +{served / 1e6:.0f} MB, "
-        said += f"{size / up / 1e6:.0f} MB/s up, {size / down / 1e6:.0f} MB/s down twice, "
-        record_property("measured", said + f"{again:.0f} s to offer it again")
-        assert grown < 96 * 1024 * 1024, said
-        assert served < 96 * 1024 * 1024, said
-        if behind == "file":
-            assert sorted(path.stat().st_size for path in server.behind.rglob("baf*")) == [5, size]
-            assert not drafts(server)
-
-
-def peak_of(pid: int) -> int:
-    """Return the most memory that a process has had, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    [peak] = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(peak) * 1024
