@@ -348,6 +348,21 @@ def test_strangers_get_short_answers(server):
     assert "Traceback" not in server.log
 
 
+def test_who_asks_too_often_waits(tmp_path):
+    """An address that has used up its allowance is refused, and a store's client waits for more."""
+    with StoreServer(tmp_path, "--allow", WRITER.address, "--rate", "4") as server:
+        codes = []
+        with httpx.Client(base_url=server.http) as http:
+            for _ in range(30):
+                try:
+                    codes.append(http.get("/v1/status").status_code)
+                except httpx.HTTPError:
+                    codes.append(0)  # hung up on: a connection counts as well
+        assert {200, 429} <= set(codes) <= {200, 429, 0}
+        with open_store(server.url, account=WRITER) as store:
+            assert store.get(store.put(b"in time")) == b"in time"
+
+
 # Faults ---------------------------------------------------------------------------------------
 
 _FULL = """
