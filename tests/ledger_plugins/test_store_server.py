@@ -223,7 +223,10 @@ def test_a_content_that_is_too_large_is_refused_before_it_comes(server, store):
 
 
 def test_an_account_has_its_quota_and_others_have_theirs(tmp_path):
-    """What does not fit is refused with the numbers; what is there counts once; small ones too."""
+    """What does not fit is refused with the numbers; what is there counts once; small ones too.
+
+    A server that is told to stop in the middle of an upload ends, and leaves nothing of it.
+    """
     options = ("--allow", WRITER.address, "--allow", OTHER.address, "--quota", str(20_000))
     with StoreServer(tmp_path, *options) as server:
         with open_store(server.url, account=WRITER) as store:
@@ -236,6 +239,10 @@ def test_an_account_has_its_quota_and_others_have_theirs(tmp_path):
             assert cid_of(content("second", 9_000)) not in files(server)
         with open_store(server.url, account=OTHER) as other:
             other.put(content("second", 9_000))
+        with closing(begun(server, content("stopped", 6_000), 100)):
+            until(lambda: drafts(server))
+            assert server.stop() == 0
+        assert not drafts(server)
 
 
 def test_other_bytes_than_were_signed_are_not_stored(server):
