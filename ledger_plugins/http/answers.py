@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from typing import Protocol
 
 from fastapi import Response
@@ -100,33 +100,36 @@ class Streamed(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the answer."""
         connection: Connection | None = scope.get("state", {}).get(CONNECTION)
-        sent = 0
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        whole = False
         try:
-            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async for piece in self._pieces:
-                if connection is not None and connection.gone:
-                    return
-                sent += len(piece)
-                if sent > self._size:
-                    break
-                for at in range(0, len(piece), PIECE):
-                    part = bytes(piece[at : at + PIECE])
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                    if connection is not None:
-                        connection.allow()  # what left at once has told nobody
-            if sent == self._size:
-                await send({"type": "http.response.body", "body": b""})
-            elif connection is not None:
-                connection.cut()
-                await asyncio.sleep(0)
+            whole = await self._sent(send, connection)
         except FedledgerError as error:
             logger.warning("an answer broke off: %s", error)
-            if connection is not None:
-                connection.cut()
-                await asyncio.sleep(0)  # then it is known to be gone
         finally:
             self._done()
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+        if whole:
+            await send({"type": "http.response.body", "body": b""})
+        elif connection is not None:
+            connection.cut()
+            await asyncio.sleep(0)  # then it is known to be gone
+
+    async def _sent(self, send: Send, connection: Connection | None) -> bool:
+        """Send the pieces; tell whether they were all."""
+        sent = 0
+        async for piece in self._pieces:
+            sent += len(piece)
+            if sent > self._size or (connection is not None and connection.gone):
+                return False
+            for at in range(0, len(piece), PIECE):
+                part = bytes(piece[at : at + PIECE])
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                if connection is not None:
+                    connection.allow()  # what left at once has told nobody
+        return sent == self._size
 
 
 class Answer(Streamed):
