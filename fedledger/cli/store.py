@@ -36,6 +36,11 @@ SignerOption = Annotated[
         show_default=False,
     ),
 ]
+MostOption = Annotated[
+    int, typer.Option("--max-bytes", min=1, help="Bytes that one content may have.")
+]
+_MOST = 256 * 1024 * 1024
+
 CidsArgument = Annotated[list[str], typer.Argument(metavar="CID...", show_default=False)]
 AuditOption = Annotated[
     str | None,
@@ -64,6 +69,7 @@ def put(
     store: StoreOption,
     account: SignerOption = None,
     password_file: PasswordOption = None,
+    max_bytes: MostOption = _MOST,
     format_: FormatOption = Format.text,
 ) -> None:
     """Store files, and print their CIDs.
@@ -74,7 +80,8 @@ def put(
 
     from .render import show_record  # noqa: PLC0415 - the same
 
-    with open_store(store, account=_signing(account, password_file)) as opened:
+    signing = _signing(account, password_file)
+    with open_store(store, account=signing, max_bytes=max_bytes) as opened:
         stored = [{"cid": opened.put_stream(_pieces(path)), "file": str(path)} for path in files]
     show_record({"stored": stored}, format_)
 
@@ -85,6 +92,7 @@ def get(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
     *,
     store: StoreOption,
+    max_bytes: MostOption = _MOST,
     format_: FormatOption = Format.text,
 ) -> None:
     """Fetch a content into a new file; every byte is checked before the file appears.
@@ -98,7 +106,7 @@ def get(
     from .render import show_record  # noqa: PLC0415 - the same
 
     effects = Effects.real()
-    with open_store(store, read_only=True) as opened:
+    with open_store(store, read_only=True, max_bytes=max_bytes) as opened:
         pieces = opened.get_stream(cid)
         try:
             with draft(effects.disk, effects.entropy, file.absolute().parent) as new:
@@ -176,6 +184,7 @@ def export(
     store: StoreOption,
     audit: AuditOption = None,
     task: TasksOption = None,
+    max_bytes: MostOption = _MOST,
     format_: FormatOption = Format.text,
 ) -> None:
     """Write contents into one file (CARv1), with which an audit can travel.
@@ -190,7 +199,7 @@ def export(
     from fedledger.ledger_plugins.storage.car import export_car  # noqa: PLC0415 - the same
 
     _check(cids, audit, task)
-    with open_store(store, read_only=True) as opened:
+    with open_store(store, read_only=True, max_bytes=max_bytes) as opened:
         wanted = _wanted(opened, cids, audit, task)
         try:
             missing = export_car(opened, wanted, file)
@@ -206,6 +215,7 @@ def import_(
     store: StoreOption,
     account: SignerOption = None,
     password_file: PasswordOption = None,
+    max_bytes: MostOption = _MOST,
     format_: FormatOption = Format.text,
 ) -> None:
     """Store the contents of a file that `export` made, or an IPFS daemon; each is checked."""
@@ -214,7 +224,10 @@ def import_(
 
     url = file.absolute().as_uri().replace("file:", "car:", 1)
     signing = _signing(account, password_file)
-    with open_car_store(url) as car, open_store(store, account=signing) as opened:
+    with (
+        open_car_store(url, max_bytes=max_bytes) as car,
+        open_store(store, account=signing, max_bytes=max_bytes) as opened,
+    ):
         missing = []
         for cid in car.roots:
             try:
@@ -301,9 +314,7 @@ def serve(
         str | None,
         typer.Option(metavar="URL", help="Where the tasks are.", show_default=False),
     ] = None,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes that one content may have.")] = 256
-    * 1024
-    * 1024,
+    max_bytes: MostOption = _MOST,
     quota: Annotated[
         int,
         typer.Option(min=1, help="Bytes of all contents of one account."),

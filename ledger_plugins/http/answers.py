@@ -1,16 +1,21 @@
 """Answers: why there is none, and large ones, in pieces, as fast as their reader reads."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from typing import Protocol
 
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from fedledger.effects.transport import PIECE
+from fedledger.errors import FedledgerError
 
 from .places import CONNECTION, Places
 
 __all__ = ["Answer", "Connection", "Refusal", "Slots", "Streamed"]
+
+logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -39,8 +44,8 @@ class Connection(Protocol):
     def cut(self) -> None:
         """End it: its answer is not sent any further."""
 
-    def allow(self, seconds: float) -> None:
-        """Let the next thing that moves come within so many seconds."""
+    def allow(self, seconds: float | None = None) -> None:
+        """Let the next thing that moves come within so many seconds, or within the usual ones."""
 
 
 class Slots:
@@ -64,7 +69,7 @@ class Slots:
             Refusal: 503, all of the address's slots are taken, or all slots by others with no more.
         """
         if not self._places.has_room(address):
-            raise Refusal(503, "busy with other large answers: try again")
+            raise Refusal(503, "busy with other answers: try again")
         if (other := self._places.take(address, connection)) is not None:
             other.cut()
         return lambda: self._places.leave(connection)
@@ -95,29 +100,36 @@ class Streamed(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the answer."""
         connection: Connection | None = scope.get("state", {}).get(CONNECTION)
-        sent = 0
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        whole = False
         try:
-            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            async for piece in self._pieces:
-                if connection is not None and connection.gone:
-                    return
-                sent += len(piece)
-                if sent > self._size:
-                    break
-                for at in range(0, len(piece), PIECE):
-                    part = bytes(piece[at : at + PIECE])
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-            if sent == self._size:
-                await send({"type": "http.response.body", "body": b""})
-            elif connection is not None:
-                connection.cut()
-        except BaseException:
-            if connection is not None:
-                connection.cut()
-            raise
+            whole = await self._sent(send, connection)
+        except FedledgerError as error:
+            logger.warning("an answer broke off: %s", error)
         finally:
             self._done()
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+        if whole:
+            await send({"type": "http.response.body", "body": b""})
+        elif connection is not None:
+            connection.cut()
+            await asyncio.sleep(0)  # then it is known to be gone
+
+    async def _sent(self, send: Send, connection: Connection | None) -> bool:
+        """Send the pieces; tell whether they were all."""
+        sent = 0
+        async for piece in self._pieces:
+            sent += len(piece)
+            if sent > self._size or (connection is not None and connection.gone):
+                return False
+            for at in range(0, len(piece), PIECE):
+                part = bytes(piece[at : at + PIECE])
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                if connection is not None:
+                    connection.allow()  # what left at once has told nobody
+        return sent == self._size
 
 
 class Answer(Streamed):

@@ -78,8 +78,11 @@ class BoundedProtocol(H11Protocol):
         """Whether it is closed, or about to be."""
         return self.transport.is_closing()
 
-    def allow(self, seconds: float) -> None:
-        """Start the deadline of the request under way anew, once with another length."""
+    def allow(self, seconds: float | None = None) -> None:
+        """Start the deadline of the request under way anew, perhaps with another length.
+
+        Where the reader has not taken everything yet, its own goes on.
+        """
         if not self._unsent and not self.gone:
             self._stop()
             self._start(seconds)

@@ -25,7 +25,7 @@ def unchecked(
     Args:
         store: the store.
         cid: the CID.
-        timeout: seconds for the first, and again for the second, without the time that the reader
+        timeout: seconds for the first, and again for each chunk, without the time that the reader
             takes (default: the store's own).
 
     Raises:
@@ -49,6 +49,7 @@ def _given(store: Store, cid: str, profile: Profile, seconds: float | None) -> I
     with Waiting(seconds) as waiting:
         try:
             while True:
+                waiting.renew(seconds)
                 with store._boundary("get", cid, seconds):
                     part = waiting.call(lambda: next(parts, b""))
                 if not part:

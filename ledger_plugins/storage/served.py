@@ -21,6 +21,7 @@ from fedledger.errors import (
     ContentCorrupted,
     ContentNotFound,
     ContentTooLarge,
+    NoAnswer,
     StoreError,
     StoreTimedOut,
     StoreUnavailable,
@@ -47,6 +48,8 @@ DEFAULT_TIMEOUT = 600.0
 
 _SECONDS = 20.0  # for an answer, or its next piece
 _KEEPING = 300.0  # for the answer to a content: the server's own store takes it
+_AT_ONCE = 1.0  # seconds within which it is noticed that a server hung up,
+_HUNG_UP = 1.5  # and for which it is asked again
 _ASKED = 1024 * 1024  # bytes from which on a content is offered before it is sent
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _PATIENCE = 30.0  # seconds for which a busy server is asked again
@@ -311,10 +314,15 @@ class ServedStore(Store):
         most: int = _SMALL,
         seconds: float = _SECONDS,
     ) -> Iterator[Streamed]:
-        """Have the answer to a question, a good one; a server that is busy is asked again."""
-        end, pause = self._clock.monotonic() + _PATIENCE, _FIRST
+        """Have the answer to a question, a good one; a server that is busy is asked again.
+
+        So is one that hangs up at once, for a moment: it may have closed a connection that was
+        kept, or may be starting anew, and what is asked here it can take twice like once.
+        """
+        first, pause = self._clock.monotonic(), _FIRST
         body = None if content is None else (content, content.size)
         while True:
+            began, given = self._clock.monotonic(), False
             question = Question(
                 method=method,
                 path=PREFIX + path,
@@ -325,13 +333,19 @@ class ServedStore(Store):
             try:
                 with self._line.stream(question, body) as answer:
                     if answer.status == HTTPStatus.OK:
+                        given = True
                         yield answer
                         return
                     said = _small(answer.pieces)
             except TransportError as error:
-                raise StoreUnavailable(f"no answer of the store's server: {error}") from error
-            if answer.status not in _BUSY or self._clock.monotonic() + pause > end:
-                raise self._refusal(answer.status, said, cid, change)
+                now = self._clock.monotonic()
+                again = isinstance(error, NoAnswer) and now - began < _AT_ONCE and not given
+                if not again or now + pause > first + _HUNG_UP:
+                    raise StoreUnavailable(f"no answer of the store's server: {error}") from error
+            else:
+                now = self._clock.monotonic()
+                if answer.status not in _BUSY or now + pause > first + _PATIENCE:
+                    raise self._refusal(answer.status, said, cid, change)
             self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST)
 

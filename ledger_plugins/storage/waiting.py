@@ -67,6 +67,11 @@ class Waiting:
             raise OutOfTime
         return answer.result()
 
+    def renew(self, seconds: float | None) -> None:
+        """Give the calls to come so much time, however much the ones before took."""
+        if self._left is not None:
+            self._left = seconds
+
     def afterwards(self, function: Callable[[], object]) -> None:
         """Let the thread call this when it has come back from the calls before; nobody waits."""
         if self._left is None:

@@ -3,7 +3,8 @@
 import errno
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import apsw
@@ -32,6 +33,9 @@ __all__ = ["make_store_app"]
 
 _SLOTS = (32, 64)
 """Contents on their way out at once, to one address and in total."""
+
+_LOOKS = (8, 24)
+"""Contents that never came here and are looked for at once: a network may be asked for them."""
 
 _KEEPING = 300.0
 """Seconds that the store behind may take for a content that has come."""
@@ -81,6 +85,7 @@ class _Routes:
         self._service = service
         self._seconds = seconds
         self._slots = Slots(*_SLOTS)
+        self._looks = Slots(*_LOOKS)
         self._failures = Failures()
 
     def add_to(self, app: FastAPI) -> None:
@@ -88,7 +93,7 @@ class _Routes:
         service = self._service
         plain: list[tuple[str, str, _Plain]] = [
             ("GET", "/status", self._status),
-            ("GET", "/contents/{cid}/size", lambda request: service.size(_cid(request))),
+            ("GET", "/contents/{cid}/size", self._size),
             ("POST", "/contents/{cid}", self._offer),
             ("PUT", "/contents/{cid}", self._put),
             ("GET", "/pins", lambda request: service.pins(request.query_params.get("after", ""))),
@@ -132,15 +137,34 @@ class _Routes:
     async def _status(self, _request: Request) -> dict[str, Any]:
         return self._service.status()
 
+    async def _size(self, request: Request) -> dict[str, Any]:
+        async with self._looking(request):
+            return await self._service.size(_cid(request))
+
     async def _content(self, request: Request) -> Response:
-        address = request.client.host if request.client else ""
-        done = self._slots.take(address, _connection(request))
+        done = self._slots.take(_address(request), _connection(request))
         try:
-            size, pieces = await self._service.content(_cid(request))
+            async with self._looking(request):
+                size, pieces = await self._service.content(_cid(request))
         except BaseException:
             done()
             raise
         return Streamed(pieces, size, done)
+
+    @asynccontextmanager
+    async def _looking(self, request: Request) -> AsyncIterator[None]:
+        """Have a place for looking for a content, where it never came here.
+
+        So strangers who ask for what nobody has do not hold up who asks for what is here.
+        """
+        if await self._service.known(_cid(request)):
+            yield
+            return
+        done = self._looks.take(_address(request), _connection(request))
+        try:
+            yield
+        finally:
+            done()
 
     async def _offer(self, request: Request) -> dict[str, Any]:
         size = _number(request.query_params.get("size", ""))
@@ -166,6 +190,10 @@ async def _unless_full(answer: Awaitable[Response]) -> Response:
         if _is_full(error):
             raise Refusal(507, "the disk of this server is full") from error
         raise
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _cid(request: Request) -> str:

@@ -32,7 +32,7 @@ PAGE = 1_000
 """Pins in one answer."""
 
 _UPLOADS = 32  # at once, of all accounts
-_LOOKS = 12  # questions at once that may take long where nobody has what is asked for
+_LOOKS = 12  # questions at once about pins, and about what comes again
 
 logger = logging.getLogger(__name__)
 
@@ -98,18 +98,18 @@ class StoreService:
             "names": self._names,
         }
 
+    async def known(self, cid: str) -> bool:
+        """Tell whether a content came here, so that nobody has to look for it elsewhere."""
+        cid_to_bytes(cid)
+        return await self._work.run(self._uses.known, cid)
+
     async def size(self, cid: str) -> dict[str, Any]:
         """Return a content's size."""
-        async with self._looks:
-            size = await self._work.wait(self._store.size, cid, timeout=self._limits.look)
-        return {"bytes": size}
+        return {"bytes": await self._work.wait(self._store.size, cid, timeout=self._limits.look)}
 
     async def content(self, cid: str) -> tuple[int, AsyncIterator[bytes]]:
         """Return a content's size, and its pieces as the store has them: its reader hashes them."""
-        async with self._looks:
-            size, pieces = await self._work.wait(
-                unchecked, self._store, cid, timeout=self._limits.look
-            )
+        size, pieces = await self._work.wait(unchecked, self._store, cid, timeout=self._limits.look)
         return size, self._pieces(pieces)
 
     async def pins(self, after: str) -> dict[str, Any]:

@@ -47,6 +47,15 @@ def test_a_file_goes_in_and_comes_out(folder, at):
     assert said("store", "pins", *at)["pinned"] == []
 
 
+def test_what_is_too_large_is_said_and_may_be_allowed(folder, at):
+    """Above --max-bytes nothing is stored or fetched."""
+    for arguments in (("put", folder / "model"), ("get", cid_of(DATA), folder / "again")):
+        done = fedledger("store", *arguments, *at, "--max-bytes", "699999")
+        assert done.returncode != 0
+        assert "above the cap of 699999 bytes" in done.stderr
+        said("store", *arguments, *at, "--max-bytes", "700000")
+
+
 def test_a_content_that_is_damaged_makes_no_file(folder, at):
     """Nothing appears where it was to go, and the text names the content."""
     cid = cid_of(DATA)

@@ -271,6 +271,23 @@ def test_a_server_that_is_busy_is_asked_again(liar):
     assert {headers["content-length"] for headers in sent} == {str(len(DATA))}
 
 
+def test_who_hangs_up_once_is_asked_again(liar):
+    """As a server does that closed a kept connection, or is starting anew; not for ever."""
+    answers = [nothing, {"bytes": 5}]
+
+    def says(path, default=None):
+        if path == "/v1/status":
+            return STATUS
+        return answers.pop(0) if answers else nothing
+
+    with open_store(liar.url) as store:
+        liar.says = type("Says", (), {"get": staticmethod(says)})()
+        assert store.size(CID) == 5
+        with pytest.raises(StoreUnavailable):
+            store.size(CID)
+    assert answers == []
+
+
 def test_no_secret_goes_to_a_server(liar):
     """It sees an address and a signature, and of who reads nothing at all."""
     liar.says[CONTENT] = {"stored": CID}

@@ -18,6 +18,8 @@ __all__ = ["AsyncHttpLine", "HttpLine"]
 
 _CONNECT = 3.0
 _PLAIN = {"accept-encoding": "identity"}
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+"""A connection is kept shorter than servers keep it: so nobody asks over one that just closed."""
 
 
 class HttpLine(Line):
@@ -38,7 +40,9 @@ class HttpLine(Line):
             verify = True if authorities is None else ssl.create_default_context(cafile=authorities)
         except OSError as error:  # an SSLError is one
             raise ConfigError(f"{authorities} is no file of certificates: {error}") from error
-        self._http = httpx.Client(base_url=url, headers=_PLAIN, trust_env=False, verify=verify)
+        self._http = httpx.Client(
+            base_url=url, headers=_PLAIN, trust_env=False, verify=verify, limits=_LIMITS
+        )
 
     def ask(self, question: Question) -> Answer:
         """Return the party's answer; the calling thread waits."""
