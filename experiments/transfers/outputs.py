@@ -145,12 +145,16 @@ def _draw_panel(
 
     for way, colour, marker in zip(ways, COLOURS, MARKERS, strict=False):
         found = [result.find(links.name, size, n, way.name) for n in sorted(result.config.clients)]
-        there = [one for one in found if one is not None and one.speed is not None]
-        line = [(one.clients, one.speed) for one in there]
-        axes.plot(*zip(*line, strict=True) if line else ([], []), color=colour, label=way.said)
-        for one in there:
+        there = [(one, one.speed) for one in found if one is not None and one.speed is not None]
+        axes.plot(
+            [one.clients for one, _ in there],
+            [speed for _, speed in there],
+            color=colour,
+            label=way.said,
+        )
+        for one, speed in there:
             full = "white" if one.limited_here else colour
-            axes.plot(one.clients, one.speed, marker, c=colour, markerfacecolor=full, markersize=4)
+            axes.plot(one.clients, speed, marker, c=colour, markerfacecolor=full, markersize=4)
     axes.axhline(links.client, color="#888888", linewidth=0.8, linestyle=(0, (1, 1.5)))
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -12,11 +12,12 @@ from threading import Thread
 import pytest
 from typer.testing import CliRunner
 
+from fedledger import registry
 from fedledger.cli.app import app
 from fedledger.errors import ConfigError, RunError, StoreUnavailable, UnknownNameError
 from fedledger.experiments import load_any, load_config, run_transfers
 from fedledger.experiments.config.transfers import Links
-from fedledger.experiments.transfers import outputs, parties, running
+from fedledger.experiments.transfers import outputs, parties
 from fedledger.experiments.transfers.helper import Helper
 from fedledger.experiments.transfers.machine import described
 from fedledger.experiments.transfers.results import Transfer, TransferResult
@@ -281,8 +282,8 @@ def test_a_store_that_takes_nothing_is_said(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     """What to install is said in one sentence."""
-    monkeypatch.setattr(running, "find_spec", lambda name: None if name == "asyncssh" else name)
-    with pytest.raises(ConfigError, match=r"need asyncssh: pip install 'fedledger\[transfer\]'"):
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "asyncssh" else name)
+    with pytest.raises(ConfigError, match=r"'asyncssh': pip install 'fedledger\[transfer\]'"):
         run_transfers(load_any("bift-transfer"), out=tmp_path, progress=False)
 
 
