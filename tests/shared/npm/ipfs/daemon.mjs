@@ -8,6 +8,8 @@ Promise.withResolvers ??= () => {
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
   return made;
 };
+// Bitswap rejects what nobody waits for when a client gives a request up, which would end the process.
+process.on("unhandledRejection", (error) => console.error(error));
 const load = (name) => import(pathToFileURL(`${modules}/${name}/src/index.js`));
 const { create } = await load("ipfs-core");
 const { HttpApi } = await load("ipfs-http-server");
