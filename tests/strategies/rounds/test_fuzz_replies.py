@@ -11,7 +11,7 @@ from support.fuzzing import INPUTS, changed_bytes, changed_value, run
 from fedledger.records import LEDGER, Signatures
 from fedledger.strategies.rounds import asking
 from fedledger.strategies.rounds.phase import malformed
-from fedledger.strategies.rounds.replies import check_reply
+from fedledger.strategies.rounds.replies import check_arrival, check_reply, read_reply
 
 FIELDS: list[Any] = [
     "",
@@ -60,17 +60,24 @@ def arrays(draw, given):
 @INPUTS
 def test_replies(inputs, federation, monkeypatch, record_property):
     """A reply counts with what its client signed, or is refused with a reason."""
-    taken = []
+    taken, arrived = [], {}
     check = check_reply
 
     def note(message, *given):
         good = RecordDict(dict(message.content))  # the round takes the signatures out of its own
-        found = check(message, *given)
-        taken.append((message, good, given, found))
+        found = check_arrival(message, *given)
+        arrived[found.party] = (message, good, given[2:])
+        return found
+
+    def note_read(there, *given):
+        found = read_reply(there, *given)
+        message, good, rest = arrived[there.party]
+        taken.append((message, good, (*given, *rest), found))
         return found
 
     with monkeypatch.context() as here:
-        here.setattr(asking, "check_reply", note)
+        here.setattr(asking, "check_arrival", note)
+        here.setattr(asking, "read_reply", note_read)
         federation.run(federation.pofl(), make_app(), rounds=1)
     message, good, given, expected = taken[0]
     signed = Signatures.from_record(good.config_records[LEDGER])
