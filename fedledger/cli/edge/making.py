@@ -242,6 +242,7 @@ class _Maker:
         return address
 
     def _server(self, clients: list[str]) -> None:
+        self.disk.make_folder(self.root / "server" / "run", private=True)
         self._environment("server")
         self._text("server/start.sh", "start-superlink.sh")
         self._text("server/superlink.service", "superlink.service")
