@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -106,7 +107,7 @@ class Made:
     next: Path
     made: int = 0
     kept: int = 0
-    accounts: dict[str, str | None] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -153,10 +154,11 @@ class _Maker:
         """Make everything; keys and accounts first, what names them last."""
         self._same_plan()
         names = [f"device-{number}" for number in range(1, self.plan.devices + 1)]
-        self._certificates()
-        self._account("aggregator", self.root / "server")
-        clients = [self._device(number, name) for number, name in enumerate(names)]
-        self._server(clients)
+        self._authority()
+        self._part("aggregator", "server", self._server_keys)
+        for number, name in enumerate(names):
+            self._part(name, f"devices/{name}", partial(self._device, number, name))
+        self._server()
         self._text("Dockerfile", "Dockerfile")
         whole = [_template("compose.yaml")]
         whole += [_template("compose-device.yaml").replace("@NAME@", name) for name in names]
@@ -165,42 +167,59 @@ class _Maker:
 
     # Parts ---------------------------------------------------------------------------------
 
+    def _part(self, name: str, folder: str, make: Callable[[], str]) -> None:
+        """Make a machine's folder, unless it was made before and carried away.
+
+        `make` returns the address of its account.
+        """
+        known = self._json("accounts.json")
+        if name in known and not self._there(folder):
+            self.made.accounts[name] = known[name]
+            return
+        address = self.made.accounts[name] = make()
+        if known.get(name) != address:
+            known[name] = address
+            self.disk.write(self.root / "accounts.json", _json(known), private=True)
+
     def _same_plan(self) -> None:
         wanted = self.plan.lasting()
-        there = self._write("edge.json", (json.dumps(wanted, indent=1) + "\n").encode)
-        try:
-            found = parse_json(there)
-        except ValueError as error:
-            raise ConfigError(f"{self.root / 'edge.json'} is damaged: {error}") from error
+        self._write("edge.json", lambda: _json(wanted))
+        found = self._json("edge.json")
         if found != wanted:
-            of = found if isinstance(found, dict) else {}
-            name = next((name for name in wanted if of.get(name) != wanted[name]), "form")
+            name = next((name for name in wanted if found.get(name) != wanted[name]), "form")
             raise ConfigError(
-                f"{self.root} was made with {name} {of.get(name)!r}, not {wanted.get(name)!r}: "
+                f"{self.root} was made with {name} {found.get(name)!r}, not {wanted.get(name)!r}: "
                 "give the same options, or another folder"
             )
 
-    def _certificates(self) -> None:
-        authority = "authority/ca.key", "authority/ca.crt"
-        missing = [name for name in authority if not self._there(name)]
-        needed = not self._there("server/tls/server.crt")
-        if missing == [authority[0]]:
-            if needed:
-                raise ConfigError(
-                    f"{self.root / authority[0]} is missing, and no certificate can be made "
-                    "without it: put it back, or put your own authority's certificate into server/tls"
-                )
-        else:
-            key = self._write(authority[0], lambda: private_pem(new_key()))
-            self._write(authority[1], lambda: authority_certificate(_pem(key), self._now))
-            server = self._write("server/tls/server.key", lambda: private_pem(new_key()))
-            hosts = tuple(dict.fromkeys((*self.plan.hosts, *_ALWAYS)))
-            signer = key, self._read(authority[1])
-            self._write(
-                "server/tls/server.crt",
-                lambda: server_certificate(_pem(server), hosts, signer, self._now, _DAYS),
+    def _authority(self) -> None:
+        key, certificate = "authority/ca.key", "authority/ca.crt"
+        if self._there(certificate):
+            return
+        signer = self._write(key, lambda: private_pem(new_key()))
+        self._write(certificate, lambda: authority_certificate(_pem(signer), self._now))
+
+    def _server_keys(self) -> str:
+        if self._there("server/tls/server.crt") and not self._there("server/tls/server.key"):
+            raise ConfigError(
+                f"{self.root / 'server/tls/server.key'} is missing, which server.crt belongs to: "
+                "put it back, or remove server.crt to have both made anew"
             )
-        self._write("server/tls/ca.crt", lambda: self._read(authority[1]))
+        server = self._write("server/tls/server.key", lambda: private_pem(new_key()))
+        if not self._there("authority/ca.key") and not self._there("server/tls/server.crt"):
+            raise ConfigError(
+                f"{self.root / 'authority/ca.key'} is missing, and no certificate can be made "
+                "without it: put it back, or your own authority's certificate into server/tls"
+            )
+        hosts = tuple(dict.fromkeys((*self.plan.hosts, *_ALWAYS)))
+
+        def certificate() -> bytes:
+            signer = self._read("authority/ca.key"), self._read("authority/ca.crt")
+            return server_certificate(_pem(server), hosts, signer, self._now, _DAYS)
+
+        self._write("server/tls/server.crt", certificate)
+        self._write("server/tls/ca.crt", lambda: self._read("authority/ca.crt"))
+        return self._account("aggregator", self.root / "server")
 
     def _account(self, name: str, folder: Path) -> str:
         home = folder / "home"
@@ -220,17 +239,22 @@ class _Maker:
         address = stated_address(read_keystore(keystore, self.disk), keystore)
         if address is None:
             raise ConfigError(f"{keystore} names no address: `edge init` makes ones that do")
-        self.made.accounts[name] = address
         return address
 
     def _device(self, number: int, name: str) -> str:
         place = f"devices/{name}"
         key = self._write(f"{place}/node.key", lambda: node_key(new_key()))
         public = public_ssh(_ssh(key, self.root / place / "node.key"), name)
-        self._write(f"{place}/node.key.pub", lambda: public)
-        self._write(f"server/nodes/{name}.pub", lambda: public)
+        copies = [f"{place}/node.key.pub"]
+        copies += [f"server/nodes/{name}.pub"] if self._there("server") else []
+        for copy in copies:
+            if self._write(copy, lambda: public) != public:
+                raise ConfigError(
+                    f"{self.root / copy} is not the public half of {place}/node.key: put the right "
+                    "key back, or remove the copy, and register and bind the key that is there"
+                )
         address = self._account(name, self.root / place)
-        self._write(f"{place}/ca.crt", lambda: self._read("server/tls/ca.crt"))
+        self._write(f"{place}/ca.crt", lambda: self._read("authority/ca.crt"))
         shares = max(_SHARES, number + 1)
         config = f'account="{name}" account-password-file="password" node-key="node.key" '
         config += f"partition-id={number} num-partitions={shares}"
@@ -241,21 +265,23 @@ class _Maker:
         self._text(f"{place}/supernode.service", "supernode.service", NAME=name)
         return address
 
-    def _server(self, clients: list[str]) -> None:
+    def _server(self) -> None:
+        if not self._there("server"):
+            return
         self.disk.make_folder(self.root / "server" / "run", private=True)
         self._environment("server")
         self._text("server/start.sh", "start-superlink.sh")
         self._text("server/superlink.service", "superlink.service")
         root = json.dumps(str(self.root / "server/tls/ca.crt"))
         self._text("server/flwr/config.toml", "config.toml", ROOT=root)
-        found = self._text("server/run.toml", "run.toml", CLIENTS=" ".join(clients)).decode()
-        new = [name for name, one in self.made.accounts.items() if f"{one}" not in found]
-        for name in new:
-            if name != "aggregator":
-                self.made.remarks.append(
-                    f"{name} is not in server/run.toml, which was there: a running task admits it "
-                    f"by `fedledger task join`; a new task's clients are listed there"
-                )
+        clients = {name: one for name, one in self.made.accounts.items() if name != "aggregator"}
+        told = self._text("server/run.toml", "run.toml", CLIENTS=" ".join(clients.values()))
+        self.made.remarks += [
+            f"{name} is not in server/run.toml, which was there: a task that runs already admits "
+            "it by `fedledger task join`; for a new one add it there"
+            for name, address in clients.items()
+            if address.encode() not in told
+        ]
 
     def _environment(self, place: str) -> None:
         lines = self._filled(_template("env.sh")).decode()
@@ -293,6 +319,16 @@ class _Maker:
         self.made.made += 1
         return data
 
+    def _json(self, path: str) -> dict[str, Any]:
+        """Return the object in a file; {} where there is none."""
+        try:
+            found = parse_json(self._read(path)) if self._there(path) else {}
+        except ValueError as error:
+            raise ConfigError(f"{self.root / path} is damaged: {error}") from error
+        if not isinstance(found, dict):
+            raise ConfigError(f"{self.root / path} is damaged: an object is needed")
+        return found
+
     def _there(self, path: str) -> bool:
         return self.disk.exists(self.root / path)
 
@@ -302,6 +338,10 @@ class _Maker:
             return self.disk.read_small(place)
         except OSError as error:
             raise ConfigError(f"{place} cannot be read: {error.strerror or error}") from error
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def _template(name: str) -> str:

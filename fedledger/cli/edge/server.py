@@ -28,8 +28,8 @@ _WAYS = {
     "hold: get the right ca.crt from the operator",
     "signature failure": "its certificate comes from an authority of the same name and another "
     "key than the one in {file}: get the right ca.crt from the operator",
-    "Hostname mismatch": "its certificate is for other names ({names}): reach it by one of them, or "
-    "let the operator make one with this name (`edge init --host`)",
+    "Hostname mismatch": "its certificate is for other names ({names}): reach it by one of them, "
+    "or let the operator make one with this name (`edge init --host`)",
     "IP address mismatch": "its certificate is for other names ({names}): reach it by one of them, "
     "or let the operator make one with this address (`edge init --host`)",
 }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -13,7 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-__all__ = ["Block", "Machine", "blocks_of", "free_port", "wait_for_superlink"]
+__all__ = ["Block", "Hall", "Machine", "blocks_of", "free_port"]
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "edge.md"
@@ -39,7 +40,10 @@ class Block:
 def blocks_of(heading: str) -> list[Block]:
     """Return the blocks under a heading of the page, in order."""
     text = PAGE.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [Block(*found) for found in re.findall(r"^```sh (\w+)\n(.*?)^```", text, re.S | re.M)]
+    return [
+        Block(*found)
+        for found in re.findall(r"^```sh (\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    ]
 
 
 class Machine:
@@ -117,14 +121,77 @@ class Machine:
         self.running.clear()
 
 
-def wait_for_superlink(port: int, authority: Path) -> None:
-    """Wait until a SuperLink answers by TLS, with a certificate of this authority."""
-    context = ssl.create_default_context(cafile=str(authority))
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            with urlopen(f"https://127.0.0.1:{port}/health", timeout=2, context=context):  # noqa: S310
-                return
-        except (URLError, OSError):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+class Hall:
+    """The machines of the page: yours, the server's, and one for each device.
+
+    Args:
+        home: their home folders go below it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = free_port()
+        self.yours = Machine(home / "yours")
+        self.server = Machine(home / "server", "server")
+        self.devices: list[Machine] = []
+        self.changes = {"--host 127.0.0.1": f"--host 127.0.0.1 --port {self.port}"}
+        """What the page says, and what is said here instead."""
+
+    def text(self, block: Block, **more: str) -> str:
+        """Return a block's commands with what is this place's own."""
+        text = block.text
+        for old, new in (self.changes | more).items():
+            text = text.replace(old, new)
+        return text
+
+    def make(self, *blocks: Block, devices: int = 3) -> None:
+        """Run blocks on your machine, then carry its folders to where they go."""
+        for block in blocks:
+            self.yours.run(self.text(block).replace("--devices 3", f"--devices {devices}"))
+        made = self.yours.home
+        shutil.copytree(made / "edge-app", self.server.home / "edge-app")
+        shutil.copytree(made / "hall" / "server", self.server.folder)
+        self.carry(*(f"device-{number}" for number in range(1, devices + 1)))
+
+    def carry(self, *names: str) -> None:
+        """Carry folders of devices to machines of their own, and delete them here."""
+        for name in names:
+            folder = self.yours.home / "hall" / "devices" / name
+            device = Machine(self.home / name, "edge")
+            shutil.copytree(folder, device.folder)
+            shutil.rmtree(folder)
+            self.devices.append(device)
+
+    def start(self, block: Block) -> None:
+        """Start the SuperLink, and wait until it answers by TLS, as its authority says it is."""
+        self.server.start(self.text(block))
+        authority = self.server.folder / "tls" / "ca.crt"
+        context = ssl.create_default_context(cafile=str(authority))
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                with urlopen(f"https://127.0.0.1:{self.port}/health", timeout=2, context=context):
+                    return
+            except (URLError, OSError):
+                assert time.monotonic() < deadline, self.server.log.read_text()
+                time.sleep(0.2)
+
+    def change(self, **settings: object) -> None:
+        """Change lines of the run config."""
+        path = self.server.folder / "run.toml"
+        lines = path.read_text().splitlines()
+        for name, value in settings.items():
+            key = f"{name.replace('_', '-')} ="
+            lines = [line for line in lines if not line.startswith(key)] + [f"{key} {value}"]
+        path.write_text("\n".join([*lines, ""]))
+
+    def take_clients(self, count: int) -> None:
+        """Let the run have the first of the clients alone."""
+        text = (self.server.folder / "run.toml").read_text()
+        clients = text.partition('clients = "')[2].partition('"')[0].split()
+        self.change(clients=f'"{" ".join(clients[:count])}"')
+
+    def stop(self) -> None:
+        """End all that was started."""
+        for machine in (*self.devices, self.server, self.yours):
+            machine.stop()
