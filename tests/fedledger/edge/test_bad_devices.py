@@ -7,7 +7,7 @@ import re
 import shutil
 
 import pytest
-from support.edge import Hall, blocks_of, free_port
+from support.edge import Hall, blocks_of, free_port, quoted
 
 from fedledger.effects import Effects
 from fedledger.ledger_plugins import open_ledger
@@ -81,6 +81,7 @@ def test_each_device_is_told_and_the_others_train(hall):
     said = hall.server.run(train.text)
     for sentence in SENTENCES.values():
         assert sentence in said, said
+        assert any(one in sentence for one in quoted()), "the page has it"
     assert f"update: {GOOD} counted, 0 late, {len(BAD)} dropped" in said, said
     assert said.count("audit: passed") == 2, said
     said = hall.server.run(". ./env.sh; flwr supernode list edge --format json")
@@ -88,3 +89,4 @@ def test_each_device_is_told_and_the_others_train(hall):
     hall.server.run(f". ./env.sh; flwr supernode unregister {last} edge")
     unregistered = hall.devices[-1].run(start.format(free_port()), status=None)
     assert "[code: 2004] Failed to activate SuperNode" in unregistered
+    assert "[code: 2004] Failed to activate SuperNode" in quoted()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from support.edge import PAGE, free_port
+from support.edge import free_port, quoted
 from support.node_thread import NodeThread
 
 from fedledger.cli.edge.authority import server_certificate
@@ -254,13 +254,6 @@ def supernode(hall, place):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it has started itself
     return " ".join(log.read_text().split())
-
-
-def quoted():
-    """Return what the page's table quotes of Flower, by its first words."""
-    table = PAGE.read_text(encoding="utf-8").split("\n## Troubleshooting\n")[1].split("\n## ")[0]
-    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
-    return [part for row in rows for part in row[0].strip("| ").split("`")[1::2]]
 
 
 def test_flower_says_of_certificates_what_the_page_quotes(hall, tmp_path):

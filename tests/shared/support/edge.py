@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-__all__ = ["Block", "Hall", "Machine", "blocks_of", "free_port"]
+__all__ = ["SECONDS", "Block", "Hall", "Machine", "blocks_of", "free_port", "quoted"]
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "edge.md"
@@ -44,6 +44,13 @@ def blocks_of(heading: str) -> list[Block]:
         Block(*found)
         for found in re.findall(r"^```sh (\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     ]
+
+
+def quoted() -> list[str]:
+    """Return what the page's table quotes of errors."""
+    table = PAGE.read_text(encoding="utf-8").split("\n## Troubleshooting\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    return [part for row in rows for part in row[0].strip("| ").split("`")[1::2]]
 
 
 class Machine:

@@ -59,6 +59,7 @@ def strategy_of(
     clients, window = str(options["clients"]).split(), float(options["window"])
     if not clients:
         raise ConfigError("clients: the addresses of the devices' accounts, a blank between them")
+    check_strategy(str(options["strategy"]))
     arrivals = ArrivalWindow(seconds=window)
     common: dict[str, Any] = {
         "account": load_account(
@@ -73,8 +74,6 @@ def strategy_of(
     if options["strategy"] == "fedavg":
         inner = FedAvg(fraction_evaluate=0.0, min_available_nodes=len(clients))
         return Anchored(inner, ledger, store, window=arrivals, **common)
-    if options["strategy"] != "pofl":
-        raise UnknownNameError("strategy", str(options["strategy"]), STRATEGIES)
     return PoFL(
         ledger,
         store,
@@ -84,6 +83,12 @@ def strategy_of(
         salts=arrivals,
         **common,
     )
+
+
+def check_strategy(name: str) -> None:
+    """Refuse a strategy that this app does not have; UnknownNameError names the nearest."""
+    if name not in STRATEGIES:
+        raise UnknownNameError("strategy", name, STRATEGIES)
 
 
 def accuracy_of(_round: int, arrays: ArrayRecord) -> dict[str, float]:
