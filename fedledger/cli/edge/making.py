@@ -4,7 +4,9 @@ A run that is cut off goes on when it is run again. Of two at once the second is
 """
 
 import json
+import os
 import shlex
+import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -129,6 +131,7 @@ def make_edge(folder: Path, plan: Plan) -> Made:
     disk = Effects.real().disk
     with ExitStack() as stack:
         disk.make_folder(folder.absolute(), private=True)
+        _check_owner(folder)
         try:
             stack.enter_context(disk.lock(folder / ".lock", private=True))
         except BlockingIOError as error:
@@ -136,6 +139,18 @@ def make_edge(folder: Path, plan: Plan) -> Made:
         maker = _Maker(folder.absolute(), plan, disk)
         maker.make()
         return maker.made
+
+
+def _check_owner(folder: Path) -> None:
+    """Keys are made in a folder that nobody else can put files into."""
+    if os.name != "posix":
+        return
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"{folder} belongs to somebody else, or others can write to it: name a folder that is "
+            "not there yet, or chmod 700 your own"
+        )
 
 
 class _Maker:

@@ -7,7 +7,7 @@ import re
 import shutil
 
 import pytest
-from support.edge import Hall, blocks_of, free_port, quoted
+from support.edge import ROOT, Hall, blocks_of, free_port, quoted
 
 from fedledger.effects import Effects
 from fedledger.ledger_plugins import open_ledger
@@ -17,6 +17,8 @@ from fedledger.ledger_plugins.contracts.identities.nodes import bind_node, load_
 GOOD = 3
 BAD = ("another-key", "open-password", "another-chain", "old-version")
 """Each connects, and its client app refuses; the names are the test's."""
+
+FLOWERS = ("[code: 2004] Failed to activate SuperNode", "SuperNode terminated gracefully")
 
 SENTENCES = {
     "another-key": "this device cannot speak for it",
@@ -62,7 +64,7 @@ def spoil(hall):
 
 
 def test_each_device_is_told_and_the_others_train(hall):
-    """Another key, an open password file, another chain, an older version; a strange key and CA."""
+    """Another key, an open password file, another chain, an older version; a key taken off."""
     [files] = blocks_of("Files")
     _, link, register, _, train = blocks_of("Start")
     hall.make(files, devices=GOOD + len(BAD) + 1)
@@ -85,8 +87,23 @@ def test_each_device_is_told_and_the_others_train(hall):
     assert f"update: {GOOD} counted, 0 late, {len(BAD)} dropped" in said, said
     assert said.count("audit: passed") == 2, said
     said = hall.server.run(". ./env.sh; flwr supernode list edge --format json")
-    last = re.findall(r'"node-id": "(\d+)"', said)[-1]
-    hall.server.run(f". ./env.sh; flwr supernode unregister {last} edge")
-    unregistered = hall.devices[-1].run(start.format(free_port()), status=None)
-    assert "[code: 2004] Failed to activate SuperNode" in unregistered
-    assert "[code: 2004] Failed to activate SuperNode" in quoted()
+    first = re.findall(r'"node-id": "(\d+)"', said)[0]
+    hall.server.run(f". ./env.sh; flwr supernode unregister {first} edge")
+    revoked = next(one for one in hall.devices if f"SuperNode ID: {first}" in one.log.read_text())
+    revoked.wait_for("SuperNode terminated gracefully")
+    revoked.stop()
+    assert FLOWERS[0] in revoked.run(start.format(free_port()), status=None)
+
+
+def test_the_page_quotes_what_is_said():
+    """Each error in its table is one of Flower's that these tests see, or stands in our sources."""
+    text = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("clients", "ledger_plugins", "fedledger")
+        for path in sorted((ROOT / room).rglob("*.py"))
+    )
+    text = re.sub(r"""["']\s*\n\s*f?["']""", "", text)
+    ours = [one for one in quoted() if one not in FLOWERS and "certificate" not in one]
+    assert len(ours) > 8
+    assert [one for one in ours if one not in text and "IP address" not in one] == []
+    assert set(FLOWERS) <= set(quoted())

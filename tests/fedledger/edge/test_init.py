@@ -185,6 +185,10 @@ def test_other_options_and_a_second_run_beside_it_are_refused(tmp_path):
         pytest.raises(ConfigError, match="another `edge init` is at work"),
     ):
         make_edge(hall, PLAN)
+    hall.chmod(0o770)
+    with pytest.raises(ConfigError, match="others can write to it"):
+        make_edge(hall, PLAN)
+    hall.chmod(0o700)
     (hall / "edge.json").write_text("[]")
     with pytest.raises(ConfigError, match=r"edge\.json is damaged"):
         make_edge(hall, PLAN)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-__all__ = ["SECONDS", "Block", "Hall", "Machine", "blocks_of", "free_port", "quoted"]
+__all__ = ["ROOT", "SECONDS", "Block", "Hall", "Machine", "blocks_of", "free_port", "quoted"]
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "edge.md"
