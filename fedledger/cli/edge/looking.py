@@ -289,5 +289,5 @@ def _finding(about: str, check: Callable[[], str]) -> Finding:
         return Finding(about, "good", check())
     except _NotChecked as reason:
         return Finding(about, "not checked", str(reason))
-    except FedledgerError as error:
+    except (FedledgerError, OSError) as error:
         return Finding(about, "wrong", str(error))
