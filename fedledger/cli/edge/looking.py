@@ -226,7 +226,7 @@ class _Device:
         return self.opened.enter_context(open_store(url, read_only=not self._direct()))
 
     def _direct(self) -> bool:
-        return self.config.get("submit", "relay") != "relay"
+        return bool(self.config.get("submit", "relay") != "relay")
 
     def _place(self, name: str, variable: str) -> str:
         if self._direct():  # refuses what the client would refuse

@@ -15,16 +15,16 @@ app = ClientApp(mods=[signing_mod])
 def learn(message: Message, context: Context) -> Message:
     """Train the global model on this device's own data."""
     options, node = context.run_config, context.node_config
-    number = int(node["partition-id"])
+    number, config = int(node["partition-id"]), message.content.config_records["config"]
     images, labels = load(number, int(node["num-partitions"]))
     model = train(
-        read_record(message.content["arrays"]),
+        read_record(message.content.array_records["arrays"]),
         images,
         labels,
         epochs=int(options["local-epochs"]),
         batch_size=int(options["batch-size"]),
         lr=float(options["learning-rate"]),
-        seed=1_000_000 * number + int(message.content["config"]["server-round"]),
+        seed=1_000_000 * number + int(str(config["server-round"])),
     )
     loss, accuracy = measured(model, images, labels)
     metrics = MetricRecord({"num-examples": len(labels), "loss": loss, "accuracy": accuracy})

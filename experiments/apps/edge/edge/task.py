@@ -23,7 +23,7 @@ def _digits() -> Samples:
     found = json.loads((files(__package__) / "digits.json").read_text(encoding="utf-8"))
     images = [[int(pixel, 17) for pixel in row] for row in found["images"]]
     labels = [int(label) for label in found["labels"]]
-    return np.array(images, np.float32) / 16, np.array(labels, np.int64)
+    return np.array(images, np.float32) / np.float32(16), np.array(labels, np.int64)
 
 
 def load(partition: int, of: int) -> Samples:
@@ -47,7 +47,7 @@ def new_model(name: str) -> Arrays:
     if name == "softmax":
         return _layer("0", np.zeros((10, 64)))
     draw = np.random.default_rng(1).normal
-    return _layer("0", draw(0, 0.1, (32, 64))) | _layer("2", draw(0, 0.1, (10, 32)))
+    return {**_layer("0", draw(0, 0.1, (32, 64))), **_layer("2", draw(0, 0.1, (10, 32)))}
 
 
 def _layer(name: str, weight: NDArray[np.float64]) -> Arrays:
