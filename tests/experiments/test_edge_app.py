@@ -46,7 +46,7 @@ def test_a_model_learns_and_training_again_gives_the_same_bits(name, rate):
 def test_a_run_config_that_makes_no_sense_is_refused():
     """Before a task is proposed, in a sentence."""
     with pytest.raises(ConfigError, match="the addresses of the devices' accounts"):
-        server_app.strategy_of({"clients": " ", "window": 1.0}, None, None)
+        server_app.strategy_of({"clients": " ", "window": 1.0}, None, None, None)
     with pytest.raises(ConfigError, match="one of softmax, mlp"):
         task.new_model("cnn")
     with pytest.raises(UnknownNameError, match="did you mean 'fedavg'"):

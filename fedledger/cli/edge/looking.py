@@ -210,10 +210,7 @@ class _Device:
 
     def the_store(self) -> str:
         store = self._store()
-        cid = store.put(_PROBE) if self._direct() else ""
-        if not cid:
-            return "it is there (this device does not write to it)"
-        if store.get(cid) != _PROBE:
+        if store.get(store.put(_PROBE)) != _PROBE:
             raise ConfigError("the store gave back other bytes than it was given: use another one")
         return "it takes a content and gives it back"
 
@@ -223,7 +220,7 @@ class _Device:
         url = self._place("store", STORE_VARIABLE)
         if not url:
             raise _NotChecked("this device has none: contents go through the server")
-        return self.opened.enter_context(open_store(url, read_only=not self._direct()))
+        return self.opened.enter_context(open_store(url, account=self.account))
 
     def _direct(self) -> bool:
         return bool(self.config.get("submit", "relay") != "relay")

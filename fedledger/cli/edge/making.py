@@ -162,6 +162,7 @@ class _Maker:
             "FLOWER": version("flwr"),
             "PORT": str(plan.port),
             "SUPERLINK": plan.superlink,
+            "TRANSPORT": "store" if plan.store else "inline",
             "BIND": "127.0.0.1" if set(plan.hosts) <= set(_ALWAYS[:2]) else "0.0.0.0",  # noqa: S104
         }
 
@@ -290,6 +291,8 @@ class _Maker:
         root = json.dumps(str(self.root / "server/tls/ca.crt"))
         self._text("server/flwr/config.toml", "config.toml", ROOT=root)
         clients = {name: one for name, one in self.made.accounts.items() if name != "aggregator"}
+        everybody = "".join(f"{one}\n" for one in self.made.accounts.values())
+        self._write("server/accounts", everybody.encode)
         told = self._text("server/run.toml", "run.toml", CLIENTS=" ".join(clients.values()))
         self.made.remarks += [
             f"{name} is not in server/run.toml, which was there: a task that runs already admits "

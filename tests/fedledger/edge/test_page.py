@@ -37,21 +37,22 @@ def test_the_page_is_followed_to_an_audit_that_passes(hall):
         assert "SuperLink: 127.0.0.1" in machine.log.read_text()
 
 
-def on_a_node(hall, files, node):
-    """Make the files of a hall whose ledger is a node, and start that."""
-    port = free_port()
-    hall.changes["127.0.0.1:7001"] = f"127.0.0.1:{port}"
-    hall.changes["/srv/hall/store"] = str(hall.home / "store")
+def on_a_node(hall, files, node, store):
+    """Make the files of a hall whose ledger is a node, and start that and the store's server."""
+    for port in (7001, 7100):
+        hall.changes[f"127.0.0.1:{port}"] = f"127.0.0.1:{free_port()}"
     hall.make(files)
     hall.server.start(hall.text(node))
     hall.server.wait_for("node at ")
+    hall.server.start(hall.text(store))
+    hall.server.wait_for("store at ")
 
 
 def test_devices_on_a_ledger_that_they_reach(hall):
     """With a node each device binds itself and sends its calls past the server."""
-    files, node, device, train = blocks_of("A ledger that devices reach")
+    files, node, store, device, train = blocks_of("A ledger that devices reach")
     _, link, register, _, _ = blocks_of("Start")
-    on_a_node(hall, files, node)
+    on_a_node(hall, files, node, store)
     hall.start(link)
     hall.server.run(register.text)
     for number, machine in enumerate(hall.devices, start=1):
@@ -89,10 +90,10 @@ def wait_for_rounds(hall, count):
 @pytest.mark.soak
 def test_devices_come_and_go_while_a_task_runs(hall):
     """One joins, one leaves, a node's key and a whole device are lost: the page's commands."""
-    files, node, device, train = blocks_of("A ledger that devices reach")
+    files, node, store, device, train = blocks_of("A ledger that devices reach")
     _, link, register, _, _ = blocks_of("Start")
     more, register4, join, admit, leave, rekey, take, give = blocks_of("Devices come and go")
-    on_a_node(hall, files, node)
+    on_a_node(hall, files, node, store)
     hall.start(link)
     hall.server.run(register.text)
     own = [
@@ -152,18 +153,20 @@ def test_devices_come_and_go_while_a_task_runs(hall):
 def test_a_federation_on_ethereum(hall, tmp_path):
     """Each device sends its calls to a node of Ethereum and pays; who has no ether is told so."""
     files, deploy = blocks_of("Ethereum")
-    _, _, device, train = blocks_of("A ledger that devices reach")
+    _, _, store, device, train = blocks_of("A ledger that devices reach")
     _, link, register, _, _ = blocks_of("Start")
     (tmp_path / "chain").mkdir()
     with Anvil(tmp_path / "chain", "--chain-id", "777") as chain:  # no development chain's id
         hall.changes["http://127.0.0.1:8545"] = chain.url
-        hall.changes["/srv/hall/store"] = str(hall.home / "store")
+        hall.changes["127.0.0.1:7100"] = f"127.0.0.1:{free_port()}"
         hall.make(files, devices=DEVICES + 1)
         for machine in (hall.server, *hall.devices[:DEVICES]):
             address = machine.run(". ./env.sh; fedledger account list").split()[1]
             chain.rpc("anvil_setBalance", address, hex(10**18))
         paid = " --account aggregator --password-file password"
         hall.server.run(hall.text(deploy).rstrip() + paid)
+        hall.server.start(hall.text(store))
+        hall.server.wait_for("store at ")
         hall.start(link)
         hall.server.run(register.text)
         for number, machine in enumerate(hall.devices, start=1):

@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import FedAvg
 from fedledger.arrays import read_record, to_record
 from fedledger.errors import AuditError, ConfigError, UnknownNameError
 from fedledger.ledger_plugins import Ledger, Store, open_ledger, open_store
-from fedledger.ledger_plugins.accounts import load_account, read_password
+from fedledger.ledger_plugins.accounts import Account, load_account, read_password
 from fedledger.strategies import Anchored, ArrivalWindow, LedgerStrategy, PoFL, audit_ledger
 from fedledger.urls import mask_url
 
@@ -36,8 +36,10 @@ def main(grid: Grid, context: Context) -> None:
     given = {name: options[name] or os.environ.get(f"FEDLEDGER_{name.upper()}") for name in PLACES}
     ledger = str(given["ledger"] or f"local://{folder}/chain.db")
     store = str(given["store"] or f"file://{folder}/store")
-    with open_ledger(ledger) as opened, open_store(store) as contents:
-        strategy = strategy_of(options, opened, contents)
+    password = read_password(str(options["password-file"]))
+    account = load_account(str(options["account"]), password)
+    with open_ledger(ledger) as opened, open_store(store, account=account) as contents:
+        strategy = strategy_of(options, opened, contents, account)
         result = strategy.start(
             grid,
             to_record(new_model(str(options["model"]))),
@@ -53,7 +55,10 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def strategy_of(
-    options: Mapping[str, bool | float | int | str], ledger: Ledger, store: Store
+    options: Mapping[str, bool | float | int | str],
+    ledger: Ledger,
+    store: Store,
+    account: Account,
 ) -> LedgerStrategy:
     """Return the strategy that the run config describes."""
     clients, window = str(options["clients"]).split(), float(options["window"])
@@ -62,13 +67,13 @@ def strategy_of(
     check_strategy(str(options["strategy"]))
     arrivals = ArrivalWindow(seconds=window)
     common: dict[str, Any] = {
-        "account": load_account(
-            str(options["account"]), read_password(str(options["password-file"]))
-        ),
+        "account": account,
         "clients": clients,
         "model_id": str(options["task"]),
         "binding": str(options["binding"]),
         "membership": str(options["membership"]) or None,
+        "transport": str(options["transport"]),
+        "content_seconds": float(options["content-seconds"]),
         "measure": accuracy_of,
     }
     if options["strategy"] == "fedavg":
