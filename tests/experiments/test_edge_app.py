@@ -40,7 +40,8 @@ def test_a_model_learns_and_training_again_gives_the_same_bits(name, rate):
     for key, one in begun.items():
         assert np.array_equal(one, before[key]), "the global model stays as it is"
         assert np.array_equal(model[key], again[key])
-        assert (model[key].shape, model[key].dtype) == (one.shape, np.float32)
+        assert model[key].shape == one.shape
+        assert model[key].dtype == one.dtype == np.dtype(np.float32)
 
 
 def test_a_run_config_that_makes_no_sense_is_refused():
