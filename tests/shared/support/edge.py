@@ -115,17 +115,26 @@ class Machine:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End what was started; its children, in their own sessions, end with it."""
+        """End what was started, and what that has started."""
         for process in self.running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+            _tell(process, signal.SIGTERM)
+        deadline = time.monotonic() + 60
         for process in self.running:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+            while _tell(process, 0) and time.monotonic() < deadline:
+                time.sleep(0.05)
+                process.poll()
+            _tell(process, signal.SIGKILL)
+            process.wait(60)
         self.running.clear()
+
+
+def _tell(process: "subprocess.Popen[bytes]", number: int) -> bool:
+    """Send a signal to a process and those of its session; tell whether there are any."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Hall:
