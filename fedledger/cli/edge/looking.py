@@ -92,6 +92,7 @@ class _Device:
         return f"it {submit}, for account {self.config['account']!r}"
 
     def password(self) -> str:
+        self._have("account")
         named = self.config.get("account-password-file")
         if named is None:
             if PASSWORD_VARIABLE in os.environ:
@@ -113,6 +114,7 @@ class _Device:
         return f"it opens: {self.account.address}"
 
     def node_key(self) -> str:
+        self._have("account")
         named = self.config.get("node-key")
         if named is None:
             raise _NotChecked(
@@ -226,6 +228,7 @@ class _Device:
         return bool(self.config.get("submit", "relay") != "relay")
 
     def _place(self, name: str, variable: str) -> str:
+        self._have("account")
         if self._direct():  # refuses what the client would refuse
             found = places_of(self._context())
             if found is not None:
