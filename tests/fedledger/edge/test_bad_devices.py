@@ -13,6 +13,7 @@ from fedledger.effects import Effects
 from fedledger.ledger_plugins import open_ledger
 from fedledger.ledger_plugins.accounts import load_account, read_password
 from fedledger.ledger_plugins.contracts.identities.nodes import bind_node, load_node_key
+from fedledger.records import VERSION
 
 GOOD = 3
 BAD = ("another-key", "open-password", "another-chain", "old-version")
@@ -24,7 +25,7 @@ SENTENCES = {
     "another-key": "this device cannot speak for it",
     "open-password": "can be read by every user of this machine: chmod 600 ",
     "another-chain": "this client signs for chain-id 1, the server asks for",
-    "old-version": "version 5 of the signing protocol, this client version 4: install the same",
+    "old-version": f"version {VERSION} of the signing protocol, this client version 4: install",
 }
 
 
