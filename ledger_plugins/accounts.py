@@ -352,15 +352,22 @@ def read_password(path: str | os.PathLike[str], *, disk: Disk | None = None) -> 
         disk: where it is; this machine's by default.
 
     Raises:
-        AccountError: it cannot be read, or the line is empty or no UTF-8; the message does not
-            repeat it.
+        AccountError: it cannot be read, or every user of the machine can; or the line is empty or
+            no UTF-8. The message does not repeat it.
     """
+    disk = _disk(disk)
     try:
-        text = _disk(disk).read_small(Path(path), _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+        text = disk.read_small(Path(path), _LONGEST_PASSWORD_FILE).decode("utf-8-sig")
+        told = disk.open_to_all(Path(path))
     except OSError as error:
         raise AccountError(f"password file {path}: {error.strerror or error}") from error
     except UnicodeDecodeError:
         raise AccountError(f"password file {path} is not UTF-8") from None
+    if told:
+        raise AccountError(
+            f"password file {path} can be read by every user of this machine: chmod 600 {path}, "
+            "and if others are there, take another password"
+        )
     password = text.partition("\n")[0].removesuffix("\r")
     if not password:
         raise AccountError(f"password file {path}: its first line, the password, is empty")

@@ -173,6 +173,11 @@ class MemoryDisk(Disk):
         """Return a file's length in bytes."""
         return len(self.content(path).data)
 
+    def open_to_all(self, path: Path) -> bool:
+        """Tell that nobody else is there."""
+        self.content(path)
+        return False
+
     def names(self, folder: Path) -> list[str]:
         """Return the names of what is in a folder, sorted."""
         if not self.is_folder(folder):

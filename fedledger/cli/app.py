@@ -15,6 +15,7 @@ from .bonds import bonds, faucet
 from .client import clients
 from .data import data
 from .deploy import deploy
+from .edge import edge
 from .listing import listing
 from .models import models
 from .new import new
@@ -82,6 +83,7 @@ app.add_typer(accounts, name="account")
 app.add_typer(bonds, name="bond")
 app.add_typer(beacon, name="beacon")
 app.add_typer(data, name="data")
+app.add_typer(edge, name="edge")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")

@@ -15,7 +15,8 @@ def new(
     """Copy a Flower App that comes with fedledger, to run and to change.
 
     NAME is quickstart: simulated clients, PoFL or another strategy, an embedded chain, and an audit
-    at the end. DIR must not be there yet; its README.md says how to go on.
+    at the end; or edge: the same on real devices, each with an account of its own. DIR must not be
+    there yet; its README.md says how to go on.
 
     Example: `fedledger new quickstart my-app`, then `flwr run my-app --stream`
     """

@@ -165,6 +165,14 @@ class Disk(ABC):
         """
 
     @abstractmethod
+    def open_to_all(self, path: Path) -> bool:
+        """Tell whether every user of the machine may read or write a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    @abstractmethod
     def names(self, folder: Path) -> list[str]:
         """Return the names of what is in a folder, sorted.
 

@@ -37,7 +37,9 @@ from .deployment.document import Deployment
 from .reading import Times, calls_between, index_of, read_block, read_blocks, read_transaction
 from .rpc.codec import as_bytes, as_hex, as_int, block_of, error_of, head_of, transaction_of
 from .rpc.node import Node, NodeRefusal
+from .sending.developers import DEVELOPMENT_CHAINS
 from .sending.fees import call_terms, check_contract, fees_now, gas_limit
+from .sending.funding import missing, poverty
 from .sending.outbox import Outbox
 from .sending.sender import Chain, Sender, as_receipt
 from .sending.tracking import Tracker
@@ -184,6 +186,18 @@ class EthereumLedger(Ledger):
             LedgerUnavailable: the base fee is above the cap of the URL.
         """
         return self._terms(contract, function, None)
+
+    def shortage(self, account: str, terms: CallTerms) -> str:
+        """Say what an account lacks for a call; "": nothing, or the node gives it away.
+
+        Args:
+            account: its address.
+            terms: the call's.
+        """
+        needs = {account: terms.gas * terms.max_fee_per_gas}
+        with self._open() as node:
+            poor = {} if self.chain_id in DEVELOPMENT_CHAINS else missing(node, needs)
+        return poverty(account, poor[account], needs[account], self.chain_id) if poor else ""
 
     def prepare(self, sender: str, contract: str, function: str, *args: Any) -> UnsignedTransaction:
         """Return the transaction to sign; its gas limit follows from the arguments."""

@@ -77,6 +77,7 @@ def test_a_device_signs_with_its_keystore(tmp_path, message, monkeypatch):
         == account.address
     )
     monkeypatch.delenv(PASSWORD_VARIABLE)
+    (tmp_path / "password").touch(0o600)
     (tmp_path / "password").write_text("open sesame\n")
     config = {"account": str(path), "account-password-file": str(tmp_path / "password")}
     assert account_of(message, context(config), SystemDisk()).address == account.address
@@ -87,6 +88,7 @@ def test_a_device_signs_with_its_keystore(tmp_path, message, monkeypatch):
 )
 def test_a_password_is_the_first_line_of_its_file(tmp_path, message, content):
     """Who makes an account and the device that opens it read the same password in a file."""
+    (tmp_path / "password").touch(0o600)
     (tmp_path / "password").write_bytes(content)
     path = tmp_path / "truck-7.json"
     account = Account.create()
@@ -96,9 +98,26 @@ def test_a_password_is_the_first_line_of_its_file(tmp_path, message, content):
     assert password_of(tmp_path / "password") == "open sesame"
 
 
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o666])
+def test_a_password_file_that_every_user_can_read_or_write_is_refused(tmp_path, message, mode):
+    """By devices and commands alike; a group may read it, which somebody gave it on purpose."""
+    (tmp_path / "password").touch(0o600)
+    (tmp_path / "password").write_text("open sesame\n")
+    (tmp_path / "password").chmod(0o640)
+    assert password_of(tmp_path / "password") == "open sesame"
+    (tmp_path / "password").chmod(mode)
+    told = {"account": "truck-7", "account-password-file": str(tmp_path / "password")}
+    with pytest.raises(AccountError, match=f"chmod 600 {tmp_path}/password") as caught:
+        account_of(message, context(told), SystemDisk())
+    assert "sesame" not in str(caught.value)
+    with pytest.raises(AccountError, match="every user of this machine"):
+        password_of(tmp_path / "password")
+
+
 @pytest.mark.parametrize(("content", "said"), [(b"\nlater\n", "is empty"), (b"s\xff", "UTF-8")])
 def test_a_file_without_a_password_is_named(tmp_path, message, content, said):
     """An empty first line or other bytes than text are an error that names the file alone."""
+    (tmp_path / "password").touch(0o600)
     (tmp_path / "password").write_bytes(content)
     Account.create().save(tmp_path / "a.json", "x", light=True)
     config = {

@@ -225,6 +225,7 @@ def test_accounts_are_made_and_listed(tmp_path):
     """An account is made from a password file or variable, listed, and never made twice."""
     home = {"FEDLEDGER_HOME": str(tmp_path)}
     secret = tmp_path / "password"
+    secret.touch(0o600)
     secret.write_text("correct horse\n", encoding="utf-8")
     assert fedledger("account", "list", **home).stdout == "no accounts yet\n"
     made = fedledger(

@@ -343,7 +343,9 @@ def test_an_app_is_copied_whole_and_over_nothing(tmp_path):
         "quickstart/client_app.py",
         "quickstart/server_app.py",
     }
-    assert list(folder.parent.iterdir()) == [folder]
+    assert fedledger("new", "edge", folder.parent / "edge")[0] == 0
+    assert (folder.parent / "edge" / "edge" / "digits.json").exists()
+    assert sorted(folder.parent.iterdir()) == sorted([folder, folder.parent / "edge"])
     for arguments, said in (
         (["quickstart", folder], "is there already"),
         (["quickstrat", tmp_path / "x"], "did you mean 'quickstart'"),

@@ -134,6 +134,7 @@ def test_a_store_is_named_once(tmp_path):
 def test_a_served_store_takes_what_an_account_signs(folder):
     """The account is named by the environment, or by an option; who only reads needs none."""
     WRITER.save(folder / "writer.json", PASSWORD, light=True)
+    (folder / "password").touch(0o600)
     (folder / "password").write_text(PASSWORD)
     named = {"FEDLEDGER_ACCOUNT": str(folder / "writer.json")}
     named["FEDLEDGER_ACCOUNT_PASSWORD_FILE"] = str(folder / "password")

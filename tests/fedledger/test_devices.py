@@ -64,6 +64,7 @@ class Machine:
         (home / "flwr" / "config.toml").write_text(
             f'[superlink.hall]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
         )
+        (home / "password").touch(0o600)
         (home / "password").write_text("open sesame\nthe second line is no password\n")
 
     def words(self, command, **changes):

@@ -103,6 +103,7 @@ def test_the_environment_names_the_account(server, monkeypatch, tmp_path):
     named_account(monkeypatch, tmp_path)
     with open_store(server.url) as store:
         assert store.put(content("environment")) == cid_of(content("environment"))
+    (tmp_path / "password").touch(0o600)
     (tmp_path / "password").write_text("wrong secret\n")
     monkeypatch.setenv("FEDLEDGER_ACCOUNT_PASSWORD_FILE", str(tmp_path / "password"))
     with open_store(server.url) as store, pytest.raises(AccountError) as caught:

@@ -109,6 +109,10 @@ class SystemDisk(Disk):
         """Return a file's length in bytes."""
         return _size_of(path.stat(), path)
 
+    def open_to_all(self, path: Path) -> bool:
+        """Tell it by the file's mode; Windows has other rules, of which nothing is known here."""
+        return os.name != "nt" and bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+
     def names(self, folder: Path) -> list[str]:
         """Return the names of what is in a folder, sorted."""
         return sorted(one.name for one in folder.iterdir())

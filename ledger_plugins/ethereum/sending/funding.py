@@ -11,7 +11,7 @@ from ..rpc.refusals import reason_of
 from .developers import DEVELOPMENT_CHAINS
 from .waiting import await_receipts
 
-__all__ = ["fund", "missing"]
+__all__ = ["fund", "missing", "poverty"]
 
 _log = logging.getLogger(__name__)
 _ETHER = 10**18
@@ -57,10 +57,16 @@ def fund(node: Node, chain_id: int, needs: Mapping[str, int], wait: float) -> di
                 f"after {wait:g} seconds; is the node mining?"
             )
     return {
-        address: f"{address} has {held} wei on chain {chain_id}, and its calls may cost "
-        f"{needs[address]} wei: send it ether"
-        for address, held in poor.items()
+        address: poverty(address, held, needs[address], chain_id) for address, held in poor.items()
     }
+
+
+def poverty(address: str, held: int, need: int, chain_id: int) -> str:
+    """Return the sentence for an account that cannot pay, both in wei."""
+    return (
+        f"{address} has {held} wei on chain {chain_id}, and its calls may cost {need} wei: send it "
+        "ether"
+    )
 
 
 def _give(node: Node, needs: Mapping[str, int], wait: float) -> bool:
