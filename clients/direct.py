@@ -8,6 +8,7 @@ the one call that sends.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,13 +18,15 @@ from typing import Any
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedledger.effects import Effects, Work
+from fedledger.effects import Effects
 from fedledger.errors import (
     ConfigError,
     ContractError,
     FedledgerError,
     LedgerError,
     LedgerUnavailable,
+    StoreReadOnly,
+    StoreUnavailable,
     TransactionRefused,
     UnknownNameError,
 )
@@ -36,6 +39,7 @@ from ..ledger_plugins.base import Ledger, UnsignedTransaction
 from ..ledger_plugins.openings import Opening, open_pending
 from ..ledger_plugins.signing import Call
 from ..ledger_plugins.storage.base import Store
+from ..ledger_plugins.storage.patience import pause, put_all
 from .contents import STORE_VARIABLE, url_of
 from .journal import Journal
 from .kept import Kept
@@ -58,6 +62,9 @@ WAYS = ("relay", "direct")
 
 REACH = 120.0
 """Seconds that a client waits for its ledger, besides the time in which its app trains."""
+
+LAST = 20.0
+"""Seconds that the last try may take besides."""
 
 TRIES = 3
 """How often a call is signed whose nonce another one of the account has taken meanwhile."""
@@ -173,7 +180,7 @@ class Direct:
     def __init__(self, signer: Signer, places: Places, effects: Effects) -> None:
         self._signer = signer
         self._places = places
-        self._work = effects.work
+        self._effects = effects
 
     def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Answer a message; its calls are on the ledger when the reply leaves.
@@ -190,15 +197,17 @@ class Direct:
             return signer.answer(message, context, call_next)
         signer.journal.check(replace(request, seen="", calls=()))  # before anybody waits
         with ExitStack() as stack:
-            reach = _Meanwhile(self._work, partial(self._reach, stack, request))
+            reach = _Meanwhile(self._effects, partial(self._reach, stack, request))
+            needed = False
             try:
                 kept, answered = signer.before(request), None
                 if kept is None:
                     answered = signer.ask(request, message, context, call_next)
                     if answered.reply.has_error():
                         return answered.reply
+                needed = True
             finally:
-                reach.wait()
+                reach.wait(REACH if needed else 0.0)
             link = reach.result()  # where it is not there, nothing is kept
             assert signer.kept is not None  # noqa: S101 - `signing_mod` gave it
             with signer.kept.locked():
@@ -208,14 +217,20 @@ class Direct:
                 assert answered is not None  # noqa: S101 - nothing was kept
                 kept = signer.seal(request, answered)
                 if answered.content and not (kept.opening or request.by_reference):
-                    link.store.put(answered.content)
+                    put_all(link.store, [answered.content], self._effects.clock)
                 kept = signer.hand_over(request, answered, kept)
                 return replied(message, answered.reply, kept, self._send(link, kept))
 
     # Inside --------------------------------------------------------------------------------
 
     def _reach(self, stack: ExitStack, request: SigningRequest) -> _Link:
-        """Open ledger and store, and ask for all that signing needs."""
+        """Open ledger and store, which `stack` closes, and ask for all that signing needs."""
+        with ExitStack() as opened:
+            found = self._opened(opened, request)
+            stack.push(opened.pop_all())
+        return found
+
+    def _opened(self, stack: ExitStack, request: SigningRequest) -> _Link:
         ledger = stack.enter_context(_shared(self._places.ledger))
         masked = mask_url(self._places.ledger)
         if ledger.chain_id != request.chain_id:
@@ -321,25 +336,45 @@ class Direct:
 
 
 class _Meanwhile:
-    """Something that is done in the background; what it raises is raised where it is asked for."""
+    """Something that is done in the background; what it raises is raised where it is asked for.
 
-    def __init__(self, work: Work, job: Callable[[], _Link]) -> None:
+    Where ledger or store cannot be reached it is tried again: they may be back before it is needed.
+    """
+
+    def __init__(self, effects: Effects, job: Callable[[], _Link]) -> None:
         self._found: _Link | None = None
         self._error: Exception | None = None
         self._job = job
-        self._worker = work.worker("fedledger-direct", waiting=1)
+        self._clock = effects.clock
+        self._end = math.inf
+        self._worker = effects.work.worker("fedledger-direct", waiting=1)
         self._worker.give(self._run)
 
     def _run(self) -> None:
-        try:
-            self._found = self._job()
-        except Exception as error:  # noqa: BLE001 - raised again by `result`
-            self._error = error
+        tries = 0
+        while self._found is None:
+            tries += 1
+            try:
+                self._found = self._job()
+            except (LedgerUnavailable, StoreUnavailable) as error:
+                self._error = error
+                if self._clock.monotonic() >= self._end or isinstance(error, StoreReadOnly):
+                    return
+                logger.warning("%s: trying again", error)
+                self._clock.sleep(pause(tries))
+            except Exception as error:  # noqa: BLE001 - raised again by `result`
+                self._error = error
+                return
 
-    def wait(self) -> None:
-        """Wait for its end, but not for ever."""
-        if not self._worker.close(REACH):
-            logger.warning("the client's ledger has not answered for %.0f s", REACH)
+    def wait(self, seconds: float) -> None:
+        """Wait for its end, but not for ever.
+
+        Args:
+            seconds: for how long it may be tried again from now on.
+        """
+        self._end = self._clock.monotonic() + seconds
+        if not self._worker.close(seconds + LAST):
+            logger.warning("the client's ledger has not answered for %.0f s", seconds)
 
     def result(self) -> _Link:
         """Return what was found.
@@ -347,11 +382,11 @@ class _Meanwhile:
         Raises:
             LedgerUnavailable: it does not end.
         """
-        if self._error is not None:
-            raise self._error
-        if self._found is None:
-            raise LedgerUnavailable(f"the client's ledger has not answered for {REACH:.0f} s")
-        return self._found
+        if self._found is not None:
+            return self._found
+        raise self._error or LedgerUnavailable(
+            f"the client's ledger has not answered for {REACH:.0f} s"
+        )
 
 
 @contextmanager

@@ -296,11 +296,11 @@ class InvalidCid(StoreError, ValueError):
 
 
 class ContentNotFound(StoreError):
-    """Nothing is stored under `cid`."""
+    """Nothing is stored under `cid`; `hint` says what to do, after a comma."""
 
-    def __init__(self, cid: str) -> None:
+    def __init__(self, cid: str, hint: str = "") -> None:
         self.cid = cid
-        super().__init__(f"nothing stored under {cid}")
+        super().__init__(f"nothing stored under {cid}{hint}")
 
 
 class ContentCorrupted(StoreError):
@@ -311,10 +311,10 @@ class ContentCorrupted(StoreError):
         actual: the CID of what was found, when it could be computed.
     """
 
-    def __init__(self, cid: str, actual: str | None) -> None:
-        self.cid = cid
-        self.actual = actual
-        super().__init__(f"content of {cid} is corrupted: it hashes to {actual or 'nothing valid'}")
+    def __init__(self, cid: str, actual: str | None, hint: str = "") -> None:
+        self.cid, self.actual = cid, actual
+        found = actual or "nothing valid"
+        super().__init__(f"content of {cid} is corrupted: it hashes to {found}{hint}")
 
 
 class ContentTooLarge(StoreError):

@@ -8,21 +8,82 @@ Sources: dag-pb and UnixFS specifications; the trustless gateway specification o
 """
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from typing import ClassVar, TypeVar
 
-from fedledger.errors import ContentCorrupted, InvalidCid
+from fedledger.errors import ContentCorrupted, ContentNotFound, InvalidCid, StoreReadOnly
 
-from .cid import Node, Profile, cid_from_bytes, cid_to_bytes, is_chunk, parent_of
+from .base import Store
+from .cid import (
+    Node,
+    Profile,
+    cid_from_bytes,
+    cid_to_bytes,
+    is_chunk,
+    parent_of,
+    profile_named,
+    profiles_from,
+)
+from .pieces import Incoming
 
-__all__ = ["Fetch", "content_of", "read_uint", "size_of"]
+__all__ = ["BlockStore", "Fetch", "content_of", "read_uint", "size_of"]
 
 Fetch = Callable[[bytes], bytes]
 """Gives the block of a binary CID; ContentNotFound where there is none."""
+
+T = TypeVar("T")
 
 _NODE_BYTES = 256 * 1024  # of a node; those of our profiles have at most 60 KB
 _LINKS, _DATA = 2, 1  # fields of a dag-pb node,
 _HASH, _TSIZE = 1, 3  # of a link,
 _BLOCKSIZES = 4  # and of the UnixFS data
+
+
+class BlockStore(Store):
+    """A store to read from that has blocks, and finds contents by their trees."""
+
+    read_only = True
+    hint: ClassVar[str]
+    """What to do where a content is missing or damaged, as errors end: ", …"."""
+
+    @abstractmethod
+    def _block(self, raw: bytes) -> bytes:
+        """Return the block of a binary CID; ContentNotFound where there is none."""
+
+    def _write(self, content: Incoming) -> None:  # noqa: ARG002 - never
+        raise StoreReadOnly(self.url)
+
+    def _read(self, cid: str, profile: str) -> Iterator[bytes]:
+        return content_of(cid, profile_named(profile), self._block)
+
+    def _size(self, cid: str, profile: str) -> int:  # noqa: ARG002 - the tree says it
+        return size_of(cid, self._block)
+
+    def _profiles(self) -> list[Profile]:
+        return profiles_from(self.profile)
+
+    def _first(self, cid: str, look: Callable[[Profile], T]) -> T:
+        """Return what is found; a tree looks damaged under another profile than its own.
+
+        So a content of which a block is missing is missing, whatever the other profiles say.
+        """
+        missing = False
+
+        def looked(profile: Profile) -> T:
+            nonlocal missing
+            try:
+                return look(profile)
+            except ContentNotFound:
+                missing = True
+                raise
+
+        try:
+            return super()._first(cid, looked)
+        except (ContentCorrupted, ContentNotFound) as error:
+            if isinstance(error, ContentCorrupted) and not missing:
+                raise ContentCorrupted(cid, error.actual, self.hint) from error
+            raise ContentNotFound(cid, self.hint) from error
 
 
 def size_of(cid: str, fetch: Fetch) -> int:

@@ -6,15 +6,15 @@ store to read from (`car:///absolute/file.car`), so that an audit needs nothing 
 Source: CARv1 specification (ipld.io/specs/transport/car/carv1).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fedledger.effects import Effects, OpenFile
-from fedledger.errors import ConfigError, ContentNotFound, StoreReadOnly, StoreUnavailable
+from fedledger.errors import ConfigError, ContentNotFound, StoreUnavailable
 
 from .base import DEFAULT_MAX_BYTES, Store
-from .blocks import content_of, read_uint, size_of
+from .blocks import BlockStore, read_uint
 from .cid import (
     DEFAULT_PROFILE,
     PROFILES,
@@ -23,12 +23,9 @@ from .cid import (
     chunk_cid,
     cid_from_bytes,
     cid_to_bytes,
-    profile_named,
-    profiles_from,
     uint,
 )
 from .draft import draft
-from .pieces import Incoming
 
 __all__ = ["CarStore", "export_car", "open_car_store"]
 
@@ -80,7 +77,7 @@ def open_car_store(
     )
 
 
-class CarStore(Store):
+class CarStore(BlockStore):
     """The contents of a CAR; it is read only.
 
     Args:
@@ -94,7 +91,7 @@ class CarStore(Store):
         roots: CIDs of the contents that the file names; those of other kinds are left out.
     """
 
-    read_only = True
+    hint = ", or not all of it, in this file: have it exported again"
 
     def __init__(
         self,
@@ -127,23 +124,11 @@ class CarStore(Store):
     def __repr__(self) -> str:
         return f"CarStore({self.url!r}, profile={self.profile!r})"
 
-    def _write(self, content: Incoming) -> None:  # noqa: ARG002 - never
-        raise StoreReadOnly(self.url)
-
-    def _read(self, cid: str, profile: str) -> Iterator[bytes]:
-        return content_of(cid, profile_named(profile), self._block)
-
-    def _size(self, cid: str, profile: str) -> int:  # noqa: ARG002 - the tree says it
-        return size_of(cid, self._block)
-
     def _block(self, raw: bytes) -> bytes:
         if raw not in self._blocks:
             raise ContentNotFound(cid_from_bytes(raw))
         start, length = self._blocks[raw]
         return self._file.read(start, length)
-
-    def _profiles(self) -> list[Profile]:
-        return profiles_from(self.profile)
 
 
 def export_car(

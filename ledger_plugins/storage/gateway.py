@@ -6,7 +6,6 @@ change one. What a person reads of it, it may note: a gateway sees which content
 Source: IPFS's specification of trustless gateways, `?format=raw`.
 """
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -14,23 +13,19 @@ from fedledger.effects import Effects, Question
 from fedledger.errors import (
     ConfigError,
     ContentNotFound,
-    StoreReadOnly,
     StoreUnavailable,
     TransportError,
 )
 from fedledger.urls import mask_url
 
-from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT, Store
-from .blocks import content_of, size_of
+from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT
+from .blocks import BlockStore
 from .cid import (
     DEFAULT_PROFILE,
     Profile,
     cid_from_bytes,
     cid_of,
-    profile_named,
-    profiles_from,
 )
-from .pieces import Incoming
 
 __all__ = ["GatewayStore", "open_gateway_store"]
 
@@ -95,7 +90,7 @@ def open_gateway_store(
     return store
 
 
-class GatewayStore(Store):
+class GatewayStore(BlockStore):
     """What a gateway gives, block by block; it is read only.
 
     Args:
@@ -107,7 +102,7 @@ class GatewayStore(Store):
         profile: import profile of the contents.
     """
 
-    read_only = True
+    hint = ", says this gateway: ask another one"
 
     def __init__(
         self,
@@ -128,15 +123,6 @@ class GatewayStore(Store):
 
     def __repr__(self) -> str:
         return f"GatewayStore({self.url!r}, profile={self.profile!r})"
-
-    def _write(self, content: Incoming) -> None:  # noqa: ARG002 - never
-        raise StoreReadOnly(self.url)
-
-    def _read(self, cid: str, profile: str) -> Iterator[bytes]:
-        return content_of(cid, profile_named(profile), self._block)
-
-    def _size(self, cid: str, profile: str) -> int:  # noqa: ARG002 - the tree says it
-        return size_of(cid, self._block)
 
     def _block(self, raw: bytes) -> bytes:
         cid = cid_from_bytes(raw)
@@ -161,6 +147,3 @@ class GatewayStore(Store):
                 f"{self.url} answers {answer.status} when asked for the block {cid}{moved}"
             )
         return answer.body
-
-    def _profiles(self) -> list[Profile]:
-        return profiles_from(self.profile)

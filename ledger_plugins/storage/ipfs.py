@@ -22,6 +22,7 @@ from fedledger.errors import (
     ConfigError,
     ContentNotFound,
     StoreInconsistent,
+    StoreUnavailable,
 )
 from fedledger.urls import mask_url
 
@@ -33,6 +34,7 @@ from .pieces import PIECE_BYTES, Incoming
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the packages below it
     import ipfshttpclient
+    from ipfshttpclient.exceptions import ConnectionError as Unreached
     from ipfshttpclient.exceptions import ErrorResponse
 
 __all__ = ["IpfsStore", "open_ipfs_store"]
@@ -126,6 +128,18 @@ class IpfsStore(Store):
 
     def __repr__(self) -> str:
         return f"IpfsStore({mask_url(self.url)!r}, profile={self.profile!r})"
+
+    @contextmanager
+    def _boundary(self, operation: str, what: str, seconds: float | None = None) -> Iterator[None]:
+        """Say in words that nobody answers: what the packages below say is not for people."""
+        with super()._boundary(operation, what, seconds):
+            try:
+                yield
+            except Unreached as error:
+                where = mask_url(self.url)
+                raise StoreUnavailable(
+                    f"cannot {operation} {what}: no IPFS daemon answers at {where}: is it running?"
+                ) from error
 
     def _write(self, content: Incoming) -> None:
         profile = profile_named(self.profile)

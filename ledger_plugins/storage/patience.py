@@ -1,14 +1,22 @@
 """A store that has not a content yet, or does not answer now, is asked again; but not for ever."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from fedledger.effects import Clock
 from fedledger.errors import ContentNotFound, StoreError, StoreReadOnly, StoreUnavailable
 
-__all__ = ["may_pass", "patiently", "pause"]
+from .base import Store
+
+__all__ = ["AWAY", "may_pass", "patiently", "pause", "put_all"]
+
+AWAY = 120.0
+"""Seconds that a store may be away before who has to put something into it gives up."""
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 0.25, 5.0  # seconds between two tries
 _LEAST = 1.0  # seconds that a try may take, however little is left
@@ -53,3 +61,22 @@ def patiently(call: Callable[[float], T], time: Clock, seconds: float) -> T:
             if not may_pass(error) or left <= 0:
                 raise
         time.sleep(min(pause(tries), left))
+
+
+def put_all(store: Store, contents: Iterable[bytes], time: Clock) -> list[str]:
+    """Store contents and return their CIDs, also where the store is away for a while.
+
+    Raises:
+        StoreError: as of `Store.put_all`; the last one, where it is away for `AWAY` seconds.
+    """
+    listed, seconds = list(contents), AWAY
+
+    def tried(_left: float) -> list[str]:
+        try:
+            return store.put_all(listed)  # with the store's own deadline, or none
+        except StoreError as error:
+            if may_pass(error):
+                logger.warning("%s: trying again for up to %.0f s", error, seconds)
+            raise
+
+    return patiently(tried, time, seconds)

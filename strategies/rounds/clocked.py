@@ -17,6 +17,7 @@ from fedledger.arrays import Arrays
 from fedledger.errors import ConfigError, LedgerUnavailable, StoreUnavailable
 
 from ...ledger_plugins.base import Receipt
+from ...ledger_plugins.storage.patience import AWAY, may_pass, put_all
 from .arrival import ArrivalWindow
 from .asking import Asking, Way
 from .evidence.documents import Dropped
@@ -139,7 +140,7 @@ class ClockedRound(MinedRound):
         self._now = self._way.ledger.head().timestamp
         try:
             return take()
-        except NotYet:
+        except (NotYet, StoreUnavailable):
             return None
 
     def _hear(
@@ -175,7 +176,8 @@ class ClockedRound(MinedRound):
         """Store contents, then relay calls, in one batch; what is refused is not on the ledger."""
         way = self._way
         if not self.terms.sealed:
-            way.store.put_all(one.answer.content.data for one in fresh if one.answer.content.data)
+            data = (one.answer.content.data for one in fresh)
+            put_all(way.store, filter(None, data), way.time)
         ours = [one for one in fresh if not one.named]
         results = way.ledger.transact_all([one.transactions[0] for one in ours])
         return [
@@ -195,7 +197,7 @@ class ClockedRound(MinedRound):
         """Return the answers once the phase is over by block time and their contents are there."""
         way = self._way
         began, opened = way.time.monotonic(), not self.terms.sealed
-        grace = grace_of(self.terms)
+        grace, away = grace_of(self.terms), None
         while True:
             self._now = way.ledger.head().timestamp
             over = self._now > ends
@@ -206,7 +208,13 @@ class ClockedRound(MinedRound):
             self._lost = {cid for cid, since in self._sought.items() if now - since > grace}
             try:
                 return take()
+            except StoreUnavailable as error:  # it has nothing to do with who answered
+                away = now if away is None else away
+                if not may_pass(error) or now - away > AWAY:
+                    raise
+                logger.warning("%s: trying again for up to %.0f s", error, away + AWAY - now)
             except NotYet as error:
+                away = None
                 if not over:
                     self._pass_time(ends)
                     continue
@@ -221,9 +229,8 @@ class ClockedRound(MinedRound):
     def _open(self, good: Mapping[str, Checked[Any]]) -> None:
         """Publish the openings and contents that came with replies, now that the window is over."""
         held = [one for one in good.values() if one.opening]
-        self._way.store.put_all(
-            data for one in held for data in (one.answer.content.data, one.opening)
-        )
+        contents = [data for one in held for data in (one.answer.content.data, one.opening)]
+        put_all(self._way.store, contents, self._way.time)
 
     def _pass_time(self, ends: float) -> None:
         """Wait a moment; when a phase should be over, make a block that says so."""

@@ -17,6 +17,7 @@ from fedledger.errors import (
 from fedledger.records import SEEN
 
 from ...ledger_plugins.base import Event, Receipt
+from ...ledger_plugins.storage.patience import put_all
 from .arrival import ArrivalWindow
 from .asking import Asking, Way
 from .evidence.carriers import open_anchor
@@ -140,7 +141,7 @@ class LiveRound(Round):
 
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Store the contents."""
-        return self._way.store.put_all(contents)
+        return put_all(self._way.store, contents, self._way.time)
 
     def refute(self, step: str, said: str) -> None:
         """Say it aloud; the audit of this round will fail."""
@@ -157,7 +158,8 @@ class LiveRound(Round):
         at the end and did not count is put down: a party may have called by itself meanwhile.
         """
         ledger = self._way.ledger
-        self._way.store.put_all(one.answer.content.data for one in checked if _holds(one.answer))
+        held = (one.answer.content.data for one in checked if _holds(one.answer))
+        put_all(self._way.store, held, self._way.time)
         there = self._on_ledger(phase)
         known = {
             one.answer.party: [transaction.hash for transaction in one.transactions]

@@ -22,6 +22,7 @@ from ...ledger_plugins.addresses import checksum_address, is_checksummed
 from ...ledger_plugins.base import Ledger, Receipt
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
+from ...ledger_plugins.storage.patience import put_all
 from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
@@ -281,10 +282,10 @@ class LedgerTask:
         check_settlement(result, task.reward)
         cid = task.current_cid
         if result.model is not None:
-            cid = self.store.put(to_safetensors(result.model))
+            [cid] = put_all(self.store, [to_safetensors(result.model)], time)
         evidence = round.evidence(result, cid, state)
         evidence = evidence.model_copy(update={"measured": list(measured)})
-        saved = documents.save(evidence, self.store)
+        [saved] = put_all(self.store, [documents.written(evidence)], time)
         receipt = self._once_over(
             task,
             lambda: self.contract.publish_aggregate(

@@ -234,8 +234,9 @@ def test_a_call_that_the_contract_refuses_is_said_in_the_reply(network, sealed):
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
-def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, sealed):
+def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, monkeypatch, sealed):
     """The client says it could not reach its ledger, and the next round it is there again."""
+    monkeypatch.setattr(direct, "REACH", 0.5)
     federation = network.federation
     good, bad = directly(network, {6}), directly(network, {6}, ledger="local+http://127.0.0.1:9")
     seen = []
@@ -446,8 +447,8 @@ def test_a_round_takes_a_client_one_call_of_its_ledger_longer(network, monkeypat
     monkeypatch.setattr(direct, "open_ledger", watched)
     wait = direct._Meanwhile.wait
 
-    def waited(self):
-        wait(self)
+    def waited(self, seconds):
+        wait(self, seconds)
         noted.append("trained")
 
     monkeypatch.setattr(direct._Meanwhile, "wait", waited)

@@ -169,6 +169,21 @@ def test_a_byte_changed_in_a_car_is_found(car):
                 assert opened.get(cid) == content(size)
 
 
+def test_a_car_without_a_block_says_what_to_do(car):
+    """The content that lacks it is named, and what to do; others are there."""
+    data, block = car.read_bytes(), content(SIZES[-1])[:262_144]
+    at = data.index(block)  # behind three bytes of its length and its CID
+    car.write_bytes(data[: at - 3 - len(chunk_cid(block))] + data[at + len(block) :])
+    with open_car_store(f"car://{car}") as opened:
+        [*others, lacking] = opened.roots
+        with pytest.raises(
+            ContentNotFound, match=f"{lacking}, or not all of it, in this file: have"
+        ):
+            opened.get(lacking)
+        for size, cid in zip(SIZES, others, strict=False):
+            assert opened.get(cid) == content(size)
+
+
 @given(data=st.binary(max_size=400), keep=st.integers(0, 120))
 def test_no_bytes_make_a_car_that_lies(data, keep, tmp_path_factory):
     """Any bytes, also behind a true beginning, are refused in words or hold only true contents."""
@@ -276,8 +291,10 @@ def test_a_gateway_cannot_lie(gateway, lie):
     kind, url = gateway
     with open_store(url) as store:
         kind.answer, error = staticmethod(LIES[lie][0]), LIES[lie][1]
-        with pytest.raises(error):
+        with pytest.raises(error) as found:
             store.get(cid_of(content(1_048_577)))
+        if error is ContentCorrupted:
+            assert str(found.value).endswith("says this gateway: ask another one")
 
 
 def test_a_gateway_that_hangs_is_left(gateway):

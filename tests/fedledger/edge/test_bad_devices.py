@@ -9,10 +9,6 @@ import shutil
 import pytest
 from support.edge import ROOT, Hall, blocks_of, free_port, quoted
 
-from fedledger.effects import Effects
-from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.accounts import load_account, read_password
-from fedledger.ledger_plugins.contracts.identities.nodes import bind_node, load_node_key
 from fedledger.records import VERSION
 
 GOOD = 3
@@ -36,18 +32,6 @@ def hall(tmp_path):
     hall.stop()
 
 
-def bind(hall):
-    """Publish each device's key in one process, which is faster than the page's commands."""
-    disk = Effects.real().disk
-    with open_ledger(f"local://{hall.server.folder}/run/chain.db") as ledger:
-        for machine in hall.devices:
-            folder = machine.folder
-            password = read_password(folder / "password")
-            [name] = [one.stem for one in (folder / "home" / "keystore").glob("*.json")]
-            account = load_account(name, password, folder / "home")
-            bind_node(ledger, account, load_node_key(folder / "node.key", disk))
-
-
 def spoil(hall):
     """Set devices up wrongly; return the machine of each by its name."""
     bad = dict(zip(BAD, hall.devices[GOOD:], strict=False))
@@ -69,7 +53,7 @@ def test_each_device_is_told_and_the_others_train(hall):
     [files] = blocks_of("Files")
     _, link, register, _, train = blocks_of("Start")
     hall.make(files, devices=GOOD + len(BAD) + 1)
-    bind(hall)
+    hall.bind()
     bad = spoil(hall)
     hall.start(link)
     hall.server.run(register.text)

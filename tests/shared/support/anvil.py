@@ -91,6 +91,14 @@ class DevNode:
             raise RuntimeError(f"{method}: {said['error']}")
         return said["result"]
 
+    def pause(self) -> None:
+        """Let it hang: it takes connections and answers nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it as Ctrl-C would: it writes its state, when told to keep one."""
         self._process.send_signal(signal.SIGINT)

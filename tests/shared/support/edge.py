@@ -14,7 +14,22 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-__all__ = ["ROOT", "SECONDS", "Block", "Hall", "Machine", "blocks_of", "free_port", "quoted"]
+from fedledger.effects import Effects
+from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.accounts import load_account, read_password
+from fedledger.ledger_plugins.contracts.identities.nodes import bind_node, load_node_key
+
+__all__ = [
+    "ROOT",
+    "SECONDS",
+    "Block",
+    "Hall",
+    "Machine",
+    "blocks_of",
+    "free_port",
+    "quoted",
+    "seen",
+]
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "edge.md"
@@ -51,6 +66,13 @@ def quoted() -> list[str]:
     table = PAGE.read_text(encoding="utf-8").split("\n## Troubleshooting\n")[1].split("\n## ")[0]
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
     return [part for row in rows for part in row[0].strip("| ").split("`")[1::2]]
+
+
+def seen(fault: str) -> list[str]:
+    """Return what the page says that one sees of a fault, by its first words."""
+    table = PAGE.read_text(encoding="utf-8").split("\n## What happens when\n")[1]
+    [row] = [line for line in table.splitlines() if line.startswith(f"| {fault}")]
+    return row.split(" | ")[1].split("`")[1::2]
 
 
 class Machine:
@@ -107,12 +129,25 @@ class Machine:
         """What was said by what was started."""
         return self.home / "started.log"
 
-    def wait_for(self, said: str) -> None:
+    def wait_for(self, said: str, seconds: float = SECONDS) -> None:
         """Wait until it says something."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         while said not in self.log.read_text(errors="replace"):
             assert time.monotonic() < deadline, self.log.read_text(errors="replace")
             time.sleep(0.2)
+
+    def wait(self) -> None:
+        """Wait until what was started has ended."""
+        for process in self.running:
+            process.wait(SECONDS)
+        self.running.clear()
+
+    def kill(self) -> None:
+        """End it as a power cut would; its children, in their own sessions, notice and end."""
+        for process in self.running:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+        self.running.clear()
 
     def stop(self) -> None:
         """End what was started, and what that has started."""
@@ -177,6 +212,17 @@ class Hall:
             shutil.copytree(folder, device.folder)
             shutil.rmtree(folder)
             self.devices.append(device)
+
+    def bind(self) -> None:
+        """Publish each device's key in one process, which is faster than the page's commands."""
+        disk = Effects.real().disk
+        with open_ledger(f"local://{self.server.folder}/run/chain.db") as ledger:
+            for machine in self.devices:
+                folder = machine.folder
+                password = read_password(folder / "password")
+                [name] = [one.stem for one in (folder / "home" / "keystore").glob("*.json")]
+                account = load_account(name, password, folder / "home")
+                bind_node(ledger, account, load_node_key(folder / "node.key", disk))
 
     def start(self, block: Block) -> None:
         """Start the SuperLink, and wait until it answers by TLS, as its authority says it is."""

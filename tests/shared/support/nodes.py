@@ -72,6 +72,14 @@ class NodeProcess:
             self._process.kill()
             self._finish()
 
+    def pause(self) -> None:
+        """Let it hang: it takes connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def stop(self) -> int:
         """Ask it to end, and return its exit status."""
         if self._process is None:

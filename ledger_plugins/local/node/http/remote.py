@@ -6,6 +6,7 @@ branch that others do not, but it cannot make it believe a signature, a balance 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
 
@@ -396,8 +397,13 @@ class NodeLedger(Ledger):
         assert chain is not None  # noqa: S101 - just made
         if first.hash.hex() != status.first:
             raise LedgerUnavailable("the node serves another chain now")
-        if status.index > self._clock.wall() * 1000 + MAX_DRIFT - first.timestamp:
-            raise LedgerUnavailable(f"the node says to have {status.index} blocks: impossible")
+        now = self._clock.wall()
+        if status.index > now * 1000 + MAX_DRIFT - first.timestamp:
+            raise LedgerUnavailable(
+                f"the node says to have {status.index} blocks, one a millisecond at most since its "
+                f"first one: it lies, or this machine's clock is wrong, which says "
+                f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC"
+            )
         if chain.head.hash.hex() == status.head:
             return self._view()
         # A whole chain, and what was made meanwhile: a node that flips between branches or never
