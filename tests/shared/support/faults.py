@@ -91,7 +91,7 @@ class Scene:
         for number, evidence in enumerate(self.evidence(), start=1):
             there = {one.client for one in TrainingTask(federation.ledger).submitted(1, number)}
             phase = evidence.phases[0]
-            named = {one.party for one in (*phase.accepted, *phase.late)}
+            named = {one.party for one in phase.accepted} | {one.party for one in phase.late}
             named |= {one.party for one in phase.dropped if one.party}
             assert there <= named, f"round {number} says nothing of an update that is on the ledger"
 
