@@ -94,8 +94,8 @@ class Vehicle:
         poll: seconds between two looks at the ledger.
 
     Raises:
-        ConfigError: another process has this account in this task, or the app's node config says
-            something else of what may be signed (`limits_of`) than it can.
+        ConfigError: another process has this account in this task, or what the app's node config
+            says of what may be signed (`limits_of`) is not possible.
     """
 
     def __init__(
@@ -113,9 +113,7 @@ class Vehicle:
         patience: float = PATIENCE,
         poll: float = 1.0,
     ) -> None:
-        self._ledger = ledger
-        self._store = store
-        self._account = account
+        self._ledger, self._store, self._account = ledger, store, account
         self._app = app
         self._task = task
         self._contract = TrainingTask(ledger)
@@ -155,8 +153,7 @@ class Vehicle:
         """Follow the task until it is finished.
 
         Raises:
-            RunError: it cannot take part: its account is no client, nobody here knows the protocol,
-                the app cannot work.
+            RunError: it cannot take part: no client, an unknown protocol, an app that cannot work.
             FedledgerError: ledger or store did not answer for too long, or make no sense.
         """
         since: float | None = None
