@@ -9,7 +9,7 @@ from fedledger.errors import ContentNotFound, StoreError, StoreReadOnly, StoreUn
 
 from .base import Store
 
-__all__ = ["AWAY", "may_pass", "patiently", "pause", "put_all"]
+__all__ = ["AWAY", "kept", "may_pass", "patiently", "pause", "put_all"]
 
 AWAY = 120.0
 """Seconds that a store may be away before who has to put something into it gives up."""
@@ -67,13 +67,27 @@ def put_all(store: Store, contents: Iterable[bytes], time: Clock) -> list[str]:
     """Store contents and return their CIDs, also where the store is away for a while.
 
     Raises:
-        StoreError: as of `Store.put_all`; the last one, where it is away for `AWAY` seconds.
+        StoreError: as of `kept`.
     """
-    listed, seconds = list(contents), AWAY
+    listed = list(contents)
+    return kept(lambda: store.put_all(listed), time)
 
-    def tried(_left: float) -> list[str]:
+
+def kept(put: Callable[[], T], time: Clock) -> T:
+    """Return what a call that stores something returns, made again while the store is away.
+
+    Args:
+        put: has the store's own deadline, or none.
+        time: passes.
+
+    Raises:
+        StoreError: of the call; the last one, where the store is away for `AWAY` seconds.
+    """
+    seconds = AWAY
+
+    def tried(_left: float) -> T:
         try:
-            return store.put_all(listed)  # with the store's own deadline, or none
+            return put()
         except StoreError as error:
             if may_pass(error):
                 logger.warning("%s: trying again for up to %.0f s", error, seconds)

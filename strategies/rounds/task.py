@@ -22,7 +22,7 @@ from ...ledger_plugins.addresses import checksum_address, is_checksummed
 from ...ledger_plugins.base import Ledger, Receipt
 from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
-from ...ledger_plugins.storage.patience import put_all
+from ...ledger_plugins.storage.patience import kept, put_all
 from .arrival import LONGEST
 from .evidence import documents
 from .evidence.checks import short
@@ -285,7 +285,7 @@ class LedgerTask:
             [cid] = put_all(self.store, [to_safetensors(result.model)], time)
         evidence = round.evidence(result, cid, state)
         evidence = evidence.model_copy(update={"measured": list(measured)})
-        [saved] = put_all(self.store, [documents.written(evidence)], time)
+        saved = kept(lambda: documents.save(evidence, self.store), time)
         receipt = self._once_over(
             task,
             lambda: self.contract.publish_aggregate(

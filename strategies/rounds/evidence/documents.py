@@ -300,12 +300,7 @@ DocumentT = TypeVar("DocumentT", Specification, Evidence)
 
 def save(document: Specification | Evidence, store: Store) -> str:
     """Put a document into the store as canonical JSON and return its CID."""
-    return store.put(written(document))
-
-
-def written(document: Specification | Evidence) -> bytes:
-    """Return a document as canonical JSON."""
-    return canonical_json(document.model_dump(mode="json"))
+    return store.put(canonical_json(document.model_dump(mode="json")))
 
 
 def load(kind: type[DocumentT], cid: str, store: Store) -> DocumentT:
