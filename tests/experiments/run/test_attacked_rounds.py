@@ -118,6 +118,7 @@ assert result.audit.passed, result.audit.verdict
 """
 
 
+@pytest.mark.soak
 def test_every_engine_counts_alike(tmp_path):
     """Flower's own simulation, this process, and workers beside it: the Krum attack and others."""
     changes = (

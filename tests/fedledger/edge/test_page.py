@@ -48,6 +48,7 @@ def on_a_node(hall, files, node, store):
     hall.server.wait_for("store at ")
 
 
+@pytest.mark.soak
 def test_devices_on_a_ledger_that_they_reach(hall):
     """With a node each device binds itself and sends its calls past the server."""
     files, node, store, device, train = blocks_of("A ledger that devices reach")
