@@ -62,7 +62,11 @@ class Machine:
 
     def words(self, command, more):
         for old, new in (*more.items(), *self.changes.items()):
-            command = [word.replace(old, new) for word in command]
+            account = old.startswith("0x")  # an address may begin as another one's name
+            command = [
+                (new if word == old else word) if account else word.replace(old, new)
+                for word in command
+            ]
         program = {"fedledger": ["-c", PROGRAM], "python": []}[command[0]]
         return [sys.executable, *program, *command[1:]]
 
@@ -128,10 +132,14 @@ class Machine:
     def miner(self, name, *, running):
         NodeControl(self.home / name, Effects.real()).set_mining(running=running)
 
-    def refused(self, port):
-        """Tell whether a node has refused a block."""
+    def status(self, port, key):
+        """Return what a node says of itself, by the page's port."""
         url = f"http://{self.ports[f'127.0.0.1:{port}']}/status"
-        return httpx.get(url, timeout=20, trust_env=False).json()["refused"]
+        return httpx.get(url, timeout=20, trust_env=False).json()[key]
+
+    def agree(self):
+        """Tell whether the nodes have one head; the others left the liar alone for a minute."""
+        return len({self.status(port, "head") for port in (7001, 7002, 7003)}) == 1
 
     def stop(self):
         for process in self.running.values():
@@ -198,10 +206,12 @@ def test_five_vehicles_and_three_miners_as_the_page_says(machine):
     machine.wait_for_vehicles(range(VEHICLES), "sent")
     for name in ("n1", "n2"):
         machine.miner(name, running=False)
-    wait_for(lambda: machine.refused(7001) and machine.refused(7002), 120, "nobody lied")
+    refused = partial(machine.status, key="refused")
+    wait_for(lambda: refused(7001) and refused(7002), 120, "nobody lied")
     for name in ("n1", "n2"):
         machine.miner(name, running=True)
     machine.end(range(VEHICLES))
+    wait_for(machine.agree, 120, "the nodes do not agree")
     for port in (7001, 7002, 7003):
         place = {"127.0.0.1:7003": f"127.0.0.1:{port}"}
         report = machine.run(audit, place)
