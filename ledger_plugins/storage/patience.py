@@ -83,14 +83,13 @@ def kept(put: Callable[[], T], time: Clock) -> T:
     Raises:
         StoreError: of the call; the last one, where the store is away for `AWAY` seconds.
     """
-    seconds = AWAY
 
     def tried(_left: float) -> T:
         try:
             return put()
         except StoreError as error:
             if may_pass(error):
-                logger.warning("%s: trying again for up to %.0f s", error, seconds)
+                logger.warning("%s: trying again for up to %.0f s", error, AWAY)
             raise
 
-    return patiently(tried, time, seconds)
+    return patiently(tried, time, AWAY)
