@@ -3,11 +3,10 @@
 n is the product of two primes p, q ≡ 3 (mod 4) with gcd(p-1, q-1) = 2, and h = (-y²)ⁿ mod n² for a
 random y (Damgård, Jurik, Nielsen: "A generalization of Paillier's public-key system with
 applications to electronic voting", 2010, section 4). A ciphertext of m is (1 + m·n)·hˣ mod n²
-with x of half as many bits as n. It hides m under two assumptions: decisional composite residuosity,
-and that hˣ with so short an x looks like a random power of h.
+with x of half as many bits as n. It hides m under two assumptions: decisional composite
+residuosity, and that hˣ with so short an x looks like a random power of h.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -129,10 +128,8 @@ class PublicKey:
             raise CryptoError("public key", "bits, n and h are whole numbers")
         _check_size(self.bits, toy=toy)
         n, h = gmpy2.mpz(self.n), gmpy2.mpz(self.h)
-        if self.n <= 0 or self.n.bit_length() != self.bits:
-            raise CryptoError(
-                "modulus", f"it has {self.n.bit_length()} bits instead of {self.bits}"
-            )
+        if self.n < 0 or self.n.bit_length() != self.bits:
+            raise CryptoError("modulus", f"it has not {self.bits} bits")
         if n % 4 != 1:
             raise CryptoError("modulus", "a product of two primes that are 3 mod 4 is 1 mod 4")
         if gmpy2.gcd(n, _small_primes(_smooth(self.bits // 2))) != 1:
@@ -147,9 +144,7 @@ class PublicKey:
             raise CryptoError("h", "it is no n-th power of a number -y²")
 
     def __repr__(self) -> str:
-        return (
-            f"PublicKey({self.bits} bits, {sha256(f'{self.n} {self.h}'.encode()).hexdigest()[:16]})"
-        )
+        return f"PublicKey({self.bits} bits, n=0x{self.n:x}"[:40] + "…)"
 
 
 class SecretKey:
