@@ -1,4 +1,4 @@
-"""Transcripts of non-interactive proofs: what a challenge depends on (Fiat and Shamir, CRYPTO 1986).
+"""Transcripts of proofs without interaction: what a challenge depends on (Fiat and Shamir, 1986).
 
 A proof takes the transcript of its caller. The caller made it for one use, usually by
 `round_transcript`: which chain, contract, task, round, account and key the proof is for. The proof

@@ -130,6 +130,6 @@ def _suite() -> "Suite":
         )
     except ImportError as error:
         raise ConfigError(
-            "sealing a share needs a newer cryptography, with HPKE: pip install 'fedledger[paillier]'"
+            "sealed shares need HPKE of cryptography 50 or newer: pip install 'fedledger[paillier]'"
         ) from error
     return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)

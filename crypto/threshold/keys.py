@@ -1,21 +1,22 @@
 """The public half of a threshold key: what everybody needs to check shares and open ciphertexts.
 
-A ciphertext c = (1 + M·n)·rⁿ mod n² is opened by finding the n-th root r of c modulo n, which gives M
-(Paillier, EUROCRYPT 1999, section 5). The exponent for it, d = 1/n modulo m, is shared as in Shoup's
-threshold RSA with public exponent n ("Practical Threshold Signatures", EUROCRYPT 2000, section 3),
-where n = p·q, p = 2p'+1 and q = 2q'+1 are safe primes and m = p'·q' is the order of the squares
-modulo n. With Δ = l!:
+A ciphertext c = (1 + M·n)·rⁿ mod n² is opened by finding the n-th root r of c modulo n, which gives
+M (Paillier, EUROCRYPT 1999, section 5). The exponent for it, d = 1/n modulo m, is shared as in
+Shoup's threshold RSA with public exponent n ("Practical Threshold Signatures", EUROCRYPT 2000,
+section 3): n = p·q, p = 2p'+1 and q = 2q'+1 are safe primes, and m = p'·q' is the order of the
+squares modulo n. With Δ = l!:
 
-    shares          s_i = f(i) mod m,  f of degree t-1,  f(0) = d
-    verification    v a generator of the squares modulo n,  v_i = v^(Δ·s_i)
-    decryption      c_i = c^(2Δ·s_i) mod n       of trainer i; its square counts, so ±c_i is one
-    combination     w = Π c_i^(2λ_i) mod n,  so that  wⁿ = c^(4Δ²) mod n
-    message         c^(4Δ²) / wⁿ = 1 + 4Δ²·M·n  modulo n²,  and M = … · θ with θ = 1/(4Δ²) mod n
+    key shares     s_i = f(i) mod m,  f of degree t-1,  f(0) = d
+    verification   v a generator of the squares modulo n,  v_i = v^(Δ·s_i)
+    decryption     c_i = c^(2Δ·s_i) mod n  of trainer i; its square counts, so n - c_i is as good
+    combination    w = Π c_i^(2λ_i) mod n,  so that  wⁿ = c^(4Δ²) modulo n
+    message        c^(4Δ²) / wⁿ = 1 + 4Δ²·M·n  modulo n²,  from which θ = 1/(4Δ²) mod n gives M
 
-The textbooks (Fouque, Poupard and Stern, FC 2000; Damgård and Jurik, PKC 2001) share an exponent for
-n² instead. The message is the same, but that exponent and that modulus are each twice as long, so a
-share costs a trainer seven times as much. What a root tells beyond the message is the product of
-the blindings, which is chosen anew with every ciphertext; docs/trust.md says why that is harmless.
+The textbooks (Fouque, Poupard and Stern, FC 2000; Damgård and Jurik, PKC 2001) share an exponent
+modulo n·m and work modulo n². The message is the same, but exponent and modulus are twice as long,
+so a share costs a trainer seven times as much and takes twice the room. What a root tells beyond
+the message is the product of the blindings, fresh in every ciphertext; docs/trust.md says why that
+is harmless.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ import gmpy2
 from fedledger.errors import CryptoError
 
 from ..paillier.keys import PublicKey
-from .arithmetic import lagrange, power_product
+from .arithmetic import joined, lagrange, power_product
 
 __all__ = ["MOST_TRAINERS", "ThresholdKeys", "check_threshold"]
 
@@ -83,7 +84,7 @@ class ThresholdKeys:
     def encode(self) -> bytes:
         """Return the key's bytes, the only ones; docs/formats.md."""
         public = self.public.encode()
-        numbers = b"".join(one.to_bytes(self.width, "big") for one in (self.v, *self.verification))
+        numbers = joined((self.v, *self.verification), self.width)
         sizes = self.threshold.to_bytes(2, "big") + self.trainers.to_bytes(2, "big")
         return _MAGIC + len(public).to_bytes(4, "big") + public + sizes + numbers
 
@@ -125,8 +126,9 @@ class ThresholdKeys:
         """Check all that can be checked without the factors.
 
         Besides sizes and groups, that v_1 to v_l lie on one polynomial of degree t-1 whose value
-        at 0 takes n-th roots: then any t shares that fit to them open every ciphertext. What nobody
-        sees: that n is a product of two safe primes, that v is a square, and that the dealer forgot.
+        at 0 takes n-th roots: then any t shares that fit to them open every ciphertext. What
+        nobody sees: that n is a product of two safe primes, that v is a square, and that the dealer
+        forgot.
 
         Args:
             toy: also take a key for tests, which hides nothing.

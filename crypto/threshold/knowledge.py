@@ -1,25 +1,25 @@
 """Proofs that a client knows the messages in all its ciphertexts, all of them in one.
 
-A ciphertext is c_j = (1 + m_j·n)·h^(x_j) mod n². The proof is Schnorr's for the two-base representation
-of C = Π c_j^(e_j), with e_j of 128 bits drawn from the key and all ciphertexts:
-M = Σ e_j m_j mod n and X = Σ e_j x_j, over the integers. It is one answer for M, uniform modulo n,
-and one for X, whose nonce is 128 bits longer than all that it hides.
+A ciphertext is c_j = (1 + m_j·n)·h^(x_j) mod n². The proof is Schnorr's for the representation of
+C = Π c_j^(e_j) to two bases, with e_j of 128 bits drawn from the key and all ciphertexts: for
+M = Σ e_j m_j mod n, whose answer is uniform modulo n, and for X = Σ e_j x_j over the integers,
+whose nonce is 128 bits longer than all that it hides.
 
-What is proved: that the prover knows every m_j modulo n, and the n-th root of every ciphertext's
-blinding. Every number of Z*_{n²} is (1 + m·n)·rⁿ for one m and one r modulo n. From two accepted
-answers to challenges E ≠ E' on one C follow (E - E')·M(C) modulo n, and r(C) to the power E - E'
-as a power of the n-th root of h. E - E' is prime to n, whose factors are longer than 128 bits, so M(C)
-follows, and with rⁿ, which everybody sees, r(C). As many runs with other e_j as there are
-ciphertexts give a system of linear equations for the m_j, solvable but for a chance of about 2^-128.
-No assumption on roots (strong RSA) and no order of h enters.
+What is proved: that the prover knew every m_j modulo n. Every number of Z*_{n²} is (1 + m·n)·rⁿ for
+one m and one r modulo n, and h has m = 0. Two accepted answers to challenges E ≠ E' on one C give
+(E - E')·M(C) modulo n, and with it M(C), since n has no factor of 128 bits. As many runs with other
+e_j as there are ciphertexts give linear equations for the m_j, which have one solution but for a
+chance of about 2^-128. Nothing is assumed of roots (no strong RSA) or of the order of h. Who made
+h and knows its n-th root gets the root r_j of every ciphertext in the same way (r_j to some power
+from the answers for X, r_jⁿ from c_j itself): docs/trust.md needs it where roots are published.
 
-What is not proved: a bound on m_j or on a value packed in it, so a client can still scale a slot, or
+What is not proved: a bound on m_j or on a value packed in it, so a client can still scale a slot or
 spoil its neighbours; that x_j is short, fresh or random, so a client may blind badly, to its own
 harm; that c_j has no factor -1, which opening does not see. Whose ciphertexts they are is what the
-caller's transcript says: with its account in it, a copy does not prove for somebody else.
+caller's transcript says: with an account in it, a copy proves nothing for another account.
 
-What a proof tells beyond its statement: nothing, but for a statistical distance of 2^-128 (its
-response for X), with the hash as a random oracle.
+What a proof tells beyond its statement: nothing, but for a statistical distance of 2^-128 (the
+answer for X), with the hash as a random oracle.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from fedledger.errors import CryptoError
 
 from ..paillier.keys import PublicKey
 from ..transcript import CHALLENGE_BITS, Label, Transcript
-from .arithmetic import check_units, power_product
+from .arithmetic import check_units, joined, power_product
 
 __all__ = ["MOST_CIPHERTEXTS", "PlaintextProof", "prove_plaintexts", "verify_plaintexts"]
 
@@ -84,6 +84,7 @@ def prove_plaintexts(
     messages: Sequence[int],
     blindings: Sequence[int],
     transcript: Transcript,
+    *,
     entropy: Entropy,
 ) -> PlaintextProof:
     """Prove that one knows what is in ciphertexts.
@@ -153,8 +154,7 @@ def _begin(key: PublicKey, ciphertexts: Sequence[int], transcript: Transcript) -
     check_units("ciphertexts", ciphertexts, key.n, key.n2)
     transcript.begin(Label.PLAINTEXTS)
     transcript.absorb("key", key.encode())
-    width = key.width
-    transcript.absorb("ciphertexts", b"".join(one.to_bytes(width, "big") for one in ciphertexts))
+    transcript.absorb("ciphertexts", joined(ciphertexts, key.width))
     count = len(ciphertexts)
     return transcript.challenges("factors", count) if count > 1 else [1]
 

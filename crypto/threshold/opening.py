@@ -14,7 +14,7 @@ import gmpy2
 from fedledger.errors import CryptoError
 
 from ..transcript import Label, Transcript
-from .arithmetic import inverses, lagrange, power_product, powers
+from .arithmetic import inverses, joined, lagrange, power_product, powers
 from .keys import ThresholdKeys
 from .shares import check_ciphertexts, check_numbers, encode_numbers
 
@@ -143,8 +143,8 @@ def check_opening(
             raise CryptoError("messages", f"number {at} is not from 0 to n-1")
     transcript.begin(Label.OPENING)
     transcript.absorb("keys", keys.digest)
-    transcript.absorb("ciphertexts", _joined(ciphertexts, keys.public.width))
-    transcript.absorb("messages", _joined(opening.messages, keys.width))
+    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
+    transcript.absorb("messages", joined(opening.messages, keys.width))
     transcript.absorb("roots", encode_numbers(keys, opening.roots))
     factors = transcript.challenges("factors", len(ciphertexts))
     scale = 4 * keys.delta**2
@@ -164,7 +164,7 @@ def _check_roots(keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequenc
     n = gmpy2.mpz(keys.public.n)
     transcript = Transcript("roots")
     transcript.absorb("keys", keys.digest)
-    transcript.absorb("ciphertexts", _joined(ciphertexts, keys.public.width))
+    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
     transcript.absorb("roots", encode_numbers(keys, roots))
     factors = transcript.challenges("factors", len(roots))
     left = power_product([one % n for one in ciphertexts], factors, n)
@@ -175,7 +175,3 @@ def _check_roots(keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequenc
             "decryption shares",
             "they do not fit to the ciphertexts: a trainer's are wrong, or of other ciphertexts",
         )
-
-
-def _joined(numbers: Sequence[int], width: int) -> bytes:
-    return b"".join(one.to_bytes(width, "big") for one in numbers)

@@ -1,19 +1,19 @@
 """Proofs that a trainer's decryption shares are right, all of them in one.
 
-Statement, for trainer i and ciphertexts c_1 to c_k with decryption shares x_1 to x_k: there is one
-exponent u with v_i = v^u and x_j² = c_j^(4u) modulo n, for every j. It is Chaum and Pedersen's proof of
-equal discrete logarithms (CRYPTO 1992; in this group Shoup, EUROCRYPT 2000, section 3) between
-v_i to the base v and B = Π x_j^(2e_j) to the base A = Π c_j^(4e_j), where the e_j of 128 bits are
-drawn from the keys, the trainer, all ciphertexts and all shares.
+Statement, for trainer i, ciphertexts c_1 to c_k and decryption shares x_1 to x_k: there is one
+exponent u with v_i = v^u and x_j² = c_j^(4u) modulo n, for every j. The proof is Chaum's and
+Pedersen's of equal discrete logarithms (CRYPTO 1992; in this group: Shoup, EUROCRYPT 2000, section
+3) between v_i to the base v and B = Π x_j^(2e_j) to the base A = Π c_j^(4e_j), where the e_j of 128
+bits are drawn from the keys, the trainer, all ciphertexts and all shares.
 
-Why that is enough. A, B, v and v_i are squares modulo n, whose group is cyclic of order p'·q', and v
-generates it, so u is one number modulo p'·q'. The only small order in that group is 1: what is left,
-x_j²/c_j^(4u), is 1 or of an order above 2^128. If it is not 1 for some j, then B = A^u holds for at most
-one e_j in 2^128 given the others; if B is not A^u, one challenge in 2^128 at most has an answer.
-This needs safe primes and a square v: the dealer's honesty, as all else does.
+Why that is enough: A, B, v and v_i are squares modulo n. Their group is cyclic of order p'·q', v
+generates it, so u is one number modulo p'·q', and but for 1 every element has an order above
+2^128. If x_j² is not c_j^(4u) for some j, then B = A^u holds for one e_j in 2^128 at most, given
+the others; if B is not A^u, one challenge in 2^128 at most has an answer. That needs safe primes
+and a square v, which are the dealer's word, as is all of the key.
 
-What is not proved: the sign of x_j (the smaller of x and n - x is the only one that is taken; its
-square is used), and anything about the ciphertexts.
+What is not proved: the sign of x_j (only the smaller of x and n - x is taken, and its square is
+what counts), and anything about the ciphertexts.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from fedledger.effects import Entropy
 from fedledger.errors import CryptoError
 
 from ..transcript import CHALLENGE_BITS, Label, Transcript
-from .arithmetic import power_product
+from .arithmetic import joined, power_product
 from .keys import ThresholdKeys
 from .shares import KeyShare, check_ciphertexts, check_numbers, encode_numbers
 
@@ -71,6 +71,7 @@ def prove_shares(
     ciphertexts: Sequence[int],
     numbers: Sequence[int],
     transcript: Transcript,
+    *,
     entropy: Entropy,
 ) -> ShareProof:
     """Prove a trainer's decryption shares. One ciphertext is a list of one.
@@ -97,21 +98,22 @@ def prove_shares(
 
 def verify_shares(
     keys: ThresholdKeys,
-    trainer: int,
     ciphertexts: Sequence[int],
     numbers: Sequence[int],
     proof: ShareProof,
     transcript: Transcript,
+    *,
+    trainer: int,
 ) -> None:
     """Check a trainer's decryption shares.
 
     Args:
         keys: the threshold key.
-        trainer: whose they are, 1 to l.
         ciphertexts: c_1 to c_k.
         numbers: x_1 to x_k.
         proof: the trainer's.
         transcript: made as the trainer made it; it moves on.
+        trainer: whose they are, 1 to l.
 
     Raises:
         CryptoError: a number is none, or the proof does not hold for these.
@@ -147,8 +149,7 @@ def _begin(
     check_numbers("decryption shares", keys, numbers, len(ciphertexts))
     transcript.begin(Label.SHARES)
     transcript.absorb("keys", keys.digest, trainer)
-    width = keys.public.width
-    transcript.absorb("ciphertexts", b"".join(one.to_bytes(width, "big") for one in ciphertexts))
+    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
     transcript.absorb("shares", encode_numbers(keys, numbers))
     return transcript.challenges("factors", len(numbers)) if len(numbers) > 1 else [1]
 

@@ -7,7 +7,7 @@ import gmpy2
 
 from fedledger.errors import CryptoError
 
-from .arithmetic import check_units, powers
+from .arithmetic import check_units, joined, powers
 from .keys import ThresholdKeys
 
 __all__ = [
@@ -91,7 +91,7 @@ def partial_decryptions(
     n = share.keys.public.n
     check_ciphertexts(share.keys, ciphertexts)
     reduced = [one % n for one in ciphertexts]
-    found = powers(reduced, 2 * share.exponent, n, threads=threads)
+    found = powers(reduced, 2 * share.exponent, n, threads=threads, secret=True)
     return [int(min(one, n - one)) for one in found]
 
 
@@ -119,7 +119,7 @@ def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count:
 
 def encode_numbers(keys: ThresholdKeys, numbers: Sequence[int]) -> bytes:
     """Return decryption shares or roots as bytes: `keys.width` each, the most significant first."""
-    return b"".join(one.to_bytes(keys.width, "big") for one in numbers)
+    return joined(numbers, keys.width)
 
 
 def decode_numbers(what: str, keys: ThresholdKeys, data: bytes, count: int) -> list[int]:
