@@ -4,40 +4,33 @@ Only where it is said does anything take the same time for every exponent.
 """
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from typing import Any, Final
 
 import gmpy2
 
-from fedledger.errors import CryptoError
+from ..paillier.cores import Cores
 
-__all__ = ["check_units", "inverses", "joined", "lagrange", "power_product", "powers", "product"]
+__all__ = ["inverses", "lagrange", "power_product", "powers", "product"]
 
 _FEW: Final = 8  # bases for which single powers are no slower
 
 
 def powers(
-    bases: Sequence[int], exponent: int, modulus: int, *, threads: int = 1, secret: bool = False
+    bases: Sequence[int], exponent: int, modulus: int, cores: Cores, *, secret: bool = False
 ) -> list[Any]:
-    """Return every base to the same power; GMP works on several threads at once.
+    """Return every base to the same power.
 
     Args:
         bases: numbers below the modulus.
         exponent: positive.
         modulus: odd.
-        threads: how many work on it.
+        cores: who computes.
         secret: whether the exponent is one: GMP's `powm_sec` then takes the same time for every
             exponent of its length and every base, about a fifth longer.
     """
-    work = _secret_powers if secret else gmpy2.powmod_base_list
-    size = max(1, -(-len(bases) // max(1, threads)))
-    parts = [list(bases[at : at + size]) for at in range(0, len(bases), size)]
-    if len(parts) < 2:
-        return [one for part in parts for one in work(part, exponent, modulus)]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        futures = [pool.submit(work, part, exponent, modulus) for part in parts]
-        return [one for future in futures for one in future.result()]
+    power = gmpy2.powmod_sec if secret else gmpy2.powmod
+    return cores.each(lambda base: power(base, exponent, modulus), bases)
 
 
 def power_product(bases: Sequence[int], exponents: Sequence[int], modulus: int) -> Any:
@@ -92,25 +85,6 @@ def inverses(values: Sequence[int], modulus: int) -> list[Any]:
     return result[::-1]
 
 
-def check_units(what: str, values: Sequence[int], n: int, modulus: int) -> None:
-    """Check that all are prime to n, and between 0 and the modulus: n or n².
-
-    Raises:
-        CryptoError: one is not, with its position.
-    """
-    for at, one in enumerate(values):
-        if type(one) is not int or not 0 < one < modulus:
-            raise CryptoError(what, f"number {at} is not above 0 and below the modulus")
-    if gmpy2.gcd(product(values, n), n) != 1:
-        at = next(at for at, one in enumerate(values) if gmpy2.gcd(one, n) != 1)
-        raise CryptoError(what, f"number {at} shares a factor with n")
-
-
-def joined(numbers: Iterable[int], width: int) -> bytes:
-    """Return numbers as bytes, so many each, the most significant first."""
-    return b"".join(one.to_bytes(width, "big") for one in numbers)
-
-
 def lagrange(points: Sequence[int], at: int, scale: int) -> list[int]:
     """Return integers L with scale · f(at) = Σ L[i] · f(points[i]) for every f of low degree.
 
@@ -140,8 +114,3 @@ def _weighted(buckets: Sequence[Any], n: Any) -> Any:
         if running is not None:
             result = result * running % n
     return result
-
-
-def _secret_powers(bases: Sequence[int], exponent: int, modulus: int) -> list[Any]:
-    with gmpy2.context(allow_release_gil=True):
-        return [gmpy2.powmod_sec(base, exponent, modulus) for base in bases]

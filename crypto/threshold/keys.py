@@ -30,7 +30,7 @@ import gmpy2
 from fedledger.errors import CryptoError
 
 from ..paillier.keys import PublicKey
-from .arithmetic import joined, lagrange, power_product
+from .arithmetic import lagrange, power_product
 
 __all__ = ["MOST_TRAINERS", "ThresholdKeys", "check_threshold"]
 
@@ -84,7 +84,7 @@ class ThresholdKeys:
     def encode(self) -> bytes:
         """Return the key's bytes, the only ones; docs/formats.md."""
         public = self.public.encode()
-        numbers = joined((self.v, *self.verification), self.width)
+        numbers = b"".join(one.to_bytes(self.width, "big") for one in (self.v, *self.verification))
         sizes = self.threshold.to_bytes(2, "big") + self.trainers.to_bytes(2, "big")
         return _MAGIC + len(public).to_bytes(4, "big") + public + sizes + numbers
 

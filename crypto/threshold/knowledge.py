@@ -31,9 +31,10 @@ import gmpy2
 from fedledger.effects import Entropy
 from fedledger.errors import CryptoError
 
+from ..paillier.batch import check, to_bytes
 from ..paillier.keys import PublicKey
 from ..transcript import CHALLENGE_BITS, Label, Transcript
-from .arithmetic import check_units, joined, power_product
+from .arithmetic import power_product
 
 __all__ = ["MOST_CIPHERTEXTS", "PlaintextProof", "prove_plaintexts", "verify_plaintexts"]
 
@@ -151,10 +152,10 @@ def _begin(key: PublicKey, ciphertexts: Sequence[int], transcript: Transcript) -
     """Check and absorb the statement; return the factors. A single ciphertext needs none: 1."""
     if not 0 < len(ciphertexts) <= MOST_CIPHERTEXTS:
         raise CryptoError("ciphertexts", f"there are 1 to {MOST_CIPHERTEXTS}, and not these many")
-    check_units("ciphertexts", ciphertexts, key.n, key.n2)
+    check(key, ciphertexts)
     transcript.begin(Label.PLAINTEXTS)
     transcript.absorb("key", key.encode())
-    transcript.absorb("ciphertexts", joined(ciphertexts, key.width))
+    transcript.absorb("ciphertexts", to_bytes(key, ciphertexts))
     count = len(ciphertexts)
     return transcript.challenges("factors", count) if count > 1 else [1]
 

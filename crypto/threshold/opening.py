@@ -13,8 +13,10 @@ import gmpy2
 
 from fedledger.errors import CryptoError
 
+from ..paillier.batch import to_bytes
+from ..paillier.cores import Cores
 from ..transcript import Label, Transcript
-from .arithmetic import inverses, joined, lagrange, power_product, powers
+from .arithmetic import inverses, lagrange, power_product, powers
 from .keys import ThresholdKeys
 from .shares import check_ciphertexts, check_numbers, encode_numbers
 
@@ -38,8 +40,7 @@ def combine(
     keys: ThresholdKeys,
     ciphertexts: Sequence[int],
     shares: Mapping[int, Sequence[int]],
-    *,
-    threads: int = 1,
+    cores: Cores,
 ) -> list[int]:
     """Return the roots of ciphertexts from the decryption shares of t trainers.
 
@@ -48,7 +49,7 @@ def combine(
         ciphertexts: numbers of Z*_{n²}.
         shares: by trainer's number, its decryption shares of all of them. Of more than t trainers,
             those with the lowest numbers count.
-        threads: how many work on it.
+        cores: who computes.
 
     Raises:
         CryptoError: fewer than t trainers, a share that is no number of Z*_n, or roots that do not
@@ -66,7 +67,7 @@ def combine(
     for trainer, weight in zip(chosen, lagrange(chosen, 0, keys.delta), strict=True):
         what = f"decryption shares of trainer {trainer}"
         check_numbers(what, keys, shares[trainer], len(ciphertexts))
-        found = powers(shares[trainer], 2 * abs(weight), n, threads=threads)
+        found = powers(shares[trainer], 2 * abs(weight), n, cores)
         if weight > 0:
             over = [a * b % n for a, b in zip(over, found, strict=True)]
         else:
@@ -78,7 +79,7 @@ def combine(
 
 
 def lift(
-    keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequence[int], *, threads: int = 1
+    keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequence[int], cores: Cores
 ) -> Opening:
     """Return the messages of ciphertexts whose roots are known.
 
@@ -86,7 +87,7 @@ def lift(
         keys: the threshold key.
         ciphertexts: numbers of Z*_{n²}, or a part of what was combined.
         roots: one each, as `combine` gave.
-        threads: how many work on it.
+        cores: who computes.
 
     Raises:
         CryptoError: a root is none of its ciphertext's, with its position.
@@ -95,8 +96,8 @@ def lift(
     check_numbers("roots", keys, roots, len(ciphertexts))
     n, n2 = gmpy2.mpz(keys.public.n), gmpy2.mpz(keys.public.n2)
     # A root's sign is unknown: the ciphertext's power is compared with both.
-    lifted = powers(roots, n, n2, threads=threads)
-    raised = powers(ciphertexts, 4 * keys.delta**2, n2, threads=threads)
+    lifted = powers(roots, n, n2, cores)
+    raised = powers(ciphertexts, 4 * keys.delta**2, n2, cores)
     differences = []
     for at, (power, one) in enumerate(zip(raised, lifted, strict=True)):
         same = one if (power - one) % n == 0 else n2 - one
@@ -143,8 +144,8 @@ def check_opening(
             raise CryptoError("messages", f"number {at} is not from 0 to n-1")
     transcript.begin(Label.OPENING)
     transcript.absorb("keys", keys.digest)
-    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
-    transcript.absorb("messages", joined(opening.messages, keys.width))
+    transcript.absorb("ciphertexts", to_bytes(keys.public, ciphertexts))
+    transcript.absorb("messages", encode_numbers(keys, opening.messages))
     transcript.absorb("roots", encode_numbers(keys, opening.roots))
     factors = transcript.challenges("factors", len(ciphertexts))
     scale = 4 * keys.delta**2
@@ -164,7 +165,7 @@ def _check_roots(keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequenc
     n = gmpy2.mpz(keys.public.n)
     transcript = Transcript("roots")
     transcript.absorb("keys", keys.digest)
-    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
+    transcript.absorb("ciphertexts", to_bytes(keys.public, ciphertexts))
     transcript.absorb("roots", encode_numbers(keys, roots))
     factors = transcript.challenges("factors", len(roots))
     left = power_product([one % n for one in ciphertexts], factors, n)

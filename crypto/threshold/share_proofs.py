@@ -25,8 +25,9 @@ import gmpy2
 from fedledger.effects import Entropy
 from fedledger.errors import CryptoError
 
+from ..paillier.batch import to_bytes
 from ..transcript import CHALLENGE_BITS, Label, Transcript
-from .arithmetic import joined, power_product
+from .arithmetic import power_product
 from .keys import ThresholdKeys
 from .shares import KeyShare, check_ciphertexts, check_numbers, encode_numbers
 
@@ -149,7 +150,7 @@ def _begin(
     check_numbers("decryption shares", keys, numbers, len(ciphertexts))
     transcript.begin(Label.SHARES)
     transcript.absorb("keys", keys.digest, trainer)
-    transcript.absorb("ciphertexts", joined(ciphertexts, keys.public.width))
+    transcript.absorb("ciphertexts", to_bytes(keys.public, ciphertexts))
     transcript.absorb("shares", encode_numbers(keys, numbers))
     return transcript.challenges("factors", len(numbers)) if len(numbers) > 1 else [1]
 

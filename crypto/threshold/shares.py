@@ -7,7 +7,9 @@ import gmpy2
 
 from fedledger.errors import CryptoError
 
-from .arithmetic import check_units, joined, powers
+from ..paillier.batch import check
+from ..paillier.cores import Cores
+from .arithmetic import powers, product
 from .keys import ThresholdKeys
 
 __all__ = [
@@ -73,9 +75,7 @@ class KeyShare:
         raise TypeError("a share of a key is not pickled or copied")
 
 
-def partial_decryptions(
-    share: KeyShare, ciphertexts: Sequence[int], *, threads: int = 1
-) -> list[int]:
+def partial_decryptions(share: KeyShare, ciphertexts: Sequence[int], cores: Cores) -> list[int]:
     """Return a trainer's decryption shares: c^(2Δ·s_i) mod n or its negative, the smaller one.
 
     Whether these ciphertexts may be opened at all is for the caller to know.
@@ -83,7 +83,7 @@ def partial_decryptions(
     Args:
         share: the trainer's.
         ciphertexts: numbers of Z*_{n²}.
-        threads: how many work on it.
+        cores: who computes.
 
     Raises:
         CryptoError: a number is no ciphertext.
@@ -91,7 +91,7 @@ def partial_decryptions(
     n = share.keys.public.n
     check_ciphertexts(share.keys, ciphertexts)
     reduced = [one % n for one in ciphertexts]
-    found = powers(reduced, 2 * share.exponent, n, threads=threads, secret=True)
+    found = powers(reduced, 2 * share.exponent, n, cores, secret=True)
     return [int(min(one, n - one)) for one in found]
 
 
@@ -99,11 +99,11 @@ def check_ciphertexts(keys: ThresholdKeys, ciphertexts: Sequence[int]) -> None:
     """Check that all are in Z*_{n²}, and that there is one.
 
     Raises:
-        CryptoError: there is none, or one that is no ciphertext, with its position.
+        CryptoError: there is none, or one that is no ciphertext.
     """
     if not ciphertexts:
         raise CryptoError("ciphertexts", "there are none")
-    check_units("ciphertexts", ciphertexts, keys.public.n, keys.public.n2)
+    check(keys.public, ciphertexts)
 
 
 def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count: int) -> None:
@@ -112,14 +112,20 @@ def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count:
     Raises:
         CryptoError: another number of them, or one that is none, with its position.
     """
+    n = gmpy2.mpz(keys.public.n)
     if len(numbers) != count:
         raise CryptoError(what, f"{len(numbers)} of them for {count} ciphertexts")
-    check_units(what, numbers, keys.public.n, (keys.public.n + 1) // 2)
+    for at, one in enumerate(numbers):
+        if not 0 < one <= n // 2:
+            raise CryptoError(what, f"number {at} is not from 1 to (n-1)/2")
+    if gmpy2.gcd(product(numbers, n), n) != 1:
+        at = next(at for at, one in enumerate(numbers) if gmpy2.gcd(one, n) != 1)
+        raise CryptoError(what, f"number {at} shares a factor with n")
 
 
 def encode_numbers(keys: ThresholdKeys, numbers: Sequence[int]) -> bytes:
     """Return decryption shares or roots as bytes: `keys.width` each, the most significant first."""
-    return joined(numbers, keys.width)
+    return b"".join(one.to_bytes(keys.width, "big") for one in numbers)
 
 
 def decode_numbers(what: str, keys: ThresholdKeys, data: bytes, count: int) -> list[int]:
