@@ -42,10 +42,10 @@ def seal_share(share: KeyShare, recipient: bytes, context: bytes) -> bytes:
         CryptoError: the recipient's key is none.
         ConfigError: the package `cryptography` is too old for HPKE.
     """
-    public = _public(recipient)
+    public, suite = _public(recipient), _suite()
     info = _info(share.keys, share.trainer, recipient, context)
     try:
-        return _suite().encrypt(share.encode(), public, info=info)
+        return suite.encrypt(share.encode(), public, info=info)
     except ValueError as error:  # a point of small order
         raise CryptoError("recipient", "it is no X25519 key that can be sealed to") from error
 
@@ -73,10 +73,10 @@ def open_share(
         raise CryptoError(
             "envelope", f"{len(envelope)} bytes, and it has {keys.width + ENVELOPE_EXTRA}"
         )
-    key = X25519PrivateKey.from_private_bytes(private)
+    key, suite = X25519PrivateKey.from_private_bytes(private), _suite()
     info = _info(keys, trainer, key.public_key().public_bytes_raw(), context)
     try:
-        opened = _suite().decrypt(envelope, key, info=info)
+        opened = suite.decrypt(envelope, key, info=info)
     except (InvalidTag, ValueError) as error:
         raise CryptoError(
             "envelope", f"it is not for trainer {trainer} with this key, these keys and this task"

@@ -125,10 +125,10 @@ class ThresholdKeys:
     def check(self, *, toy: bool = False) -> None:
         """Check all that can be checked without the factors.
 
-        Besides sizes and groups, that v_1 to v_l lie on one polynomial of degree t-1 whose value
-        at 0 takes n-th roots: then any t shares that fit to them open every ciphertext. What
-        nobody sees: that n is a product of two safe primes, that v is a square, and that the dealer
-        forgot.
+        Besides sizes and groups, that the exponents of v_1 to v_l lie on one polynomial of degree
+        t-1, and no lower one, whose value at 0 takes n-th roots: any t shares that fit to them
+        open every ciphertext. What nobody sees: that n is a product of two safe primes, that v is a
+        square, and that the dealer forgot.
 
         Args:
             toy: also take a key for tests, which hides nothing.
@@ -175,9 +175,11 @@ class ThresholdKeys:
 
     def _check_polynomial(self) -> None:
         n, first = self.public.n, range(1, self.threshold + 1)
+        powers = [gmpy2.powmod(one, self.delta, n) for one in self.verification]
+        if powers[self.threshold - 1] == _interpolated(self, first[:-1], self.threshold):
+            raise CryptoError("threshold", f"fewer than {self.threshold} trainers could open")
         for at in range(self.threshold + 1, self.trainers + 1):
-            left = gmpy2.powmod(self.verification[at - 1], self.delta, n)
-            if left != _interpolated(self, first, at):
+            if powers[at - 1] != _interpolated(self, first, at):
                 raise CryptoError(
                     f"verification key {at}", "it does not fit to the others: no polynomial does"
                 )
