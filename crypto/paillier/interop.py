@@ -49,13 +49,13 @@ def encrypt_number(
     Raises:
         CryptoError: it is neither, or too large for the modulus.
     """
-    if type(value) not in {int, float} or not math.isfinite(value):
-        raise CryptoError("value", f"a finite number is encrypted, not {value!r}")
+    if type(value) is not int and not (type(value) is float and math.isfinite(value)):
+        raise CryptoError("value", "a whole number or a finite float is encrypted")
     public = phe_public(comb.key)
     try:
         encoded = EncodedNumber.encode(public, value, precision)
     except ValueError as error:
-        raise CryptoError("value", f"{value!r} cannot be encoded: {error}") from error
+        raise CryptoError("value", "it is too large for the modulus at this precision") from error
     [ciphertext] = encrypt(comb, [encoded.encoding], entropy, cores).ciphertexts
     return EncryptedNumber(public, ciphertext, encoded.exponent)
 
