@@ -43,7 +43,7 @@ def seal_share(share: KeyShare, recipient: bytes, context: bytes) -> bytes:
         ConfigError: the package `cryptography` is too old for HPKE.
     """
     public, suite = _public(recipient), _suite()
-    info = _info(share.keys, share.trainer, recipient, context)
+    info = envelope_info(share.keys, share.trainer, recipient, context)
     try:
         return suite.encrypt(share.encode(), public, info=info)
     except ValueError as error:  # a point of small order
@@ -74,7 +74,7 @@ def open_share(
             "envelope", f"{len(envelope)} bytes, and it has {keys.width + ENVELOPE_EXTRA}"
         )
     key, suite = X25519PrivateKey.from_private_bytes(private), _suite()
-    info = _info(keys, trainer, key.public_key().public_bytes_raw(), context)
+    info = envelope_info(keys, trainer, key.public_key().public_bytes_raw(), context)
     try:
         opened = suite.decrypt(envelope, key, info=info)
     except (InvalidTag, ValueError) as error:
@@ -109,7 +109,8 @@ def check_trial(keys: ThresholdKeys, opening: Opening) -> None:
         raise CryptoError("trial", "the trainers opened the trial ciphertext to another message")
 
 
-def _info(keys: ThresholdKeys, trainer: int, recipient: bytes, context: bytes) -> bytes:
+def envelope_info(keys: ThresholdKeys, trainer: int, recipient: bytes, context: bytes) -> bytes:
+    """Return HPKE's info for an envelope: what it is bound to (docs/formats.md)."""
     parts = (_MAGIC, context, keys.digest, trainer.to_bytes(2, "big"), recipient)
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 

@@ -36,6 +36,7 @@ from fedledger.strategies.aggregation.kernels.rows import read_rows
 from fedledger.strategies.protocols.pofl.draws import Listed, UpdateList
 from fedledger.strategies.protocols.pofl.election import ballot_of
 from support.paillier import examples_of_paillier
+from support.threshold_vectors import threshold
 
 FOLDER = Path(fedledger.__file__).parent / "vectors"
 KEY = bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe512961708279f2e3e8a5d4b8e3f3a1")
@@ -477,6 +478,7 @@ SECTIONS = {
     "documents": documents,
     "aggregation": aggregation,
     "paillier": examples_of_paillier,
+    "threshold": threshold,
 }
 
 
