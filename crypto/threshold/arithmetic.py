@@ -11,7 +11,7 @@ import gmpy2
 
 from ..paillier.cores import Cores
 
-__all__ = ["inverses", "lagrange", "power_product", "powers", "product"]
+__all__ = ["inverses", "lagrange", "power_product", "powers", "product", "reduced"]
 
 _FEW: Final = 8  # bases for which single powers are no slower
 
@@ -66,6 +66,12 @@ def product(values: Iterable[int], modulus: int) -> Any:
     for one in values:
         result = result * one % n
     return result
+
+
+def reduced(numbers: Iterable[int], modulus: int) -> list[Any]:
+    """Return numbers modulo another; GMP divides sooner than Python."""
+    n = gmpy2.mpz(modulus)
+    return [gmpy2.mpz(one) % n for one in numbers]
 
 
 def inverses(values: Sequence[int], modulus: int) -> list[Any]:

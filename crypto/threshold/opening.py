@@ -16,7 +16,7 @@ from fedledger.errors import CryptoError
 from ..paillier.batch import to_bytes
 from ..paillier.cores import Cores
 from ..transcript import Label, Transcript
-from .arithmetic import inverses, lagrange, power_product, powers
+from .arithmetic import inverses, lagrange, power_product, powers, reduced
 from .keys import ThresholdKeys
 from .shares import check_ciphertexts, check_numbers, encode_numbers
 
@@ -105,7 +105,7 @@ def lift(
         if rest:
             raise CryptoError("roots", f"number {at} is no root of its ciphertext")
         differences.append(whole)
-    inverted = inverses([one % n for one in raised], n)
+    inverted = inverses(reduced(raised, n), n)
     messages = tuple(
         int(one * inverse * keys.theta % n)
         for one, inverse in zip(differences, inverted, strict=True)
@@ -168,7 +168,7 @@ def _check_roots(keys: ThresholdKeys, ciphertexts: Sequence[int], roots: Sequenc
     transcript.absorb("ciphertexts", to_bytes(keys.public, ciphertexts))
     transcript.absorb("roots", encode_numbers(keys, roots))
     factors = transcript.challenges("factors", len(roots))
-    left = power_product([one % n for one in ciphertexts], factors, n)
+    left = power_product(reduced(ciphertexts, n), factors, n)
     left = gmpy2.powmod(left, 4 * keys.delta**2, n)
     right = gmpy2.powmod(power_product(roots, factors, n), n, n)
     if left not in {right, n - right}:

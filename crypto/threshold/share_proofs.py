@@ -27,7 +27,7 @@ from fedledger.errors import CryptoError
 
 from ..paillier.batch import to_bytes
 from ..transcript import CHALLENGE_BITS, Label, Transcript
-from .arithmetic import power_product
+from .arithmetic import power_product, reduced
 from .keys import ThresholdKeys
 from .shares import KeyShare, check_ciphertexts, check_numbers, encode_numbers
 
@@ -157,7 +157,7 @@ def _begin(
 
 def _base(keys: ThresholdKeys, ciphertexts: Sequence[int], factors: Sequence[int]) -> Any:
     n = keys.public.n
-    return gmpy2.powmod(power_product([one % n for one in ciphertexts], factors, n), 4, n)
+    return gmpy2.powmod(power_product(reduced(ciphertexts, n), factors, n), 4, n)
 
 
 def _challenge(keys: ThresholdKeys, commitments: Sequence[int], transcript: Transcript) -> int:

@@ -9,7 +9,7 @@ from fedledger.errors import CryptoError
 
 from ..paillier.batch import check
 from ..paillier.cores import Cores
-from .arithmetic import powers, product
+from .arithmetic import powers, product, reduced
 from .keys import ThresholdKeys
 
 __all__ = [
@@ -88,10 +88,9 @@ def partial_decryptions(share: KeyShare, ciphertexts: Sequence[int], cores: Core
     Raises:
         CryptoError: a number is no ciphertext.
     """
-    n = share.keys.public.n
+    n = gmpy2.mpz(share.keys.public.n)
     check_ciphertexts(share.keys, ciphertexts)
-    reduced = [one % n for one in ciphertexts]
-    found = powers(reduced, 2 * share.exponent, n, cores, secret=True)
+    found = powers(reduced(ciphertexts, n), 2 * share.exponent, n, cores, secret=True)
     return [int(min(one, n - one)) for one in found]
 
 
@@ -113,10 +112,11 @@ def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count:
         CryptoError: another number of them, or one that is none, with its position.
     """
     n = gmpy2.mpz(keys.public.n)
+    most = n // 2
     if len(numbers) != count:
         raise CryptoError(what, f"{len(numbers)} of them for {count} ciphertexts")
     for at, one in enumerate(numbers):
-        if not 0 < one <= n // 2:
+        if not 0 < one <= most:
             raise CryptoError(what, f"number {at} is not from 1 to (n-1)/2")
     if gmpy2.gcd(product(numbers, n), n) != 1:
         at = next(at for at, one in enumerate(numbers) if gmpy2.gcd(one, n) != 1)
