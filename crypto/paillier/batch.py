@@ -6,6 +6,7 @@ Nothing here bounds what a ciphertext holds: that it is one at all is all that `
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import gmpy2
@@ -56,7 +57,7 @@ def encrypt(comb: Comb, plaintexts: Sequence[int], entropy: Entropy, cores: Core
     key = comb.key
     n, n2 = gmpy2.mpz(key.n), gmpy2.mpz(key.n2)
     for number, message in enumerate(plaintexts):
-        if not 0 <= message < n:
+        if not (isinstance(message, Integral) and 0 <= message < n):
             raise CryptoError(f"plaintext {number}", "a message is from 0 to n-1")
     size = key.blinding_bits // 8
     drawn = entropy.draw(size * len(plaintexts))
@@ -133,7 +134,7 @@ def check(key: PublicKey, ciphertexts: Sequence[int]) -> None:
     n, n2 = gmpy2.mpz(key.n), gmpy2.mpz(key.n2)
     product = gmpy2.mpz(1)
     for number, c in enumerate(ciphertexts):
-        if not 0 < c < n2:
+        if not (isinstance(c, Integral) and 0 < c < n2):
             raise CryptoError(f"ciphertext {number}", "it is not in Z*_{n²}: 1 to n²-1")
         product = product * (c % n) % n
     if gmpy2.gcd(product, n) != 1:
@@ -143,7 +144,7 @@ def check(key: PublicKey, ciphertexts: Sequence[int]) -> None:
 
 def to_bytes(key: PublicKey, ciphertexts: Iterable[int]) -> bytes:
     """Return the bytes of a batch, `key.width` for each."""
-    return b"".join(c.to_bytes(key.width, "big") for c in ciphertexts)
+    return b"".join(int(c).to_bytes(key.width, "big") for c in ciphertexts)
 
 
 def from_bytes(key: PublicKey, data: bytes, count: int) -> list[int]:

@@ -10,6 +10,7 @@ residuosity, and that hˣ with so short an x looks like a random power of h.
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from numbers import Integral
 from typing import Any, Final
 
 import gmpy2
@@ -165,6 +166,8 @@ class SecretKey:
     __slots__ = ("_p", "_q", "_toy", "public")
 
     def __init__(self, p: int, q: int, public: PublicKey, *, toy: bool = False) -> None:
+        if not all(isinstance(one, Integral) and one > 1 for one in (p, q)):
+            raise CryptoError("secret key", "its factors are whole numbers above 1")
         self._p, self._q = gmpy2.mpz(p), gmpy2.mpz(q)
         self._toy = toy
         self.public = public
@@ -228,8 +231,8 @@ class SecretKey:
         Raises:
             CryptoError: it is not in Z*_{n²}.
         """
-        n, c = self.public.n, gmpy2.mpz(ciphertext)
-        if not 0 < c < self.public.n2 or gmpy2.gcd(c, n) != 1:
+        key, c = self.public, ciphertext
+        if not (isinstance(c, Integral) and 0 < c < key.n2 and gmpy2.gcd(c, key.n) == 1):
             raise CryptoError("ciphertext", "it is not in Z*_{n²}")
         p, q = self._p, self._q
         left, right = _logarithm(c, p, q), _logarithm(c, q, p)

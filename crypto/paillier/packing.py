@@ -189,7 +189,7 @@ class Packing:
                 of this weight reaches.
             ConfigError: the weight is above `total_weight`.
         """
-        if not 1 <= weight <= self.total_weight:
+        if type(weight) is not int or not 1 <= weight <= self.total_weight:
             raise ConfigError(f"packing: no sum has the weight {weight}: 1 to {self.total_weight}")
         if count < 1 or len(plaintexts) != self.ciphertexts(count):
             raise CryptoError(

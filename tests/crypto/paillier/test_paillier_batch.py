@@ -4,6 +4,7 @@ import copy
 import pickle
 from types import SimpleNamespace
 
+import gmpy2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,7 +107,7 @@ def test_blindings_are_not_shown():
             kept(BATCH)
 
 
-@pytest.mark.parametrize("m", [-1, N, N + 1, 2**600])
+@pytest.mark.parametrize("m", [-1, N, N + 1, 2**600, 1.0, None, "1"])
 def test_messages_out_of_range_are_refused(m):
     """Modulo n they would be others. Nothing is encrypted then."""
     with pytest.raises(CryptoError, match="from 0 to n-1") as caught:
@@ -132,6 +133,7 @@ def test_cores_change_nothing():
         assert cores.each(str, []) == []
         with pytest.raises(CryptoError, match="item 30"):
             cores.each(fail, plaintexts)
+        assert not gmpy2.get_context().allow_release_gil, "others' numbers are left as they are"
 
 
 # Sums -------------------------------------------------------------------------------------------
@@ -255,8 +257,9 @@ def test_what_are_ciphertexts_pass():
     """All of Z*_{n²}: a negative one is none, and no batch is checked in vain."""
     check(KEY, BATCH.ciphertexts)
     check(KEY, [1, N2 - 1, N - 1, N + 1])
-    with pytest.raises(CryptoError, match="ciphertext 1"):
-        check(KEY, [1, -1])
+    for none in (-1, 1.0, None, "1"):
+        with pytest.raises(CryptoError, match="ciphertext 1"):
+            check(KEY, [1, none])
 
 
 @pytest.mark.hypothesis
