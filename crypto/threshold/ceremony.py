@@ -6,21 +6,19 @@ the keys and to the trainer, by HPKE's info: elsewhere it does not open. Who sea
 say, and need not: the share in it fits to v_i, or is refused.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import gmpy2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from fedledger.errors import ConfigError, CryptoError
+from fedledger.errors import CryptoError
 
 from ..transcript import Label, Transcript
 from .keys import ThresholdKeys
 from .opening import Opening
 from .shares import KeyShare
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.hpke import Suite
 
 __all__ = ["ENVELOPE_EXTRA", "check_trial", "open_share", "seal_share", "trial_ciphertext"]
 
@@ -28,6 +26,7 @@ ENVELOPE_EXTRA: Final = 32 + 16
 """Bytes of an envelope beyond the share: the sender's key of one use, and the tag."""
 
 _MAGIC: Final = b"fedledger key share 1"
+_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 def seal_share(share: KeyShare, recipient: bytes, context: bytes) -> bytes:
@@ -40,12 +39,11 @@ def seal_share(share: KeyShare, recipient: bytes, context: bytes) -> bytes:
 
     Raises:
         CryptoError: the recipient's key is none.
-        ConfigError: the package `cryptography` is too old for HPKE.
     """
-    public, suite = _public(recipient), _suite()
+    public = _public(recipient)
     info = envelope_info(share.keys, share.trainer, recipient, context)
     try:
-        return suite.encrypt(share.encode(), public, info=info)
+        return _SUITE.encrypt(share.encode(), public, info=info)
     except ValueError as error:  # a point of small order
         raise CryptoError("recipient", "it is no X25519 key that can be sealed to") from error
 
@@ -64,7 +62,6 @@ def open_share(
 
     Raises:
         CryptoError: it does not open with this key in this place, or its share does not fit to v_i.
-        ConfigError: the package `cryptography` is too old for HPKE.
     """
     keys.check_trainer(trainer)
     if len(private) != 32:
@@ -73,10 +70,10 @@ def open_share(
         raise CryptoError(
             "envelope", f"{len(envelope)} bytes, and it has {keys.width + ENVELOPE_EXTRA}"
         )
-    key, suite = X25519PrivateKey.from_private_bytes(private), _suite()
+    key = X25519PrivateKey.from_private_bytes(private)
     info = envelope_info(keys, trainer, key.public_key().public_bytes_raw(), context)
     try:
-        opened = suite.decrypt(envelope, key, info=info)
+        opened = _SUITE.decrypt(envelope, key, info=info)
     except (InvalidTag, ValueError) as error:
         raise CryptoError(
             "envelope", f"it is not for trainer {trainer} with this key, these keys and this task"
@@ -119,18 +116,3 @@ def _public(recipient: bytes) -> X25519PublicKey:
     if len(recipient) != 32:
         raise CryptoError("recipient", "an X25519 key has 32 bytes")
     return X25519PublicKey.from_public_bytes(recipient)
-
-
-def _suite() -> "Suite":
-    try:
-        from cryptography.hazmat.primitives.hpke import (  # noqa: PLC0415 - newer than our base asks
-            AEAD,
-            KDF,
-            KEM,
-            Suite,
-        )
-    except ImportError as error:
-        raise ConfigError(
-            "sealed shares need HPKE of cryptography 50 or newer: pip install 'fedledger[paillier]'"
-        ) from error
-    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)

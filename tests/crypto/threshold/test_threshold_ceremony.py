@@ -1,6 +1,5 @@
 """The messages of a key's set-up: envelopes that one trainer opens, and the trial."""
 
-import sys
 from dataclasses import replace
 
 import pytest
@@ -22,7 +21,7 @@ from fedledger.crypto.threshold import (
     trial_ciphertext,
 )
 from fedledger.crypto.threshold.ceremony import ENVELOPE_EXTRA
-from fedledger.errors import ConfigError, CryptoError
+from fedledger.errors import CryptoError
 
 SCENE = scene()
 KEYS, SHARE = SCENE.keys, SCENE.shares[1]
@@ -111,13 +110,6 @@ def test_a_dealers_wrong_share_is_refused_when_it_is_opened():
     with pytest.raises(CryptoError, match="verification key 2: the dealer's fault") as caught:
         opened(seal_share(wrong, PUBLIC, CONTEXT))
     assert str(wrong._secret)[:12] not in str(caught.value)
-
-
-def test_an_old_cryptography_is_said_to_be_too_old(monkeypatch):
-    """Without HPKE the extra is named that brings it."""
-    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hpke", None)
-    with pytest.raises(ConfigError, match=r"fedledger\[paillier\]"):
-        seal_share(SHARE, PUBLIC, CONTEXT)
 
 
 def test_the_trial_is_everybodys_and_opens():

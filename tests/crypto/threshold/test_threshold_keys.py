@@ -94,9 +94,9 @@ def test_a_dealers_wrong_share_is_seen(trainer):
     for wrong in (right + 1, right - 1, int.from_bytes(SCENE.shares[trainer % 5].encode(), "big")):
         with pytest.raises(CryptoError, match=f"verification key {trainer}: the dealer's fault"):
             KeyShare(trainer, wrong, KEYS)
-    for wrong in (0, -right, SCENE.n, right + SCENE.n, True, float(3)):
+    for odd in (0, -right, SCENE.n, right + SCENE.n, True, float(3)):
         with pytest.raises(CryptoError, match="1 to n-1"):
-            KeyShare(trainer, wrong, KEYS)
+            KeyShare(trainer, odd, KEYS)
     with pytest.raises(CryptoError, match="63 bytes, and it has 64"):
         KeyShare.decode(SCENE.shares[trainer - 1].encode()[1:], trainer, KEYS)
 

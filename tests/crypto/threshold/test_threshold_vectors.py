@@ -188,8 +188,8 @@ def test_the_envelopes():
     """What each is bound to is framed as said, and one sealed before opens."""
     recipient, context = (bytes.fromhex(V["envelope"][name]) for name in ("recipient", "context"))
     for number, trainer in enumerate(V["trainers"], 1):
-        parts = (b"fedledger key share 1", context, sha256(DATA).digest())
-        parts += (number.to_bytes(2, "big"), recipient)
+        parts = [b"fedledger key share 1", context, sha256(DATA).digest()]
+        parts += [number.to_bytes(2, "big"), recipient]
         assert trainer["envelope_info"] == b"".join(map(frame, parts)).hex()
     key = X25519PrivateKey.from_private_bytes(PRIVATE)
     assert key.public_key().public_bytes_raw() == recipient
