@@ -149,12 +149,22 @@ class ThresholdKeys:
                 raise CryptoError(what, "it is no square modulo n")
         self._check_polynomial()
 
-    def check_agreed(self, *, bits: int, trainers: int, threshold: int) -> None:
-        """Check that the key is of the kind that was agreed on before it was dealt.
+    def check_agreed(
+        self, *, bits: int, trainers: int, threshold: int, modulus: int | None = None
+    ) -> None:
+        """Check that the key is the one that was agreed on, or of the kind, before it was dealt.
+
+        Args:
+            bits: size of the modulus.
+            trainers: l.
+            threshold: t.
+            modulus: n, once it is known.
 
         Raises:
-            CryptoError: its modulus has another size, or it is for others.
+            CryptoError: its modulus is another one or of another size, or it is for others.
         """
+        if modulus is not None and modulus != self.public.n:
+            raise CryptoError("modulus", "it is not the one that was agreed on")
         if self.public.bits != bits:
             raise CryptoError("modulus", f"it has {self.public.bits} bits, and {bits} were agreed")
         if (self.threshold, self.trainers) != (threshold, trainers):

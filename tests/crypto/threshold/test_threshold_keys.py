@@ -255,10 +255,15 @@ def test_a_toy_is_said_to_be_one():
         ({"bits": 2048, "trainers": 5, "threshold": 3}, "modulus: it has 512 bits, and 2048"),
         ({"bits": 512, "trainers": 6, "threshold": 3}, "threshold: 3 of 5 .* 3 of 6"),
         ({"bits": 512, "trainers": 5, "threshold": 4}, "threshold: 3 of 5 .* 4 of 5"),
+        (
+            {"bits": 512, "trainers": 5, "threshold": 3, "modulus": SCENE.n + 2},
+            "modulus: it is not the one",
+        ),
     ],
 )
 def test_a_key_of_another_kind_than_agreed(agreed, said):
-    """Another size of modulus, number of trainers or threshold is refused by its name."""
+    """Another modulus or size of it, number of trainers or threshold is refused by its name."""
     KEYS.check_agreed(bits=512, trainers=5, threshold=3)
+    KEYS.check_agreed(bits=512, trainers=5, threshold=3, modulus=SCENE.n)
     with pytest.raises(CryptoError, match=said):
         KEYS.check_agreed(**agreed)

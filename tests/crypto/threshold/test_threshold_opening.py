@@ -103,9 +103,9 @@ def test_any_majority_opens(trainers, threshold):
     assert found.messages == (sum(made.messages) % made.n,)
 
 
-@pytest.mark.parametrize("bits", [2048])
+@pytest.mark.parametrize("bits", [2048, pytest.param(3072, marks=pytest.mark.soak)])
 def test_a_key_of_full_size_opens(bits):
-    """2048 bits, two of three, a sum of ciphertexts."""
+    """Two of three trainers open a sum of ciphertexts."""
     made = scene(bits, 3, 2, 3)
     total = prod(made.ciphertexts) % made.n**2
     made.keys.check()
