@@ -63,7 +63,7 @@ def test_ciphertexts_are_opened_and_counted_beside_phe(capsys):
     assert found["ciphertexts"] == -(-2000 // (2047 // 19))
     assert found["bytes_per_value"] == found["ciphertexts"] * 512 / 2000
     assert found["encrypt_ratio_phe"] > 20
-    assert found["encrypt_ratio_phe_cpu"] > 20
+    assert found["encrypt_ratio_phe_wall"] > 5
     assert min(found["cpu_s"].values()) >= 0
     assert paillier.main([*small, "--bits", "8"]) == 0
     shown = capsys.readouterr().out
