@@ -3,6 +3,9 @@
 # make sim     three nodes and a federation in one process, all of it drawn from SEED, twice;
 #              TRACE=1 prints every line
 # make soak    the long campaigns that make test has a short form of; SEEDS of the simulation
+# make edge-rehearsal
+#              docs/edge.md on machines of a small network (Linux: root, or user namespaces), with TLS,
+#              anvil and IPFS: links that lose frames and are cut; WITH="--devices 30 --calm" and more
 # make check   format, lint, imports and types
 # .ci/run does all of it, and tests the wheel as well.
 
@@ -28,7 +31,7 @@ TEST_TYPES = --explicit-package-bases --allow-untyped-defs --allow-incomplete-de
 SEED ?= 7
 SEEDS ?= 300
 
-.PHONY: demo test sim soak check clean
+.PHONY: demo test sim soak edge-rehearsal check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/fedledger run experiments/configs/quickstart.toml
@@ -48,6 +51,9 @@ sim: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/python -m fedledger.experiments.sim $(SEED) --count $(SEEDS) --jobs 2
 	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile soak
+
+edge-rehearsal: $(VENV)/.test
+	@PYTHONPATH=tests/shared $(BIN)/python -m rehearsal $(WITH)
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

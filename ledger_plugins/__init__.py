@@ -70,7 +70,13 @@ STORES = Registry(
 """URL scheme to the function that opens such a store."""
 
 
-def open_ledger(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
+def open_ledger(
+    url: str,
+    *,
+    read_only: bool = False,
+    places: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Ledger:
     """Open the ledger at `url`.
 
     Args:
@@ -78,6 +84,8 @@ def open_ledger(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
             a whole, the part before the plus chooses the backend, the rest is the backend's.
         read_only: look at a ledger that is there; nothing is created, written or sent, and
             transactions are refused (clause L15).
+        places: where its contracts are, as an earlier opening's `places` has it, for a ledger whose
+            URL does not say it (ethereum+http://), to read only; others need none.
         **options: the backend's own settings.
 
     Raises:
@@ -85,7 +93,8 @@ def open_ledger(url: str, *, read_only: bool = False, **options: Any) -> Ledger:
         ConfigError: not a URL, a package is missing, or the backend cannot open to read only.
         LedgerUnavailable: it cannot be opened; opened to read only: there is none.
     """
-    ledger: Ledger = _open(LEDGERS, url, options, read_only=read_only)
+    noted = {} if places is None else {"places": places}
+    ledger: Ledger = _open(LEDGERS, url, options, read_only=read_only, spare=noted)
     return ledger
 
 

@@ -6,7 +6,6 @@ Nothing here bounds what a ciphertext holds: that it is one at all is all that `
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import gmpy2
@@ -16,7 +15,7 @@ from fedledger.errors import CryptoError
 
 from .blinding import Comb
 from .cores import Cores
-from .keys import PublicKey, SecretKey
+from .keys import PublicKey, SecretKey, is_whole
 from .packing import MOST_WEIGHT
 
 __all__ = ["Encrypted", "add", "check", "decrypt", "encrypt", "from_bytes", "to_bytes"]
@@ -57,7 +56,7 @@ def encrypt(comb: Comb, plaintexts: Sequence[int], entropy: Entropy, cores: Core
     key = comb.key
     n, n2 = gmpy2.mpz(key.n), gmpy2.mpz(key.n2)
     for number, message in enumerate(plaintexts):
-        if not (isinstance(message, Integral) and 0 <= message < n):
+        if not (is_whole(message) and 0 <= message < n):
             raise CryptoError(f"plaintext {number}", "a message is from 0 to n-1")
     size = key.blinding_bits // 8
     drawn = entropy.draw(size * len(plaintexts))
@@ -134,7 +133,7 @@ def check(key: PublicKey, ciphertexts: Sequence[int]) -> None:
     n, n2 = gmpy2.mpz(key.n), gmpy2.mpz(key.n2)
     product = gmpy2.mpz(1)
     for number, c in enumerate(ciphertexts):
-        if not (isinstance(c, Integral) and 0 < c < n2):
+        if not (is_whole(c) and 0 < c < n2):
             raise CryptoError(f"ciphertext {number}", "it is not in Z*_{n²}: 1 to n²-1")
         product = product * (c % n) % n
     if gmpy2.gcd(product, n) != 1:

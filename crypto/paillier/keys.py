@@ -18,7 +18,7 @@ import gmpy2
 from fedledger.effects import Entropy
 from fedledger.errors import CryptoError
 
-__all__ = ["SIZES", "TOY_SIZES", "PublicKey", "SecretKey"]
+__all__ = ["SIZES", "TOY_SIZES", "PublicKey", "SecretKey", "is_whole"]
 
 SIZES: Final = (2048, 3072)
 """Bits that a modulus may have: 112 and 128 bits of security (NIST SP 800-57)."""
@@ -166,7 +166,7 @@ class SecretKey:
     __slots__ = ("_p", "_q", "_toy", "public")
 
     def __init__(self, p: int, q: int, public: PublicKey, *, toy: bool = False) -> None:
-        if not all(isinstance(one, Integral) and one > 1 for one in (p, q)):
+        if not all(is_whole(one) and one > 1 for one in (p, q)):
             raise CryptoError("secret key", "its factors are whole numbers above 1")
         self._p, self._q = gmpy2.mpz(p), gmpy2.mpz(q)
         self._toy = toy
@@ -232,7 +232,7 @@ class SecretKey:
             CryptoError: it is not in Z*_{n²}.
         """
         key, c = self.public, ciphertext
-        if not (isinstance(c, Integral) and 0 < c < key.n2 and gmpy2.gcd(c, key.n) == 1):
+        if not (is_whole(c) and 0 < c < key.n2 and gmpy2.gcd(c, key.n) == 1):
             raise CryptoError("ciphertext", "it is not in Z*_{n²}")
         p, q = self._p, self._q
         left, right = _logarithm(c, p, q), _logarithm(c, q, p)
@@ -243,6 +243,11 @@ class SecretKey:
 
     def __reduce__(self) -> Any:
         raise TypeError("a secret key is not pickled or copied")
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether somebody's value is a whole number, of Python or of gmpy2."""
+    return isinstance(value, Integral)
 
 
 def _logarithm(c: Any, p: Any, q: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from fedledger.errors import ConfigError, FedledgerError, RunError
 from fedledger.urls import mask_url
@@ -16,6 +17,7 @@ from ...strategies import RoundVerdict, audit_ledger
 from ...strategies.audit import AuditSummary, ReportVerdict
 from ...strategies.audit.money import Money
 from ...strategies.audit.spot import Spot, spot_of
+from ...strategies.audit.travelling import places_in
 from ...strategies.rounds.evidence.checks import Outcome, outcome_of
 from ..run.rundir import RunDirectory
 
@@ -43,6 +45,7 @@ class AuditedLedger:
         money: the ledger's tokens, or None where they could not be followed.
         spot: which rounds were drawn, where not all were replayed.
         reports: what was found about reports that were decided.
+        named: who alone says where the contracts are, and where that is, or None.
     """
 
     ledger: str
@@ -56,6 +59,7 @@ class AuditedLedger:
     money: Money | None = None
     spot: Spot | None = None
     reports: tuple[ReportVerdict, ...] = ()
+    named: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -79,8 +83,7 @@ class AuditedLedger:
         found += self.spot.unchecked if self.spot else []
         if self.money and not self.money.compared:
             found.append(f"{self.ledger}: balances, since blocks came faster than they were read")
-        if self.caveat:
-            found.append(self.caveat)
+        found += [one for one in (self.named, self.caveat) if one]
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class AuditedLedger:
             "rounds": [verdict.to_json() for verdict in self.rounds],
             "skipped": list(self.skipped),
             "caveat": self.caveat,
+            "contracts_named_by": self.named,
             "money": self.money.to_json() if self.money else None,
             "spot": self.spot.to_json() if self.spot else None,
             "reports": [one.to_json() for one in self.reports],
@@ -223,7 +227,8 @@ def audit_urls(
 
     Args:
         ledger: the ledger's URL.
-        store: the store's URL.
+        store: the store's URL. A CAR that says where the ledger's contracts are is believed, where
+            the ledger's URL does not say it; that this is its word alone is in the summary.
         owner: address of the account whose tasks are audited; default: everybody's.
         tasks: ids of the tasks to audit; default: all (of the owner).
         spot: a draw and a probability in parts per million: only rounds that it names are replayed.
@@ -242,7 +247,17 @@ def audit_urls(
             return [spot_of(contract.ledger, *spot).task]
         return _chosen(contract, who, tasks) if who is not None or tasks else None
 
-    return RunAudit((_audit(mask_url(ledger), (ledger, store), head, on_round, choose, spot=spot),))
+    travelled = store.startswith("car:") and "deployment" not in parse_qs(urlsplit(ledger).query)
+    found = _audit(
+        mask_url(ledger),
+        (ledger, store),
+        head,
+        on_round,
+        choose,
+        by=mask_url(store) if travelled else None,
+        spot=spot,
+    )
+    return RunAudit((found,))
 
 
 def _audit(
@@ -253,13 +268,17 @@ def _audit(
     choose: Callable[[TrainingTask], list[int] | None],
     *,
     places: dict[str, Any] | None = None,
+    by: str | None = None,
     spot: tuple[int, int] | None = None,
 ) -> AuditedLedger:
-    """Audit a ledger: the tasks that `choose` returns, or all for None."""
-    options = {} if places is None else {"places": places}
+    """Audit a ledger: the tasks that `choose` returns, or all for None.
+
+    `by` is a store, a file from somebody, which may say where the contracts are.
+    """
     try:
+        places = places_in(urls[1]) if by is not None else places
         with (
-            open_ledger(urls[0], read_only=True, **options) as ledger,
+            open_ledger(urls[0], read_only=True, places=places) as ledger,
             open_store(urls[1], read_only=True) as store,
         ):
             contract = TrainingTask(ledger)
@@ -268,6 +287,11 @@ def _audit(
             there = expected is None or ledger.holds(expected)
             everything = range(1, contract.count() + 1) if tasks is not None else ()
             skipped = tuple(task for task in everything if task not in set(tasks or ()))
+            named = None
+            if places is not None and by is not None and ledger.places is not None:
+                where = ledger.contracts()["TrainingTask"].address
+                named = f"whether the contracts are those you mean: {by} alone says where they are"
+                named += f" (TrainingTask at {where}); ?deployment=FILE in the ledger's URL says it"
     except (ConfigError, RunError):
         raise
     except FedledgerError as error:
@@ -287,6 +311,7 @@ def _audit(
         report.money,
         report.spot,
         report.reports,
+        named,
     )
 
 

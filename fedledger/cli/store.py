@@ -139,7 +139,7 @@ def pin(
 
     _check(cids, audit, task)
     with open_store(store, account=_signing(account, password_file)) as opened:
-        wanted = _wanted(opened, cids, audit, task)
+        wanted, _ = _wanted(opened, cids, audit, task)
         missing = []
         for cid in wanted:
             try:
@@ -189,8 +189,9 @@ def export(
 ) -> None:
     """Write contents into one file (CARv1), with which an audit can travel.
 
-    `fedledger audit --ledger URL --car FILE.car` reads it, and so does every IPFS daemon. Exit
-    status 1 where the store does not have one of the contents; the file has the others.
+    `fedledger audit --ledger URL --car FILE.car` reads it, and so does every IPFS daemon. With
+    --audit it also says where the ledger's contracts are, if its URL does not. Exit status 1 where
+    the store does not have one of the contents; the file has the others.
 
     Example: `fedledger store export run.car --audit local:///data/chain.db --store
     file:///data/store`
@@ -200,9 +201,9 @@ def export(
 
     _check(cids, audit, task)
     with open_store(store, read_only=True, max_bytes=max_bytes) as opened:
-        wanted = _wanted(opened, cids, audit, task)
+        wanted, places = _wanted(opened, cids, audit, task)
         try:
-            missing = export_car(opened, wanted, file)
+            missing = export_car(opened, wanted, file, first=places)
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from error
     _say("exported", wanted, missing, format_)
@@ -407,20 +408,22 @@ def _check(cids: list[str] | None, audit: str | None, tasks: list[int] | None) -
 
 def _wanted(
     store: "Store", cids: list[str] | None, audit: str | None, tasks: list[int] | None
-) -> list[str]:
-    """Return the CIDs that are meant."""
+) -> tuple[list[str], list[bytes]]:
+    """Return the CIDs that are meant, and what a file has to say of the ledger's contracts."""
     if audit is None:
-        return list(dict.fromkeys(cids or ()))
+        return list(dict.fromkeys(cids or ())), []
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.storage.noting import NotingStore  # noqa: PLC0415 - the same
-    from fedledger.strategies import audit_ledger  # noqa: PLC0415 - the same
+    from fedledger.strategies.audit.travelling import (  # noqa: PLC0415 - the same
+        pack_places,
+        read_by_audit,
+    )
 
-    noting = NotingStore(store)
     with open_ledger(audit, read_only=True) as ledger:
-        report = audit_ledger(ledger, noting, tasks=tasks or None)
+        wanted, report = read_by_audit(ledger, store, tasks or None)
+        places = pack_places(ledger)
     if not report.passed:
         typer.echo(f"the audit of {mask_url(audit)} does not pass: {report.reason}", err=True)
-    return noting.noted
+    return wanted, places
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

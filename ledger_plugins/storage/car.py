@@ -6,7 +6,8 @@ store to read from (`car:///absolute/file.car`), so that an audit needs nothing 
 Source: CARv1 specification (ipld.io/specs/transport/car/carv1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -132,7 +133,12 @@ class CarStore(BlockStore):
 
 
 def export_car(
-    store: Store, cids: Iterable[str], path: Path, effects: Effects | None = None
+    store: Store,
+    cids: Iterable[str],
+    path: Path,
+    effects: Effects | None = None,
+    *,
+    first: Sequence[bytes] = (),
 ) -> list[str]:
     """Write contents into a new CAR, in bounded memory; the file appears when it is whole.
 
@@ -141,6 +147,7 @@ def export_car(
         cids: their CIDs; each is a root of the file.
         path: the file; one that is there is replaced.
         effects: whose disk; this machine's by default.
+        first: contents of one block each that the file has before them, and the store need not.
 
     Returns:
         The CIDs that the store does not have, which the file leaves out.
@@ -153,33 +160,36 @@ def export_car(
     effects = effects or Effects.real()
     has = {cid: store.has(cid) for cid in dict.fromkeys(cids)}
     there = [cid for cid, found in has.items() if found]
-    links = b"".join(_LINK + cid_to_bytes(cid) for cid in there)
-    header = _HEAD + _array(len(there)) + links + _TAIL
+    roots = [*map(chunk_cid, first), *map(cid_to_bytes, there)]
+    links = b"".join(_LINK + raw for raw in roots)
+    header = _HEAD + _array(len(roots)) + links + _TAIL
+    own = ((chunk_cid(content), content) for content in first)
+    others = (block for cid in there for block in _blocks(store, cid))
     written: set[bytes] = set()
     with draft(effects.disk, effects.entropy, path.absolute().parent) as file:
-
-        def add(raw: bytes, block: bytes) -> None:
+        file.write(uint(len(header)) + header)
+        for raw, block in chain(own, others):
             if raw not in written:
                 written.add(raw)
                 file.write(uint(len(raw) + len(block)) + raw + block)
-
-        file.write(uint(len(header)) + header)
-        for cid in there:
-            trees = [Tree(profile) for profile in PROFILES.values()]
-            for chunk in store.get_stream(cid):
-                add(chunk_cid(chunk), chunk)
-                for tree in trees:
-                    tree.update(chunk)
-            for tree in trees:
-                if tree.cid() == cid:
-                    for node in tree.nodes():
-                        add(node.cid, node.block)
-                    if not tree.size:
-                        add(cid_to_bytes(cid), b"")
-                    break
         file.keep(path)
     effects.disk.sync_folder(path.absolute().parent)
     return [cid for cid, found in has.items() if not found]
+
+
+def _blocks(store: Store, cid: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the blocks of a content, each after its binary CID: chunks, then the nodes above."""
+    trees = [Tree(profile) for profile in PROFILES.values()]
+    for chunk in store.get_stream(cid):
+        yield chunk_cid(chunk), chunk
+        for tree in trees:
+            tree.update(chunk)
+    for tree in trees:
+        if tree.cid() == cid:
+            yield from ((node.cid, node.block) for node in tree.nodes())
+            if not tree.size:
+                yield cid_to_bytes(cid), b""
+            break
 
 
 def _index(file: OpenFile) -> tuple[list[str], dict[bytes, tuple[int, int]]]:

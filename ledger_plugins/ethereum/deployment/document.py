@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from fedledger.effects import Disk
 from fedledger.errors import CallError, ConfigError
-from fedledger.formats import parse_json
+from fedledger.formats import first_wrong, parse_json
 
 from ...addresses import checksum_address
 from ...base import OnLedger
@@ -180,9 +180,10 @@ class Deployment(_Record):
         try:
             return cls.model_validate(said)
         except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(map(str, first["loc"])) or "the file"
-            raise ConfigError(f"{where} is no deployment: {at}: {first['msg']}") from error
+            at, first = first_wrong(error)
+            raise ConfigError(
+                f"{where} is no deployment: {at or 'the file'}: {first['msg']}"
+            ) from error
 
 
 def deployment_path(chosen: Path | None, chain_id: int) -> Path:

@@ -257,7 +257,8 @@ def test_what_are_ciphertexts_pass():
     """All of Z*_{n²}: a negative one is none, and no batch is checked in vain."""
     check(KEY, BATCH.ciphertexts)
     check(KEY, [1, N2 - 1, N - 1, N + 1])
-    for none in (-1, 1.0, None, "1"):
+    others: list = [-1, 1.0, None, "1"]
+    for none in others:
         with pytest.raises(CryptoError, match="ciphertext 1"):
             check(KEY, [1, none])
 

@@ -60,7 +60,8 @@ def test_sums_that_could_run_over_are_refused_beforehand():
     for weights in ([1] * 11, [5, 36], [41], [4] * 9 + [5]):
         with pytest.raises(ConfigError, match="at most 10 clients and a total weight of 40"):
             packing.check_weights(weights)
-    for weights in ([], [0], [1, -1], [1.0], [True], [None], ["1"]):
+    none: list[list] = [[], [0], [1, -1], [1.0], [True], [None], ["1"]]
+    for weights in none:
         with pytest.raises(ConfigError, match="whole weight of at least 1"):
             packing.check_weights(weights)
 
@@ -134,7 +135,7 @@ def test_no_draw_takes_a_value_beyond_the_clip():
         below = np.nextafter(np.float32(clip), np.float32(0))
         values = np.array([clip, -clip, below, -below, 3e38, -3e38], np.float32)
         for byte in (b"\0", b"\xff"):
-            rounded = packing.quantise(values, lambda count, byte=byte: byte * count)
+            rounded = packing.quantise(values, byte.__mul__)
             assert np.abs(rounded).max() == packing.offset
 
 
@@ -203,9 +204,9 @@ def test_rounded_values_beyond_the_clip_are_not_packed():
     for bad in (PACKING.offset + 1, -PACKING.offset - 1, 2**31 - 1, -(2**31)):
         with pytest.raises(CryptoError, match="beyond the clip"):
             PACKING.pack(np.array([0, bad], np.int32))
-    for bad in (ROUNDED.astype(np.int64), ROUNDED.reshape(2, -1), ROUNDED[:0]):
+    for other in (ROUNDED.astype(np.int64), ROUNDED.reshape(2, -1), ROUNDED[:0]):
         with pytest.raises(CryptoError, match="one row of rounded values"):
-            PACKING.pack(bad)
+            PACKING.pack(other)
 
 
 @pytest.mark.parametrize(

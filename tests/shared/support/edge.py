@@ -81,12 +81,16 @@ class Machine:
     Args:
         home: the home folder, made.
         folder: name of the folder below it in which commands run.
+
+    Attributes:
+        prefix: words before every command: what runs it elsewhere, or as somebody else.
     """
 
     def __init__(self, home: Path, folder: str = ".") -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home, self.folder = home, home / folder
         self.running: list[subprocess.Popen[bytes]] = []
+        self.prefix: tuple[str, ...] = ()
         kept = {"LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {name: os.environ[name] for name in kept if name in os.environ}
@@ -96,7 +100,7 @@ class Machine:
     def run(self, text: str, *, status: int | None = 0) -> str:
         """Run commands to their end, and return what they said."""
         done = subprocess.run(
-            ["sh", "-e", "-c", text],
+            [*self.prefix, "sh", "-e", "-c", text],
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
@@ -114,7 +118,7 @@ class Machine:
         with self.log.open("ab") as log:
             self.running.append(
                 subprocess.Popen(
-                    ["sh", "-e", "-c", text],
+                    [*self.prefix, "sh", "-e", "-c", text],
                     env=self.environment,
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
@@ -181,7 +185,7 @@ class Hall:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = free_port()
+        self.host, self.port = "127.0.0.1", free_port()
         self.yours = Machine(home / "yours")
         self.server = Machine(home / "server", "server")
         self.devices: list[Machine] = []
@@ -232,7 +236,7 @@ class Hall:
         deadline = time.monotonic() + SECONDS
         while True:
             try:
-                with urlopen(f"https://127.0.0.1:{self.port}/health", timeout=2, context=context):
+                with urlopen(f"https://{self.host}:{self.port}/health", timeout=2, context=context):
                     return
             except (URLError, OSError):
                 assert time.monotonic() < deadline, self.server.log.read_text()

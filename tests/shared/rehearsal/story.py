@@ -1,0 +1,165 @@
+"""What happens in a rehearsal, and when: rounds, and links that are cut in them and mended."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedledger.strategies.rounds.evidence.documents import Evidence
+
+from .federation import Federation
+from .network import Place
+
+__all__ = ["Audits", "Cut", "Story"]
+
+_AWAY = 20.0  # seconds that the chain and the store are
+_LONGEST = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A link that is cut while devices train.
+
+    Attributes:
+        round: in which.
+        name: whose link.
+        seconds: how long; None: until the round is over.
+    """
+
+    round: int
+    name: str
+    seconds: float | None
+
+    @property
+    def said(self) -> str:
+        """What happens, in words."""
+        how_long = "until its end" if self.seconds is None else f"for {self.seconds:.0f} s"
+        return f"the link of {self.name} is cut {how_long}"
+
+
+@dataclass(frozen=True, slots=True)
+class Audits:
+    """What was said at the end.
+
+    Attributes:
+        here: by the server, after training.
+        elsewhere: by the auditor, from a file and the URL of the chain's node.
+        size: the file's.
+    """
+
+    here: str
+    elsewhere: str
+    size: str
+
+
+class Story:
+    """One rehearsal.
+
+    Args:
+        federation: who plays.
+        programs: anvil, and the folder of npm's packages.
+        say: shows a line.
+        calm: no link is cut.
+
+    Attributes:
+        rounds: the evidence of those that were published.
+        seconds: how long after the one before it each was.
+        cuts: the links that were cut, in the order of time.
+    """
+
+    def __init__(
+        self,
+        federation: Federation,
+        programs: tuple[Path, Path],
+        say: Callable[[str], None],
+        *,
+        calm: bool,
+    ) -> None:
+        self.federation, self.say = federation, say
+        self._anvil, self._modules = programs
+        self.rounds: list[Evidence] = []
+        self.seconds: list[float] = []
+        self.cuts: list[Cut] = []
+        last = f"device-{federation.count}"
+        planned = [Cut(2, last, None), Cut(3, "chain", _AWAY), Cut(4, "store", _AWAY)]
+        self._planned = [] if calm else planned
+        self._away: list[tuple[Cut, Place]] = []
+        self._asked_before = 0
+
+    def begin(self) -> None:
+        """Have everybody ready."""
+        one = self.federation
+        one.build()
+        one.own()
+        whose = "each as a user of its own" if one.users else "all as one user"
+        self.say(f"{len(one.places)} machines, {one.count} of them devices, {whose}")
+        one.start_chain(self._anvil)
+        self.say("anvil has the contracts, and everybody ether")
+        one.start_store(self._modules)
+        self.say("a store's server is there, before an IPFS daemon that its machine alone reaches")
+        one.start_server()
+        self.say("the SuperLink answers by TLS, and knows the devices' keys")
+        one.start_devices()
+        self.say(f"{one.count} devices have bound their keys, and are connected")
+        one.watch()
+
+    def train(self, rounds: int, window: float) -> None:
+        """Train to the end, and cut links meanwhile."""
+        one = self.federation
+        one.train(num_server_rounds=rounds, window=window)
+        before = began = time.monotonic()
+        self._planned = [cut for cut in self._planned if cut.round < rounds]
+        while not one.ended:
+            if time.monotonic() > began + _LONGEST:
+                raise RuntimeError(f"no end after {_LONGEST:.0f} s: {one.driver.log}")
+            if not any(cut.seconds for cut, _ in self._away):  # else nothing can be read
+                for evidence in one.rounds()[len(self.rounds) :]:
+                    before, took = time.monotonic(), time.monotonic() - before
+                    self.seconds.append(took)
+                    self.rounds.append(evidence)
+                    self._published(evidence)
+                self._cut()
+            time.sleep(0.2)
+        for evidence in one.rounds()[len(self.rounds) :]:
+            self.seconds.append(time.monotonic() - before)
+            self.rounds.append(evidence)
+
+    def end(self) -> Audits:
+        """Have it audited on a machine that reaches the chain's node, and has one file."""
+        here = self.federation.driver.log.read_text(errors="replace")
+        elsewhere, size = self.federation.audit_elsewhere()
+        return Audits(here, elsewhere, size)
+
+    def _published(self, evidence: Evidence) -> None:
+        update = evidence.phase("update")
+        dropped = f", {len(update.dropped)} dropped" if update.dropped else ""
+        self.say(f"round {evidence.round} is published: {len(update.accepted)} counted{dropped}")
+        for cut, place in [one for one in self._away if one[0].seconds is None]:
+            self._mend(cut, place)
+        self._asked_before = self._asked()
+
+    def _asked(self) -> int:
+        """Return how often the first device was asked for something."""
+        log = self.federation.hall.devices[0].log.read_text(errors="replace")
+        return log.count("Receiving: train message")
+
+    def _cut(self) -> None:
+        """Cut the next link, once devices train in its round."""
+        if not self._planned or self._planned[0].round > len(self.rounds) + 1:
+            return
+        if self._asked() == self._asked_before:
+            return
+        cut = self._planned.pop(0)
+        place = self.federation.places[cut.name]
+        self._away.append((cut, place))
+        place.cut()
+        self.cuts.append(cut)
+        self.say(f"round {cut.round}: {cut.said}")
+        if cut.seconds is not None:
+            threading.Timer(cut.seconds, self._mend, (cut, place)).start()
+
+    def _mend(self, cut: Cut, place: Place) -> None:
+        place.mend()
+        self._away.remove((cut, place))
+        self.say(f"the link of {cut.name} is mended")
