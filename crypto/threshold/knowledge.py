@@ -41,7 +41,7 @@ __all__ = ["MOST_CIPHERTEXTS", "PlaintextProof", "prove_plaintexts", "verify_pla
 MOST_CIPHERTEXTS: Final = 1 << 24
 """Most ciphertexts of one proof: its size does not depend on how many there are."""
 
-_CHALLENGE_BYTES = CHALLENGE_BITS // 8
+_CHALLENGE_BYTES: Final = CHALLENGE_BITS // 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ what counts), and anything about the ciphertexts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import gmpy2
 
@@ -29,11 +29,12 @@ from ..paillier.batch import to_bytes
 from ..transcript import CHALLENGE_BITS, Label, Transcript
 from .arithmetic import power_product, reduced
 from .keys import ThresholdKeys
-from .shares import KeyShare, check_ciphertexts, check_numbers, encode_numbers
+from .shares import KeyShare, check_ciphertexts, check_numbers, check_range, encode_numbers
 
 __all__ = ["ShareProof", "prove_shares", "verify_shares"]
 
-_CHALLENGE_BYTES = CHALLENGE_BITS // 8
+_CHALLENGE_BYTES: Final = CHALLENGE_BITS // 8
+_SHARES: Final = "decryption shares"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def prove_shares(
     """
     keys = share.keys
     n = keys.public.n
+    _check(keys, ciphertexts, numbers)
     factors = _begin(keys, share.trainer, ciphertexts, numbers, transcript)
     base = _base(keys, ciphertexts, factors)
     nonce = entropy.below(1 << _nonce_bits(keys))
@@ -127,6 +129,8 @@ def verify_shares(
         raise CryptoError("share proof", "its response is out of range")
     base = _base(keys, ciphertexts, factors)
     power = gmpy2.powmod(power_product(numbers, factors, n), 2, n)
+    if gmpy2.gcd(base * power, n) != 1:
+        _check(keys, ciphertexts, numbers)  # which says what shares a factor with n
     commitments = [
         int(gmpy2.powmod(one, response, n) * gmpy2.powmod(other, -challenge, n) % n)
         for one, other in ((keys.v, keys.verification[trainer - 1]), (base, power))
@@ -144,15 +148,22 @@ def _begin(
     numbers: Sequence[int],
     transcript: Transcript,
 ) -> list[int]:
-    """Check and absorb the statement; return the factors. A single ciphertext needs none: 1."""
+    """Check ranges, absorb the statement, return the factors. A single ciphertext needs none: 1."""
     keys.check_trainer(trainer)
-    check_ciphertexts(keys, ciphertexts)
-    check_numbers("decryption shares", keys, numbers, len(ciphertexts))
+    n2 = keys.public.n2
+    if not ciphertexts or not all(0 < one < n2 for one in ciphertexts):
+        check_ciphertexts(keys, ciphertexts)  # which says why
+    check_range(_SHARES, keys, numbers, len(ciphertexts))
     transcript.begin(Label.SHARES)
     transcript.absorb("keys", keys.digest, trainer)
     transcript.absorb("ciphertexts", to_bytes(keys.public, ciphertexts))
     transcript.absorb("shares", encode_numbers(keys, numbers))
     return transcript.challenges("factors", len(numbers)) if len(numbers) > 1 else [1]
+
+
+def _check(keys: ThresholdKeys, ciphertexts: Sequence[int], numbers: Sequence[int]) -> None:
+    check_ciphertexts(keys, ciphertexts)
+    check_numbers(_SHARES, keys, numbers, len(ciphertexts))
 
 
 def _base(keys: ThresholdKeys, ciphertexts: Sequence[int], factors: Sequence[int]) -> Any:

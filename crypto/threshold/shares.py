@@ -16,6 +16,7 @@ __all__ = [
     "KeyShare",
     "check_ciphertexts",
     "check_numbers",
+    "check_range",
     "decode_numbers",
     "encode_numbers",
     "partial_decryptions",
@@ -105,19 +106,28 @@ def check_ciphertexts(keys: ThresholdKeys, ciphertexts: Sequence[int]) -> None:
     check(keys.public, ciphertexts)
 
 
-def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count: int) -> None:
-    """Check decryption shares, or roots: as many as ciphertexts, in Z*_n, at most (n-1)/2.
+def check_range(what: str, keys: ThresholdKeys, numbers: Sequence[int], count: int) -> None:
+    """Check that decryption shares, or roots, are as many as ciphertexts, and 1 to (n-1)/2.
 
     Raises:
-        CryptoError: another number of them, or one that is none, with its position.
+        CryptoError: another number of them, or one out of range, with its position.
     """
-    n = gmpy2.mpz(keys.public.n)
-    most = n // 2
+    most = gmpy2.mpz(keys.public.n) // 2
     if len(numbers) != count:
         raise CryptoError(what, f"{len(numbers)} of them for {count} ciphertexts")
     for at, one in enumerate(numbers):
         if not 0 < one <= most:
             raise CryptoError(what, f"number {at} is not from 1 to (n-1)/2")
+
+
+def check_numbers(what: str, keys: ThresholdKeys, numbers: Sequence[int], count: int) -> None:
+    """Check decryption shares, or roots: by `check_range`, and that all are prime to n.
+
+    Raises:
+        CryptoError: another number of them, or one that is none, with its position.
+    """
+    check_range(what, keys, numbers, count)
+    n = gmpy2.mpz(keys.public.n)
     if gmpy2.gcd(product(numbers, n), n) != 1:
         at = next(at for at, one in enumerate(numbers) if gmpy2.gcd(one, n) != 1)
         raise CryptoError(what, f"number {at} shares a factor with n")

@@ -254,6 +254,15 @@ def test_numbers_that_are_no_shares(number):
         verify([*NUMBERS[:2], number, *NUMBERS[3:]])
 
 
+@pytest.mark.parametrize("wrong", [0, N, N**2, N**2 + 1, -1, SCENE.p, SCENE.q * 9], ids=str)
+def test_numbers_that_are_no_ciphertexts(wrong):
+    """Out of range, or sharing a factor: each is refused by position, to prover and verifier."""
+    batch = [*BATCH[:5], wrong, *BATCH[6:]]
+    for call in (lambda: verify(batch=batch), lambda: prove(NUMBERS, batch)):
+        with pytest.raises(CryptoError, match="ciphertext 5: it is not in Z"):
+            call()
+
+
 def test_nothing_is_not_proved():
     """No ciphertexts, no proof."""
     with pytest.raises(CryptoError, match="there are none"):
