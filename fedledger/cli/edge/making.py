@@ -303,7 +303,9 @@ class _Maker:
 
     def _environment(self, place: str) -> None:
         lines = self._filled(_template("env.sh")).decode()
-        if place != "server":
+        if place == "server":
+            lines += _template("env-server.sh")
+        else:
             lines += f'export SUPERLINK="${{SUPERLINK:-{self.plan.superlink}}}"\n'
         for name in ("ledger", "store"):
             url = getattr(self.plan, name)
