@@ -250,7 +250,7 @@ class _Maker:
             self.made.kept += 1
         else:
             self.disk.make_folder(home, private=True)
-            create_account(name, read_password(password), home)
+            create_account(name, read_password(password), home, light=True)
             self.made.made += 1
         address = stated_address(read_keystore(keystore, self.disk), keystore)
         if address is None:
