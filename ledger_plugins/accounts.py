@@ -49,6 +49,7 @@ _LONGEST_PASSWORD_FILE = 64 * 1024
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _ROUNDS = 2**18
 _LIGHT_ROUNDS = 2**12
+_LIGHT_PASSWORD = 22  # characters; of base64 they hold 132 bits
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
@@ -126,8 +127,8 @@ class Account:
         Args:
             path: the new file; its folder exists.
             password: what `load` will need.
-            light: scrypt with 2^12 instead of 2^18 rounds, milliseconds instead of about a second:
-                for tests and simulations.
+            light: scrypt with 2^12 instead of 2^18 rounds, milliseconds and 4 MB instead of about a
+                second and 256 MB: for a password that nobody can guess.
             disk: where it goes; this machine's by default.
 
         Raises:
@@ -247,7 +248,7 @@ class AccountFile:
 
 
 def create_account(
-    name: str, password: str, home: str | os.PathLike[str] | None = None
+    name: str, password: str, home: str | os.PathLike[str] | None = None, *, light: bool = False
 ) -> AccountFile:
     """Make a new account and keep it as `name` in the keystore.
 
@@ -255,17 +256,24 @@ def create_account(
         name: 1 to 64 lower-case letters, digits and hyphens.
         password: what opens it.
         home: the folder above the keystore (default: $FEDLEDGER_HOME, else ~/.fedledger).
+        light: see `Account.save`; the password has 22 characters at least, drawn at random.
 
     Raises:
-        AccountError: a bad name or empty password, the name is taken, or there is no home folder.
+        AccountError: a bad name, no password or too short a one, the name is taken, or there is no
+            home folder.
     """
     path = _path_of(name, home)
     if not password:
         raise AccountError("an account needs a password")
+    if light and len(password) < _LIGHT_PASSWORD:
+        raise AccountError(
+            "a light keystore is as hard to open as its password is to guess: draw one of at least "
+            f"{_LIGHT_PASSWORD} characters, as `openssl rand -base64 24` does"
+        )
     account = Account.create()
     disk = _disk(None)
     disk.make_folder(path.parent, private=True)
-    account.save(path, password, disk=disk)
+    account.save(path, password, light=light, disk=disk)
     return AccountFile(name, account.address, path)
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import secrets
 import stat
 
 import pytest
@@ -234,6 +235,18 @@ def test_the_keystore_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("FEDLEDGER_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert create_account("mine", "pass").path == tmp_path / ".fedledger/keystore/mine.json"
+
+
+def test_a_light_keystore_has_a_password_that_was_drawn(tmp_path):
+    """It takes 4 MB to open; with a password that may be guessed it is refused, and not written."""
+    with pytest.raises(AccountError, match="at least 22 characters"):
+        create_account("device", "correct horse battery", tmp_path, light=True)
+    assert not list(tmp_path.iterdir())
+    drawn = secrets.token_urlsafe(24)
+    made = create_account("device", drawn, tmp_path, light=True)
+    params = json.loads(made.path.read_text())["crypto"]["kdfparams"]
+    assert (params["n"], params["r"]) == (4096, 8)
+    assert load_account("device", drawn, tmp_path).address == made.address
 
 
 @pytest.mark.parametrize("name", ["", "Ann", "a/b", "../a", "a.b", "a" * 65, "é"])

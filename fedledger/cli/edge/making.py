@@ -250,7 +250,7 @@ class _Maker:
             self.made.kept += 1
         else:
             self.disk.make_folder(home, private=True)
-            create_account(name, read_password(password), home)
+            create_account(name, read_password(password), home, light=True)
             self.made.made += 1
         address = stated_address(read_keystore(keystore, self.disk), keystore)
         if address is None:
@@ -303,7 +303,9 @@ class _Maker:
 
     def _environment(self, place: str) -> None:
         lines = self._filled(_template("env.sh")).decode()
-        if place != "server":
+        if place == "server":
+            lines += _template("env-server.sh")
+        else:
             lines += f'export SUPERLINK="${{SUPERLINK:-{self.plan.superlink}}}"\n'
         for name in ("ledger", "store"):
             url = getattr(self.plan, name)

@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -91,6 +92,26 @@ def test_the_certificate_is_one_for_tests(tmp_path):
     ends = found.not_valid_after_utc - datetime.now(UTC)
     assert timedelta(days=29) < ends < timedelta(days=30)
     ssl.create_default_context(cafile=str(hall / "devices/device-1/ca.crt"))
+
+
+def test_flower_finds_the_authority_wherever_the_folder_is(tmp_path):
+    """env.sh sets the one absolute path, and nothing else in that file; done again, nothing."""
+    hall, carried = tmp_path / "hall", tmp_path / "Müller's & 2nd"
+    make_edge(hall, PLAN)
+    (hall / "server").rename(carried)
+    config = carried / "flwr" / "config.toml"
+    other = '\n[superlink.other]\nroot-certificates = "/etc/ssl/other.crt"\n'
+    config.write_text(config.read_text() + other)
+    before = tomllib.loads(config.read_text())
+    for _ in range(2):
+        subprocess.run(["sh", "-e", "-c", ". ./env.sh"], cwd=carried, check=True)
+        found = tomllib.loads(config.read_text())
+        assert found["superlink"]["edge"].pop("root-certificates") == str(carried / "tls/ca.crt")
+        assert config.stat().st_mode & 0o777 == 0o600
+        written = config.stat().st_mtime_ns, config.stat().st_ino
+    assert written == (config.stat().st_mtime_ns, config.stat().st_ino)
+    del before["superlink"]["edge"]["root-certificates"]
+    assert found == before
 
 
 def test_a_second_run_touches_nothing(tmp_path):

@@ -206,6 +206,7 @@ class Hall:
         made = self.yours.home
         shutil.copytree(made / "edge-app", self.server.home / "edge-app")
         shutil.copytree(made / "hall" / "server", self.server.folder)
+        shutil.rmtree(made / "hall" / "server")
         self.carry(*(f"device-{number}" for number in range(1, devices + 1)))
 
     def carry(self, *names: str) -> None:
