@@ -122,30 +122,54 @@ def pin(
     cids: Annotated[list[str] | None, typer.Argument(metavar="[CID...]")] = None,
     *,
     store: StoreOption,
-    audit: AuditOption = None,
+    audit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEDGER",
+            help="Instead of CIDs: all that an audit of this ledger reads; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     task: TasksOption = None,
+    only: Annotated[
+        bool,
+        typer.Option(
+            "--only",
+            help="With --audit: let go of every other pin, once all that audits read is kept.",
+        ),
+    ] = False,
     account: SignerOption = None,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
-    """Keep contents until they are unpinned: those named, or all that an audit reads.
+    """Keep contents until they are unpinned: those named, or all that audits read.
 
-    Exit status 1 where the store does not have one of them; the others are kept.
+    Exit status 1 where the store does not have one of them; the others are kept, and no pin is let
+    go of.
 
     Example: `fedledger store pin --audit ethereum+http://127.0.0.1:8545 --store
     ipfs+http://127.0.0.1:5001`
     """
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
 
-    _check(cids, audit, task)
+    ledgers = audit or []
+    _check(cids, ledgers[0] if ledgers else None, task)
+    if only and not ledgers:
+        raise ConfigError("--only goes with --audit: which pins are needed is what audits say")
     with open_store(store, account=_signing(account, password_file)) as opened:
-        wanted, _ = _wanted(opened, cids, audit, task)
+        found = [_wanted(opened, cids, ledger, task) for ledger in ledgers or [None]]
+        wanted = list(dict.fromkeys(cid for cids_, *_ in found for cid in cids_))
         missing = []
         for cid in wanted:
             try:
                 opened.pin(cid)
             except ContentNotFound:
                 missing.append(cid)
+        if only and not missing:
+            if not all(passed for *_, passed in found):
+                raise ConfigError("an audit does not pass, and may need more: no pin is let go of")
+            for cid in set(opened.pins()) - set(wanted):
+                opened.unpin(cid)
     _say("pinned", wanted, missing, format_)
 
 
@@ -201,7 +225,7 @@ def export(
 
     _check(cids, audit, task)
     with open_store(store, read_only=True, max_bytes=max_bytes) as opened:
-        wanted, places = _wanted(opened, cids, audit, task)
+        wanted, places, _ = _wanted(opened, cids, audit, task)
         try:
             missing = export_car(opened, wanted, file, first=places)
         except OSError as error:
@@ -408,10 +432,10 @@ def _check(cids: list[str] | None, audit: str | None, tasks: list[int] | None) -
 
 def _wanted(
     store: "Store", cids: list[str] | None, audit: str | None, tasks: list[int] | None
-) -> tuple[list[str], list[bytes]]:
-    """Return the CIDs that are meant, and what a file has to say of the ledger's contracts."""
+) -> tuple[list[str], list[bytes], bool]:
+    """Return the CIDs that are meant, what a file says of contracts, and if the audit passed."""
     if audit is None:
-        return list(dict.fromkeys(cids or ())), []
+        return list(dict.fromkeys(cids or ())), [], True
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.strategies.audit.travelling import (  # noqa: PLC0415 - the same
         pack_places,
@@ -423,7 +447,7 @@ def _wanted(
         places = pack_places(ledger)
     if not report.passed:
         typer.echo(f"the audit of {mask_url(audit)} does not pass: {report.reason}", err=True)
-    return wanted, places
+    return wanted, places, report.passed
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

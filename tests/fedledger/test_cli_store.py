@@ -122,6 +122,39 @@ def test_an_audit_travels_in_one_file(tmp_path):
     assert fedledger("audit", "--ledger", ledger, "--car", car).returncode == 1
 
 
+def test_what_no_audit_needs_is_let_go_of(tmp_path):
+    """`pin --audit … --only` keeps what audits read and no other pin; if one fails, all stay."""
+    (tmp_path / "tiny.toml").write_text(CONFIG, encoding="utf-8")
+    assert fedledger("run", tmp_path / "tiny.toml", "--out", tmp_path).returncode == 0
+    [run] = (tmp_path / "tiny").iterdir()
+    store = ("--store", f"file://{run}/store", "--format", "json")
+    audit = ("--audit", f"local://{run}/chain.db")
+    (tmp_path / "old").write_bytes(DATA)
+    said("store", "put", tmp_path / "old", *store)
+    said("store", "pin", cid_of(DATA), *store)
+
+    done = fedledger("store", "pin", *audit, "--audit", "local:///nowhere.db", "--only", *store)
+    assert done.returncode == 2
+    assert said("store", "pins", *store)["pinned"] == [{"cid": cid_of(DATA)}]
+    done = fedledger("store", "pin", cid_of(DATA), "--only", *store)
+    assert "--only goes with --audit" in done.stderr
+
+    pinned = said("store", "pin", *audit, *store)["pinned"]
+    both = {one["cid"] for one in said("store", "pins", *store)["pinned"]}
+    assert both == {one["cid"] for one in pinned} | {cid_of(DATA)}
+    found = (run / "store").rglob(pinned[-1]["cid"])
+    [damaged] = [path for path in found if path.parent.name != "pins"]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole + b" ")
+    done = fedledger("store", "pin", *audit, "--only", *store)
+    assert done.returncode == 2
+    assert "no pin is let go of" in done.stderr
+    damaged.write_bytes(whole)
+    said("store", "pin", *audit, "--only", *store)
+    left = {one["cid"] for one in said("store", "pins", *store)["pinned"]}
+    assert left == {one["cid"] for one in pinned}
+
+
 def test_a_store_is_named_once(tmp_path):
     """--car and --store together are refused."""
     done = fedledger(

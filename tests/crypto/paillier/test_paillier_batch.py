@@ -3,6 +3,7 @@
 import copy
 import pickle
 from types import SimpleNamespace
+from typing import Any
 
 import gmpy2
 import numpy as np
@@ -257,7 +258,7 @@ def test_what_are_ciphertexts_pass():
     """All of Z*_{n²}: a negative one is none, and no batch is checked in vain."""
     check(KEY, BATCH.ciphertexts)
     check(KEY, [1, N2 - 1, N - 1, N + 1])
-    others: list = [-1, 1.0, None, "1"]
+    others: list[Any] = [-1, 1.0, None, "1"]
     for none in others:
         with pytest.raises(CryptoError, match="ciphertext 1"):
             check(KEY, [1, none])

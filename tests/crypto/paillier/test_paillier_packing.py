@@ -2,6 +2,7 @@
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_sums_that_could_run_over_are_refused_beforehand():
     for weights in ([1] * 11, [5, 36], [41], [4] * 9 + [5]):
         with pytest.raises(ConfigError, match="at most 10 clients and a total weight of 40"):
             packing.check_weights(weights)
-    none: list[list] = [[], [0], [1, -1], [1.0], [True], [None], ["1"]]
+    none: list[list[Any]] = [[], [0], [1, -1], [1.0], [True], [None], ["1"]]
     for weights in none:
         with pytest.raises(ConfigError, match="whole weight of at least 1"):
             packing.check_weights(weights)

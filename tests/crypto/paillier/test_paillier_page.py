@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ def test_the_example_gives_the_weighted_average():
     section = PAGE.read_text(encoding="utf-8").partition("## Packed Paillier")[2]
     [code] = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
     rng = np.random.default_rng(1)
-    names = {"updates": [rng.normal(0, 0.5, 200).astype(np.float32) for _ in range(2)]}
+    names: dict[str, Any] = {
+        "updates": [rng.normal(0, 0.5, 200).astype(np.float32) for _ in range(2)]
+    }
     exec(compile(code, str(PAGE), "exec"), names)  # noqa: S102 - our own page
     one, other = (row.astype(np.int64) for row in names["rows"])
     assert (names["sums"] == 100 * one + 156 * other).all()

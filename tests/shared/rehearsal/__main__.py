@@ -18,7 +18,7 @@ from .story import Story
 from .telling import tell
 from .wires import Link
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=120)
 
 
 def main() -> int:

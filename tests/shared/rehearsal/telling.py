@@ -9,6 +9,7 @@ from .story import Audits, Story
 __all__ = ["tell"]
 
 _PAPERS = 1.0  # GB of a container: Bift, section VI
+_WORDS = 200  # characters that are shown of a reason
 
 
 def tell(out: Console, story: Story, memory: Memory, audits: Audits) -> int:
@@ -30,7 +31,8 @@ def _rounds(story: Story) -> Table:
     for evidence, seconds in zip(story.rounds, story.seconds, strict=True):
         update = evidence.phase("update")
         reasons = [
-            f"{names.get(one.party or '', one.party)}: {one.reason}" for one in update.dropped
+            f"{names.get(one.party or '', one.party)}: {one.detail}"[:_WORDS]
+            for one in update.dropped
         ]
         cuts = [cut.said for cut in story.cuts if cut.round == evidence.round]
         counted = str(len(update.accepted))
@@ -63,6 +65,7 @@ def _memory(memory: Memory) -> Table:
 
 
 def _end_of(said: str) -> str:
-    """Return the last lines, from the audit's summary on."""
+    """Return what came after the last line of the run's log: the audit's own words."""
     lines = said.rstrip().splitlines()
-    return "\n".join(lines[-25:])
+    last = max((number for number, line in enumerate(lines) if "INFO" in line), default=-1)
+    return "\n".join(lines[last + 1 :])
