@@ -152,12 +152,12 @@ def pin(
     """
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
 
-    ledgers = audit or []
-    _check(cids, ledgers[0] if ledgers else None, task)
-    if only and not ledgers:
+    ledgers: list[str | None] = [*audit] if audit else [None]
+    _check(cids, ledgers[0], task)
+    if only and not audit:
         raise ConfigError("--only goes with --audit: which pins are needed is what audits say")
     with open_store(store, account=_signing(account, password_file)) as opened:
-        found = [_wanted(opened, cids, ledger, task) for ledger in ledgers or [None]]
+        found = [_wanted(opened, cids, ledger, task) for ledger in ledgers]
         wanted = list(dict.fromkeys(cid for cids_, *_ in found for cid in cids_))
         missing = []
         for cid in wanted:
