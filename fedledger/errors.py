@@ -32,6 +32,7 @@ FedledgerError                  never raised itself; catch it to catch everythin
 │   ├── NoAnswer                there was none; the party may have got the question
 │   ├── AnswerTooLarge          above the asker's cap
 │   └── AnswerTooSlow           above the asker's deadline
+├── CryptoError                 a key, ciphertext, share or proof is not what it has to be
 ├── ModelError                  bytes or arrays that are no model of the expected layout
 ├── AggregationError
 │   ├── TooFewUpdates           n is too small for the number of byzantine clients
@@ -65,6 +66,7 @@ __all__ = [
     "ContentTooLarge",
     "ContractError",
     "ContractMissing",
+    "CryptoError",
     "DataError",
     "FedledgerError",
     "InvalidCid",
@@ -229,9 +231,7 @@ class Reorganised(LedgerError):
     """
 
     def __init__(self, block: int, common: int | None, resume: str | None) -> None:
-        self.block = block
-        self.common = common
-        self.resume = resume
+        self.block, self.common, self.resume = block, common, resume
         onward = "begin anew" if common is None else f"go on behind block {common}, which is"
         super().__init__(f"block {block} of the cursor is not on the chain any more: {onward}")
 
@@ -245,8 +245,7 @@ class UnknownBlock(LedgerError, KeyError):
     """
 
     def __init__(self, block: int, newest: int) -> None:
-        self.block = block
-        self.newest = newest
+        self.block, self.newest = block, newest
         super().__init__(f"there is no block {block}: the newest is {newest}")
 
     def __str__(self) -> str:  # KeyError's would quote it
@@ -266,8 +265,7 @@ class ContractMissing(LedgerUnavailable):
     """
 
     def __init__(self, contract: str, version: int, why: str) -> None:
-        self.contract = contract
-        self.version = version
+        self.contract, self.version = contract, version
         super().__init__(why)
 
 
@@ -326,8 +324,7 @@ class ContentTooLarge(StoreError):
     """
 
     def __init__(self, size: int, limit: int) -> None:
-        self.size = size
-        self.limit = limit
+        self.size, self.limit = size, limit
         super().__init__(f"content of {size} bytes is above the cap of {limit} bytes")
 
 
@@ -348,8 +345,7 @@ class StoreUnsupported(StoreError):
     """
 
     def __init__(self, operation: str, url: str) -> None:
-        self.operation = operation
-        self.url = url
+        self.operation, self.url = operation, url
         super().__init__(f"{url} cannot {operation}: its backend does not offer it")
 
 
@@ -375,9 +371,7 @@ class StoreTimedOut(StoreUnavailable):
     """
 
     def __init__(self, operation: str, what: str, seconds: float) -> None:
-        self.operation = operation
-        self.what = what
-        self.seconds = seconds
+        self.operation, self.what, self.seconds = operation, what, seconds
         super().__init__(f"{operation} {what}: no answer of the store within {seconds:g} s")
 
 
@@ -417,6 +411,17 @@ class AnswerTooSlow(TransportError):
         super().__init__(party, f"it answers too slowly: nothing more came in {seconds:g} s")
 
 
+class CryptoError(FedledgerError, ValueError):
+    """A key, ciphertext, share or proof is not what it has to be; `what` is the one, or its part.
+
+    No secret is ever in its text.
+    """
+
+    def __init__(self, what: str, detail: str) -> None:
+        self.what = what
+        super().__init__(f"{what}: {detail}")
+
+
 class ModelError(FedledgerError, ValueError):
     """Bytes or arrays that are no model of the expected layout."""
 
@@ -436,10 +441,7 @@ class TooFewUpdates(AggregationError):
     """
 
     def __init__(self, rule: str, n: int, byzantine: int, required: int) -> None:
-        self.rule = rule
-        self.n = n
-        self.byzantine = byzantine
-        self.required = required
+        self.rule, self.n, self.byzantine, self.required = rule, n, byzantine, required
         super().__init__(
             f"{rule} needs at least {required} updates to tolerate {byzantine} byzantine clients, "
             f"got {n}"
@@ -471,8 +473,7 @@ class UpdateRejected(FedledgerError):
     party: str | None = None
 
     def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        self.detail = detail
+        self.reason, self.detail = reason, detail
         super().__init__(f"{reason}: {detail}")
 
 

@@ -1,8 +1,8 @@
-"""The benchmarks of sweeps and ledgers: they measure what they say, in both formats."""
+"""The benchmarks of sweeps, ledgers, transport and ciphertexts: what they say, in both formats."""
 
 import json
 
-from fedledger.experiments.benchmarks import ledger, sweep, transport
+from fedledger.experiments.benchmarks import ledger, paillier, sweep, transport
 from fedledger.experiments.config.settings import Training
 
 
@@ -53,3 +53,22 @@ def test_by_the_store_a_messages_size_does_not_follow_the_models(capsys):
     assert found[1000, "inline"]["aggregate"] == found[1000, "store"]["aggregate"]
     assert transport.main(["--parameters", "100"]) == 0
     assert "store" in capsys.readouterr().out
+
+
+def test_ciphertexts_are_opened_and_counted_beside_phe(capsys):
+    """The sum that was timed is the right one; packing makes values cheap and small."""
+    small = ["--values", "2000", "--scalars", "2", "--clients", "3", "--total-weight", "7"]
+    assert paillier.main([*small, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ciphertexts"] == -(-2000 // (2047 // 19))
+    assert found["bytes_per_value"] == found["ciphertexts"] * 512 / 2000
+    for ratio, peer, stages in (
+        ("encrypt_ratio_phe", found["phe_cpu_s"], found["cpu_s"]),
+        ("encrypt_ratio_phe_wall", found["phe_wall_s"], found["wall_s"]),
+    ):
+        spent = sum(stages[name] for name in ("table of the key", "round and pack", "encrypt"))
+        assert found[ratio] == peer * 2000 / spent > 0
+    assert paillier.main([*small, "--bits", "8"]) == 0
+    shown = capsys.readouterr().out
+    assert "read, check and sum" in shown
+    assert "bytes a value" in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MORE = "server,node,ethereum,pairing"
+MORE = "server,node,ethereum,paillier,pairing"
 """What has wheels; of `ipfs` varint, in Python alone, is built where it is installed."""
 
 
@@ -54,5 +54,5 @@ def test_every_machine_finds_wheels(wheel, machine, python):
         assert resolved(wheel, "[edge]", machine, python, *options) == base
         assert not base & {"numba", "ray", "matplotlib", "scikit-learn", "apsw", "torch"}
         more = resolved(wheel, f"[{MORE}]", machine, python, *options)
-        assert {"numba", "apsw", "web3"} | base <= more
+        assert {"numba", "apsw", "web3", "gmpy2"} | base <= more
         assert ("py-arkworks-bls12381" in more) == (machine == "x86_64")

@@ -14,6 +14,7 @@ EXTRAS = {
     "server": ("apsw", "msgpack", "numba", "llvmlite"),
     "ethereum": ("web3", "rlp", "eth_tester"),
     "ipfs": ("ipfshttpclient",),
+    "paillier": ("gmpy2", "phe"),
     "pairing": ("py_arkworks_bls12381",),
     "torch": ("torch",),
     "vision": ("torchvision", "PIL"),

@@ -1,6 +1,6 @@
 """The examples of docs/formats.md: what this library makes of given inputs, one file a section.
 
-    python tests/shared/support/vectors.py
+    cd tests/shared && python -m support.vectors
 
 writes them anew into fedledger/vectors. They are frozen: that a file changes means that what was
 hashed or signed before has other bytes now, and needs a new version of the format.
@@ -35,6 +35,8 @@ from fedledger.strategies.aggregation.kernels.distances import squared_distances
 from fedledger.strategies.aggregation.kernels.rows import read_rows
 from fedledger.strategies.protocols.pofl.draws import Listed, UpdateList
 from fedledger.strategies.protocols.pofl.election import ballot_of
+from support.paillier import examples_of_paillier
+from support.threshold_vectors import threshold
 
 FOLDER = Path(fedledger.__file__).parent / "vectors"
 KEY = bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe512961708279f2e3e8a5d4b8e3f3a1")
@@ -475,6 +477,8 @@ SECTIONS = {
     "statements": statements,
     "documents": documents,
     "aggregation": aggregation,
+    "paillier": examples_of_paillier,
+    "threshold": threshold,
 }
 
 
