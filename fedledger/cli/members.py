@@ -52,7 +52,7 @@ def open_(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.evidence import documents  # noqa: PLC0415 - the same
-    from fedledger.strategies.rounds.membership import open_membership  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.tasks.membership import open_membership  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 
@@ -331,7 +331,7 @@ def clients(
 ) -> None:
     """Print who the clients of a task's open round are, and who asks to join."""
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
-    from fedledger.strategies.rounds.membership import clients_now  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.tasks.membership import clients_now  # noqa: PLC0415 - the same
 
     from .render import show_record  # noqa: PLC0415 - the same
 

@@ -22,7 +22,7 @@ from .options import (
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.openings import Opening, Pending
     from fedledger.strategies.protocols.pofl import Selection
-    from fedledger.strategies.rounds.membership import MembershipRule
+    from fedledger.strategies.rounds.tasks.membership import MembershipRule
 
 __all__ = ["models"]
 

@@ -107,7 +107,7 @@ def task(
     """
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
-    from fedledger.strategies.rounds.about import about_task  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.tasks.about import about_task  # noqa: PLC0415 - the same
 
     from .views import show_task  # noqa: PLC0415 - the same
 

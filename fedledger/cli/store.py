@@ -388,7 +388,7 @@ def serve(
         StoreServerConfig,
         run_store_server,
     )
-    from fedledger.strategies.rounds.membership import writers_of  # noqa: PLC0415 - the same
+    from fedledger.strategies.rounds.tasks.membership import writers_of  # noqa: PLC0415 - the same
 
     from .render import show_line  # noqa: PLC0415 - the same
 

@@ -14,14 +14,14 @@ from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.arrival import LONGEST, ArrivalWindow
-from ..rounds.checkpoints import Checkpoints, Members
-from ..rounds.evaluation import MeasureFn
-from ..rounds.inner import layers_of, weight_of
-from ..rounds.membership import Binding, MembershipRule
-from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import SAMPLES, LedgerStrategy
+from ..rounds.server.checkpoints import Checkpoints, Members
+from ..rounds.server.evaluation import MeasureFn
+from ..rounds.server.inner import layers_of, weight_of
+from ..rounds.server.observers import Observer
+from ..rounds.server.strategy import SAMPLES, LedgerStrategy
+from ..rounds.tasks.membership import Binding, MembershipRule
 from ..rounds.transport.options import CONTENT_SECONDS, Transport
 from .training import WeightsPhase
 

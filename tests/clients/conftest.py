@@ -10,7 +10,7 @@ from support.node_thread import NodeThread
 
 from fedledger.effects import Effects
 from fedledger.ledger_plugins import open_ledger
-from fedledger.strategies.rounds import asking
+from fedledger.strategies.rounds.answers import asking
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...aggregation import check_compiled
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
-from ...rounds.checkpoints import Checkpoints, Members
-from ...rounds.evaluation import MeasureFn
-from ...rounds.membership import Binding, MembershipRule
-from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
-from ...rounds.strategy import LedgerStrategy
+from ...rounds.server.checkpoints import Checkpoints, Members
+from ...rounds.server.evaluation import MeasureFn
+from ...rounds.server.observers import Observer
+from ...rounds.server.strategy import LedgerStrategy
+from ...rounds.tasks.membership import Binding, MembershipRule
 from ...rounds.transport.options import CONTENT_SECONDS, Transport
 from .draws import least_listed
 from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of, fallback_of

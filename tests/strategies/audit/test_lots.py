@@ -10,11 +10,12 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
 from fedledger.strategies.protocols.pofl.protocol import Decision, PoFLProtocol
 from fedledger.strategies.protocols.pofl.salts import SaltsPhase
-from fedledger.strategies.rounds import asking, live
+from fedledger.strategies.rounds.answers import asking
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.kinds import live
 
 RULES = ("krum", "trimmed_mean", "median")
 FALLBACK = "trimmed_mean"

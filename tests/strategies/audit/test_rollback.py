@@ -13,7 +13,7 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 def contract_of(federation):

@@ -9,10 +9,11 @@ from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.experiments.run.engines import InProcessGrid
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import live, task
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.kinds import live
+from fedledger.strategies.rounds.tasks import task
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 def evidence_of(federation, server_round):

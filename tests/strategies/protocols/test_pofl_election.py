@@ -13,8 +13,8 @@ from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.protocols.pofl.selection import TRUSTED
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.live import LiveRound
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.kinds.live import LiveRound
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 RULES = ("krum", "trimmed_mean", "median")
 

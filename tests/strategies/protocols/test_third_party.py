@@ -24,7 +24,7 @@ from fedledger.strategies import audit_ledger, verify_round
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.live import LiveRound
+from fedledger.strategies.rounds.kinds.live import LiveRound
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -21,12 +21,12 @@ from fedledger.ledger_plugins.contracts.identities.nodes import (
 )
 from fedledger.records import LEDGER
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import replies
+from fedledger.strategies.rounds.answers import replies
 from fedledger.strategies.rounds.arrival import LedgerClock
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 KEYS = [generate_private_key(SECP384R1()) for _ in range(7)]
 

@@ -10,7 +10,7 @@ from fedledger.errors import ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import checkpoints as module
+from fedledger.strategies.rounds.server import checkpoints as module
 
 
 def kept(federation):

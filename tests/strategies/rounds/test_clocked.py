@@ -16,9 +16,9 @@ from fedledger.ledger_plugins.openings import Opening
 from fedledger.ledger_plugins.signing import Domain
 from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import ArrivalWindow, LedgerClock, WallClock, audit_ledger
-from fedledger.strategies.rounds import clocked
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.kinds import clocked
 
 NOW = 1_700_000_000.0
 WINDOW = 60
@@ -384,7 +384,7 @@ def test_a_killed_run_goes_on_after_its_window(timed, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fedledger.strategies.rounds.task.LedgerTask.publish", die)
+        patch.setattr("fedledger.strategies.rounds.tasks.task.LedgerTask.publish", die)
         with pytest.raises(KeyboardInterrupt):
             federation.run(by_ledger(federation, clock), make_app(), rounds=1)
     clock.now += 10 * WINDOW

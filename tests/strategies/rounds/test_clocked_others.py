@@ -15,9 +15,12 @@ from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import SigningRequest
 from fedledger.strategies import LedgerClock, audit_ledger
 from fedledger.strategies.mining import Aggregator
-from fedledger.strategies.rounds import mined, protocol, standing, strategy
+from fedledger.strategies.rounds import protocol
+from fedledger.strategies.rounds.answers import standing
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.kinds import mined
+from fedledger.strategies.rounds.server import strategy
 
 WINDOW = 60
 STRANGER = Account.from_key(b"\x61" * 32)

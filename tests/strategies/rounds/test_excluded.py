@@ -19,7 +19,7 @@ from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.membership import changed_clients
+from fedledger.strategies.rounds.tasks.membership import changed_clients
 
 A, B, C, D = (f"0x{number:040x}" for number in range(4))
 PLACE = {"transaction": "0x", "block": 1, "position": 0, "task": 1, "votes": 0}

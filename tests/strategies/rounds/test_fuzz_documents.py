@@ -12,7 +12,7 @@ from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
 from fedledger.strategies.rounds.protocol import protocol_of
-from fedledger.strategies.rounds.task import terms_of
+from fedledger.strategies.rounds.tasks.task import terms_of
 
 
 @pytest.fixture

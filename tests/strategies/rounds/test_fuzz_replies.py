@@ -9,9 +9,9 @@ from support.federation import make_app
 from support.fuzzing import INPUTS, changed_bytes, changed_value, run
 
 from fedledger.records import LEDGER, Signatures
-from fedledger.strategies.rounds import asking
+from fedledger.strategies.rounds.answers import asking
+from fedledger.strategies.rounds.answers.replies import check_arrival, check_reply, read_reply
 from fedledger.strategies.rounds.phase import malformed
-from fedledger.strategies.rounds.replies import check_arrival, check_reply, read_reply
 
 FIELDS: list[Any] = [
     "",

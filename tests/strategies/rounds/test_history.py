@@ -18,9 +18,9 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY, SUBMIT_UPDATE
 from fedledger.records import CONFIG, LEDGER, SEEN, CallRequest, SigningRequest
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import asking
+from fedledger.strategies.rounds.answers import asking
+from fedledger.strategies.rounds.answers.history import History, Pins
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.history import History, Pins
 
 UNKNOWN = "0x" + "5e" * 32
 
@@ -85,7 +85,7 @@ def test_a_run_that_was_killed_before_the_confirmations_asks_for_them(federation
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fedledger.strategies.rounds.strategy.confirm_history", killed)
+        patch.setattr("fedledger.strategies.rounds.server.strategy.confirm_history", killed)
         with pytest.raises(KeyboardInterrupt):
             federation.run(federation.pofl(), make_app(), rounds=2)
     assert not federation.ledger.events("TrainingTask", CONFIRM_HISTORY.event)
@@ -427,7 +427,7 @@ def test_nobody_makes_the_server_send_a_whole_chain(federation, monkeypatch):
     assert per_round[3] <= per_round[2]  # not all blocks again from block 0
     assert audit(federation).passed
     ledger = federation.ledger
-    monkeypatch.setattr("fedledger.strategies.rounds.history.MAX_HEADERS", 3)
+    monkeypatch.setattr("fedledger.strategies.rounds.answers.history.MAX_HEADERS", 3)
     assert len(Pins(ledger, federation.clients).headers(ledger.settled(), [UNKNOWN], 0)[1]) == 3
 
 

@@ -20,11 +20,11 @@ from fedledger.ledger_plugins.contracts.membership.facade import (
 )
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit import verify_round
-from fedledger.strategies.rounds import membership
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.membership import MAX_CLIENTS, changed_clients
+from fedledger.strategies.rounds.tasks import membership
+from fedledger.strategies.rounds.tasks.membership import MAX_CLIENTS, changed_clients
 
 SPARE, NEW_KEY = 7, 8
 """Partitions of nodes whose accounts are none of the seven clients that a task begins with."""
@@ -318,7 +318,7 @@ def test_a_killed_run_goes_on_with_the_clients_of_the_open_round(federation, mon
         raise _Killed
 
     if when == "before opening":
-        monkeypatch.setattr("fedledger.strategies.rounds.task.open_membership", killed)
+        monkeypatch.setattr("fedledger.strategies.rounds.tasks.task.open_membership", killed)
         strategy = pofl(federation)
     else:
         strategy = pofl(federation, measure=while_open(lambda: owner.leaves(0), killed))
@@ -413,7 +413,7 @@ def test_a_contract_opened_by_another_rule_changes_nothing(federation):
         honest(ledger, account, task, "owner")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedledger.strategies.rounds.task.open_membership", by_itself)
+        patch.setattr("fedledger.strategies.rounds.tasks.task.open_membership", by_itself)
         federation.run(strategy, make_app(), rounds=2)
     assert [len(became(one)) for one in evidence_of(federation)] == [7, 7]
     assert audit_ledger(federation.ledger, federation.store).passed

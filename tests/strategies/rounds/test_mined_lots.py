@@ -24,7 +24,7 @@ from fedledger.strategies.mining import (
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Dropped, Evidence
-from fedledger.strategies.rounds.mined import MinedRound
+from fedledger.strategies.rounds.kinds.mined import MinedRound
 
 OWNER = Account.from_key(b"\x07" * 32)
 STRANGER = Account.from_key(b"\x08" * 32)

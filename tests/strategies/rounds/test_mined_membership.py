@@ -18,9 +18,9 @@ from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit import verify_round
 from fedledger.strategies.mining import Aggregator, propose_task, submit_update
-from fedledger.strategies.rounds import membership
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.tasks import membership
 
 OWNER = Account.from_key(b"\x07" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]

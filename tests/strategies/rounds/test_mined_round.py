@@ -16,12 +16,12 @@ from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies import audit_ledger, mining
 from fedledger.strategies.audit import verify_round
 from fedledger.strategies.mining import PATIENCE, Aggregator, propose_task, submit_update
-from fedledger.strategies.rounds import mined
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.kinds import mined
 from fedledger.strategies.rounds.protocol import run_round
-from fedledger.strategies.rounds.task import read_task
+from fedledger.strategies.rounds.tasks.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]

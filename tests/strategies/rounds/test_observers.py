@@ -7,7 +7,7 @@ from support.federation import make_app
 
 from fedledger.effects import Effects
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds import observers
+from fedledger.strategies.rounds.server import observers
 
 
 def test_an_observer_can_neither_fail_nor_change_a_run(federation):

@@ -21,11 +21,11 @@ from fedledger.strategies.mining import (
     reveal_salt,
     submit_update,
 )
+from fedledger.strategies.rounds.answers.opened import Openings
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.mined import OPENING_GRACE
-from fedledger.strategies.rounds.opened import Openings
-from fedledger.strategies.rounds.task import read_task
+from fedledger.strategies.rounds.kinds.mined import OPENING_GRACE
+from fedledger.strategies.rounds.tasks.task import read_task
 
 OWNER = Account.from_key(b"\x07" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]

@@ -5,8 +5,8 @@ import pytest
 from fedledger.errors import LedgerUnavailable
 from fedledger.ledger_plugins.base import Event
 from fedledger.ledger_plugins.contracts.training_task.calls import REVEAL_SALT, SUBMIT_UPDATE
-from fedledger.strategies.rounds.replies import Unplaced, find_call
-from fedledger.strategies.rounds.standing import first_givers, last_seen
+from fedledger.strategies.rounds.answers.replies import Unplaced, find_call
+from fedledger.strategies.rounds.answers.standing import first_givers, last_seen
 
 ENDS = 100
 

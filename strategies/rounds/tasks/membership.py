@@ -17,9 +17,9 @@ from typing import Any, Literal, get_args
 
 from fedledger.errors import ConfigError, LedgerUnavailable, NotChecked, UnknownNameError
 
-from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import (
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts import (
     Aggregate,
     ClientChange,
     Membership,
@@ -27,16 +27,16 @@ from ...ledger_plugins.contracts import (
     Rollback,
     TrainingTask,
 )
-from ...ledger_plugins.contracts.identities.facade import Identities
-from ...ledger_plugins.contracts.identities.nodes import node_keys
-from ...ledger_plugins.contracts.membership.facade import ClientAdmitted, ClientReplaced
-from ...ledger_plugins.contracts.membership.twin import ASKED, MEMBERS, OWNER
-from ...ledger_plugins.contracts.reports.kinds import Exclusion
-from ...ledger_plugins.contracts.training_task.records import Proposal
-from ...ledger_plugins.storage.base import Store
-from .evidence import documents
-from .evidence.documents import Specification
-from .round import TaskTerms
+from ....ledger_plugins.contracts.identities.facade import Identities
+from ....ledger_plugins.contracts.identities.nodes import node_keys
+from ....ledger_plugins.contracts.membership.facade import ClientAdmitted, ClientReplaced
+from ....ledger_plugins.contracts.membership.twin import ASKED, MEMBERS, OWNER
+from ....ledger_plugins.contracts.reports.kinds import Exclusion
+from ....ledger_plugins.contracts.training_task.records import Proposal
+from ....ledger_plugins.storage.base import Store
+from ..evidence import documents
+from ..evidence.documents import Specification
+from ..round import TaskTerms
 
 __all__ = [
     "MAX_CLIENTS",

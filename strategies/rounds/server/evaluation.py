@@ -10,9 +10,9 @@ from flwr.serverapp.strategy import Strategy
 
 from fedledger.arrays import Arrays, to_record
 
-from .evidence.documents import Measured
-from .phase import Answers, record_forms
-from .replies import most_common_form
+from ..answers.replies import most_common_form
+from ..evidence.documents import Measured
+from ..phase import Answers, record_forms
 
 __all__ = [
     "EvaluateFn",

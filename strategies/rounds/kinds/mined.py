@@ -18,18 +18,18 @@ from fedledger.errors import (
 )
 from fedledger.guards import Failures
 
-from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.signing import Call
-from ...ledger_plugins.storage.base import Store
-from .arrival import ArrivalWindow
-from .evidence.carriers import open_anchor
-from .evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
-from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE
-from .history import REASON, History
-from .opened import Openings, opened
-from .phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
-from .round import Attested, Round, TaskTerms
-from .standing import called, first_givers, standing
+from ....ledger_plugins.base import Event, Ledger
+from ....ledger_plugins.signing import Call
+from ....ledger_plugins.storage.base import Store
+from ..answers.history import REASON, History
+from ..answers.opened import Openings, opened
+from ..answers.standing import called, first_givers, standing
+from ..arrival import ArrivalWindow
+from ..evidence.carriers import open_anchor
+from ..evidence.documents import Anchor, Asked, Counted, Dropped, PhaseEvidence
+from ..evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE
+from ..phase import Answer, Answers, Content, Given, Phase, malformed, read_answer
+from ..round import Attested, Round, TaskTerms
 
 __all__ = ["GRACE", "OPENING_GRACE", "MinedRound", "NotYet", "grace_of"]
 

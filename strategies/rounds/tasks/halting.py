@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from fedledger.errors import ConfigError
 from fedledger.formats import first_wrong
 
-from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Reports, Task, TrainingTask
-from .evidence.documents import ReportTerms
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts import Reports, Task, TrainingTask
+from ..evidence.documents import ReportTerms
 
 __all__ = ["check_aggregator", "halted_by", "open_terms", "terms_from"]
 

@@ -14,24 +14,24 @@ from fedledger.errors import (
     UpdateRejected,
 )
 
-from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.contracts import Aggregate
-from ...ledger_plugins.signing import Call
-from ...ledger_plugins.storage.base import Store
-from ...ledger_plugins.storage.cid import cid_of
-from .arrival import ArrivalWindow
-from .evidence.carriers import open_anchor
-from .evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
-from .evidence.documents import Anchor, Counted, Evidence, PhaseEvidence
-from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
-from .history import History, others
-from .opened import Openings, opened
-from .phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
-from .protocol import Protocol
-from .replies import check_binding
-from .round import KEPT, Attested, Round, TaskTerms
-from .standing import called, first_givers, last_seen, standing
-from .task import model_of
+from ....ledger_plugins.base import Event, Ledger
+from ....ledger_plugins.contracts import Aggregate
+from ....ledger_plugins.signing import Call
+from ....ledger_plugins.storage.base import Store
+from ....ledger_plugins.storage.cid import cid_of
+from ..answers.history import History, others
+from ..answers.opened import Openings, opened
+from ..answers.replies import check_binding
+from ..answers.standing import called, first_givers, last_seen, standing
+from ..arrival import ArrivalWindow
+from ..evidence.carriers import open_anchor
+from ..evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
+from ..evidence.documents import Anchor, Counted, Evidence, PhaseEvidence
+from ..evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
+from ..phase import Answer, Answers, Content, Given, Phase, Signed, read_answer
+from ..protocol import Protocol
+from ..round import KEPT, Attested, Round, TaskTerms
+from ..tasks.task import model_of
 
 __all__ = ["RecordedRound"]
 

@@ -9,7 +9,7 @@ from typing import Self
 from fedledger.effects import Work, Worker
 from fedledger.guards import spared
 
-from .evidence.documents import Evidence
+from ..evidence.documents import Evidence
 
 __all__ = ["Observer", "Observers"]
 

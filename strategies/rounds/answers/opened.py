@@ -12,11 +12,11 @@ from fedledger.errors import (
     UpdateRejected,
 )
 
-from ...ledger_plugins.contracts import cid_text
-from ...ledger_plugins.openings import MAX_OPENING_BYTES, Opening
-from ...ledger_plugins.signing import Domain
-from ...ledger_plugins.storage.base import Store
-from ...ledger_plugins.storage.cid import cid_to_bytes
+from ....ledger_plugins.contracts import cid_text
+from ....ledger_plugins.openings import MAX_OPENING_BYTES, Opening
+from ....ledger_plugins.signing import Domain
+from ....ledger_plugins.storage.base import Store
+from ....ledger_plugins.storage.cid import cid_to_bytes
 
 __all__ = ["OPENING", "SUBMISSIONS", "Openings", "is_sealed", "opened", "opening_of"]
 

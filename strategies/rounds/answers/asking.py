@@ -12,15 +12,17 @@ from fedledger import effects
 from fedledger.errors import StoreError, UpdateRejected
 from fedledger.records import CONFIG, SigningRequest
 
-from ...ledger_plugins.base import Block, Ledger
-from ...ledger_plugins.contracts.identities.nodes import fingerprint
-from ...ledger_plugins.storage.base import Store
-from .arrival import ArrivalWindow, Clock, Exchange, exchange
-from .evidence.documents import Dropped
-from .evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
+from ....ledger_plugins.base import Block, Ledger
+from ....ledger_plugins.contracts.identities.nodes import fingerprint
+from ....ledger_plugins.storage.base import Store
+from ..arrival import ArrivalWindow, Clock, Exchange, exchange
+from ..evidence.documents import Dropped
+from ..evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
+from ..phase import Phase, malformed
+from ..protocol import Protocol
+from ..round import Round
+from ..transport.fetching import Contents, Fetching
 from .history import REASON, History, Pins
-from .phase import Phase, malformed
-from .protocol import Protocol
 from .replies import (
     Arrived,
     Checked,
@@ -33,8 +35,6 @@ from .replies import (
     signing_request,
     unavailable,
 )
-from .round import Round
-from .transport.fetching import Contents, Fetching
 
 __all__ = ["Asking", "Heard", "Way"]
 

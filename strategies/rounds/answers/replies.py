@@ -28,24 +28,24 @@ from fedledger.formats import parse_json
 from fedledger.records import CallRequest, Signatures, SigningRequest, StatementRequest
 from fedledger.references import model_record
 
-from ...ledger_plugins.accounts import decode_transaction
-from ...ledger_plugins.base import Block, Event, Ledger, SignedTransaction
-from ...ledger_plugins.contracts import cid_text
-from ...ledger_plugins.contracts.identities.nodes import check_node_proof
-from ...ledger_plugins.openings import veil
-from ...ledger_plugins.signing import Call, Statement, plain_values
-from .evidence.carriers import (
+from ....ledger_plugins.accounts import decode_transaction
+from ....ledger_plugins.base import Block, Event, Ledger, SignedTransaction
+from ....ledger_plugins.contracts import cid_text
+from ....ledger_plugins.contracts.identities.nodes import check_node_proof
+from ....ledger_plugins.openings import veil
+from ....ledger_plugins.signing import Call, Statement, plain_values
+from ..evidence.carriers import (
     decoded_transaction,
     read_call,
     read_statement,
     statement_values,
 )
-from .evidence.documents import Anchor
-from .evidence.reasons import UNAVAILABLE
+from ..evidence.documents import Anchor
+from ..evidence.reasons import UNAVAILABLE
+from ..phase import Answer, Content, FilledRecord, Given, Phase, Signed, read_answer, record_forms
+from ..round import Round
 from .history import History
 from .opened import OPENING, opened, opening_of
-from .phase import Answer, Content, FilledRecord, Given, Phase, Signed, read_answer, record_forms
-from .round import Round
 
 __all__ = [
     "Arrived",

@@ -16,17 +16,17 @@ from flwr.app import ConfigRecord, Message
 from fedledger.arrays import Arrays
 from fedledger.errors import ConfigError, LedgerUnavailable, StoreUnavailable
 
-from ...ledger_plugins.base import Receipt
-from ...ledger_plugins.storage.patience import AWAY, may_pass, put_all
-from .arrival import ArrivalWindow
-from .asking import Asking, Way
-from .evidence.documents import Dropped
-from .evidence.reasons import SILENT
+from ....ledger_plugins.base import Receipt
+from ....ledger_plugins.storage.patience import AWAY, may_pass, put_all
+from ..answers.asking import Asking, Way
+from ..answers.replies import Checked
+from ..arrival import ArrivalWindow
+from ..evidence.documents import Dropped
+from ..evidence.reasons import SILENT
+from ..phase import Answer, Answers, Phase
+from ..protocol import Protocol
+from ..round import TaskTerms
 from .mined import MinedRound, NotYet, grace_of
-from .phase import Answer, Answers, Phase
-from .protocol import Protocol
-from .replies import Checked
-from .round import TaskTerms
 
 __all__ = ["ClockedRound", "check_clocked"]
 

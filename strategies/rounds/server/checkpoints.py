@@ -8,11 +8,11 @@ from flwr.app import ArrayRecord, MetricRecord
 
 from fedledger.errors import ConfigError, ContractError
 
-from ...ledger_plugins.contracts import Aggregate
+from ....ledger_plugins.contracts import Aggregate
+from ..evidence import documents
+from ..evidence.documents import Evidence, Measured
+from ..tasks.task import LedgerTask, accounts_of
 from .evaluation import EvaluateFn
-from .evidence import documents
-from .evidence.documents import Evidence, Measured
-from .task import LedgerTask, accounts_of
 
 __all__ = ["Checkpoints", "Keeper", "Members", "appoint_members", "members_of"]
 

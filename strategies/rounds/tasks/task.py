@@ -17,16 +17,20 @@ from fedledger.arrays import Arrays, Layout, from_safetensors, to_safetensors
 from fedledger.effects import Clock
 from fedledger.errors import AuditError, CallError, ConfigError, ContractError, NotInstalled
 
-from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.addresses import checksum_address, is_checksummed
-from ...ledger_plugins.base import Ledger, Receipt
-from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
-from ...ledger_plugins.storage.base import Store
-from ...ledger_plugins.storage.patience import kept, put_all
-from .arrival import LONGEST
-from .evidence import documents
-from .evidence.checks import short
-from .evidence.documents import Evidence, Measured, ReportTerms, Specification
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.addresses import checksum_address, is_checksummed
+from ....ledger_plugins.base import Ledger, Receipt
+from ....ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
+from ....ledger_plugins.storage.base import Store
+from ....ledger_plugins.storage.patience import kept, put_all
+from ..answers.opened import is_sealed
+from ..arrival import LONGEST
+from ..evidence import documents
+from ..evidence.checks import short
+from ..evidence.documents import Evidence, Measured, ReportTerms, Specification
+from ..phase import arrays_cap
+from ..protocol import Protocol, protocol_of
+from ..round import Result, Round, TaskTerms
 from .halting import check_aggregator, open_terms
 from .membership import (
     MAX_CLIENTS,
@@ -38,10 +42,6 @@ from .membership import (
     open_membership,
     terms_at,
 )
-from .opened import is_sealed
-from .phase import arrays_cap
-from .protocol import Protocol, protocol_of
-from .round import Result, Round, TaskTerms
 from .settlement import check_settlement, pay, pay_open, payment_batches, unpaid
 
 __all__ = [

@@ -16,18 +16,18 @@ from fedledger.errors import (
 )
 from fedledger.records import SEEN
 
-from ...ledger_plugins.base import Event, Receipt
-from ...ledger_plugins.storage.patience import put_all
-from .arrival import ArrivalWindow
-from .asking import Asking, Way
-from .evidence.carriers import open_anchor
-from .evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
-from .evidence.reasons import ABANDONED, UNAVAILABLE
-from .phase import Answer, Answers, Phase, record_forms
-from .protocol import Protocol
-from .replies import Checked, most_common_form
-from .round import Attested, Round, TaskTerms
-from .standing import called
+from ....ledger_plugins.base import Event, Receipt
+from ....ledger_plugins.storage.patience import put_all
+from ..answers.asking import Asking, Way
+from ..answers.replies import Checked, most_common_form
+from ..answers.standing import called
+from ..arrival import ArrivalWindow
+from ..evidence.carriers import open_anchor
+from ..evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
+from ..evidence.reasons import ABANDONED, UNAVAILABLE
+from ..phase import Answer, Answers, Phase, record_forms
+from ..protocol import Protocol
+from ..round import Attested, Round, TaskTerms
 
 __all__ = ["LiveRound"]
 

@@ -13,9 +13,9 @@ from typing import Any
 from fedledger.errors import LedgerUnavailable, UnknownBlock, UpdateRejected
 from fedledger.records import SEEN
 
-from ...ledger_plugins.ancestry import MAX_HEADERS
-from ...ledger_plugins.base import Block, Event, Ledger
-from ...ledger_plugins.contracts.training_task.calls import (
+from ....ledger_plugins.ancestry import MAX_HEADERS
+from ....ledger_plugins.base import Block, Event, Ledger
+from ....ledger_plugins.contracts.training_task.calls import (
     CONFIRM_HISTORY,
     SUBMIT_UPDATE,
     SUBMIT_VOTES,

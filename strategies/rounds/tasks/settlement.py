@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fedledger.errors import ConfigError, ContractError
 
-from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.contracts import TrainingTask
-from .round import Result
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.contracts import TrainingTask
+from ..round import Result
 
 __all__ = ["check_settlement", "pay", "pay_open", "payment_batches", "unpaid"]
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from fedledger.errors import FedledgerError
 
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import Aggregate, Membership, TrainingTask
-from ...ledger_plugins.storage.base import Store
-from .evidence import documents
-from .evidence.documents import Specification
-from .evidence.record import statuses
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts import Aggregate, Membership, TrainingTask
+from ....ledger_plugins.storage.base import Store
+from ..evidence import documents
+from ..evidence.documents import Specification
+from ..evidence.record import statuses
 
 __all__ = ["about_task"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import Any
 
-from ...ledger_plugins.base import Event, Ledger
-from ...ledger_plugins.signing import Call
+from ....ledger_plugins.base import Event, Ledger
+from ....ledger_plugins.signing import Call
 
 __all__ = ["called", "first_givers", "last_seen", "standing"]
 

@@ -31,14 +31,22 @@ from fedledger.errors import (
 )
 from fedledger.urls import mask_url
 
-from ...ledger_plugins import open_ledger, open_store
-from ...ledger_plugins.accounts import Account
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.storage.base import Store
-from .arrival import Clock, LedgerClock, WallClock
-from .asking import Way
+from ....ledger_plugins import open_ledger, open_store
+from ....ledger_plugins.accounts import Account
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.storage.base import Store
+from ..answers.asking import Way
+from ..answers.history import Pins
+from ..arrival import Clock, LedgerClock, WallClock
+from ..kinds.clocked import ClockedRound, check_clocked
+from ..kinds.live import LiveRound
+from ..protocol import PROTOCOLS, Protocol, run_round
+from ..round import Attested, Result
+from ..tasks.halting import terms_from
+from ..tasks.membership import Binding, MembershipRule
+from ..tasks.task import LedgerTask, task_secret
+from ..transport.options import CONTENT_SECONDS, Transport, Transporting
 from .checkpoints import Checkpoints, Keeper, Members, appoint_members, members_of
-from .clocked import ClockedRound, check_clocked
 from .closing import SECONDS as CLOSING_SECONDS
 from .closing import closing_messages, confirm_history, confirmed, say_trouble
 from .evaluation import (
@@ -51,16 +59,8 @@ from .evaluation import (
     metrics_of,
     usable_evaluations,
 )
-from .halting import terms_from
-from .history import Pins
 from .inner import as_model, weight_of
-from .live import LiveRound
-from .membership import Binding, MembershipRule
 from .observers import Observer, Observers
-from .protocol import PROTOCOLS, Protocol, run_round
-from .round import Attested, Result
-from .task import LedgerTask, task_secret
-from .transport.options import CONTENT_SECONDS, Transport, Transporting
 
 __all__ = ["LedgerStrategy", "MeasureFn"]
 

@@ -14,15 +14,15 @@ from flwr.common import log
 from fedledger.errors import FedledgerError
 from fedledger.records import CONFIG
 
-from ...ledger_plugins.base import Ledger
-from ...ledger_plugins.contracts import TrainingTask
-from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
-from ...ledger_plugins.storage.base import Store
-from .evidence.record import read_rounds
-from .evidence.tally import Tally
-from .live import LiveRound
-from .phase import Given, Phase
-from .round import Round
+from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts import TrainingTask
+from ....ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
+from ....ledger_plugins.storage.base import Store
+from ..evidence.record import read_rounds
+from ..evidence.tally import Tally
+from ..kinds.live import LiveRound
+from ..phase import Given, Phase
+from ..round import Round
 
 __all__ = ["ClosingPhase", "closing_messages", "confirm_history", "confirmed", "say_trouble"]
 
