@@ -13,7 +13,7 @@ import httpx
 import pytest
 from support.store_server import PASSWORD, WRITER, StoreServer, named_account
 
-from fedledger.cli.store import serve
+from fedledger.cli.nodes.store import serve
 from fedledger.effects import Clock, Effects
 from fedledger.errors import (
     AccountError,
@@ -445,7 +445,7 @@ def test_wrong_settings_are_said(tmp_path, monkeypatch, options, said):
 
     On all addresses a server needs a name: requests are signed for the one in the writer's URL.
     """
-    monkeypatch.setattr("fedledger.cli.store.log_to_stderr", lambda: None)
+    monkeypatch.setattr("fedledger.cli.nodes.store.log_to_stderr", lambda: None)
     given = {"allow": [WRITER.address], "listen": "127.0.0.1:0"} | options
     with pytest.raises(FedledgerError, match=said):
         serve(store=f"file://{tmp_path}/behind", data=tmp_path / "server", **given)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Commands, Format, FormatOption
+from ..options import Commands, Format, FormatOption
 
 __all__ = ["data"]
 
@@ -33,7 +33,7 @@ def fetch(
 
     from fedledger.experiments.datasets import fetch_dataset  # noqa: PLC0415 - slow to import
 
-    from .render import show_datasets  # noqa: PLC0415 - the same
+    from ..render import show_datasets  # noqa: PLC0415 - the same
 
     tell = Console(stderr=True, highlight=False)
     statuses = [
@@ -48,6 +48,6 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     """Print every data set: whether it was fetched, how large it is, its licence and origin."""
     from fedledger.experiments.datasets import dataset_statuses  # noqa: PLC0415 - slow to import
 
-    from .render import show_datasets  # noqa: PLC0415 - the same
+    from ..render import show_datasets  # noqa: PLC0415 - the same
 
     show_datasets(dataset_statuses(), format_)

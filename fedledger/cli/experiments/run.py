@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import FAILED, Format, FormatOption, end
+from ..options import FAILED, Format, FormatOption, end
 
 if TYPE_CHECKING:
     from fedledger.experiments import TransferConfig
@@ -72,7 +72,7 @@ def run(
         run_experiment,
     )
 
-    from .render import show_run  # noqa: PLC0415 - the same
+    from ..render import show_run  # noqa: PLC0415 - the same
 
     source = config if config is not None else str(resume / "config.toml" if resume else "")
     wanted = load_any(source, overrides=changes or (), scale=scale, engine=engine)
@@ -89,7 +89,7 @@ def run(
 def _run_transfers(config: "TransferConfig", out: Path, format_: Format) -> None:
     from fedledger.experiments import run_transfers  # noqa: PLC0415 - slow to import
 
-    from .render import show_transfers  # noqa: PLC0415 - the same
+    from ..render import show_transfers  # noqa: PLC0415 - the same
 
     result = run_transfers(config, out=out)
     show_transfers(result, format_)

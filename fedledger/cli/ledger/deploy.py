@@ -9,8 +9,8 @@ import typer
 
 from fedledger.errors import ConfigError
 
+from ..options import Format, FormatOption, open_existing
 from .accounts import open_account
-from .options import Format, FormatOption, open_existing
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -154,7 +154,7 @@ def _deploy(
     LEDGERS.load("ethereum")  # says what to install
     from fedledger.ledger_plugins import ethereum  # noqa: PLC0415 - it may not be installed
 
-    from .render import show_contracts  # noqa: PLC0415 - the same
+    from ..render import show_contracts  # noqa: PLC0415 - the same
 
     done = ethereum.deploy(
         url, account=account, admin=admin, proposers=proposers, contracts=contracts, anew=anew
@@ -166,7 +166,7 @@ def _deploy(
 def _grow(url: str, account: "Account", contracts: Sequence[str], form: Format) -> None:
     from fedledger.ledger_plugins.growing import grow  # noqa: PLC0415 - the same
 
-    from .render import show_contracts  # noqa: PLC0415 - the same
+    from ..render import show_contracts  # noqa: PLC0415 - the same
 
     with open_existing(url) as ledger:
         done = grow(ledger, account, contracts)

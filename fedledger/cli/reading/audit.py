@@ -9,7 +9,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import Format, FormatOption, end
+from ..options import Format, FormatOption, end
 
 __all__ = ["audit"]
 
@@ -120,7 +120,7 @@ def audit(
     from fedledger.experiments.report.audit import audit_run, audit_urls  # noqa: PLC0415 - slow to import
     from fedledger.experiments.report.lines import VerdictLines  # noqa: PLC0415 - the same
 
-    from .render import show_audit, show_lines  # noqa: PLC0415 - the same
+    from ..render import show_audit, show_lines  # noqa: PLC0415 - the same
 
     lines = VerdictLines()
     shown = (lambda verdict: show_lines(lines.add(verdict))) if format_ is Format.text else None

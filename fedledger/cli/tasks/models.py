@@ -8,8 +8,8 @@ import typer
 
 from fedledger.errors import ConfigError, ContractError
 
-from .accounts import PasswordOption, check_account, open_account
-from .options import (
+from ..ledger.accounts import PasswordOption, check_account, open_account
+from ..options import (
     AccountOption,
     Commands,
     Format,
@@ -122,7 +122,7 @@ def submit(
     from fedledger.strategies.mining import propose_task  # noqa: PLC0415 - the same
     from fedledger.strategies.protocols.pofl import MIXED  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     initial = _read(model)
     owner = open_account(account, password_file)
@@ -170,7 +170,7 @@ def update(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.mining import salt_times, submit_update  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     trained = _read(model)
     client = open_account(account, password_file)
@@ -219,7 +219,7 @@ def open_(
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.openings import open_pending  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     check_account(account)
     pending = _pending(account)
@@ -273,7 +273,7 @@ def reveal(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.mining import reveal_salt  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     client = open_account(account, password_file)
     with open_existing(ledger) as opened, open_store(store, account=client) as contents:
@@ -312,7 +312,7 @@ def confirm(
     """
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     client = open_account(account, password_file)
     with open_existing(ledger) as opened:

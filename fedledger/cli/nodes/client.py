@@ -7,8 +7,8 @@ import typer
 
 from fedledger.errors import RunError
 
-from .accounts import PasswordOption, open_account
-from .options import (
+from ..ledger.accounts import PasswordOption, open_account
+from ..options import (
     FAILED,
     AccountOption,
     Commands,
@@ -117,7 +117,7 @@ def run(
     """
     from fedledger.experiments.vehicles.running import run_vehicle  # noqa: PLC0415 - slow to import
 
-    from .render import show_error, show_note  # noqa: PLC0415 - the same
+    from ..render import show_error, show_note  # noqa: PLC0415 - the same
 
     try:
         run_vehicle(

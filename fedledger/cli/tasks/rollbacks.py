@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .accounts import PasswordOption, open_account
-from .options import AccountOption, Format, FormatOption, LedgerOption, open_existing
-from .tasks import tasks
+from ..ledger.accounts import PasswordOption, open_account
+from ..options import AccountOption, Format, FormatOption, LedgerOption, open_existing
+from .group import tasks
 
 __all__ = ["TaskOption", "checkpoint", "checkpoints", "rollback", "vote_rollback"]
 
@@ -38,7 +38,7 @@ def checkpoint(
     """Make a task's newest model a checkpoint; its owner and its aggregator may."""
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:
@@ -92,7 +92,7 @@ def checkpoints(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from .views import show_checkpoints  # noqa: PLC0415 - the same
+    from ..views import show_checkpoints  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         contract = TrainingTask(opened)
@@ -121,7 +121,7 @@ def _go_back(  # noqa: PLR0917 - both commands' arguments, in their order
 ) -> None:
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:

@@ -2,7 +2,7 @@
 
 import typer
 
-from .options import Commands
+from ..options import Commands
 
 __all__ = ["tasks"]
 

@@ -10,7 +10,7 @@ import typer
 
 from fedledger.errors import AccountError
 
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -61,7 +61,7 @@ def create(
     """
     from fedledger.ledger_plugins.accounts import create_account  # noqa: PLC0415 - slow to import
 
-    from .render import show_accounts  # noqa: PLC0415 - the same
+    from ..render import show_accounts  # noqa: PLC0415 - the same
 
     password = password_of(password_file, new=True)
     show_accounts([create_account(name, password, light=light)], format_)
@@ -72,7 +72,7 @@ def list_(*, format_: FormatOption = Format.text) -> None:
     """Print names and addresses; needs no password."""
     from fedledger.ledger_plugins.accounts import list_accounts  # noqa: PLC0415 - slow to import
 
-    from .render import show_accounts  # noqa: PLC0415 - the same
+    from ..render import show_accounts  # noqa: PLC0415 - the same
 
     show_accounts(list_accounts(), format_)
 
@@ -109,7 +109,7 @@ def bind(
         load_node_key,
     )
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     key = load_node_key(node_key, Effects.real().disk)
     signer = open_account(account, password_file)

@@ -9,9 +9,9 @@ import typer
 from fedledger.errors import ConfigError, ContentNotFound
 from fedledger.urls import mask_url
 
-from .accounts import PasswordOption, open_account
-from .lines import log_to_stderr
-from .options import FAILED, Commands, Format, FormatOption, StoreOption
+from ..ledger.accounts import PasswordOption, open_account
+from ..lines import log_to_stderr
+from ..options import FAILED, Commands, Format, FormatOption, StoreOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store
@@ -78,7 +78,7 @@ def put(
     """
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     signing = _signing(account, password_file)
     with open_store(store, account=signing, max_bytes=max_bytes) as opened:
@@ -103,7 +103,7 @@ def get(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.storage.draft import draft  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     effects = Effects.real()
     with open_store(store, read_only=True, max_bytes=max_bytes) as opened:
@@ -282,7 +282,7 @@ def delete(
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.storage.erasing import erase  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     with open_store(store) as opened:
         show_record(
@@ -390,7 +390,7 @@ def serve(
     )
     from fedledger.strategies.rounds.tasks.membership import writers_of  # noqa: PLC0415 - the same
 
-    from .render import show_line  # noqa: PLC0415 - the same
+    from ..render import show_line  # noqa: PLC0415 - the same
 
     if bool(task) != bool(ledger):
         raise ConfigError("--task and --ledger go together: who belongs to the task stands there")
@@ -460,7 +460,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _say(done: str, cids: list[str], missing: list[str], form: Format) -> None:
-    from .render import show_record  # noqa: PLC0415 - slow to import
+    from ..render import show_record  # noqa: PLC0415 - slow to import
 
     gone = set(missing)
     there = [{"cid": cid} for cid in cids if cid not in gone]

@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import FAILED, Commands, DataOption, Format, FormatOption, LedgerOption, StoreOption
+from ..options import FAILED, Commands, DataOption, Format, FormatOption, LedgerOption, StoreOption
 
 __all__ = ["show"]
 
@@ -27,7 +27,7 @@ def chain(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.inspection import newest_blocks  # noqa: PLC0415 - the same
 
-    from .render import show_blocks  # noqa: PLC0415 - the same
+    from ..render import show_blocks  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_blocks(newest_blocks(opened, last), format_)
@@ -44,7 +44,7 @@ def block(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.inspection import one_block  # noqa: PLC0415 - the same
 
-    from .render import show_block  # noqa: PLC0415 - the same
+    from ..render import show_block  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_block(one_block(opened, index), format_)
@@ -69,7 +69,7 @@ def rounds(
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.rounds.evidence.record import read_rounds  # noqa: PLC0415 - the same
 
-    from .render import show_round, show_rounds  # noqa: PLC0415 - the same
+    from ..render import show_round, show_rounds  # noqa: PLC0415 - the same
 
     with (
         open_ledger(ledger, read_only=True) as opened,
@@ -109,7 +109,7 @@ def task(
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.tasks.about import about_task  # noqa: PLC0415 - the same
 
-    from .views import show_task  # noqa: PLC0415 - the same
+    from ..views import show_task  # noqa: PLC0415 - the same
 
     with ExitStack() as opened:
         chain = opened.enter_context(open_ledger(ledger, read_only=True))
@@ -137,7 +137,7 @@ def tx(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.inspection import one_transaction  # noqa: PLC0415 - the same
 
-    from .views import show_transaction  # noqa: PLC0415 - the same
+    from ..views import show_transaction  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         try:
@@ -153,7 +153,7 @@ def balances(*, ledger: LedgerOption, format_: FormatOption = Format.text) -> No
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.inspection import all_balances  # noqa: PLC0415 - the same
 
-    from .render import show_balances  # noqa: PLC0415 - the same
+    from ..render import show_balances  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_balances(all_balances(opened), format_)
@@ -165,13 +165,13 @@ def peers(*, data: DataOption, format_: FormatOption = Format.text) -> None:
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
-    from .render import show_peers  # noqa: PLC0415 - the same
+    from ..render import show_peers  # noqa: PLC0415 - the same
 
     show_peers(NodeControl(data, Effects.real()).about(), format_)
 
 
 def _not_there(said: str) -> NoReturn:
-    from .render import show_error  # noqa: PLC0415 - slow to import
+    from ..render import show_error  # noqa: PLC0415 - slow to import
 
     show_error(said)
     raise typer.Exit(FAILED)

@@ -7,9 +7,9 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .accounts import PasswordOption, open_account
-from .lines import log_to_stderr
-from .options import Commands, DataOption, Format, FormatOption
+from ..ledger.accounts import PasswordOption, open_account
+from ..lines import log_to_stderr
+from ..options import Commands, DataOption, Format, FormatOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store
@@ -141,7 +141,7 @@ def run(
     from fedledger.strategies.audit import verify_round  # noqa: PLC0415 - the same
     from fedledger.strategies.mining import Aggregator  # noqa: PLC0415 - the same
 
-    from .render import show_line  # noqa: PLC0415 - the same
+    from ..render import show_line  # noqa: PLC0415 - the same
 
     options = (
         {"candidates": leader_candidates, "timeout": leader_timeout}
@@ -202,7 +202,7 @@ def peers(
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
-    from .render import show_peers  # noqa: PLC0415 - the same
+    from ..render import show_peers  # noqa: PLC0415 - the same
 
     control = NodeControl(data, Effects.real())
     answer = control.set_peers(peer or []) if peer or none else control.about()
@@ -225,6 +225,6 @@ def _set(data: Path, form: Format, *, running: bool) -> None:
     from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.local.node.http.control import NodeControl  # noqa: PLC0415 - the same
 
-    from .render import show_miner  # noqa: PLC0415 - the same
+    from ..render import show_miner  # noqa: PLC0415 - the same
 
     show_miner(NodeControl(data, Effects.real()).set_mining(running=running), form)

@@ -22,6 +22,6 @@ def new(
     """
     from fedledger.experiments.templates import copy_app  # noqa: PLC0415 - slow to import
 
-    from .render import show_line  # noqa: PLC0415 - the same
+    from ..render import show_line  # noqa: PLC0415 - the same
 
     show_line(f"{copy_app(name, folder)}: README.md says how to run it")

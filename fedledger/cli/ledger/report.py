@@ -7,8 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .accounts import PasswordOption, open_account
-from .options import (
+from ..options import (
     AccountOption,
     Commands,
     Format,
@@ -17,6 +16,7 @@ from .options import (
     StoreOption,
     open_existing,
 )
+from .accounts import PasswordOption, open_account
 
 __all__ = ["reports"]
 
@@ -47,7 +47,7 @@ def list_(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.strategies.audit.reporting import list_of  # noqa: PLC0415 - the same
 
-    from .render import show_reports  # noqa: PLC0415 - the same
+    from ..render import show_reports  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_reports(list_of(opened, task), format_)
@@ -59,7 +59,7 @@ def show(report: _Id, *, ledger: LedgerOption, format_: FormatOption = Format.te
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.strategies.audit.reporting import details_of, find  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_record(details_of(opened, find(opened, report)), format_)
@@ -97,7 +97,7 @@ def accuse(
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import accuse_aggregate  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     if kind == "aggregate" and (subject is not None or evidence is not None):
         raise ConfigError("--kind aggregate finds --subject and --evidence by its own replay")
@@ -140,7 +140,7 @@ def answer(
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened, open_store(store, account=signer) as contents:
@@ -175,7 +175,7 @@ def decide(
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find, verdict_on  # noqa: PLC0415 - the same
 
-    from .render import show_line, show_record  # noqa: PLC0415 - the same
+    from ..render import show_line, show_record  # noqa: PLC0415 - the same
 
     with open_existing(ledger) as opened, open_store(store, read_only=True) as contents:
         about = find(opened, report)
@@ -253,7 +253,7 @@ def pledge(
     """Lock free deposits of an account for a task."""
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:
@@ -273,7 +273,7 @@ def unpledge(
     """Take a pledge back, or say that it is wanted back; then repeat it when it is due."""
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:
@@ -301,7 +301,7 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
     from fedledger.strategies.audit.reporting import find  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:

@@ -6,8 +6,8 @@ import typer
 
 from fedledger.errors import ConfigError
 
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 __all__ = ["bonds", "faucet"]
 
@@ -64,7 +64,7 @@ def show(
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.money import deposits  # noqa: PLC0415 - the same
 
-    from .views import show_deposits  # noqa: PLC0415 - the same
+    from ..views import show_deposits  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         show_deposits(deposits(opened, address), format_)
@@ -90,7 +90,7 @@ def faucet(
     """
     from fedledger.ledger_plugins.money import give  # noqa: PLC0415 - the same
 
-    from .views import show_receipts  # noqa: PLC0415 - the same
+    from ..views import show_receipts  # noqa: PLC0415 - the same
 
     minter = open_account(account, password_file)
     with open_existing(ledger) as opened:
@@ -107,7 +107,7 @@ def _send(  # noqa: PLR0917 - both commands' arguments, in their order
 ) -> None:
     from fedledger.ledger_plugins.contracts import Bonds  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     sender = open_account(account, password_file)
     with open_existing(ledger) as opened:

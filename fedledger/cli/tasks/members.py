@@ -7,9 +7,9 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .accounts import PasswordOption, open_account
-from .options import AccountOption, Format, FormatOption, LedgerOption, StoreOption, open_existing
-from .tasks import tasks
+from ..ledger.accounts import PasswordOption, open_account
+from ..options import AccountOption, Format, FormatOption, LedgerOption, StoreOption, open_existing
+from .group import tasks
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -54,7 +54,7 @@ def open_(
     from fedledger.strategies.rounds.evidence import documents  # noqa: PLC0415 - the same
     from fedledger.strategies.rounds.tasks.membership import open_membership  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     owner = open_account(account, password_file)
     with open_existing(ledger) as opened, open_store(store) as contents:
@@ -333,7 +333,7 @@ def clients(
     from fedledger.ledger_plugins import open_ledger, open_store  # noqa: PLC0415 - slow to import
     from fedledger.strategies.rounds.tasks.membership import clients_now  # noqa: PLC0415 - the same
 
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     with (
         open_ledger(ledger, read_only=True) as opened,
@@ -353,7 +353,7 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
     """Sign and send a call of a contract, and print its receipt."""
     from fedledger.ledger_plugins import contracts  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:

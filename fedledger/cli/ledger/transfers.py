@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
 
 __all__ = ["transfers"]
 
@@ -51,7 +51,7 @@ def _send(  # noqa: PLR0917 - both commands' arguments, in their order
 ) -> None:
     from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - the same
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     sender = open_account(account, password_file)
     with open_existing(ledger) as opened:

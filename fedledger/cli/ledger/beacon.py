@@ -6,9 +6,9 @@ import typer
 
 from fedledger.errors import ConfigError
 
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
+from ..tasks.rollbacks import TaskOption
 from .accounts import PasswordOption, open_account
-from .options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
-from .rollbacks import TaskOption
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Ledger
@@ -49,7 +49,7 @@ def open_(
     format_: FormatOption = Format.text,
 ) -> None:
     """Open a draw; the task's owner and its aggregator may. A topic is drawn once."""
-    from .render import show_record  # noqa: PLC0415 - the same
+    from ..render import show_record  # noqa: PLC0415 - the same
 
     signer, name = open_account(account, password_file), _bytes(topic)
     with open_existing(ledger) as opened:
@@ -162,7 +162,7 @@ def show(draw: _Draw, *, ledger: LedgerOption, format_: FormatOption = Format.te
     """Print a draw: its terms, who committed itself and revealed, its subject and value."""
     from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
 
-    from .views import show_draw  # noqa: PLC0415 - the same
+    from ..views import show_draw  # noqa: PLC0415 - the same
 
     with open_ledger(ledger, read_only=True) as opened:
         contract = _beacon(opened)
@@ -202,7 +202,7 @@ def _send(  # noqa: PLR0917 - the commands' arguments, in their order
         secret_value,
     )
 
-    from .render import show_receipt  # noqa: PLC0415 - the same
+    from ..render import show_receipt  # noqa: PLC0415 - the same
 
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened:

@@ -7,7 +7,7 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from .options import Format, FormatOption
+from ..options import Format, FormatOption
 
 __all__ = ["listing"]
 
@@ -64,7 +64,7 @@ def listing(
         raise ConfigError("--ledger and --abi are for `fedledger list contracts`")
     from fedledger.experiments.config.catalogue import catalogue  # noqa: PLC0415 - slow to import
 
-    from .render import show_catalogue  # noqa: PLC0415 - the same
+    from ..render import show_catalogue  # noqa: PLC0415 - the same
 
     show_catalogue(catalogue(kind.value), format_)
 
@@ -74,7 +74,7 @@ def _contracts(ledger: str | None, abi: str | None, form: Format) -> None:
     from fedledger.ledger_plugins.contracts.catalogue import contract_list  # noqa: PLC0415
     from fedledger.ledger_plugins.contracts.interface import load_abi  # noqa: PLC0415
 
-    from .render import show_contract_list, show_value  # noqa: PLC0415 - the same
+    from ..render import show_contract_list, show_value  # noqa: PLC0415 - the same
 
     if abi is not None:
         if ledger is not None:
