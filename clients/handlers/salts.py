@@ -6,9 +6,9 @@ from flwr.app import Message, RecordDict
 
 from fedledger.errors import ConfigError
 
-from ..ledger_plugins.contracts.training_task.calls import REVEAL_SALT
-from ..ledger_plugins.contracts.training_task.seals import SALT
-from .phases import Answered, Asked, PhaseHandler
+from ...ledger_plugins.contracts.training_task.calls import REVEAL_SALT
+from ...ledger_plugins.contracts.training_task.seals import SALT
+from ..phases import Answered, Asked, PhaseHandler
 
 __all__ = ["SaltsHandler"]
 

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from flwr.app import Message, RecordDict
 
-from ..ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
-from .phases import Answered, Asked, PhaseHandler
+from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
+from ..phases import Answered, Asked, PhaseHandler
 
 __all__ = ["ClosingHandler"]
 

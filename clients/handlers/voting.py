@@ -12,8 +12,8 @@ from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 from fedledger.errors import ConfigError
 from fedledger.records import ARRAYS, CANDIDATES, CONFIG, LOSS
 
-from ..ledger_plugins.contracts.training_task.calls import SUBMIT_VOTES
-from .phases import Answered, Asked, PhaseHandler
+from ...ledger_plugins.contracts.training_task.calls import SUBMIT_VOTES
+from ..phases import Answered, Asked, PhaseHandler
 
 __all__ = ["MAX_SCORE", "SCORED", "VotesHandler", "score_of"]
 

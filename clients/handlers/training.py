@@ -12,11 +12,11 @@ from fedledger.arrays import Layout, read_record, to_record, to_safetensors
 from fedledger.errors import ConfigError, ModelError
 from fedledger.records import ARRAYS
 
-from ..ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from ..ledger_plugins.contracts.training_task.facade import NO_SEAL
-from ..ledger_plugins.contracts.training_task.seals import seal_of
-from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
-from .phases import Answered, Asked, PhaseHandler
+from ...ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
+from ...ledger_plugins.contracts.training_task.facade import NO_SEAL
+from ...ledger_plugins.contracts.training_task.seals import seal_of
+from ...ledger_plugins.storage.cid import cid_of, cid_to_bytes
+from ..phases import Answered, Asked, PhaseHandler
 
 __all__ = ["UpdateHandler", "WeightsHandler"]
 
