@@ -9,7 +9,7 @@ from threading import Thread
 
 from fedledger.effects import Effects
 
-from ...ledger_plugins.store_server.process import StoreServerConfig, run_store_server
+from ....ledger_plugins.store_server.process import StoreServerConfig, run_store_server
 from .helper import answer_all, cpu_seconds
 
 __all__ = ["main"]

@@ -25,8 +25,8 @@ import numpy as np
 
 from fedledger.errors import RunError
 
-from ...ledger_plugins import Store, open_store
-from ...ledger_plugins.accounts import Account
+from ....ledger_plugins import Store, open_store
+from ....ledger_plugins.accounts import Account
 from . import sftp
 from .helper import answer_all, cpu_seconds
 

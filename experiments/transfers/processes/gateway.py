@@ -11,8 +11,8 @@ import uvicorn
 
 from fedledger.errors import ContentNotFound, StoreError
 
-from ...ledger_plugins import Store
-from ...ledger_plugins.storage.cid import Tree, chunk_cid, cid_from_bytes, cid_of, profile_named
+from ....ledger_plugins import Store
+from ....ledger_plugins.storage.cid import Tree, chunk_cid, cid_from_bytes, cid_of, profile_named
 
 __all__ = ["Gateway"]
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from ...ledger_plugins import open_store
+from ....ledger_plugins import open_store
 from . import sftp
 from .gateway import Gateway
 from .helper import answer_all, cpu_seconds
