@@ -1,39 +1,20 @@
 """`fedledger account`."""
 
-import os
-import warnings
-from getpass import GetPassWarning
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fedledger.errors import AccountError
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from ..signing import PasswordOption, open_account, open_existing, password_of
 
-from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
-
-if TYPE_CHECKING:
-    from fedledger.ledger_plugins.accounts import Account
-
-__all__ = ["PasswordOption", "accounts", "check_account", "open_account", "password_of"]
+__all__ = ["accounts"]
 
 accounts = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     help="Keys with which clients and servers sign, kept in encrypted files.",
 )
-
-PasswordOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--password-file",
-        help="File whose first line is the account's password. Else $FEDLEDGER_ACCOUNT_PASSWORD "
-        "is taken, and without it you are asked.",
-        show_default=False,
-    ),
-]
-
-_PASSWORD_VARIABLE = "FEDLEDGER_ACCOUNT_PASSWORD"  # noqa: S105 - the variable's name
 
 
 @accounts.command("create")
@@ -116,49 +97,3 @@ def bind(
     with open_ledger(ledger) if new else open_existing(ledger) as opened:
         receipt = bind_node(opened, signer, key)
     show_receipt(receipt, format_)
-
-
-def check_account(name: str) -> None:
-    """Make sure that there is an account's file, without its password.
-
-    Raises:
-        AccountError: there is none, or it is no such file.
-    """
-    from fedledger.effects import Effects  # noqa: PLC0415 - slow to import
-    from fedledger.ledger_plugins.accounts import keystore_path  # noqa: PLC0415 - the same
-    from fedledger.ledger_plugins.keystore import read_keystore  # noqa: PLC0415 - the same
-
-    read_keystore(keystore_path(name), Effects.real().disk)
-
-
-def open_account(name: str, password_file: Path | None) -> "Account":
-    """Open an account that signs; what is no account is said before a password is asked for."""
-    from fedledger.ledger_plugins.accounts import load_account  # noqa: PLC0415 - slow to import
-
-    check_account(name)
-    return load_account(name, password_of(password_file))
-
-
-def password_of(file: Path | None, *, new: bool = False) -> str:
-    """Return the password of an account, from a file, the environment or the user.
-
-    Args:
-        file: its first line is the password, or None.
-        new: whether the user, if it comes to that, types it twice.
-    """
-    if file is not None:
-        from fedledger.ledger_plugins.accounts import read_password  # noqa: PLC0415 - slow to import
-
-        return read_password(file)
-    given = os.environ.get(_PASSWORD_VARIABLE)
-    if given is not None:
-        return given
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", GetPassWarning)
-        try:
-            return str(typer.prompt("Password", hide_input=True, confirmation_prompt=new))
-        except GetPassWarning:
-            raise AccountError(
-                f"no password, and no terminal to ask at: give --password-file FILE, or set "
-                f"${_PASSWORD_VARIABLE}"
-            ) from None

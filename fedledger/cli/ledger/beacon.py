@@ -1,17 +1,17 @@
 """`fedledger beacon`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fedledger.errors import ConfigError
 
-from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
-from ..tasks.rollbacks import TaskOption
-from .accounts import PasswordOption, open_account
+from ..options import Commands, Format, FormatOption, LedgerOption, TaskOption
+from ..signing import signed
 
 if TYPE_CHECKING:
-    from fedledger.ledger_plugins import Ledger
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
     from fedledger.ledger_plugins.contracts import Beacon
 
 __all__ = ["beacon"]
@@ -22,12 +22,40 @@ beacon = typer.Typer(
     help="Draws: values that nobody knew before, made by a task's members together.",
 )
 
+
+def _bytes(text: str) -> bytes:
+    """Return a topic or a subject as the ledger has it: 32 bytes, or a text, and zeros after it."""
+    if text.startswith("0x") and len(text) == 66:
+        try:
+            return bytes.fromhex(text[2:])
+        except ValueError:
+            pass
+    raw = text.encode()
+    if not 0 < len(raw) <= 32:
+        raise ConfigError(f"{text!r} is {len(raw)} bytes long: 1 to 32 are needed")
+    return raw.ljust(32, b"\0")
+
+
+def _fitting(text: str) -> str:
+    """Take what `_bytes` can, before an account is asked for its password."""
+    _bytes(text)
+    return text
+
+
 _Draw = Annotated[int, typer.Argument(metavar="DRAW", min=1, help="The draw's number.")]
+_Subject = Annotated[
+    str, typer.Argument(callback=_fitting, help="What the draw is about, at most 32 bytes.")
+]
 
 
 @beacon.command("open")
+@signed
 def open_(
-    topic: Annotated[str, typer.Argument(help="What is drawn, at most 32 bytes of text.")],
+    ledger: "Ledger",
+    signer: "Account",
+    topic: Annotated[
+        str, typer.Argument(callback=_fitting, help="What is drawn, at most 32 bytes of text.")
+    ],
     *,
     task: TaskOption,
     commit_seconds: Annotated[int, typer.Option(min=1, help="For commitments.")] = 3600,
@@ -43,118 +71,90 @@ def open_(
             "goes in.",
         ),
     ] = 0,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+) -> dict[str, Any]:
     """Open a draw; the task's owner and its aggregator may. A topic is drawn once."""
-    from ..render import show_record  # noqa: PLC0415 - the same
-
-    signer, name = open_account(account, password_file), _bytes(topic)
-    with open_existing(ledger) as opened:
-        draw, receipt = _beacon(opened).open(
-            signer,
-            task=task,
-            topic=name,
-            stake=stake,
-            quorum=quorum,
-            lookahead=lookahead,
-            commit_seconds=commit_seconds,
-            fix_seconds=fix_seconds,
-            reveal_seconds=reveal_seconds,
-        )
-    show_record({"draw": draw, "transaction": receipt.transaction, "block": receipt.block}, format_)
+    draw, receipt = _beacon(ledger).open(
+        signer,
+        task=task,
+        topic=_bytes(topic),
+        stake=stake,
+        quorum=quorum,
+        lookahead=lookahead,
+        commit_seconds=commit_seconds,
+        fix_seconds=fix_seconds,
+        reveal_seconds=reveal_seconds,
+    )
+    return {"draw": draw, "transaction": receipt.transaction, "block": receipt.block}
 
 
 @beacon.command("commit")
-def commit(
-    draw: _Draw,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def commit(ledger: "Ledger", signer: "Account", draw: _Draw) -> "Receipt":
     """Commit a member to its value.
 
     The value follows from the account's key, so there is nothing to keep until it is revealed.
     """
-    _send("commit", draw, ledger, account, password_file, format_)
+    from fedledger.ledger_plugins.contracts.beacon.facade import (  # noqa: PLC0415 - slow to import
+        commitment_to,
+        secret_value,
+    )
+
+    contract = _holding(ledger, draw)
+    value = secret_value(signer, ledger, draw)
+    return contract.commit(signer, draw, commitment_to(draw, signer.address, value))
 
 
 @beacon.command("fix")
-def fix(
-    draw: _Draw,
-    subject: Annotated[str, typer.Argument(help="What the draw is about, at most 32 bytes.")],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def fix(ledger: "Ledger", signer: "Account", draw: _Draw, subject: _Subject) -> "Receipt":
     """Say what a draw is about, once no more commitments are taken; who opened it may.
 
     Rounds that ended before can be drawn by it (`fedledger audit --spot`); later ones cannot.
     """
-    _send("fix", draw, ledger, account, password_file, format_, _bytes(subject))
+    return _holding(ledger, draw).fix(signer, draw, _bytes(subject))
 
 
 @beacon.command("reveal")
-def reveal(
-    draw: _Draw,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def reveal(ledger: "Ledger", signer: "Account", draw: _Draw) -> "Receipt":
     """Reveal a member's value, from the block on after the one that fixed the subject."""
-    _send("reveal", draw, ledger, account, password_file, format_)
+    from fedledger.ledger_plugins.contracts.beacon.facade import (  # noqa: PLC0415 - slow to import
+        secret_value,
+    )
+
+    contract = _holding(ledger, draw)
+    return contract.reveal(signer, draw, secret_value(signer, ledger, draw))
 
 
 @beacon.command("provide")
-def provide(
-    draw: _Draw,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def provide(ledger: "Ledger", signer: "Account", draw: _Draw) -> "Receipt":
     """Give the header of the block whose randomness goes into a draw; any account may.
 
     Without it a draw that wants one (--lookahead) is void. The contract knows a block's hash for
     256 blocks, or for 8,191 where the chain has EIP-2935.
     """
-    _send("provide", draw, ledger, account, password_file, format_)
+    contract = _holding(ledger, draw)
+    return contract.provide(signer, draw, _header(ledger, contract, draw))
 
 
 @beacon.command("close")
-def close(
-    draw: _Draw,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def close(ledger: "Ledger", signer: "Account", draw: _Draw) -> "Receipt":
     """End a draw, once all have revealed or its time is over; any account may."""
-    _send("close", draw, ledger, account, password_file, format_)
+    return _holding(ledger, draw).close(signer, draw)
 
 
 @beacon.command("settle")
+@signed
 def settle(
+    ledger: "Ledger",
+    signer: "Account",
     draw: _Draw,
     member: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose stake.")],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+) -> "Receipt":
     """Give a member its stake back after a draw, or take it where it did not reveal."""
-    _send("settle", draw, ledger, account, password_file, format_, member)
+    return _holding(ledger, draw).settle(signer, draw, member)
 
 
 @beacon.command("show")
@@ -188,41 +188,19 @@ def show(draw: _Draw, *, ledger: LedgerOption, format_: FormatOption = Format.te
     show_draw(found, format_)
 
 
-def _send(  # noqa: PLR0917 - the commands' arguments, in their order
-    function: str,
-    draw: int,
-    ledger: str,
-    account: str,
-    password_file: PasswordOption,
-    form: Format,
-    *arguments: str | bytes,
-) -> None:
-    from fedledger.ledger_plugins.contracts.beacon.facade import (  # noqa: PLC0415 - the same
-        commitment_to,
-        secret_value,
-    )
-
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        contract = _beacon(opened)
-        contract.terms(draw)  # says that there is none
-        if function in ("commit", "reveal"):
-            value = secret_value(signer, opened, draw)
-            committed = commitment_to(draw, signer.address, value)
-            arguments = (value if function == "reveal" else committed,)
-        if function == "provide":
-            arguments = (_header(opened, contract, draw),)
-        show_receipt(getattr(contract, function)(signer, draw, *arguments), form)
-
-
 def _beacon(ledger: "Ledger") -> "Beacon":
     from fedledger.ledger_plugins.contracts import Beacon  # noqa: PLC0415 - slow to import
 
     if Beacon.contract not in ledger.contracts():
         raise ConfigError(f"{ledger.url} has no contract Beacon: `fedledger deploy` adds it")
     return Beacon(ledger)
+
+
+def _holding(ledger: "Ledger", draw: int) -> "Beacon":
+    """Return the contract, which has such a draw."""
+    contract = _beacon(ledger)
+    contract.terms(draw)  # says that there is none
+    return contract
 
 
 def _header(ledger: "Ledger", contract: "Beacon", draw: int) -> bytes:
@@ -238,19 +216,6 @@ def _header(ledger: "Ledger", contract: "Beacon", draw: int) -> bytes:
         raise ConfigError(f"draw {draw} wants block {wanted}, and the newest is {newest}: wait")
     [header] = ledger.headers(wanted, wanted)
     return header
-
-
-def _bytes(text: str) -> bytes:
-    """Return a topic or a subject as the ledger has it: 32 bytes, or a text, and zeros after it."""
-    if text.startswith("0x") and len(text) == 66:
-        try:
-            return bytes.fromhex(text[2:])
-        except ValueError:
-            pass
-    raw = text.encode()
-    if not 0 < len(raw) <= 32:
-        raise ConfigError(f"{text!r} is {len(raw)} bytes long: 1 to 32 are needed")
-    return raw.ljust(32, b"\0")
 
 
 def _text(raw: bytes) -> str:

@@ -1,13 +1,18 @@
 """`fedledger bond` and `fedledger faucet`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedledger.errors import ConfigError
 
-from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
-from .accounts import PasswordOption, open_account
+from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption
+from ..signing import PasswordOption, open_account, open_existing, signed
+
+if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
+    from fedledger.ledger_plugins.contracts import Bonds
 
 __all__ = ["bonds", "faucet"]
 
@@ -18,36 +23,27 @@ bonds = typer.Typer(
 )
 
 
+_Amount = Annotated[int, typer.Argument(min=1)]
+
+
 @bonds.command("deposit")
-def deposit(
-    amount: Annotated[int, typer.Argument(min=1)],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def deposit(ledger: "Ledger", signer: "Account", amount: _Amount) -> "Receipt":
     """Deposit tokens of an account, in one call; returns when it is in a block.
 
     Example: `fedledger bond deposit 50 --ledger local+http://127.0.0.1:7001 --account press-7`
     """
-    _send("deposit", amount, ledger, account, password_file, format_)
+    return _bonds_of(ledger).deposit(signer, amount)
 
 
 @bonds.command("withdraw")
-def withdraw(
-    amount: Annotated[int, typer.Argument(min=1)],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def withdraw(ledger: "Ledger", signer: "Account", amount: _Amount) -> "Receipt":
     """Take out what is free of a deposit: a day after something was last released to the account.
 
     What is locked, the contract that locked it releases; no account can unlock it by itself.
     """
-    _send("withdraw", amount, ledger, account, password_file, format_)
+    return _bonds_of(ledger).withdraw(signer, amount)
 
 
 @bonds.command("show")
@@ -97,22 +93,9 @@ def faucet(
         show_receipts(give(opened, minter, address, amount), "nobody was given anything", format_)
 
 
-def _send(  # noqa: PLR0917 - both commands' arguments, in their order
-    function: str,
-    amount: int,
-    ledger: str,
-    account: str,
-    password_file: PasswordOption,
-    form: Format,
-) -> None:
-    from fedledger.ledger_plugins.contracts import Bonds  # noqa: PLC0415 - the same
+def _bonds_of(ledger: "Ledger") -> "Bonds":
+    from fedledger.ledger_plugins.contracts import Bonds  # noqa: PLC0415 - slow to import
 
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    sender = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        if Bonds.contract not in opened.contracts():
-            raise ConfigError(f"{ledger} has no contract Bonds: `fedledger deploy` adds it")
-        contract = Bonds(opened)
-        send = contract.deposit if function == "deposit" else contract.withdraw
-        show_receipt(send(sender, amount), form)
+    if Bonds.contract not in ledger.contracts():
+        raise ConfigError(f"{ledger.url} has no contract Bonds: `fedledger deploy` adds it")
+    return Bonds(ledger)

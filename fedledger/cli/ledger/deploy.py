@@ -9,8 +9,8 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from ..options import Format, FormatOption, open_existing
-from .accounts import open_account
+from ..options import Format, FormatOption
+from ..signing import PasswordOption, open_account, open_existing
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins.accounts import Account
@@ -56,14 +56,7 @@ def deploy(
             show_default=False,
         ),
     ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File whose first line is the account's password. Else "
-            "$FEDLEDGER_ACCOUNT_PASSWORD is taken, and without it you are asked.",
-            show_default=False,
-        ),
-    ] = None,
+    password_file: PasswordOption = None,
     admin: Annotated[
         str | None,
         typer.Option(

@@ -1,7 +1,7 @@
 """`fedledger report`: accusations that members decide."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,13 @@ from ..options import (
     FormatOption,
     LedgerOption,
     StoreOption,
-    open_existing,
+    TaskOption,
 )
-from .accounts import PasswordOption, open_account
+from ..signing import PasswordOption, open_account, open_existing, signed
+
+if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
 
 __all__ = ["reports"]
 
@@ -27,7 +31,6 @@ reports = typer.Typer(
 )
 
 _Id = Annotated[str, typer.Argument(metavar="REPORT", help="Its id, or how it begins.")]
-_Task = Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)]
 _File = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What shows it; goes to the store.", show_default=False),
@@ -71,7 +74,7 @@ def accuse(
     ledger: LedgerOption,
     store: StoreOption,
     account: AccountOption,
-    task: _Task,
+    task: TaskOption,
     round_: Annotated[int, typer.Option("--round", min=0, show_default=False)],
     kind: Annotated[str, typer.Option(help="aggregate, update or unqualified.")] = "aggregate",
     subject: Annotated[
@@ -199,42 +202,24 @@ def decide(
 
 
 @reports.command("expire")
-def expire(
-    report: _Id,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def expire(ledger: "Ledger", signer: "Account", report: _Id) -> "Receipt":
     """End a report that nobody decided in time; the fee goes back."""
-    _send("expire", report, ledger, account, password_file, format_)
+    return _call("expire", ledger, signer, report)
 
 
 @reports.command("settle")
-def settle(
-    report: _Id,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def settle(ledger: "Ledger", signer: "Account", report: _Id) -> "Receipt":
     """Make happen what follows from a verdict; anyone may."""
-    _send("settle", report, ledger, account, password_file, format_)
+    return _call("settle", ledger, signer, report)
 
 
 @reports.command("claim")
-def claim(
-    report: _Id,
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def claim(ledger: "Ledger", signer: "Account", report: _Id) -> "Receipt":
     """Take a member's compensation."""
-    _send("claim", report, ledger, account, password_file, format_)
+    return _call("claim", ledger, signer, report)
 
 
 @reports.command("pledge")
@@ -243,7 +228,7 @@ def pledge(
     *,
     ledger: LedgerOption,
     account: AccountOption,
-    task: _Task,
+    task: TaskOption,
     trains: Annotated[
         bool, typer.Option("--trains", help="Owe an update in each round from the next one on.")
     ] = False,
@@ -266,7 +251,7 @@ def unpledge(
     *,
     ledger: LedgerOption,
     account: AccountOption,
-    task: _Task,
+    task: TaskOption,
     password_file: PasswordOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -290,22 +275,11 @@ def _read(file: Path) -> bytes:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _send(  # noqa: PLR0917 - the commands' arguments, in their order
-    function: str,
-    report: str,
-    ledger: str,
-    account: str,
-    password_file: Path | None,
-    form: Format,
-) -> None:
-    from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
+def _call(function: str, ledger: "Ledger", signer: "Account", report: str) -> "Receipt":
+    from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - slow to import
     from fedledger.strategies.audit.reporting import find  # noqa: PLC0415 - the same
 
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        contract = Reports(opened)
-        found = find(opened, report).report
-        send = {"expire": contract.expire, "settle": contract.settle, "claim": contract.claim}
-        show_receipt(send[function](signer, report=found), form)
+    contract = Reports(ledger)
+    found = find(ledger, report).report
+    send = {"expire": contract.expire, "settle": contract.settle, "claim": contract.claim}
+    return send[function](signer, report=found)

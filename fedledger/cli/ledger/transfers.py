@@ -1,60 +1,37 @@
 """`fedledger tx`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import AccountOption, Commands, Format, FormatOption, LedgerOption, open_existing
-from .accounts import PasswordOption, open_account
+from ..options import Commands
+from ..signing import signed
+
+if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
 
 __all__ = ["transfers"]
 
 transfers = typer.Typer(cls=Commands, no_args_is_help=True, help="Transactions of the stake token.")
 
+_To = Annotated[str, typer.Argument(metavar="ADDRESS")]
+_Amount = Annotated[int, typer.Argument(min=1)]
+
 
 @transfers.command("transfer")
-def transfer(
-    to: Annotated[str, typer.Argument(metavar="ADDRESS")],
-    amount: Annotated[int, typer.Argument(min=1)],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def transfer(ledger: "Ledger", signer: "Account", to: _To, amount: _Amount) -> "Receipt":
     """Move stake of an account to ADDRESS; returns when it is in a block."""
-    _send("transfer", to, amount, ledger, account, password_file, format_)
+    from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - slow to import
+
+    return StakeToken(ledger).transfer(signer, to, amount)
 
 
 @transfers.command("mint")
-def mint(
-    to: Annotated[str, typer.Argument(metavar="ADDRESS")],
-    amount: Annotated[int, typer.Argument(min=1)],
-    *,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def mint(ledger: "Ledger", signer: "Account", to: _To, amount: _Amount) -> "Receipt":
     """Make new stake for ADDRESS; the chain's admin may."""
-    _send("mint", to, amount, ledger, account, password_file, format_)
+    from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - slow to import
 
-
-def _send(  # noqa: PLR0917 - both commands' arguments, in their order
-    function: str,
-    to: str,
-    amount: int,
-    ledger: str,
-    account: str,
-    password_file: PasswordOption,
-    form: Format,
-) -> None:
-    from fedledger.ledger_plugins.contracts import StakeToken  # noqa: PLC0415 - the same
-
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    sender = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        token = StakeToken(opened)
-        send = token.transfer if function == "transfer" else token.mint
-        show_receipt(send(sender, to, amount), form)
+    return StakeToken(ledger).mint(signer, to, amount)

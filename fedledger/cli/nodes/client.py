@@ -7,7 +7,6 @@ import typer
 
 from fedledger.errors import RunError
 
-from ..ledger.accounts import PasswordOption, open_account
 from ..options import (
     FAILED,
     AccountOption,
@@ -17,6 +16,7 @@ from ..options import (
     LedgerOption,
     StoreOption,
 )
+from ..signing import PasswordOption, open_account
 
 __all__ = ["clients"]
 

@@ -7,9 +7,9 @@ import typer
 
 from fedledger.errors import ConfigError
 
-from ..ledger.accounts import PasswordOption, open_account
 from ..lines import log_to_stderr
 from ..options import Commands, DataOption, Format, FormatOption
+from ..signing import PasswordOption, open_account
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store

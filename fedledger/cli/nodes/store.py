@@ -9,9 +9,9 @@ import typer
 from fedledger.errors import ConfigError, ContentNotFound
 from fedledger.urls import mask_url
 
-from ..ledger.accounts import PasswordOption, open_account
 from ..lines import log_to_stderr
 from ..options import FAILED, Commands, Format, FormatOption, StoreOption
+from ..signing import PasswordOption, open_account
 
 if TYPE_CHECKING:
     from fedledger.ledger_plugins import Store

@@ -1,25 +1,21 @@
 """`fedledger task`: who takes part in a task, and whom its members elect."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedledger.errors import ConfigError
 
-from ..ledger.accounts import PasswordOption, open_account
-from ..options import AccountOption, Format, FormatOption, LedgerOption, StoreOption, open_existing
+from ..options import AccountOption, Format, FormatOption, LedgerOption, StoreOption, TaskOption
+from ..signing import PasswordOption, open_account, open_existing, signed
 from .group import tasks
 
 if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
     from fedledger.ledger_plugins.accounts import Account
-    from fedledger.ledger_plugins.base import Receipt
+    from fedledger.ledger_plugins.contracts import Membership, TrainingTask
 
 __all__: list[str] = []
-
-TaskOption = Annotated[
-    int, typer.Option("--task", min=1, help="The task's number.", show_default=False)
-]
 
 Whom = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The account that it is about.", show_default=False)
@@ -67,258 +63,144 @@ def open_(
 
 
 @tasks.command("join")
-def join(
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def join(ledger: "Ledger", signer: "Account", *, task: TaskOption) -> "Receipt":
     """Ask to be a client of a task.
 
     The task's owner or more than half of its members admit you, as its specification says; then you
     are a client from the next round on.
     """
-    _send(ledger, account, password_file, format_, lambda to, who: to.join(who, task=task))
+    return _membership_of(ledger).join(signer, task=task)
 
 
 @tasks.command("leave")
-def leave(
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def leave(ledger: "Ledger", signer: "Account", *, task: TaskOption) -> "Receipt":
     """Be a client no longer, from the next round on."""
-    _send(ledger, account, password_file, format_, lambda to, who: to.leave_task(who, task=task))
+    return _membership_of(ledger).leave_task(signer, task=task)
 
 
 @tasks.command("admit")
-def admit(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def admit(ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption) -> "Receipt":
     """Admit an account that asked to join, as the task's owner."""
-    about: dict[str, Any] = {"task": task, "account": address}
-    _send(ledger, account, password_file, format_, lambda to, who: to.admit(who, **about))
+    return _membership_of(ledger).admit(signer, task=task, account=address)
 
 
 @tasks.command("vote-admit")
+@signed
 def vote_admit(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption
+) -> "Receipt":
     """Vote for admitting an account, as a member of a task whose members decide.
 
     It is admitted with the vote that makes more than half. Votes are void when the round ends.
     """
-    about: dict[str, Any] = {"task": task, "account": address}
-    _send(ledger, account, password_file, format_, lambda to, who: to.vote_admit(who, **about))
+    return _membership_of(ledger).vote_admit(signer, task=task, account=address)
 
 
 @tasks.command("remove")
-def remove(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def remove(ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption) -> "Receipt":
     """Take an account off the clients from the next round on, as the task's owner."""
-    about: dict[str, Any] = {"task": task, "account": address}
-    _send(ledger, account, password_file, format_, lambda to, who: to.remove(who, **about))
+    return _membership_of(ledger).remove(signer, task=task, account=address)
 
 
 @tasks.command("vote-remove")
+@signed
 def vote_remove(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption
+) -> "Receipt":
     """Vote for that, as a member of a task whose members decide."""
-    about: dict[str, Any] = {"task": task, "account": address}
-    _send(ledger, account, password_file, format_, lambda to, who: to.vote_remove(who, **about))
+    return _membership_of(ledger).vote_remove(signer, task=task, account=address)
 
 
 @tasks.command("accept-place")
+@signed
 def accept_place(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption
+) -> "Receipt":
     """Agree to have the place of a client: of your own lost key, or of another device."""
-    about: dict[str, Any] = {"task": task, "account": address}
-    _send(ledger, account, password_file, format_, lambda to, who: to.accept_place(who, **about))
+    return _membership_of(ledger).accept_place(signer, task=task, account=address)
 
 
 @tasks.command("replace")
+@signed
 def replace(
-    address: Whom,
-    successor: Successor,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", address: Whom, successor: Successor, *, task: TaskOption
+) -> "Receipt":
     """Give the place of a client to an account that agreed: your own, or any as the task's owner.
 
     An example, of a key that was lost: `fedledger task accept-place OLD --account new …` by the
     client, then `fedledger task replace OLD NEW --account owner …`.
     """
-    about: dict[str, Any] = {"task": task, "account": address, "by": successor}
-    _send(ledger, account, password_file, format_, lambda to, who: to.replace(who, **about))
+    return _membership_of(ledger).replace(signer, task=task, account=address, by=successor)
 
 
 @tasks.command("vote-replace")
+@signed
 def vote_replace(
-    address: Whom,
-    successor: Successor,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", address: Whom, successor: Successor, *, task: TaskOption
+) -> "Receipt":
     """Vote for that, as a member of a task whose members decide."""
-    about: dict[str, Any] = {"task": task, "account": address, "by": successor}
-    _send(ledger, account, password_file, format_, lambda to, who: to.vote_replace(who, **about))
+    return _membership_of(ledger).vote_replace(signer, task=task, account=address, by=successor)
 
 
 @tasks.command("elect")
-def elect(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def elect(ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption) -> "Receipt":
     """Vote for the aggregator of a task that was halted, as a member; more than half appoint it."""
-    _send(
-        ledger,
-        account,
-        password_file,
-        format_,
-        lambda to, who: to.elect(who, task=task, aggregator=address),
-    )
+    return _membership_of(ledger).elect(signer, task=task, aggregator=address)
 
 
 @tasks.command("appoint")
-def appoint(
-    address: Whom,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def appoint(ledger: "Ledger", signer: "Account", address: Whom, *, task: TaskOption) -> "Receipt":
     """Let an account publish a task's rounds from now on, as the task's owner.
 
     A task that was halted goes on so. What an account publishes that a verdict excluded fails the
     audit.
     """
-    about: dict[str, Any] = {"task": task, "aggregator": address}
-    _send(
-        ledger,
-        account,
-        password_file,
-        format_,
-        lambda to, who: to.appoint_aggregator(who, **about),
-        "TrainingTask",
-    )
+    return _task_of(ledger).appoint_aggregator(signer, task=task, aggregator=address)
 
 
 @tasks.command("appoint-members")
+@signed
 def appoint_members(
-    addresses: Several,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", addresses: Several, *, task: TaskOption
+) -> "Receipt":
     """Let accounts vote on rollbacks, reports and clients, as the task's owner."""
-    about: dict[str, Any] = {"task": task, "members": addresses}
-    _send(
-        ledger,
-        account,
-        password_file,
-        format_,
-        lambda to, who: to.appoint_members(who, **about),
-        "TrainingTask",
-    )
+    return _task_of(ledger).appoint_members(signer, task=task, members=addresses)
 
 
 @tasks.command("revoke-members")
+@signed
 def revoke_members(
-    addresses: Several,
-    *,
-    task: TaskOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", addresses: Several, *, task: TaskOption
+) -> "Receipt":
     """Let accounts vote no more, as the task's owner."""
-    about: dict[str, Any] = {"task": task, "members": addresses}
-    _send(
-        ledger,
-        account,
-        password_file,
-        format_,
-        lambda to, who: to.revoke_members(who, **about),
-        "TrainingTask",
-    )
+    return _task_of(ledger).revoke_members(signer, task=task, members=addresses)
 
 
 @tasks.command("vote-checkpoint")
+@signed
 def vote_checkpoint(
+    ledger: "Ledger",
+    signer: "Account",
     *,
     task: TaskOption,
     round_: Annotated[
         int, typer.Option("--round", min=0, help="The newest round; 0: the initial model.")
     ],
     accuracy: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of its model.")],
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+) -> "Receipt":
     """Vote, as a member, for the newest model to become a checkpoint; more than half record it.
 
     Votes for another accuracy count apart, so agree on one before.
     """
-    about: dict[str, Any] = {"task": task, "round": round_, "accuracy": accuracy}
-    _send(ledger, account, password_file, format_, lambda to, who: to.vote_checkpoint(who, **about))
+    return _membership_of(ledger).vote_checkpoint(
+        signer, task=task, round=round_, accuracy=accuracy
+    )
 
 
 @tasks.command("clients")
@@ -342,19 +224,13 @@ def clients(
         show_record(clients_now(opened, contents, task), format_)
 
 
-def _send(  # noqa: PLR0917 - the commands' arguments, in their order
-    ledger: str,
-    account: str,
-    password_file: Any,
-    format_: Format,
-    call: "Callable[[Any, Account], Receipt]",
-    contract: str = "Membership",
-) -> None:
-    """Sign and send a call of a contract, and print its receipt."""
-    from fedledger.ledger_plugins import contracts  # noqa: PLC0415 - the same
+def _membership_of(ledger: "Ledger") -> "Membership":
+    from fedledger.ledger_plugins.contracts import Membership  # noqa: PLC0415 - slow to import
 
-    from ..render import show_receipt  # noqa: PLC0415 - the same
+    return Membership(ledger)
 
-    signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        show_receipt(call(getattr(contracts, contract)(opened), signer), format_)
+
+def _task_of(ledger: "Ledger") -> "TrainingTask":
+    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - slow to import
+
+    return TrainingTask(ledger)

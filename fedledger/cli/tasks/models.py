@@ -8,7 +8,6 @@ import typer
 
 from fedledger.errors import ConfigError, ContractError
 
-from ..ledger.accounts import PasswordOption, check_account, open_account
 from ..options import (
     AccountOption,
     Commands,
@@ -16,10 +15,13 @@ from ..options import (
     FormatOption,
     LedgerOption,
     StoreOption,
-    open_existing,
+    TaskOption,
 )
+from ..signing import PasswordOption, check_account, open_account, open_existing, signed
 
 if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
     from fedledger.ledger_plugins.openings import Opening, Pending
     from fedledger.strategies.protocols.pofl import Selection
     from fedledger.strategies.rounds.tasks.membership import MembershipRule
@@ -153,7 +155,7 @@ def submit(
 def update(
     model: Annotated[Path, typer.Argument(metavar="FILE")],
     *,
-    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
+    task: TaskOption,
     ledger: LedgerOption,
     store: StoreOption,
     account: AccountOption,
@@ -254,7 +256,7 @@ def open_(
 @models.command("reveal")
 def reveal(
     *,
-    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
+    task: TaskOption,
     ledger: LedgerOption,
     store: StoreOption,
     account: AccountOption,
@@ -297,14 +299,8 @@ def reveal(
 
 
 @models.command("confirm")
-def confirm(
-    *,
-    task: Annotated[int, typer.Option(min=1, help="The task's number.", show_default=False)],
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+@signed
+def confirm(ledger: "Ledger", signer: "Account", *, task: TaskOption) -> "Receipt":
     """Confirm the ledger's history after a task: sign that you know its newest settled block.
 
     An update holds what came before it. This holds the end as well: whoever rewrites the ledger
@@ -312,12 +308,7 @@ def confirm(
     """
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    client = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        receipt = TrainingTask(opened).confirm_history(client, task=task)
-    show_receipt(receipt, format_)
+    return TrainingTask(ledger).confirm_history(signer, task=task)
 
 
 def _pending(account: str) -> "Pending":

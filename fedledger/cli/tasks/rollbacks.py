@@ -1,18 +1,18 @@
 """`fedledger task checkpoint`, `rollback`, `vote-rollback` and `checkpoints`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..ledger.accounts import PasswordOption, open_account
-from ..options import AccountOption, Format, FormatOption, LedgerOption, open_existing
+from ..options import Format, FormatOption, LedgerOption, TaskOption
+from ..signing import signed
 from .group import tasks
 
-__all__ = ["TaskOption", "checkpoint", "checkpoints", "rollback", "vote_rollback"]
+if TYPE_CHECKING:
+    from fedledger.ledger_plugins import Ledger, Receipt
+    from fedledger.ledger_plugins.accounts import Account
 
-TaskOption = Annotated[
-    int, typer.Option("--task", min=1, help="The task's number.", show_default=False)
-]
+__all__ = ["checkpoint", "checkpoints", "rollback", "vote_rollback"]
 
 _ToOption = Annotated[
     int,
@@ -23,65 +23,49 @@ _ToOption = Annotated[
 
 
 @tasks.command("checkpoint")
+@signed
 def checkpoint(
+    ledger: "Ledger",
+    signer: "Account",
     *,
     task: TaskOption,
     accuracy: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Of the model, as you measured it: your word."),
     ] = 0.0,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+) -> "Receipt":
     """Make a task's newest model a checkpoint; its owner and its aggregator may."""
     from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
 
-    from ..render import show_receipt  # noqa: PLC0415 - the same
-
-    signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        contract = TrainingTask(opened)
-        newest = contract.task(task).current_round
-        receipt = contract.record_checkpoint(signer, task=task, round=newest, accuracy=accuracy)
-    show_receipt(receipt, format_)
+    contract = TrainingTask(ledger)
+    newest = contract.task(task).current_round
+    return contract.record_checkpoint(signer, task=task, round=newest, accuracy=accuracy)
 
 
 @tasks.command("rollback")
+@signed
 def rollback(
-    *,
-    task: TaskOption,
-    to: _ToOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", *, task: TaskOption, to: _ToOption
+) -> dict[str, Any]:
     """End a task's open round with a checkpoint's model; its owner may.
 
     What was submitted to the round is void. A run that goes on meanwhile notices, and trains the
     checkpoint's model in the next round.
     """
-    _go_back("rollback", task, to, ledger, account, password_file, format_)
+    return _go_back("rollback", ledger, signer, task, to)
 
 
 @tasks.command("vote-rollback")
+@signed
 def vote_rollback(
-    *,
-    task: TaskOption,
-    to: _ToOption,
-    ledger: LedgerOption,
-    account: AccountOption,
-    password_file: PasswordOption = None,
-    format_: FormatOption = Format.text,
-) -> None:
+    ledger: "Ledger", signer: "Account", *, task: TaskOption, to: _ToOption
+) -> dict[str, Any]:
     """Vote, as a member, to end a task's open round with a checkpoint's model.
 
     The vote with which more than half of the members want it does it. A vote is for the round that
     is open now, and another one takes its place.
     """
-    _go_back("vote_rollback", task, to, ledger, account, password_file, format_)
+    return _go_back("vote_rollback", ledger, signer, task, to)
 
 
 @tasks.command("checkpoints")
@@ -110,33 +94,19 @@ def checkpoints(
     show_checkpoints(found, format_)
 
 
-def _go_back(  # noqa: PLR0917 - both commands' arguments, in their order
-    function: str,
-    task: int,
-    to: int,
-    ledger: str,
-    account: str,
-    password_file: PasswordOption,
-    form: Format,
-) -> None:
-    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
+def _go_back(
+    function: str, ledger: "Ledger", signer: "Account", task: int, to: int
+) -> dict[str, Any]:
+    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - slow to import
 
-    from ..render import show_record  # noqa: PLC0415 - the same
-
-    signer = open_account(account, password_file)
-    with open_existing(ledger) as opened:
-        contract = TrainingTask(opened)
-        number = contract.task(task).current_round + 1
-        send = contract.rollback if function == "rollback" else contract.vote_rollback
-        receipt = send(signer, task=task, round=number, to_round=to)
-        back = any(event.name == "RolledBack" for event in receipt.events)
-    show_record(
-        {
-            "transaction": receipt.transaction,
-            "block": receipt.block,
-            "round": number,
-            "rolled_back": back,
-            "to_round": to,
-        },
-        form,
-    )
+    contract = TrainingTask(ledger)
+    number = contract.task(task).current_round + 1
+    send = contract.rollback if function == "rollback" else contract.vote_rollback
+    receipt = send(signer, task=task, round=number, to_round=to)
+    return {
+        "transaction": receipt.transaction,
+        "block": receipt.block,
+        "round": number,
+        "rolled_back": any(event.name == "RolledBack" for event in receipt.events),
+        "to_round": to,
+    }
