@@ -279,7 +279,10 @@ class MinedRound(Round):
         raise ConfigError("an attested round needs a Flower server: it cannot be mined")
 
     def store(self, contents: Sequence[bytes]) -> list[str]:
-        """Store the contents."""
+        """Store the contents, in one try: a miner comes back with its next block.
+
+        A store that is away is not waited for here, as in the other kinds: the node waits as well.
+        """
         return self._store.put_all(contents)
 
     def _content(
