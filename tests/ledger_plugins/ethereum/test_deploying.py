@@ -22,7 +22,7 @@ from fedledger.ledger_plugins.ethereum.deployment.places import InProcess
 from fedledger.ledger_plugins.ethereum.rpc.node import Node
 from fedledger.ledger_plugins.ethereum.rpc.tester import local_node
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "faucet" / "faucet"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "faucet" / "faucet"
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Identities and Bonds: the compiled contracts and their twins are the same contracts.
 
-`test_contracts_evm.py` and its neighbours do the same for the token and for tasks.
+`test_evm.py` and its neighbours do the same for the token and for tasks.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """The twins by themselves: how they start, what they keep, and the ABI they share.
 
-That they do and refuse what the compiled contracts do is in `test_contracts_evm.py` and
-`test_contracts_refusals.py`.
+That they do and refuse what the compiled contracts do is in `test_evm.py` and
+`test_refusals.py`.
 """
 
 import ast

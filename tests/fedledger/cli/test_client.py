@@ -11,7 +11,7 @@ from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins.accounts import Account
 
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
-APP = Path(__file__).parents[2] / "docs" / "examples" / "vehicles"
+APP = Path(__file__).parents[3] / "docs" / "examples" / "vehicles"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from support.broken_stores import KINDS
 from fedledger.ledger_plugins.testing import StoreConformance
 
 SHARED = Path(broken_stores.__file__).parents[1]
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from fedledger.ledger_plugins.contracts.registry import BUILT_IN
 from fedledger.ledger_plugins.ethereum import Deployment, deploy
 from fedledger.ledger_plugins.ethereum.deployment.places import DeploymentFile
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "faucet" / "faucet"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "faucet" / "faucet"
 
 
 @pytest.fixture

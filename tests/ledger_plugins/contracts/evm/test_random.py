@@ -1,6 +1,6 @@
 """Random calls and random text: the compiled contracts and their twins do the same.
 
-`test_contracts_evm.py` beside it goes through every function and every error.
+`test_evm.py` beside it goes through every function and every error.
 """
 
 import eth_abi

@@ -17,7 +17,7 @@ from fedledger.ledger_plugins.contracts.registry import BUILT_IN, twin_of
 from fedledger.ledger_plugins.contracts.twin import Environment
 from fedledger.ledger_plugins.ethereum import deploy
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "faucet" / "faucet"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "faucet" / "faucet"
 NOTE = bytes(range(32))
 
 

@@ -2,7 +2,7 @@
 
 The same calls go to py-evm and to the twins; their results and events are compared after each one,
 and at the end of a test everything that can be looked at. What they refuse stands in
-`test_contracts_refusals.py`; forge tests the contracts by themselves.
+`test_refusals.py`; forge tests the contracts by themselves.
 """
 
 import json

@@ -31,8 +31,8 @@ from fedledger.ledger_plugins.contracts.beacon.facade import commitment_to
 from fedledger.ledger_plugins.contracts.reports.kinds import KINDS, kind_name
 from fedledger.ledger_plugins.contracts.stake_token.twin import LOCKER_ROLE
 
-from .test_contracts_bonds import SameBonds
-from .test_contracts_random import SameContracts
+from .test_bonds import SameBonds
+from .test_random import SameContracts
 
 DICE = st.randoms(use_true_random=True)
 REPORTED = [*map(kind_name, KINDS), b"no kind".ljust(32, b"\0")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 
 
 @pytest.mark.parametrize("kind", ["pofl", pytest.param("anchored", marks=pytest.mark.soak)])

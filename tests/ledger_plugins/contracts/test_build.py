@@ -19,7 +19,7 @@ from fedledger.ledger_plugins.contracts.registry import BUILT_IN, CHAIN_ONLY, ar
 
 CONTRACTS = Path(build.__file__).parent
 SOLIDITY = CONTRACTS / "solidity"
-PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
+PAGE = Path(__file__).parents[3] / "docs" / "contracts.md"
 NAMES = BUILT_IN
 FOLDERS = {name: CONTRACTS / re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in NAMES}
 LIMITS = {
