@@ -46,11 +46,6 @@ TOPICS = [bytes([n]) * 32 for n in range(4)]
 WINDOW = 30
 
 
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
 class SameBeacon(RuleBasedStateMachine):
     """Random draws: opened, committed to, fixed, revealed, closed and settled by anybody."""
 

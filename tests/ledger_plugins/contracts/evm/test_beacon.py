@@ -21,6 +21,7 @@ from support.both_contracts import (
     TASKS,
     TOP,
     Both,
+    compared,
     contract_of,
     errors,
 )
@@ -39,20 +40,8 @@ def sealed(who, draw=1):
     return keccak(encode(["uint256", "address", "bytes32"], [draw, who, VALUES[who]]))
 
 
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
-@pytest.fixture
-def both(evm):
-    """Ann, Bob and Eve are members of task 1 with 20 tokens each as a bond; draw 1 is open."""
-    both = scene_of(evm)
-    yield both
-    both.compare()
-
-
 def scene_of(evm):
+    """Ann, Bob and Eve are members of task 1 with 20 tokens each as a bond; draw 1 is open."""
     evm.restart()
     both = Both(evm)
     both.run(
@@ -63,6 +52,9 @@ def scene_of(evm):
         (OWNER, "open", 1, TOPIC, *TERMS),
     )
     return both
+
+
+both = compared(scene_of)
 
 
 def committed(both, *people):

@@ -24,6 +24,7 @@ from support.both_contracts import (
     TOKEN,
     TOP,
     Both,
+    compared,
     contract_of,
     errors,
 )
@@ -38,11 +39,6 @@ DAY = 86_400
 TASK, OTHER = b"task 1".ljust(32, b"\0"), b"task 2".ljust(32, b"\0")
 KEYS = (b"\1" * 32, b"\2" * 48, b"\3" * 96, b"\4" * 120, b"\5" * 104)
 NONE = bytes(32)
-
-
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
 
 
 def scene_of(evm):
@@ -61,11 +57,7 @@ def scene_of(evm):
     return both
 
 
-@pytest.fixture
-def both(evm):
-    both = scene_of(evm)
-    yield both
-    both.compare()
+both = compared(scene_of)
 
 
 @pytest.fixture(scope="module")

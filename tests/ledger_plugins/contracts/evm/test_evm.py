@@ -24,9 +24,9 @@ from support.both_contracts import (
     TOKEN,
     TOP,
     Both,
+    compared,
     errors,
 )
-from support.evm import EvmBench
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
@@ -40,17 +40,12 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
 GAS = files("fedledger.ledger_plugins.contracts").joinpath("solidity/gas/TrainingTask.json")
 
 
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
-@pytest.fixture
-def both(evm):
+def scene_of(evm):
     evm.restart()
-    both = Both(evm)
-    yield both
-    both.compare()
+    return Both(evm)
+
+
+both = compared(scene_of)
 
 
 def propose(*, rounds=2, window=0, reward=20):

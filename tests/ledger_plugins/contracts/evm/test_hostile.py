@@ -11,24 +11,14 @@ from support.both_contracts import (
     OWNER,
     REPORTS,
     TASKS,
+    compared,
     errors,
 )
-from support.evm import EvmBench
 from support.report_scene import NONE, UPDATE, WINDOW, of, publish, report, scene_of, settle
 
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 
-
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
-@pytest.fixture
-def both(evm):
-    both = scene_of(evm)
-    yield both
-    both.compare()
+both = compared(scene_of)
 
 
 def halt(both, number):

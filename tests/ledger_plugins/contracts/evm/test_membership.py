@@ -14,6 +14,7 @@ from support.both_contracts import (
     OWNER,
     TASKS,
     Both,
+    compared,
     contract_of,
     errors,
 )
@@ -37,11 +38,6 @@ NEWCOMER = ADMIN
 MANY_MORE = range(256)
 
 
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
 def scene_of(evm):
     """Task 1 goes by its owner, task 2 by its members Ann, Bob and Eve; task 3 is fixed."""
     evm.restart()
@@ -55,11 +51,7 @@ def scene_of(evm):
     return both
 
 
-@pytest.fixture
-def both(evm):
-    both = scene_of(evm)
-    yield both
-    both.compare()
+both = compared(scene_of)
 
 
 def refused(both, sender, function, *args):

@@ -26,12 +26,6 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import (
     PROPOSER_ROLE,
 )
 
-
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
 # UTF-8 -----------------------------------------------------------------------------------------
 
 PIECES = st.one_of(

@@ -13,9 +13,9 @@ from support.both_contracts import (
     REPORTS,
     TASKS,
     TOKEN,
+    compared,
     errors,
 )
-from support.evm import EvmBench
 from support.report_scene import (
     NONE,
     UNQUALIFIED,
@@ -38,17 +38,7 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts.reports.twin import AUTHORITY_ROLE
 from fedledger.ledger_plugins.contracts.stake_token.twin import GOVERNOR_ROLE
 
-
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
-@pytest.fixture
-def both(evm):
-    both = scene_of(evm)
-    yield both
-    both.compare()
+both = compared(scene_of)
 
 
 # What follows from verdicts ------------------------------------------------------------------

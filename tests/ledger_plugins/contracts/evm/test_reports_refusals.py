@@ -12,6 +12,7 @@ from support.both_contracts import (
     OWNER,
     REPORTS,
     TASKS,
+    compared,
     errors,
 )
 from support.evm import EvmBench
@@ -34,17 +35,7 @@ from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.reports.kinds import KINDS, kind_name
 
-
-@pytest.fixture(scope="module")
-def evm():
-    return EvmBench()
-
-
-@pytest.fixture
-def both(evm):
-    both = scene_of(evm)
-    yield both
-    both.compare()
+both = compared(scene_of)
 
 
 # Refusals --------------------------------------------------------------------------------------
