@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from support.evidence import all_evidence
 from support.federation import make_app
 
 from fedledger.effects import Effects
@@ -59,13 +60,6 @@ def pofl(federation, **changes):
     return federation.pofl(binding="required", **changes)
 
 
-def evidence_of(federation):
-    return [
-        documents.load(Evidence, one.evidence, federation.store)
-        for one in TrainingTask(federation.ledger).aggregates(1)
-    ]
-
-
 def dropped(evidence):
     [phase, *_] = evidence.phases
     return [(one.reason, one.detail) for one in phase.dropped if one.reason != "unheard"]
@@ -76,7 +70,7 @@ def test_bound_nodes_are_counted_with_their_statements(bound, kind):
     """Every answer of every phase carries one, and the audit checks it."""
     strategy = getattr(bound, kind)(binding="required")
     bound.run(strategy, on_nodes(bound, make_app()), rounds=2)
-    for evidence in evidence_of(bound):
+    for evidence in all_evidence(bound):
         for phase in evidence.phases:
             assert len(phase.accepted) == 7
             assert all(one.node_proof for one in phase.accepted)
@@ -108,7 +102,7 @@ def test_without_binding_nothing_is_asked_for(bound):
 def test_a_client_refuses_by_itself(bound, other, says):
     """Before it trains: its own key is another than its account published, or there is none."""
     bound.run(pofl(bound), on_nodes(bound, make_app(), **other), rounds=1)
-    [evidence] = evidence_of(bound)
+    [evidence] = all_evidence(bound)
     [(reason, detail)] = dropped(evidence)
     assert reason == "client-error"
     assert says in detail
@@ -129,7 +123,7 @@ def test_an_account_without_a_node_is_refused(bound, published):
 
     changes = {"measure": measure} if published == "too late" else {}
     bound.run(pofl(bound, **changes), on_nodes(bound, make_app()), rounds=2)
-    first, second = evidence_of(bound)
+    first, second = all_evidence(bound)
     [(reason, detail)] = dropped(first)
     assert (reason, "`fedledger account bind`" in detail) == ("client-error", True)
     assert len(second.phases[0].accepted) == (7 if published == "too late" else 6)
@@ -161,7 +155,7 @@ def test_the_server_refuses_what_no_node_stated(bound, change):
     """A client that does not refuse is dropped with the reason, and the round goes on."""
     app = make_app(after_signing={3: _forged(change)})
     bound.run(pofl(bound), on_nodes(bound, app), rounds=1)
-    [evidence] = evidence_of(bound)
+    [evidence] = all_evidence(bound)
     [(reason, _)] = dropped(evidence)
     assert reason == "binding"
     assert len(evidence.phases[0].accepted) == 6
@@ -183,7 +177,7 @@ def test_a_statement_is_worth_nothing_elsewhere(bound):
 
     app = make_app(after_signing={3: replay})
     bound.run(pofl(bound), on_nodes(bound, app), rounds=2)
-    first, second = evidence_of(bound)
+    first, second = all_evidence(bound)
     assert dropped(first) == []
     assert dropped(second) == [("binding", "the node's statement about this answer does not hold")]
     assert audit_ledger(bound.ledger, bound.store).passed
@@ -301,7 +295,7 @@ def test_a_run_that_is_resumed_counts_the_calls_that_are_there(bound, monkeypatc
     bound.reopen()
     bound.run(pofl(bound), app, rounds=1)
     assert len(TrainingTask(bound.ledger).submitted(1, 1)) == 7
-    [evidence] = evidence_of(bound)
+    [evidence] = all_evidence(bound)
     assert len(evidence.phases[0].accepted) == 7
     report = audit_ledger(bound.ledger, bound.store)
     assert report.passed, report.reason

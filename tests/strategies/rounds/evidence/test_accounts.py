@@ -5,6 +5,7 @@ import random
 
 import pytest
 from flwr.app import RecordDict
+from support.evidence import evidence_of
 from support.federation import make_app
 
 from fedledger.ledger_plugins.contracts import TrainingTask
@@ -23,11 +24,6 @@ def _mute(reply, message, context):
 def _bare(reply, message, context):
     reply.content = RecordDict()
     return reply
-
-
-def evidence_of(federation, number=1):
-    aggregate = TrainingTask(federation.ledger).aggregates(1)[number - 1]
-    return documents.load(Evidence, aggregate.evidence, federation.store)
 
 
 def _accounts(federation, number=1):
@@ -82,7 +78,7 @@ def test_a_dropped_reply_that_is_signed_is_its_accounts(federation):
     federation.run(federation.pofl(byzantine=1), make_app(after_signing={3: wrong}), rounds=1)
     found = _accounts(federation)
     assert found[federation.clients[3]] not in {"counted", "unheard", "no-reply", "not-asked"}
-    assert [one.party for one in evidence_of(federation).phases[0].dropped] == [
+    assert [one.party for one in evidence_of(federation, 1).phases[0].dropped] == [
         federation.clients[3]
     ]
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from support.clock import Clock
+from support.evidence import accepted_in, all_evidence, evidence_of
 from support.federation import Federation, initial_model, make_app
 
 from fedledger.arrays import to_safetensors
@@ -17,7 +18,6 @@ from fedledger.ledger_plugins.signing import Domain
 from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.strategies import ArrivalWindow, LedgerClock, WallClock, audit_ledger
 from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.kinds import clocked
 
 NOW = 1_700_000_000.0
@@ -62,11 +62,6 @@ def by_ledger(federation, clock, **options):
     return federation.pofl(**defaults | options)
 
 
-def evidence_of(federation, number=-1):
-    published = TrainingTask(federation.ledger).aggregates(1)[number]
-    return documents.load(Evidence, published.evidence, federation.store)
-
-
 def dropped_in(federation):
     """Return what became of the newest round's accounts that did not count."""
     dropped = evidence_of(federation).phases[0].dropped
@@ -108,11 +103,8 @@ def test_relayed_rounds_by_the_ledgers_clock(timed, rules, sealed):
     times = [ledger.block(one.block).timestamp for one in TrainingTask(ledger).aggregates(1)]
     assert NOW + WINDOW < times[0] < NOW + WINDOW + 10
     assert times[0] + WINDOW < times[1] < times[0] + WINDOW + 10
-    for number in (0, 1):
-        evidence = evidence_of(federation, number)
-        assert [len(phase.accepted) for phase in evidence.phases] == [7] * (
-            1 if rules[1:] == () else 2
-        )
+    assert accepted_in(federation) == [[7] * (1 if rules[1:] == () else 2)] * 2
+    for evidence in all_evidence(federation):
         assert all(one.node == "" for phase in evidence.phases for one in phase.asked)
         assert evidence.kept is None
     report = audit(federation)

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 from support.clock import Clock
+from support.evidence import evidence_of
 from support.federation import Federation, make_app
 
 from fedledger.effects import Effects
@@ -17,8 +18,6 @@ from fedledger.strategies import LedgerClock, audit_ledger
 from fedledger.strategies.mining import Aggregator
 from fedledger.strategies.rounds import protocol
 from fedledger.strategies.rounds.answers import standing
-from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.kinds import mined
 from fedledger.strategies.rounds.server import strategy
 
@@ -64,12 +63,6 @@ def by_lot(federation, clock, **options):
         effects=dataclasses.replace(Effects.real(), clock=clock),
         **options,
     )
-
-
-def evidence_of(federation):
-    """Return the newest round's evidence."""
-    published = TrainingTask(federation.ledger).aggregates(1)[-1]
-    return documents.load(Evidence, published.evidence, federation.store)
 
 
 def reveal_again(federation, partition):

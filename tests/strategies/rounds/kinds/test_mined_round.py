@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from support.clock import Clock
+from support.evidence import all_evidence
 
 from fedledger.arrays import to_safetensors
 from fedledger.errors import AccountError, AuditError, ContentCorrupted, StoreUnavailable
@@ -18,7 +19,7 @@ from fedledger.strategies.audit import verify_round
 from fedledger.strategies.mining import PATIENCE, Aggregator, propose_task, submit_update
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.evidence.documents import Specification
 from fedledger.strategies.rounds.kinds import mined
 from fedledger.strategies.rounds.protocol import run_round
 from fedledger.strategies.rounds.tasks.task import read_task
@@ -46,11 +47,6 @@ def submit(federation, clients):
         model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
         ledger, store = federation.ledger, federation.store
         submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
-
-
-def evidence_of(federation):
-    [published] = TrainingTask(federation.ledger).aggregates(1)
-    return documents.load(Evidence, published.evidence, federation.store)
 
 
 def end(federation):
@@ -141,7 +137,8 @@ def test_strangers_are_no_part_of_a_round(federation):
     aggregate = Aggregator(federation.store, OWNER, Clock())
     for _ in range(2):
         federation.ledger.transact_all(aggregate(federation.ledger, pytest.fail))
-    [phase] = evidence_of(federation).phases
+    [evidence] = all_evidence(federation)
+    [phase] = evidence.phases
     assert len(phase.accepted) == len(CLIENTS)
     assert (phase.dropped, len(phase.asked)) == ([], len(CLIENTS))
     report = audit_ledger(federation.ledger, federation.store, [1])
@@ -163,7 +160,8 @@ def test_a_client_that_submits_without_end_costs_its_own_say_alone(federation):
     clock.sleep(60)
     for _ in range(2):
         federation.ledger.transact_all(aggregate(federation.ledger, wanted.append))
-    [phase] = evidence_of(federation).phases
+    [evidence] = all_evidence(federation)
+    [phase] = evidence.phases
     assert [one.reason for one in phase.dropped] == ["unavailable"]
     assert len(phase.accepted) == len(CLIENTS) - 1
     assert audit_ledger(federation.ledger, federation.store).passed
@@ -178,7 +176,8 @@ def test_an_absent_client_holds_up_a_round_for_so_long(federation, how):
     time.sleep(3)
     TrainingTask(federation.ledger).confirm_history(STRANGERS[0], task=1)  # a block, so time
     end(federation)
-    [phase] = evidence_of(federation).phases
+    [evidence] = all_evidence(federation)
+    [phase] = evidence.phases
     assert len(phase.accepted) == len(CLIENTS) - 1
     assert TrainingTask(federation.ledger).task(1).finished
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.evidence import all_evidence
 from support.federation import Federation, make_app
 
 from fedledger.errors import ConfigError, ContractError, TransactionRefused, UnknownNameError
@@ -22,7 +23,7 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit import verify_round
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
+from fedledger.strategies.rounds.evidence.documents import Specification
 from fedledger.strategies.rounds.tasks import membership
 from fedledger.strategies.rounds.tasks.membership import MAX_CLIENTS, changed_clients
 
@@ -53,13 +54,6 @@ def while_open(*changes):
         return {}
 
     return measure
-
-
-def evidence_of(federation):
-    return [
-        documents.load(Evidence, one.evidence, federation.store)
-        for one in TrainingTask(federation.ledger).aggregates(1)
-    ]
 
 
 def became(evidence, phase="update"):
@@ -182,7 +176,7 @@ def test_clients_change_between_rounds(federation, kind):
         strategy = federation.anchored(clients=first, membership="owner", measure=changes)
     federation.run(strategy, make_app(), rounds=5)
     phase = "update" if kind == "pofl" else "weights"
-    listed = [became(one, phase) for one in evidence_of(federation)]
+    listed = [became(one, phase) for one in all_evidence(federation)]
     left = [one for one in first if one != first[0]]
     joined = [*left, federation.clients[SPARE]]
     new = [federation.clients[NEW_KEY], *joined[1:]]
@@ -203,7 +197,7 @@ def test_what_comes_while_a_round_is_open_is_for_the_next(federation):
             owner.joins(SPARE)
 
     federation.run(pofl(federation), make_app(), rounds=3, evaluate_fn=evaluate)
-    sizes = [len(became(one)) for one in evidence_of(federation)]
+    sizes = [len(became(one)) for one in all_evidence(federation)]
     assert sizes == [7, 7, 8]
     assert audit_ledger(federation.ledger, federation.store).passed
 
@@ -227,7 +221,7 @@ def test_members_decide_where_the_specification_says_so(federation):
 
     strategy = pofl(federation, "members", measure=while_open(admits))
     federation.run(strategy, make_app(), rounds=2)
-    assert [len(became(one)) for one in evidence_of(federation)] == [7, 8]
+    assert [len(became(one)) for one in all_evidence(federation)] == [7, 8]
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -246,7 +240,7 @@ def test_a_node_whose_account_was_replaced_is_bound_anew(federation):
     federation.size = 8
     changes = while_open(lambda: owner.replaces(1, NEW_KEY))
     federation.run(pofl(federation, measure=changes), app, rounds=3)
-    listed = [became(one) for one in evidence_of(federation)]
+    listed = [became(one) for one in all_evidence(federation)]
     new = federation.clients[NEW_KEY]
     assert [one.get(new) for one in listed] == [None, "counted", "counted"]
     assert [one.get(federation.clients[1]) for one in listed] == ["counted", None, None]
@@ -264,7 +258,7 @@ def test_too_few_clients_keep_the_model(federation):
     strategy = pofl(federation, measure=changes)
     federation.run(strategy, make_app(), rounds=4)
     assert strategy.inner.min_available_nodes == 1, "nobody waits for the nodes of who left"
-    found = evidence_of(federation)
+    found = all_evidence(federation)
     assert [one.kept is None for one in found] == [True, False, False, False]
     assert found[1].kept == "2 updates arrived in time, 3 are needed"
     assert found[2].kept == "0 updates arrived in time, 3 are needed"
@@ -283,7 +277,7 @@ def test_a_replaced_account_is_not_waited_for(federation):
     changes = while_open(lambda: None, lambda: owner.replaces(3, NEW_KEY))
     strategy = pofl(federation, measure=changes)
     federation.run(strategy, make_app(after_signing={3: silent}), rounds=4)
-    found = evidence_of(federation)
+    found = all_evidence(federation)
     assert [one.state["silent"] for one in found] == [
         *([federation.clients[3]],) * 2,
         *([],) * 2,
@@ -298,7 +292,7 @@ def test_an_election_forgets_who_left(federation):
     changes = while_open(lambda: (owner.leaves(0), owner.joins(SPARE)))
     strategy = pofl(federation, selection="election", rules=("median", "krum"), measure=changes)
     federation.run(strategy, make_app(), rounds=3)
-    states = [one.state["pairs"] for one in evidence_of(federation)]
+    states = [one.state["pairs"] for one in all_evidence(federation)]
     gone, new, old = (federation.clients[one] for one in (0, SPARE, 1))
     assert [gone in one for one in states] == [True, False, False]
     assert [one.get(new, 0) < one[old] for one in states] == [True] * 3
@@ -329,7 +323,7 @@ def test_a_killed_run_goes_on_with_the_clients_of_the_open_round(federation, mon
     owner = Owner(federation)
     first = [] if when == "in round 2" else [lambda: owner.leaves(0)]
     federation.run(pofl(federation, measure=while_open(*first)), make_app(), rounds=3)
-    assert [len(became(one)) for one in evidence_of(federation)] == [7, 6, 6]
+    assert [len(became(one)) for one in all_evidence(federation)] == [7, 6, 6]
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -415,7 +409,7 @@ def test_a_contract_opened_by_another_rule_changes_nothing(federation):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedledger.strategies.rounds.tasks.task.open_membership", by_itself)
         federation.run(strategy, make_app(), rounds=2)
-    assert [len(became(one)) for one in evidence_of(federation)] == [7, 7]
+    assert [len(became(one)) for one in all_evidence(federation)] == [7, 7]
     assert audit_ledger(federation.ledger, federation.store).passed
 
 
@@ -453,7 +447,7 @@ def test_changes_signed_for_another_task_are_of_that_one(federation):
         decides.admit(other, task=2, account=federation.clients[SPARE])
 
     federation.run(pofl(federation, measure=while_open(elsewhere)), make_app(), rounds=2)
-    assert [len(became(one)) for one in evidence_of(federation)] == [7, 7]
+    assert [len(became(one)) for one in all_evidence(federation)] == [7, 7]
     assert audit_ledger(federation.ledger, federation.store, [1]).passed
 
 

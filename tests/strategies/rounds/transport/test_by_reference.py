@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedAvg
+from support.evidence import evidence_of
 from support.federation import Federation, initial_model, make_app
 from support.referring import Flawed, Traffic, named_in, naming, told
 from support.store_server import StoreServer
@@ -16,8 +17,6 @@ from fedledger.ledger_plugins.storage import base
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
 
 KINDS = {
     "pofl": lambda federation, **options: federation.pofl(**options),
@@ -31,11 +30,6 @@ KINDS = {
 def run(federation, app=None, rounds=1, kind="pofl", **options):
     strategy = KINDS[kind](federation, **({"transport": "store"} | options))
     return federation.run(strategy, app or make_app(), rounds=rounds, config=told(federation))
-
-
-def evidence_of(federation, number=-1):
-    published = TrainingTask(federation.ledger).aggregates(1)[number]
-    return documents.load(Evidence, published.evidence, federation.store)
 
 
 def outcome(federation):
