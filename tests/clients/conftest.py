@@ -24,6 +24,5 @@ def network(tmp_path, monkeypatch):
     federation.ledger.close()
     federation.ledger = open_ledger(f"local+{node.url}")
     yield SimpleNamespace(federation=federation, url=f"local+{node.url}", effects=effects)
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
     node.stop()

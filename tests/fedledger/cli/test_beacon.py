@@ -33,16 +33,14 @@ def place(tmp_path, monkeypatch):
         store = f"file://{tmp_path}/store"
         deploy(url, admin=ADMIN.address)
         federation = Federation(tmp_path / "run")
-        federation.ledger.close()
-        federation.store.close()
+        federation.close()
         federation.ledger, federation.store = open_ledger(url), open_store(store)
         keystore(tmp_path, "owner", federation.server)
         give(federation.ledger, ADMIN, [one.address for one in people], 10)
         deposit_all(federation.ledger, people, 10)
         members = [one.address for one in people]
         federation.run(federation.pofl(members=members), make_app(), rounds=3)
-        federation.ledger.close()
-        federation.store.close()
+        federation.close()
         runner = CliRunner()
 
         def run(*arguments):

@@ -47,8 +47,7 @@ def place(request, tmp_path_factory):
         member.start("--new-chain", "--admin", ADMIN.address).wait_ready()
         url, store, node = f"local+{member.url}", f"file://{member.data}/store", member
     federation = Federation(home / "run")
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
     federation.ledger, federation.store = open_ledger(url), open_store(store)
     keystore(home, "server", federation.server)
 
@@ -94,8 +93,7 @@ def place(request, tmp_path_factory):
         )
     finally:
         patched.undo()
-        federation.ledger.close()
-        federation.store.close()
+        federation.close()
         node.kill()
 
 

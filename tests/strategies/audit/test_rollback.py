@@ -76,8 +76,7 @@ def rolled(tmp_path_factory):
     )
     result = federation.run(federation.pofl(), make_app(), rounds=5, evaluate_fn=hook)
     yield federation, result
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 @pytest.mark.parametrize("kind", ["pofl", "anchored"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.clock import Clock
 from support.evidence import accepted_in, all_evidence, evidence_of
-from support.federation import Federation, initial_model, make_app
+from support.federation import Federation, initial_model, make_app, timed_federation
 
 from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
@@ -42,12 +42,9 @@ class Acting(Clock):
 def timed(tmp_path):
     """A federation, and the clock of its ledger, its strategy and everything else."""
     clock = Acting()
-    federation = Federation(tmp_path)
-    federation.ledger.close()
-    federation.ledger = open_local_ledger(f"local://{tmp_path}/timed.db", clock=clock)
+    federation = timed_federation(tmp_path, clock)
     yield federation, clock
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def by_ledger(federation, clock, **options):

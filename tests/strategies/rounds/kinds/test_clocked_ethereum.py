@@ -66,5 +66,4 @@ def test_direct_and_relayed_clients_on_anvil(tmp_path, sealed):
             assert [len(phase.accepted) for phase in evidence.phases] == [7, 7]
         report = audit_ledger(federation.ledger, federation.store)
         assert report.passed, report.reason
-        federation.ledger.close()
-        federation.store.close()
+        federation.close()

@@ -5,13 +5,12 @@ import dataclasses
 import pytest
 from support.clock import Clock
 from support.evidence import evidence_of
-from support.federation import Federation, make_app
+from support.federation import make_app, timed_federation
 
 from fedledger.effects import Effects
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.contracts.training_task.calls import REVEAL_SALT
-from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.storage.cid import cid_of
 from fedledger.records import SigningRequest
 from fedledger.strategies import LedgerClock, audit_ledger
@@ -45,12 +44,9 @@ class Ticking(Clock):
 def timed(tmp_path):
     """A federation, and the clock of its ledger, its strategy and everything else."""
     clock = Ticking()
-    federation = Federation(tmp_path)
-    federation.ledger.close()
-    federation.ledger = open_local_ledger(f"local://{tmp_path}/timed.db", clock=clock)
+    federation = timed_federation(tmp_path, clock)
     yield federation, clock
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def by_lot(federation, clock, **options):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.clock import Clock
+from support.mined import OWNER, propose, trained
 
 from fedledger.arrays import to_safetensors
 from fedledger.errors import AuditError, ConfigError, ContractError, UpdateRejected
@@ -16,7 +17,6 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit import verify_round
 from fedledger.strategies.mining import (
     Aggregator,
-    propose_task,
     reveal_salt,
     salt_times,
     submit_update,
@@ -26,10 +26,8 @@ from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Dropped, Evidence
 from fedledger.strategies.rounds.kinds.mined import MinedRound
 
-OWNER = Account.from_key(b"\x07" * 32)
 STRANGER = Account.from_key(b"\x08" * 32)
 CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 27)]
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 RULES = ("krum", "trimmed_mean", "median")
 FALLBACK = "trimmed_mean"
 NOW, WINDOW, SALTS = 1_700_000_000.0, 600, 60
@@ -46,27 +44,15 @@ class Mined:
         self.store = open_store(f"file://{folder}/store")
         self.contract = TrainingTask(self.ledger)
         self.aggregate = Aggregator(self.store, OWNER, self.clock)
-        propose_task(
-            self.ledger,
-            self.store,
-            OWNER,
-            to_safetensors(MODEL),
-            model_id="lights",
-            clients=[client.address for client in CLIENTS],
-            rounds=rounds,
-            byzantine=1,
-            rules=RULES,
-            window=WINDOW,
-            salt_window=SALTS,
-        )
+        options = {"rules": RULES, "window": WINDOW, "salt_window": SALTS}
+        propose(self, CLIENTS, rounds=rounds, **options)
 
     @property
     def number(self):
         return self.contract.task(1).current_round + 1
 
     def model(self, client):
-        shift = np.float32(self.number + CLIENTS.index(client) / 100)
-        return to_safetensors({"w": MODEL["w"] + shift})
+        return trained(self.number + CLIENTS.index(client) / 100)
 
     def submit(self, clients=CLIENTS):
         for client in clients:

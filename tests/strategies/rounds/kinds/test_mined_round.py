@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.clock import Clock
 from support.evidence import all_evidence
+from support.mined import CLIENTS, OWNER, propose, submit
 
 from fedledger.arrays import to_safetensors
 from fedledger.errors import AccountError, AuditError, ContentCorrupted, StoreUnavailable
@@ -16,7 +17,7 @@ from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from fedledger.strategies import audit_ledger, mining
 from fedledger.strategies.audit import verify_round
-from fedledger.strategies.mining import PATIENCE, Aggregator, propose_task, submit_update
+from fedledger.strategies.mining import PATIENCE, Aggregator
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Specification
@@ -24,29 +25,7 @@ from fedledger.strategies.rounds.kinds import mined
 from fedledger.strategies.rounds.protocol import run_round
 from fedledger.strategies.rounds.tasks.task import read_task
 
-OWNER = Account.from_key(b"\x07" * 32)
-CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
-
-MINED = {"rounds": 1, "byzantine": 1, "rules": ("median",), "window": 0}  # ends with the last one
-
 STRANGERS = [Account.from_key(bytes([key]) * 32) for key in range(30, 34)]
-
-
-def propose(federation, **changes):
-    """Propose a task for CLIENTS."""
-    options = MINED | {"model_id": "lights"} | changes
-    clients = [client.address for client in CLIENTS]
-    ledger, store = federation.ledger, federation.store
-    return propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
-
-
-def submit(federation, clients):
-    """Let clients submit what they trained."""
-    for number, client in enumerate(clients):
-        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
-        ledger, store = federation.ledger, federation.store
-        submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
 
 
 def end(federation):
@@ -62,7 +41,7 @@ def end(federation):
 def submitted(federation):
     """A task in which all clients have submitted: its ledger and store."""
     propose(federation)
-    submit(federation, CLIENTS)
+    submit(federation)
     return federation.ledger, federation.store
 
 
@@ -101,7 +80,7 @@ def test_strangers_tasks_are_not_looked_at(federation):
 def test_another_aggregator_goes_on_where_it_is_appointed(federation):
     """The owner's miner publishes no more; who was appointed does, by its own key, and pays."""
     propose(federation, rounds=2)
-    submit(federation, CLIENTS)
+    submit(federation)
     ledger, store, contract = federation.ledger, federation.store, TrainingTask(federation.ledger)
     owners = Aggregator(store, OWNER, Clock())
     other = Aggregator(store, STRANGERS[0], Clock(), tasks=(1, 9))
@@ -133,7 +112,7 @@ def test_strangers_are_no_part_of_a_round(federation):
         contract.submit_update(one, task=1, round=1, cid=nowhere, samples=1, accuracy=1)
         contract.submit_votes(one, task=1, round=1, ballot=bytes(32), scores=[1])
         contract.propose(one, model_id="lights", model_cid=nowhere, rounds=1, spec=nowhere)
-    submit(federation, CLIENTS)
+    submit(federation)
     aggregate = Aggregator(federation.store, OWNER, Clock())
     for _ in range(2):
         federation.ledger.transact_all(aggregate(federation.ledger, pytest.fail))
@@ -148,7 +127,7 @@ def test_strangers_are_no_part_of_a_round(federation):
 def test_a_client_that_submits_without_end_costs_its_own_say_alone(federation):
     """Its last answer counts, whatever it is; evidence has one line of it."""
     propose(federation)
-    submit(federation, CLIENTS)
+    submit(federation)
     contract = TrainingTask(federation.ledger)
     for number in range(300):
         cid = cid_of(b"%d" % number)
@@ -288,12 +267,8 @@ HOSTILE = {
 def test_one_clients_content_costs_that_client_alone(federation, what, caplog):
     """Whatever it holds, the round ends without it, in the audit as well, and says why."""
     ledger, store = federation.ledger, federation.store
-    options = MINED | {"model_id": "lights"}
-    clients = [client.address for client in (*CLIENTS, HOSTILE_CLIENT)]
-    propose_task(ledger, store, OWNER, to_safetensors(MODEL), clients=clients, **options)
-    for number, client in enumerate(CLIENTS):
-        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
-        submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
+    propose(federation, (*CLIENTS, HOSTILE_CLIENT))
+    submit(federation)
     TrainingTask(ledger).submit_update(
         HOSTILE_CLIENT, task=1, round=1, cid=store.put(HOSTILE[what]), samples=1, accuracy=0.5
     )
@@ -313,14 +288,9 @@ def test_one_clients_content_costs_that_client_alone(federation, what, caplog):
 def test_a_task_that_fails_keeps_no_other_task_waiting(federation, monkeypatch, caplog):
     """An owner's other tasks are aggregated; the failure is named and logged once."""
     ledger, store = federation.ledger, federation.store
-    clients = [client.address for client in CLIENTS]
-    options = MINED | {"clients": clients}
-    for name in ("bad", "good"):
-        propose_task(ledger, store, OWNER, to_safetensors(MODEL), model_id=name, **options)
-        for number, client in enumerate(CLIENTS):
-            model = to_safetensors({"w": MODEL["w"] + np.float32(1 + number / 100)})
-            task = {"bad": 1, "good": 2}[name]
-            submit_update(ledger, store, client, model, task=task, samples=1, accuracy=0.5)
+    for task, name in ((1, "bad"), (2, "good")):
+        propose(federation, model_id=name)
+        submit(federation, task=task)
 
     def fails(protocol, round, state):
         if round.terms.task == 1:

@@ -1,13 +1,12 @@
 """Sealed updates of mined rounds: nobody learns one, or copies it, before the window is over."""
 
-import numpy as np
 import pytest
 from support.clock import Clock
+from support.mined import CLIENTS, MODEL, OWNER, propose, trained
 
 from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
 from fedledger.errors import AuditError, ConfigError, ContentNotFound
-from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.ledger_plugins.openings import Opening, Pending, open_pending
@@ -27,9 +26,6 @@ from fedledger.strategies.rounds.evidence.documents import Evidence, Specificati
 from fedledger.strategies.rounds.kinds.mined import OPENING_GRACE
 from fedledger.strategies.rounds.tasks.task import read_task
 
-OWNER = Account.from_key(b"\x07" * 32)
-CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 WINDOW = 600
 
 
@@ -47,25 +43,13 @@ class Sealed:
         self.ledger = open_local_ledger(f"local://{folder}/timed.db", clock=self.clock)
         self.contract = TrainingTask(self.ledger)
         self.miner = Aggregator(self.store, OWNER, self.clock)
-        propose_task(
-            self.ledger,
-            self.store,
-            OWNER,
-            to_safetensors(MODEL),
-            model_id="lights",
-            clients=[client.address for client in CLIENTS],
-            rounds=2,
-            byzantine=1,
-            rules=rules,
-            window=WINDOW,
-            sealed=True,
-        )
+        propose(self, rounds=2, rules=rules, window=WINDOW, sealed=True)
 
     def pending(self, client):
         return Pending.beside(self.folder / client.address, Effects.real().disk)
 
     def submit(self, client, shift=0.0):
-        model = to_safetensors({"w": MODEL["w"] + np.float32(1 + shift)})
+        model = trained(1 + shift)
         pending = self.pending(client)
         options = {"task": 1, "samples": 1, "accuracy": 0.5, "pending": pending}
         return submit_update(self.ledger, self.store, client, model, **options)
@@ -268,7 +252,7 @@ def test_the_audit_reads_openings_itself(sealed):
     [call] = sealed.miner(sealed.ledger, pytest.fail)
     values = TrainingTask(sealed.ledger)
     saved = documents.load(Evidence, _evidence_of(call), sealed.store)
-    wrong = sealed.store.put(to_safetensors({"w": MODEL["w"] + np.float32(9)}))
+    wrong = sealed.store.put(trained(9))
     phase = saved.phases[0]
     accepted = [phase.accepted[0].model_copy(update={"content": wrong}), *phase.accepted[1:]]
     lie = saved.model_copy(update={"phases": [phase.model_copy(update={"accepted": accepted})]})

@@ -2,24 +2,18 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from support.clock import Clock
-from support.federation import Federation, make_app
+from support.federation import Federation, make_app, timed_federation
+from support.mined import CLIENTS, OWNER, propose, submit
 
-from fedledger.arrays import to_safetensors
 from fedledger.effects import Effects
 from fedledger.errors import ConfigError, ContractError
-from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.base import Receipt
 from fedledger.ledger_plugins.contracts import TrainingTask
-from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.mining import Aggregator, propose_task, submit_update
+from fedledger.strategies.mining import Aggregator
 
-OWNER = Account.from_key(b"\x07" * 32)
-CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 NOW = 1_700_000_000.0
 WINDOW = 600
 
@@ -53,15 +47,6 @@ class Slow(Clock):
         return self.other.now - self.behind
 
 
-def federation_of(tmp_path, clock):
-    """Return a federation whose ledger has a clock of its own."""
-    federation = Federation(tmp_path)
-    federation.ledger.close()
-    path = tmp_path / "timed.db"
-    federation.ledger = open_local_ledger(f"local://{path}", clock=clock)
-    return federation
-
-
 def strategy_of(federation, clock, **options):
     effects = dataclasses.replace(Effects.real(), clock=clock)
     return federation.pofl(**{"ledger_window": WINDOW, "effects": effects} | options)
@@ -77,7 +62,7 @@ def times_of(federation):
 def test_a_round_is_published_when_its_window_is_over(tmp_path, behind):
     """Whether the ledger's clock is right, behind or ahead; nothing can be replaced after it."""
     clock, refused = Acting(), []
-    federation = federation_of(tmp_path, Slow(clock, behind))
+    federation = timed_federation(tmp_path, Slow(clock, behind))
     contract, cheat = TrainingTask(federation.ledger), federation.keys.account(2)
 
     def replace():
@@ -108,7 +93,7 @@ def test_a_round_is_published_when_its_window_is_over(tmp_path, behind):
 def test_a_ledger_whose_clock_stands_still_ends_the_run(tmp_path):
     """The publication is sent a bounded number of times, and then it is the contract's refusal."""
     clock = Acting()
-    federation = federation_of(tmp_path, Clock(NOW))
+    federation = timed_federation(tmp_path, Clock(NOW))
     with pytest.raises(ContractError, match="WindowOpen"):
         federation.run(strategy_of(federation, clock), make_app(), rounds=1)
     assert len([seconds for seconds in clock.slept if seconds >= 1]) == 10
@@ -117,7 +102,7 @@ def test_a_ledger_whose_clock_stands_still_ends_the_run(tmp_path):
 def test_a_rollback_while_a_publication_waits(tmp_path):
     """The round that was rolled back meanwhile is dropped, and the task goes on."""
     clock = Acting()
-    federation = federation_of(tmp_path, clock)
+    federation = timed_federation(tmp_path, clock)
     contract = TrainingTask(federation.ledger)
 
     def go_back():
@@ -139,7 +124,7 @@ def test_a_rollback_while_a_publication_waits(tmp_path):
 def test_without_a_window_nobody_waits(tmp_path):
     """Rounds follow each other as fast as they are published."""
     clock = Acting()
-    federation = federation_of(tmp_path, clock)
+    federation = timed_federation(tmp_path, clock)
     federation.run(strategy_of(federation, clock, ledger_window=0), make_app(), rounds=2)
     assert not [seconds for seconds in clock.slept if seconds >= 1]
 
@@ -162,25 +147,12 @@ def test_a_window_that_nobody_could_wait_for_is_refused(tmp_path):
 def test_a_miner_publishes_when_the_window_is_over(tmp_path):
     """All clients have submitted, or some: before the window's end no miner makes a publication."""
     clock = Clock(NOW)
-    federation = federation_of(tmp_path, clock)
+    federation = timed_federation(tmp_path, clock)
     ledger, store = federation.ledger, federation.store
-    propose_task(
-        ledger,
-        store,
-        OWNER,
-        to_safetensors(MODEL),
-        clients=[client.address for client in CLIENTS],
-        model_id="lights",
-        rounds=2,
-        byzantine=1,
-        rules=("median",),
-        window=WINDOW,
-    )
+    propose(federation, rounds=2, window=WINDOW)
     aggregate = Aggregator(store, OWNER, clock)
-    for number, answering in enumerate((CLIENTS, CLIENTS[:4])):
-        for shift, client in enumerate(answering):
-            model = to_safetensors({"w": MODEL["w"] + np.float32(number + 1 + shift / 100)})
-            submit_update(ledger, store, client, model, task=1, samples=1, accuracy=0.5)
+    for number, answering in enumerate((CLIENTS, CLIENTS[:4]), start=1):
+        submit(federation, answering, shift=number)
         assert aggregate(ledger, pytest.fail) == []
         clock.now += WINDOW + 1
         assert aggregate(ledger, pytest.fail) == []  # this ledger's newest block is too old to say

@@ -75,8 +75,7 @@ def trial(tmp_path):
     path = f"local://{tmp_path}/court.db"
     federation.ledger = open_ledger(path, admin=federation.server.address)
     yield Trial(federation)
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 @pytest.mark.parametrize("rule", [None, "owner"])

@@ -36,8 +36,7 @@ def federation(tmp_path):
     """Nine nodes; the first seven are clients."""
     federation = Federation(tmp_path, size=9)
     yield federation
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def pofl(federation, rule="owner", **changes):

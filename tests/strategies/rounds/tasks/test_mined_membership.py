@@ -2,12 +2,11 @@
 
 import shutil
 
-import numpy as np
 import pytest
 from support.clock import Clock
 from support.federation import Federation, make_app
+from support.mined import CLIENTS, OWNER, propose, submit
 
-from fedledger.arrays import to_safetensors
 from fedledger.errors import AccountError, AuditError, ConfigError, LedgerUnavailable
 from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
@@ -17,15 +16,12 @@ from fedledger.ledger_plugins.contracts.abi import encode_call
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit import verify_round
-from fedledger.strategies.mining import Aggregator, propose_task, submit_update
+from fedledger.strategies.mining import Aggregator
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
 from fedledger.strategies.rounds.tasks import membership
 
-OWNER = Account.from_key(b"\x07" * 32)
-CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
 JOINER = Account.from_key(b"\x30" * 32)
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 PATIENCE = 100
 
 
@@ -40,25 +36,12 @@ class Chain:
 
     def propose(self, rounds=3, **changes):
         options = {"membership": "owner", "patience": PATIENCE, "window": 0} | changes
-        propose_task(
-            self.ledger,
-            self.store,
-            OWNER,
-            to_safetensors(MODEL),
-            model_id="lights",
-            clients=[client.address for client in CLIENTS],
-            rounds=rounds,
-            byzantine=1,
-            rules=("median",),
-            **options,
-        )
+        propose(self, rounds=rounds, **options)
         return self
 
     def submit(self, clients=CLIENTS):
         number = self.tasks.task(1).current_round + 1
-        for at, client in enumerate(clients):
-            model = to_safetensors({"w": MODEL["w"] + np.float32(number + at / 100)})
-            submit_update(self.ledger, self.store, client, model, task=1, samples=1, accuracy=0.5)
+        submit(self, clients, shift=number)
 
     def signed(self, account, function, *args, later=0):
         """Sign a call of Membership without sending it."""
@@ -236,8 +219,7 @@ def test_the_clients_of_a_live_round_are_those_of_the_ledger_when_it_ends(tmp_pa
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
     assert seen.index(1) == 2, "round 2 began without the admission"
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def test_clients_that_never_rest_end_the_run_with_a_reason(federation, monkeypatch):
