@@ -36,7 +36,7 @@ from .replies import (
     unavailable,
 )
 
-__all__ = ["Asking", "Heard", "Way"]
+__all__ = ["Asking", "Heard", "Sent", "Way"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,24 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a round's phases are asked with.
+
+    Attributes:
+        protocol: the protocol that runs.
+        way: how the parties are reached.
+        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
+            asked in every phase.
+        config: the config that further phases' messages carry.
+    """
+
+    protocol: Protocol[Any, Any]
+    way: Way
+    messages: Sequence[Message]
+    config: ConfigRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What became of a phase's messages.
 
@@ -91,30 +109,19 @@ class Asking:
 
     Args:
         round: the round.
-        protocol: the protocol that runs.
-        way: how the parties are reached.
-        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
-            asked in every phase.
-        config: the config that further phases' messages carry.
+        sent: what they are asked with.
         opened: the block in which the round opened.
     """
 
-    def __init__(  # noqa: PLR0917 - the round, then its way
-        self,
-        round: Round,
-        protocol: Protocol[Any, Any],
-        way: Way,
-        messages: Sequence[Message],
-        config: ConfigRecord,
-        opened: int,
-    ) -> None:
+    def __init__(self, round: Round, sent: Sent, opened: int) -> None:
+        way = sent.way
         self.history = History(way.ledger, opened)
         self.round = round
-        self._protocol = protocol
+        self._protocol = sent.protocol
         self.way = way
-        self._messages = list(messages)
-        self._asked = [message.metadata.dst_node_id for message in messages]
-        self._config = config
+        self._messages = list(sent.messages)
+        self._asked = [message.metadata.dst_node_id for message in sent.messages]
+        self._config = sent.config
         self.opened = opened
         self._settled: Block | None = None
         known = {account for party in round.terms.parties.values() for account in party}

@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord, Message
-
 from fedledger.arrays import Arrays
 from fedledger.errors import ConfigError, LedgerUnavailable, StoreUnavailable
 
 from ....ledger_plugins.base import Receipt
 from ....ledger_plugins.storage.patience import AWAY, may_pass, put_all
-from ..answers.asking import Asking, Way
+from ..answers.asking import Asking, Sent
 from ..answers.replies import Checked
 from ..arrival import ArrivalWindow
 from ..evidence.documents import Dropped
@@ -54,11 +52,7 @@ class ClockedRound(MinedRound):
         number: the round.
         base: loads the model it begins with.
         base_cid: its CID.
-        protocol: the protocol that runs.
-        way: how the parties are reached.
-        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
-            asked in every phase.
-        config: the config that further phases' messages carry.
+        sent: what its phases are asked with.
         opened_in: index of the block in which the round opened.
         opened_at: the time of that block, in seconds.
         tick: sends a call that changes nothing: some ledgers make a block, and so let time pass,
@@ -71,14 +65,12 @@ class ClockedRound(MinedRound):
         number: int,
         base: Callable[[], Arrays],
         base_cid: str,
-        protocol: Protocol[Any, Any],
-        way: Way,
-        messages: Sequence[Message],
-        config: ConfigRecord,
+        sent: Sent,
         opened_in: int,
         opened_at: int,
         tick: Callable[[], object],
     ) -> None:
+        way = sent.way
         now = way.ledger.head().timestamp
         super().__init__(
             terms, number, base, base_cid, way.ledger, way.store, opened_in, opened_at, now, set()
@@ -86,7 +78,7 @@ class ClockedRound(MinedRound):
         self.answered: list[Answers[Any]] = []
         """The answers of each phase, with their messages."""
         self._way = way
-        self._asking = Asking(self, protocol, way, messages, config, opened_in)
+        self._asking = Asking(self, sent, opened_in)
         self._tick = tick
         self._ticks = 0
         self._sought: dict[str, float] = {}

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from flwr.app import ConfigRecord, Message
-
 from fedledger.arrays import Arrays
 from fedledger.errors import (
     AuditError,
@@ -18,7 +16,7 @@ from fedledger.records import SEEN
 
 from ....ledger_plugins.base import Event, Receipt
 from ....ledger_plugins.storage.patience import put_all
-from ..answers.asking import Asking, Way
+from ..answers.asking import Asking, Sent
 from ..answers.replies import Checked, most_common_form
 from ..answers.standing import called
 from ..arrival import ArrivalWindow
@@ -26,7 +24,6 @@ from ..evidence.carriers import open_anchor
 from ..evidence.documents import Anchor, Asked, Counted, Dropped, Late, PhaseEvidence
 from ..evidence.reasons import ABANDONED, UNAVAILABLE
 from ..phase import Answer, Answers, Phase, record_forms
-from ..protocol import Protocol
 from ..round import Attested, Round, TaskTerms
 
 __all__ = ["LiveRound"]
@@ -44,11 +41,7 @@ class LiveRound(Round):
         number: the round.
         base: loads the model it begins with.
         base_cid: its CID.
-        protocol: the protocol that runs.
-        way: how the parties are reached.
-        messages: the messages of the first phase, as a Flower strategy made them; their nodes are
-            asked in every phase.
-        config: the config that further phases' messages carry.
+        sent: what its phases are asked with.
         opened: the block in which the round opened.
     """
 
@@ -58,18 +51,15 @@ class LiveRound(Round):
         number: int,
         base: Callable[[], Arrays],
         base_cid: str,
-        protocol: Protocol[Any, Any],
-        way: Way,
-        messages: Sequence[Message],
-        config: ConfigRecord,
+        sent: Sent,
         opened: int = 0,
     ) -> None:
         super().__init__(terms, number, base, base_cid)
         self.answered: list[Answers[Any]] = []
         """The answers of each phase, with their messages."""
-        self._protocol = protocol
-        self._way = way
-        self._asking = Asking(self, protocol, way, messages, config, opened)
+        self._protocol = sent.protocol
+        self._way = sent.way
+        self._asking = Asking(self, sent, opened)
         self._opened = opened
 
     def ask(

@@ -35,7 +35,7 @@ from ....ledger_plugins import open_ledger, open_store
 from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
-from ..answers.asking import Way
+from ..answers.asking import Sent, Way
 from ..answers.history import Pins
 from ..arrival import Clock, LedgerClock, WallClock
 from ..kinds.clocked import ClockedRound, check_clocked
@@ -424,9 +424,9 @@ class LedgerStrategy(Strategy):
     def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
         task = self.task
         model, cid = lambda: self._current, task.opened.current_cid
-        sent = way, self._messages, self._config, task.since
+        sent = Sent(self.protocol, way, self._messages, self._config)
         if not self._by_ledger:
-            return LiveRound(task.terms, number, model, cid, self.protocol, *sent)
+            return LiveRound(task.terms, number, model, cid, sent, task.since)
         if not task.terms.window:
             raise ConfigError(
                 f"task {task.opened.id} has no window: by the ledger's clock a round lasts for one"
@@ -437,8 +437,8 @@ class LedgerStrategy(Strategy):
             number,
             model,
             cid,
-            self.protocol,
-            *sent,
+            sent,
+            task.since,
             opened.opened_at,
             lambda: contract.confirm_history(task.account, task=opened.id),
         )
@@ -458,16 +458,13 @@ class LedgerStrategy(Strategy):
         messages = closing_messages(way.nodes or way.grid.get_node_ids(), self._config)
         if not messages:
             return
-        task = self.task
+        task, short = self.task, replace(way, timeout=min(way.timeout, CLOSING_SECONDS))
         last = LiveRound(
             task.terms,
             task.opened.rounds,
             lambda: self._current,
             task.opened.current_cid,
-            self.protocol,
-            replace(way, timeout=min(way.timeout, CLOSING_SECONDS)),
-            messages,
-            self._config,
+            Sent(self.protocol, short, messages, self._config),
             task.since,
         )
         confirm_history(last)
