@@ -242,6 +242,26 @@ def test_a_fault_of_the_own_store_drops_nobody(submitted, monkeypatch, fault):
     assert (report.rounds[0].accepted, report.rounds[0].dropped) == (5, 0)
 
 
+def test_a_store_that_takes_nothing_is_tried_again_with_the_next_block(submitted, monkeypatch):
+    """A miner does not wait for it, since its node would wait as well; nobody is dropped."""
+    ledger, store = submitted
+
+    def away(self, data, **options):
+        raise StoreUnavailable("the disk is full")
+
+    clock = Clock()
+    aggregate = Aggregator(store, OWNER, clock)
+    with monkeypatch.context() as here:
+        here.setattr(type(store), "put", away)
+        assert aggregate(ledger, pytest.fail) == []
+    assert clock.slept == []
+    for _ in range(2):  # the publication, then the rewards
+        ledger.transact_all(aggregate(ledger, pytest.fail))
+    report = audit_ledger(ledger, store)
+    assert report.passed, report.reason
+    assert (report.rounds[0].accepted, report.rounds[0].dropped) == (5, 0)
+
+
 def _file(header, values=b""):
     return len(header).to_bytes(8, "little") + header + values
 
