@@ -306,7 +306,7 @@ def confirm(ledger: "Ledger", signer: "Account", *, task: TaskOption) -> "Receip
     An update holds what came before it. This holds the end as well: whoever rewrites the ledger
     from before it needs your signature again.
     """
-    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - slow to import
 
     return TrainingTask(ledger).confirm_history(signer, task=task)
 

@@ -35,7 +35,7 @@ def checkpoint(
     ] = 0.0,
 ) -> "Receipt":
     """Make a task's newest model a checkpoint; its owner and its aggregator may."""
-    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - the same
+    from fedledger.ledger_plugins.contracts import TrainingTask  # noqa: PLC0415 - slow to import
 
     contract = TrainingTask(ledger)
     newest = contract.task(task).current_round
