@@ -151,8 +151,8 @@ def test_a_miner_publishes_when_the_window_is_over(tmp_path):
     ledger, store = federation.ledger, federation.store
     propose(federation, rounds=2, window=WINDOW)
     aggregate = Aggregator(store, OWNER, clock)
-    for number, answering in enumerate((CLIENTS, CLIENTS[:4]), start=1):
-        submit(federation, answering, shift=number)
+    for number, answering in enumerate((CLIENTS, CLIENTS[:4])):
+        submit(federation, answering, shift=number + 1)
         assert aggregate(ledger, pytest.fail) == []
         clock.now += WINDOW + 1
         assert aggregate(ledger, pytest.fail) == []  # this ledger's newest block is too old to say
