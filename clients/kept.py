@@ -14,14 +14,15 @@ from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from fedledger.effects import Disk, OpenFile
+from fedledger.effects import OpenFile
 from fedledger.errors import AccountError
 from fedledger.formats import canonical_json, parse_json
 from fedledger.records import SigningRequest
 
+from ..ledger_plugins.beside import FolderBeside
+
 __all__ = ["Kept", "KeptAnswers"]
 
-_SUFFIX = ".answers"
 _KINDS: Mapping[str, type[ConfigRecord] | type[MetricRecord]] = {
     "config": ConfigRecord,
     "metrics": MetricRecord,
@@ -51,24 +52,10 @@ class Kept:
     veiled: Sequence[bytes] = ()
 
 
-class KeptAnswers:
-    """The newest answer of each phase.
+class KeptAnswers(FolderBeside):
+    """The newest answer of each phase."""
 
-    Args:
-        folder: where; made when something is kept.
-        disk: the disk.
-        durable: whether what is kept is flushed to the disk.
-    """
-
-    def __init__(self, folder: Path, disk: Disk, *, durable: bool = True) -> None:
-        self.folder = folder
-        self._disk = disk
-        self._durable = durable
-
-    @classmethod
-    def beside(cls, path: Path, disk: Disk, *, durable: bool = True) -> "KeptAnswers":
-        """Return the answers of the client whose files lie beside `path`."""
-        return cls(path.with_name(path.name + _SUFFIX), disk, durable=durable)
+    suffix = ".answers"
 
     def find(self, request: SigningRequest, account: str) -> Kept | None:
         """Return the answer to a request, or None; a damaged one is logged, and is none.
@@ -104,9 +91,7 @@ class KeptAnswers:
         said, blob = _written(kept)
         said |= {"key": _key(request, account), "blob": sha256(blob).hexdigest()}
         try:
-            self._disk.make_folder(self.folder, private=True)
-            data = canonical_json(said) + b"\n" + blob
-            self._disk.write(self._path(request), data, private=True, durable=self._durable)
+            self._write(self._path(request), canonical_json(said) + b"\n" + blob)
         except OSError as error:
             raise AccountError(f"{self.folder} cannot be written: {error.strerror}") from error
 
@@ -116,10 +101,7 @@ class KeptAnswers:
         Raises:
             AccountError: it cannot be removed.
         """
-        try:
-            self._disk.remove(self._path(request))
-        except OSError as error:
-            raise AccountError(f"{self.folder} cannot be written: {error.strerror}") from error
+        self._remove(self._path(request))
 
     def locked(self) -> OpenFile:
         """Let one process of the account at a time answer.

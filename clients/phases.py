@@ -23,11 +23,11 @@ __all__ = ["PHASES", "Answered", "Asked", "PhaseHandler"]
 PHASES = Registry(
     "phase",
     {
-        "closing": "fedledger.clients.closing:ClosingHandler",
-        "salts": "fedledger.clients.salts:SaltsHandler",
-        "update": "fedledger.clients.training_phase:UpdateHandler",
-        "votes": "fedledger.clients.voting:VotesHandler",
-        "weights": "fedledger.clients.training_phase:WeightsHandler",
+        "closing": "fedledger.clients.handlers.closing:ClosingHandler",
+        "salts": "fedledger.clients.handlers.salts:SaltsHandler",
+        "update": "fedledger.clients.handlers.training:UpdateHandler",
+        "votes": "fedledger.clients.handlers.voting:VotesHandler",
+        "weights": "fedledger.clients.handlers.training:WeightsHandler",
     },
     group="fedledger.phases",
 )

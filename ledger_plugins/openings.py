@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from fedledger.effects import Disk
 from fedledger.errors import AccountError, CallError
 from fedledger.formats import canonical_json, parse_json
 
 from .accounts import Account
 from .addresses import checksum_address
 from .base import Ledger
+from .beside import FolderBeside
 from .contracts import TrainingTask
 from .signing import Domain
 from .storage.base import Store
@@ -47,7 +47,6 @@ MAX_OPENING_BYTES = 1024
 """Bytes of an opening at most; none is longer than about 450."""
 
 _FIELDS = ("label", "chain", "contract", "task", "round", "account", "content", "salt")
-_SUFFIX = ".pending"
 
 logger = logging.getLogger(__name__)
 
@@ -149,26 +148,13 @@ class Opening:
             )
 
 
-class Pending:
+class Pending(FolderBeside):
     """What an account has submitted sealed and not opened yet: a folder of its own.
 
     A content stays here, readable by its owner alone, and is in no store before its window is over.
-
-    Args:
-        folder: where; made when something is kept.
-        disk: the disk.
-        durable: whether what is kept is flushed to the disk.
     """
 
-    def __init__(self, folder: Path, disk: Disk, *, durable: bool = True) -> None:
-        self.folder = folder
-        self._disk = disk
-        self._durable = durable
-
-    @classmethod
-    def beside(cls, path: Path, disk: Disk, *, durable: bool = True) -> "Pending":
-        """Return what is pending of the account whose keystore, or journal, is at `path`."""
-        return cls(path.with_name(path.name + _SUFFIX), disk, durable=durable)
+    suffix = ".pending"
 
     def keep(self, opening: Opening, content: bytes) -> None:
         """Remember a content and its opening, before the call that names it is sent.
@@ -177,9 +163,7 @@ class Pending:
             AccountError: it cannot be written, so nothing may be sent.
         """
         try:
-            self._disk.make_folder(self.folder, private=True)
-            data = opening.encode() + b"\n" + content
-            self._disk.write(self._path(opening), data, private=True, durable=self._durable)
+            self._write(self._path(opening), opening.encode() + b"\n" + content)
         except OSError as error:
             raise AccountError(
                 f"{self.folder} cannot be written, so nothing is submitted: {error.strerror}"
@@ -228,10 +212,7 @@ class Pending:
         Raises:
             AccountError: it cannot be removed.
         """
-        try:
-            self._disk.remove(self._path(opening))
-        except OSError as error:
-            raise AccountError(f"{self.folder} cannot be written: {error.strerror}") from error
+        self._remove(self._path(opening))
 
     def _path(self, opening: Opening) -> Path:
         return self.folder / f"{opening.domain.task}-{opening.domain.round}-{opening.cid}.opening"

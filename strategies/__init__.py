@@ -4,7 +4,7 @@ from .audit import AuditReport, RoundVerdict, audit_ledger, verify_round
 from .protocols.anchored import Anchored
 from .protocols.pofl import PoFL
 from .rounds.arrival import ArrivalWindow, LedgerClock, SimulatedLatency, WallClock
-from .rounds.strategy import LedgerStrategy
+from .rounds.server.strategy import LedgerStrategy
 
 __all__ = [
     "Anchored",

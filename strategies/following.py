@@ -19,14 +19,14 @@ from ..ledger_plugins.base import Event, Ledger
 from ..ledger_plugins.contracts import Task, TrainingTask
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_of
+from .rounds.answers.history import History
 from .rounds.arrival import ArrivalWindow
-from .rounds.history import History
-from .rounds.membership import terms_at
-from .rounds.mined import MinedRound, NotYet
+from .rounds.kinds.mined import MinedRound, NotYet
 from .rounds.phase import Answers, Phase
 from .rounds.protocol import Protocol, run_round
 from .rounds.round import Round, TaskTerms
-from .rounds.task import model_of, state_after
+from .rounds.tasks.membership import terms_at
+from .rounds.tasks.task import model_of, state_after
 
 __all__ = ["Moment", "Turn", "Waiting", "subject_of", "turn_of"]
 

@@ -43,15 +43,15 @@ from .protocols.pofl import (
     fallback_of,
 )
 from .protocols.pofl.draws import UpdateList
+from .rounds.answers.standing import called, standing
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
-from .rounds.halting import terms_from
-from .rounds.membership import MembershipRule, terms_at
-from .rounds.mined import MinedRound, NotYet, grace_of
+from .rounds.kinds.mined import MinedRound, NotYet, grace_of
 from .rounds.protocol import Protocol, run_round, settings_of
 from .rounds.round import TaskTerms
-from .rounds.standing import called, standing
-from .rounds.task import (
+from .rounds.tasks.halting import terms_from
+from .rounds.tasks.membership import MembershipRule, terms_at
+from .rounds.tasks.task import (
     LedgerTask,
     check_settlement,
     model_of,

@@ -13,12 +13,12 @@ from ..ledger_plugins.openings import Opening, Pending
 from ..ledger_plugins.signing import Domain
 from ..ledger_plugins.storage.base import Store
 from ..ledger_plugins.storage.cid import cid_of
+from .rounds.answers.opened import is_sealed
 from .rounds.evidence import documents
 from .rounds.evidence.documents import Specification
-from .rounds.membership import clients_at, who_decides
-from .rounds.opened import is_sealed
 from .rounds.phase import arrays_cap
-from .rounds.task import model_of
+from .rounds.tasks.membership import clients_at, who_decides
+from .rounds.tasks.task import model_of
 
 __all__ = ["Submitted", "domain_of", "submit_update"]
 

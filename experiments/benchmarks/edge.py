@@ -35,10 +35,10 @@ PROGRAMS = {
         "app = ClientApp(mods=[signing_mod])"
     ),
     "the same, ready to train and sign": (
-        "import fedledger.clients.signer, fedledger.clients.training_phase, fedledger.clients.salts"
+        "import fedledger.clients.signer; from fedledger.clients.handlers import salts, training"
     ),
     "the same, with submit=direct on a node": (
-        "import fedledger.clients.training_phase, fedledger.clients.salts; "
+        "from fedledger.clients.handlers import salts, training; "
         "import fedledger.clients.direct, fedledger.effects.real.http; "
         "import fedledger.ledger_plugins.storage.served; "
         "import fedledger.ledger_plugins.local.node.http.remote"

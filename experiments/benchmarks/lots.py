@@ -1,7 +1,7 @@
 """Who can choose a round's rule: `python -m fedledger.experiments.benchmarks.lots`.
 
 Rounds of PoFL are played with its own lists and lots, and without training. An attacker wants one
-rule in every round. Honest clients do as `clients.salts` does: they give their salt for the first
+rule in every round. Honest clients do as `SaltsHandler` does: they give their salt for the first
 list of a round that they hear of, and for no other.
 """
 

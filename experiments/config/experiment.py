@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from fedledger.urls import mask_url
 
-from ...strategies.rounds.task import MAX_CLIENTS
+from ...strategies.rounds.tasks.task import MAX_CLIENTS
 from ..adversary.attacks import NO_ATTACK
 from ..adversary.lies import Lies
 from .approaches import AnyApproach

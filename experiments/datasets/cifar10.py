@@ -19,7 +19,7 @@ from .download import Progress
 from .source import Source
 from .torchvision_bridge import download_with_torchvision
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _ARCHIVES = {
     "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -41,11 +41,6 @@ _CLASSES = (
 def load(cache: Path) -> Dataset:
     """Return the photographs; the classes are in `SOURCE.classes`."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the photographs into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

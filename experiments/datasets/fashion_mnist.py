@@ -25,7 +25,7 @@ from .download import Progress, apt_download, obtain, run_client
 from .idx import parse_idx
 from .source import Source
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _PACKAGE = "dataset-fashion-mnist"
 _FOLDER = Path("usr/share/datasets/fashion-mnist")
@@ -53,11 +53,6 @@ _CLASSES = (
 def load(cache: Path) -> Dataset:
     """Return the photographs; the classes are in `SOURCE.classes`."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the photographs into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

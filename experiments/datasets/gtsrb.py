@@ -20,7 +20,7 @@ from .download import Progress
 from .source import Source, spread
 from .torchvision_bridge import download_with_torchvision
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _ARCHIVES = {
     "GTSRB-Training_fixed.zip": None,
@@ -34,11 +34,6 @@ _SIDE = 32
 def load(cache: Path) -> Dataset:
     """Return the photographs; classes are numbered as the benchmark numbers them."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the photographs into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

@@ -17,7 +17,7 @@ from .download import Progress
 from .source import Source
 from .torchvision_bridge import download_with_torchvision
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _ARCHIVES = {
     "train-images-idx3-ubyte.gz": (
@@ -38,11 +38,6 @@ _ARCHIVES = {
 def load(cache: Path) -> Dataset:
     """Return the digits; class l is the digit l."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the digits into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

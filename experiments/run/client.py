@@ -17,8 +17,8 @@ from fedledger.errors import ConfigError
 from fedledger.records import CONFIG
 
 from ...clients import device_of, signing_mod
+from ...clients.handlers.voting import SCORED
 from ...clients.training import evaluate, get_arrays, set_arrays, train
-from ...clients.voting import SCORED
 from ..adversary.collusion import PARTITION, collusion_mod, report_partition
 from ..adversary.lies import told
 from .federation import Federation, federation_of

@@ -15,7 +15,7 @@ from rich.progress import (
 
 from ..report.results import CellResult
 
-__all__ = ["Bars", "Lines", "Reporter", "Silent", "make_reporter"]
+__all__ = ["Bar", "Bars", "Lines", "Reporter", "Silent", "make_reporter"]
 
 
 class Reporter(Protocol):
@@ -121,13 +121,17 @@ class Lines(Silent):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class Bars(Silent):
-    """A bar for the cells and one for the rounds of each cell that is running."""
+class Bar:
+    """A bar, and lines above it; where there is no terminal the lines alone.
 
-    def __init__(
-        self, name: str, cells: int, rounds: int, console: Console, *, done: int = 0
-    ) -> None:
-        self._rounds = rounds
+    Args:
+        name: what goes on.
+        total: of how many things.
+        console: where it is shown; a quiet one shows nothing.
+        done: how many are done already.
+    """
+
+    def __init__(self, name: str, total: int, console: Console, *, done: int = 0) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -135,9 +139,9 @@ class Bars(Silent):
             TimeElapsedColumn(),
             TextColumn("{task.fields[said]}"),
             console=console,
+            disable=console.quiet or not console.is_terminal,
         )
-        self._all = self._progress.add_task(name, total=cells, completed=done, said="")
-        self._running: dict[str, TaskID] = {}
+        self._all = self._progress.add_task(name, total=total, completed=done, said="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -149,20 +153,36 @@ class Bars(Silent):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the bars as they are."""
+        """Leave it as it is."""
         self._progress.stop()
 
     def note(self, text: str) -> None:
-        """Print it above the bars."""
+        """Print it above the bar."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def phase(self, text: str) -> None:
-        """Show it beside the bar of cells."""
+        """Show it beside the bar."""
         self._progress.update(self._all, said=text)
+
+    def count(self, text: str) -> None:
+        """Print what came of one thing, and move the bar."""
+        self.note(text)
+        self._progress.advance(self._all)
+
+
+class Bars(Bar):
+    """A bar for the cells and one for the rounds of each cell that is running."""
+
+    def __init__(
+        self, name: str, cells: int, rounds: int, console: Console, *, done: int = 0
+    ) -> None:
+        super().__init__(name, cells, console, done=done)
+        self._rounds = rounds
+        self._running: dict[str, TaskID] = {}
 
     def begin(self, cell: str, position: int) -> None:  # noqa: ARG002 - Reporter
         """Add a bar for the cell's rounds."""
-        self._progress.update(self._all, said="")
+        self.phase("")
         self._running[cell] = self._progress.add_task("rounds", total=self._rounds, said=cell)
 
     def advance(self, cell: str, server_round: int, accuracy: float) -> None:
@@ -171,10 +191,9 @@ class Bars(Silent):
         self._progress.update(self._running[cell], completed=server_round, said=said)
 
     def finish(self, cell: str, outcome: CellResult | str) -> None:
-        """Print a line above the bars, take the cell's away and move the bar of cells."""
-        self.note(f"{cell}: {_said(outcome)}")
+        """Take the cell's bar away, print a line above the others and move the bar of cells."""
         self._progress.remove_task(self._running.pop(cell))
-        self._progress.advance(self._all)
+        self.count(f"{cell}: {_said(outcome)}")
 
 
 def _said(outcome: CellResult | str) -> str:

@@ -16,7 +16,7 @@ from ...clients.contents import simulated_store
 from ...ledger_plugins import open_ledger, open_store
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
-from ...strategies.rounds.strategy import LedgerStrategy
+from ...strategies.rounds.server.strategy import LedgerStrategy
 from .engines import Engine, get_engine
 
 __all__ = ["Simulation", "simulate"]

@@ -14,9 +14,9 @@ from fedledger.errors import RunError
 
 from ...ledger_plugins import open_store
 from ..config.transfers import Links
-from .daemons import bitswap_over
-from .helper import Helper
 from .machine import busy_since, ticks
+from .processes.daemons import bitswap_over
+from .processes.helper import Helper
 from .ways import Way
 
 __all__ = ["Parties", "Task", "Timed"]

@@ -4,17 +4,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from fedledger.errors import ConfigError, FedledgerError
 from fedledger.registry import check_installed
 from fedledger.urls import mask_url
 
 from ...ledger_plugins import open_store
 from ..config.transfers import MB, Links, TransferConfig
+from ..run.progress import Bar
 from ..run.rundir import RunDirectory, new_folder
 from .machine import described
 from .outputs import write_outputs
 from .parties import Parties, Task
-from .progress import Progress
 from .results import Transfer, TransferResult
 from .ways import Way, seconds_needed, ways_of
 
@@ -56,15 +58,15 @@ def run_transfers(
     cases = [(way, *case) for case in config.cases() for way in ways_of(config)]
     found = []
     with (
-        Progress(config.name, len(cases), shown=progress) as shown,
+        Bar(config.name, len(cases), Console(stderr=True, quiet=not progress)) as shown,
         Parties(folder.path, config.store, config.peer) as parties,
     ):
         shown.note(str(folder.path))
         for number, (way, links, size, clients) in enumerate(cases):
             what = f"{links.name}, {size:g} MB, {clients} at once: {way.said}"
-            shown.begin(what)
+            shown.phase(what)
             found.append(_timed(parties, config, number, way, links, size, clients))
-            shown.finish(f"{what}: {found[-1].said}")
+            shown.count(f"{what}: {found[-1].said}")
     result = TransferResult(folder.path, config, machine, tuple(found))
     write_outputs(folder, result)
     return result

@@ -21,9 +21,9 @@ from ...ledger_plugins.accounts import decode_transaction
 from ...ledger_plugins.base import Ledger, SignedTransaction
 from ...ledger_plugins.signing import Call
 from ...strategies.following import Turn
+from ...strategies.rounds.answers.replies import check_reply, signing_request
 from ...strategies.rounds.evidence.carriers import read_call
 from ...strategies.rounds.phase import Answer
-from ...strategies.rounds.replies import check_reply, signing_request
 from ..run.engines.wire import over_the_wire, set_id, task_identity
 from .app import VehicleApp
 

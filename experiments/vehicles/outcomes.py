@@ -8,7 +8,7 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.storage.base import Store
 from ...strategies.rounds.evidence import documents
 from ...strategies.rounds.evidence.documents import Evidence
-from ...strategies.rounds.halting import halted_by
+from ...strategies.rounds.tasks.halting import halted_by
 
 __all__ = ["Outcomes"]
 

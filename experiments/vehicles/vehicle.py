@@ -35,13 +35,13 @@ from ...ledger_plugins.contracts.training_task.seals import salt_purpose
 from ...ledger_plugins.openings import Pending, open_pending
 from ...ledger_plugins.storage.base import Store
 from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
-from ...strategies.rounds.closing import ClosingPhase, confirmed
-from ...strategies.rounds.history import History
-from ...strategies.rounds.membership import terms_at, who_decides
-from ...strategies.rounds.mined import MinedRound, grace_of
+from ...strategies.rounds.answers.history import History
+from ...strategies.rounds.kinds.mined import MinedRound, grace_of
 from ...strategies.rounds.protocol import Protocol
 from ...strategies.rounds.round import TaskTerms
-from ...strategies.rounds.task import model_of, read_task
+from ...strategies.rounds.server.closing import ClosingPhase, confirmed
+from ...strategies.rounds.tasks.membership import terms_at, who_decides
+from ...strategies.rounds.tasks.task import model_of, read_task
 from .answering import Answering, AppFailedError, Between
 from .app import VehicleApp
 from .notes import Note, Tell

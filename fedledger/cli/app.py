@@ -4,29 +4,29 @@ from typing import Annotated
 
 import typer
 
-from . import (
+from .edge import edge
+from .experiments.data import data
+from .experiments.new import new
+from .experiments.run import run
+from .ledger.accounts import accounts
+from .ledger.beacon import beacon
+from .ledger.bonds import bonds, faucet
+from .ledger.deploy import deploy
+from .ledger.report import reports
+from .ledger.transfers import transfers
+from .nodes.client import clients
+from .nodes.node import miner, node
+from .nodes.store import store
+from .options import Commands
+from .reading.audit import audit
+from .reading.listing import listing
+from .reading.show import show
+from .tasks import (
     members,  # noqa: F401 - adds its commands to `task`
     rollbacks,  # noqa: F401 - adds its commands
 )
-from .accounts import accounts
-from .audit import audit
-from .beacon import beacon
-from .bonds import bonds, faucet
-from .client import clients
-from .data import data
-from .deploy import deploy
-from .edge import edge
-from .listing import listing
-from .models import models
-from .new import new
-from .node import miner, node
-from .options import Commands
-from .report import reports
-from .run import run
-from .show import show
-from .store import store
-from .tasks import tasks
-from .transfers import transfers
+from .tasks.group import tasks
+from .tasks.models import models
 
 __all__ = ["app"]
 

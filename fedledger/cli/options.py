@@ -9,7 +9,6 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:  # slow to import
-    from fedledger.ledger_plugins import Ledger
     from fedledger.strategies.rounds.evidence.checks import Outcome
 
 __all__ = [
@@ -21,8 +20,8 @@ __all__ = [
     "FormatOption",
     "LedgerOption",
     "StoreOption",
+    "TaskOption",
     "end",
-    "open_existing",
 ]
 
 FAILED = 1
@@ -36,14 +35,6 @@ def end(outcome: "Outcome") -> None:
     """End a command with the exit status for what came of a run or an audit."""
     if outcome != "passed":
         raise typer.Exit(UNCHECKED if outcome == "could not check" else FAILED)
-
-
-def open_existing(url: str) -> "Ledger":
-    """Open a ledger to send calls to; one that is not there is an error, and is not made."""
-    from fedledger.ledger_plugins import open_ledger  # noqa: PLC0415 - slow to import
-
-    open_ledger(url, read_only=True).close()
-    return open_ledger(url)
 
 
 class Commands(TyperGroup):
@@ -103,4 +94,8 @@ AccountOption = Annotated[
 DataOption = Annotated[
     Path,
     typer.Option("--data", metavar="DIR", help="The node's folder.", show_default=False),
+]
+
+TaskOption = Annotated[
+    int, typer.Option("--task", min=1, help="The task's number.", show_default=False)
 ]

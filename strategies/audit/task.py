@@ -17,17 +17,17 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
+from ..rounds.answers.history import History, others
 from ..rounds.evidence import documents
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, outcome_of
 from ..rounds.evidence.documents import Evidence, Specification
 from ..rounds.evidence.record import RoundRecord, record_of, statuses
-from ..rounds.history import History, others
-from ..rounds.membership import Changes
+from ..rounds.kinds.recorded import RecordedRound
 from ..rounds.protocol import Protocol, run_round
-from ..rounds.recorded import RecordedRound
 from ..rounds.round import KEPT
-from ..rounds.task import model_of, read_task, state_after
+from ..rounds.tasks.membership import Changes
+from ..rounds.tasks.task import model_of, read_task, state_after
 from .recount import Recount
 from .reports import TaskReports
 from .verdicts import ATTESTED, PROVED, ReportVerdict, RoundVerdict

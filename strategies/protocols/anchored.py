@@ -1,28 +1,23 @@
 """`Anchored`: any Flower strategy, with its rounds on a ledger."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from flwr.app import Message
 from flwr.serverapp.strategy import Strategy
 from pydantic import Field
 
-from fedledger.effects import Effects
 from fedledger.errors import ConfigError
 
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.storage.base import Store
 from ..rounds.arrival import LONGEST, ArrivalWindow
-from ..rounds.checkpoints import Checkpoints, Members
-from ..rounds.evaluation import MeasureFn
-from ..rounds.inner import layers_of, weight_of
-from ..rounds.membership import Binding, MembershipRule
-from ..rounds.observers import Observer
 from ..rounds.protocol import NoState, Protocol, Settings, settings_of
 from ..rounds.round import Attested, Result, Round
-from ..rounds.strategy import SAMPLES, LedgerStrategy
-from ..rounds.transport.options import CONTENT_SECONDS, Transport
+from ..rounds.server.inner import layers_of, weight_of
+from ..rounds.server.options import Options
+from ..rounds.server.strategy import SAMPLES, LedgerStrategy
 from .training import WeightsPhase
 
 __all__ = ["Anchored", "AnchoredProtocol", "AnchoredSettings", "refuse_growing"]
@@ -134,22 +129,10 @@ class Anchored(LedgerStrategy):
         model_id: the task's name on the ledger.
         window: the arrival window: a client that is silent holds up nobody beyond it. Without one
             each round waits for every client until the `timeout` of `start`, as Flower does.
-        reward: stake for each contributor and round.
-        ledger_window: seconds after a round's opening in which the contract accepts updates,
-            and before whose end nobody can publish; 0 sets no limit.
-        owner: who proposed the task and appointed `account` its aggregator; default: `account`
-            proposes it.
-        membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
-        binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
-        terms: what pledges and lateness cost (see `LedgerStrategy`).
-        observers: called with each published round's evidence (see `LedgerStrategy`).
-        measure: measures each model for the evidence (see `LedgerStrategy`).
-        checkpoints: which models become checkpoints (see `LedgerStrategy`).
-        members: who may vote on rollbacks (see `LedgerStrategy`).
-        transport: whether models travel in messages or by the store (see `LedgerStrategy`).
-        content_seconds: how long contents may come late then (see `LedgerStrategy`).
-        effects: time and work (see `LedgerStrategy`).
         arguments: what the strategy was made with, for the specification; nobody can check it.
+        options: what every strategy on a ledger may be told (see `LedgerStrategy`): `reward`,
+            `ledger_window`, `owner`, `membership`, `binding`, `terms`, `observers`, `measure`,
+            `checkpoints`, `members`, `transport`, `content_seconds`, `effects`.
 
     Raises:
         ConfigError: a setting is wrong, the strategy's model changes its shape, or the ledger
@@ -166,20 +149,8 @@ class Anchored(LedgerStrategy):
         clients: Sequence[str],
         model_id: str,
         window: ArrivalWindow | None = None,
-        reward: int = 20,
-        ledger_window: int = 0,
-        owner: str | None = None,
-        membership: MembershipRule | None = None,
-        binding: Binding = "none",
-        terms: Mapping[str, int] | None = None,
-        observers: Sequence[Observer] = (),
-        measure: MeasureFn | None = None,
-        checkpoints: Checkpoints = "never",
-        members: Members | None = None,
-        transport: Transport = "inline",
-        content_seconds: float = CONTENT_SECONDS,
-        effects: Effects | None = None,
         arguments: Mapping[str, bool | float | str] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         for layer in layers_of(strategy):
             refuse_growing(type(layer))
@@ -200,17 +171,7 @@ class Anchored(LedgerStrategy):
             account=account,
             clients=clients,
             model_id=model_id,
-            reward=reward,
-            ledger_window=ledger_window,
-            owner=owner,
-            membership=membership,
-            binding=binding,
-            terms=terms,
-            observers=observers,
-            measure=measure,
-            checkpoints=checkpoints,
-            members=members,
-            transport=transport,
-            content_seconds=content_seconds,
-            effects=effects,
+            clock=None,  # the wall clock, whatever the options say
+            parties=None,
+            **options,
         )

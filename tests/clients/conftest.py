@@ -10,7 +10,7 @@ from support.node_thread import NodeThread
 
 from fedledger.effects import Effects
 from fedledger.ledger_plugins import open_ledger
-from fedledger.strategies.rounds import asking
+from fedledger.strategies.rounds.answers import asking
 
 
 @pytest.fixture
@@ -24,6 +24,5 @@ def network(tmp_path, monkeypatch):
     federation.ledger.close()
     federation.ledger = open_ledger(f"local+{node.url}")
     yield SimpleNamespace(federation=federation, url=f"local+{node.url}", effects=effects)
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
     node.stop()

@@ -3,7 +3,8 @@
 import pytest
 from flwr.app import Context, RecordDict
 from support.clock import Clock
-from support.direct import audit, by_ledger, directly, evidence_of, senders
+from support.direct import audit, by_ledger, directly, senders
+from support.evidence import accepted_in, evidence_of
 from support.federation import initial_model, make_app
 from support.referring import Traffic, named_in, naming, told
 
@@ -57,8 +58,7 @@ def test_by_the_ledgers_clock_no_message_has_a_model(network, sealed):
     federation, traffic = network.federation, Traffic()
     app = make_app(outermost=within(traffic, directly(network, {1, 3, 4})))
     run(network, app, 2, sealed=sealed, rules=("krum", "trimmed_mean", "median"))
-    for number in (0, 1):
-        assert [len(one.accepted) for one in evidence_of(federation, number).phases] == [7, 7]
+    assert accepted_in(federation) == [[7, 7], [7, 7]]
     assert not +traffic.arrays
     assert {len(sent) for sent in senders(federation).values()} == {2}
     assert audit(federation).passed, audit(federation).reason

@@ -6,7 +6,8 @@ import threading
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
-from support.direct import WINDOW, audit, by_ledger, directly, evidence_of, senders
+from support.direct import WINDOW, audit, by_ledger, directly, senders
+from support.evidence import accepted_in, all_evidence, evidence_of
 from support.federation import initial_model, make_app
 from support.store_server import StoreServer
 
@@ -33,9 +34,7 @@ def test_direct_and_relayed_clients_count_alike(network, rules, sealed):
     federation = network.federation
     app = make_app(outermost=directly(network, {1, 3, 4}))
     federation.run(by_ledger(network, sealed=sealed, rules=rules), app, rounds=2)
-    for number in (0, 1):
-        phases = evidence_of(federation, number).phases
-        assert [len(phase.accepted) for phase in phases] == [7] * (2 if len(rules) > 1 else 1)
+    assert accepted_in(federation) == [[7] * (2 if len(rules) > 1 else 1)] * 2
     assert {len(sent) for sent in senders(federation).values()} == {2}
     assert audit(federation).passed, audit(federation).reason
 
@@ -45,8 +44,7 @@ def test_direct_clients_under_the_aggregators_clock(network):
     federation = network.federation
     app = make_app(outermost=directly(network, {1, 3, 4}))
     federation.run(federation.pofl(effects=network.effects), app, rounds=2)
-    for number in (0, 1):
-        assert [len(one.accepted) for one in evidence_of(federation, number).phases] == [7, 7]
+    assert accepted_in(federation) == [[7, 7], [7, 7]]
     assert {len(sent) for sent in senders(federation).values()} == {2}
     assert audit(federation).passed, audit(federation).reason
 
@@ -65,7 +63,7 @@ def test_a_client_whose_reply_is_dropped_counts(network, sealed):
     app = make_app(outermost=directly(network, {1, 3}), after_signing={3: lost})
     federation.run(by_ledger(network, sealed=sealed), app, rounds=2)
     party = federation.clients[3]
-    first, second = (evidence_of(federation, number).phases[0] for number in (0, 1))
+    first, second = (one.phases[0] for one in all_evidence(federation))
     if not sealed:
         assert [party in {one.party for one in phase.accepted} for phase in (first, second)] == [
             True,
@@ -254,7 +252,7 @@ def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, monkeypa
     assert seen
     assert "127.0.0.1:9" in seen[0][0]
     assert seen[0][1] == []
-    assert [len(evidence_of(federation, one).phases[0].accepted) for one in (0, 1)] == [6, 7]
+    assert [len(one.phases[0].accepted) for one in all_evidence(federation)] == [6, 7]
     assert audit(federation).passed, audit(federation).reason
 
 
@@ -341,7 +339,7 @@ def test_what_a_client_sends_and_the_aggregator_relays_is_on_the_ledger_once(net
         by_ledger(network) if clock == "ledger" else federation.pofl(**options), app, rounds=2
     )
     assert len(senders(federation)[2]) == 2
-    assert [len(evidence_of(federation, one).phases[0].accepted) for one in (0, 1)] == [7, 7]
+    assert [len(one.phases[0].accepted) for one in all_evidence(federation)] == [7, 7]
     assert audit(federation).passed, audit(federation).reason
 
 

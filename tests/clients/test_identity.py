@@ -9,7 +9,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from fedledger.cli.accounts import password_of
+from fedledger.cli.signing import password_of
 from fedledger.clients import SimulationKeys
 from fedledger.clients.identity import PASSWORD_VARIABLE, account_of, journal_of
 from fedledger.effects import Effects

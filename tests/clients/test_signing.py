@@ -7,8 +7,9 @@ from flwr.clientapp import ClientApp
 from support.federation import Federation, initial_model, make_app
 
 from fedledger.arrays import to_record
-from fedledger.clients import signing_mod, training_phase
-from fedledger.clients.training_phase import UpdateHandler
+from fedledger.clients import signing_mod
+from fedledger.clients.handlers import training
+from fedledger.clients.handlers.training import UpdateHandler
 from fedledger.errors import ConfigError
 from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins.accounts import decode_transaction
@@ -249,7 +250,7 @@ def test_a_handler_binds_its_client_to_one_list(federation, monkeypatch):
             asked.bind("list", self.digest)
             return super().answer(asked)
 
-    monkeypatch.setattr(training_phase, "UpdateHandler", Bound)
+    monkeypatch.setattr(training, "UpdateHandler", Bound)
     request = request_for(federation, "update")
     assert not train_once(federation, make_app(), request).has_error()
     Bound.digest = "bb"

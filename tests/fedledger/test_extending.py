@@ -178,6 +178,5 @@ def test_the_protocol_under_flower(tmp_path, monkeypatch):
     report = audit_ledger(federation.ledger, federation.store)
     assert report.passed, report.reason
     assert [one.aggregate for one in report.rounds] == ["proved"]
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
     registry._installed.cache_clear()

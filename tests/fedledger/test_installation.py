@@ -38,7 +38,7 @@ LOADED = "; import json, sys; print(json.dumps(sorted({m.partition('.')[0] for m
     [
         PROGRAMS["a client app with signing_mod"],
         PROGRAMS["the same, with submit=direct on a node"]
-        + "; import fedledger.clients.training, fedledger.clients.voting",
+        + "; import fedledger.clients.training, fedledger.clients.handlers.voting",
     ],
     ids=["mod", "direct"],
 )

@@ -13,7 +13,7 @@ from fedledger.errors import UnknownNameError
 from ....ledger_plugins import Ledger, Store
 from ....ledger_plugins.accounts import Account
 from ....strategies.rounds.arrival import Clock
-from ....strategies.rounds.strategy import LedgerStrategy, MeasureFn
+from ....strategies.rounds.server.strategy import LedgerStrategy, MeasureFn
 from ..settings import Table, Terms
 
 __all__ = ["Approach", "Surroundings", "first_sentence"]

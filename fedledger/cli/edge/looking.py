@@ -201,7 +201,7 @@ class _Device:
         ledger, account = self._reached(), self._opened()
         if self.task is None:
             raise _NotChecked("no --task is given")
-        from fedledger.strategies.rounds.membership import (  # noqa: PLC0415 - not on every device
+        from fedledger.strategies.rounds.tasks.membership import (  # noqa: PLC0415 - not on every device
             clients_now,
         )
 

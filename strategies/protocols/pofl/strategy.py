@@ -1,13 +1,12 @@
 """`PoFL` as a Flower strategy."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from collections.abc import Iterable, Sequence
+from typing import Unpack, get_args
 
 from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
 
 from ....ledger_plugins.accounts import Account
@@ -15,13 +14,9 @@ from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.storage.base import Store
 from ...aggregation import check_compiled
 from ...rounds.arrival import ArrivalWindow, Clock, LedgerClock
-from ...rounds.checkpoints import Checkpoints, Members
-from ...rounds.evaluation import MeasureFn
-from ...rounds.membership import Binding, MembershipRule
-from ...rounds.observers import Observer
 from ...rounds.protocol import settings_of
-from ...rounds.strategy import LedgerStrategy
-from ...rounds.transport.options import CONTENT_SECONDS, Transport
+from ...rounds.server.options import Options
+from ...rounds.server.strategy import LedgerStrategy
 from .draws import least_listed
 from .protocol import PoFLProtocol, PoFLSettings, arithmetic_of, fallback_of
 from .selection import CANDIDATES, MIXED, Selection
@@ -62,29 +57,17 @@ class PoFL(LedgerStrategy):
         min_submissions: with fewer accepted updates the round keeps its model; default 2f+3.
         strict: whether Bulyan refuses n < 4f+3 (the round then keeps its model); with False its
             trimming is clamped.
-        reward: stake for each contributor and round.
         fallback: the rule of a round without a lot, since a salt is missing or too few updates
             are on its list, or "election"; default: the trimmed mean, or the first of the rules
             where it is none of them.
-        ledger_window: seconds after a round's opening in which the contract accepts updates,
-            and before whose end nobody can publish; 0 leaves the window to the strategy.
-        owner: who proposed the task and appointed `account` its aggregator; default: `account`
-            proposes it.
         fraction_train: fraction of the connected nodes asked in each round.
         fraction_evaluate: fraction asked to evaluate.
         min_available_nodes: connected nodes to wait for; default: `min_submissions`, or as many as
             there are clients where fewer are left.
         weighted_by_key: metric with the number of samples.
-        membership: who lets clients join and leave between rounds (see `LedgerStrategy`).
-        binding: whether answers are tied to SuperNodes (see `LedgerStrategy`).
-        terms: what pledges and lateness cost (see `LedgerStrategy`).
-        observers: called with each published round's evidence (see `LedgerStrategy`).
-        measure: measures each model for the evidence (see `LedgerStrategy`).
-        checkpoints: which models become checkpoints (see `LedgerStrategy`).
-        members: who may vote on rollbacks (see `LedgerStrategy`).
-        transport: whether models travel in messages or by the store (see `LedgerStrategy`).
-        content_seconds: how long contents may come late then (see `LedgerStrategy`).
-        effects: time and work (see `LedgerStrategy`).
+        options: what every strategy on a ledger may be told (see `LedgerStrategy`): `reward`,
+            `ledger_window`, `owner`, `membership`, `binding`, `terms`, `observers`, `measure`,
+            `checkpoints`, `members`, `transport`, `content_seconds`, `effects`.
 
     Raises:
         ConfigError: a setting is wrong or does not fit the others.
@@ -109,24 +92,12 @@ class PoFL(LedgerStrategy):
         clock: Clock | None = None,
         min_submissions: int | None = None,
         strict: bool = True,
-        reward: int = 20,
         fallback: str | None = None,
-        ledger_window: int = 0,
-        owner: str | None = None,
         fraction_train: float = 1.0,
         fraction_evaluate: float = 0.0,
         min_available_nodes: int | None = None,
         weighted_by_key: str = "num-examples",
-        membership: MembershipRule | None = None,
-        binding: Binding = "none",
-        terms: Mapping[str, int] | None = None,
-        observers: Sequence[Observer] = (),
-        measure: MeasureFn | None = None,
-        checkpoints: Checkpoints = "never",
-        members: Members | None = None,
-        transport: Transport = "inline",
-        content_seconds: float = CONTENT_SECONDS,
-        effects: Effects | None = None,
+        **options: Unpack[Options],
     ) -> None:
         check_compiled()
         if selection not in get_args(Selection):
@@ -189,20 +160,9 @@ class PoFL(LedgerStrategy):
             account=account,
             clients=clients,
             model_id=model_id,
-            reward=reward,
-            ledger_window=ledger_window,
-            owner=owner,
             clock=clock,
-            membership=membership,
-            binding=binding,
-            terms=terms,
-            observers=observers,
-            measure=measure,
-            checkpoints=checkpoints,
-            members=members,
-            transport=transport,
-            content_seconds=content_seconds,
-            effects=effects,
+            parties=None,
+            **options,
         )
 
     def configure_train(

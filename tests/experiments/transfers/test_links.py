@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedledger.errors import ConfigError, RunError
-from fedledger.experiments.transfers.links import Link, TokenBucket
+from fedledger.experiments.transfers.processes.links import Link, TokenBucket
 
 RATE = 5_000_000.0  # 40 Mbit/s
 SLACK = 0.005

@@ -8,7 +8,7 @@ import asyncssh
 import pytest
 
 from fedledger.errors import RunError
-from fedledger.experiments.transfers import sftp
+from fedledger.experiments.transfers.processes import sftp
 
 
 def with_server(folder, then):

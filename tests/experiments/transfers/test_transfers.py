@@ -18,8 +18,8 @@ from fedledger.errors import ConfigError, RunError, StoreUnavailable, UnknownNam
 from fedledger.experiments import load_any, load_config, run_transfers
 from fedledger.experiments.config.transfers import Links
 from fedledger.experiments.transfers import outputs, parties
-from fedledger.experiments.transfers.helper import Helper
 from fedledger.experiments.transfers.machine import described
+from fedledger.experiments.transfers.processes.helper import Helper
 from fedledger.experiments.transfers.results import Transfer, TransferResult
 from fedledger.experiments.transfers.ways import WAYS, seconds_needed, ways_of
 

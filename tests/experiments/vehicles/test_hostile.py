@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from support.vehicles import CLIENTS, HUGE, OWNER, STRANGER, WINDOW
+from support.mined import CLIENTS, OWNER
+from support.vehicles import HUGE, STRANGER, WINDOW
 
 from fedledger.errors import (
     ContentCorrupted,

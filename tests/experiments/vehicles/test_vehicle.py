@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from support.vehicles import CLIENTS, OWNER, RULES, WINDOW
+from support.mined import CLIENTS, OWNER
+from support.vehicles import RULES, WINDOW
 
 from fedledger.errors import (
     ConfigError,

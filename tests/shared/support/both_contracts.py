@@ -1,5 +1,7 @@
 """The compiled contracts and their twins side by side, taking the same calls."""
 
+import pytest
+
 from fedledger.errors import ContractError
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS, address_from_bytes
@@ -33,6 +35,7 @@ __all__ = [
     "TOKEN",
     "TOP",
     "Both",
+    "compared",
     "contract_of",
     "errors",
 ]
@@ -49,6 +52,22 @@ ADMIN, OWNER, ANN, BOB, EVE = (
 
 MANY = [address_from_bytes(n.to_bytes(20, "big")) for n in range(1, 258)]
 """One more than a call may list."""
+
+
+def compared(scene_of):
+    """Return a fixture: a scene on the module's bench, looked at from both sides after each test.
+
+    Args:
+        scene_of: restarts a bench and returns `Both`, some calls later.
+    """
+
+    @pytest.fixture
+    def both(evm):
+        both = scene_of(evm)
+        yield both
+        both.compare()
+
+    return both
 
 
 class Both:

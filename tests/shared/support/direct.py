@@ -1,11 +1,8 @@
 """Clients that submit by themselves, for tests: the mod, the strategy, and what came of it."""
 
-from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import LedgerClock, audit_ledger
-from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
 
-__all__ = ["WINDOW", "audit", "by_ledger", "directly", "evidence_of", "senders"]
+__all__ = ["WINDOW", "audit", "by_ledger", "directly", "senders"]
 
 WINDOW = 600
 
@@ -34,11 +31,6 @@ def by_ledger(network, **options):
         "effects": network.effects,
     }
     return network.federation.pofl(**defaults | options)
-
-
-def evidence_of(federation, number=-1):
-    published = TrainingTask(federation.ledger).aggregates(1)[number]
-    return documents.load(Evidence, published.evidence, federation.store)
 
 
 def audit(federation):

@@ -112,5 +112,4 @@ class Scene:
 
     def close(self) -> None:
         """Close ledger and store."""
-        self.federation.ledger.close()
-        self.federation.store.close()
+        self.federation.close()

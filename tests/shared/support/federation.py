@@ -12,8 +12,10 @@ from flwr.serverapp.strategy import FedAvg, Result
 
 from fedledger.arrays import to_record
 from fedledger.clients import SimulationKeys, signing_mod
+from fedledger.effects import Clock
 from fedledger.experiments.run.engines import get_engine
 from fedledger.ledger_plugins import open_ledger, open_store
+from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import Anchored, ArrivalWindow, PoFL, SimulatedLatency
 
 Tamper = Callable[[Message, Message, Context], Message]
@@ -111,6 +113,10 @@ class Federation:
         self.ledger.close()
         self.ledger = open_ledger(f"local://{self.path}/chain.db")
 
+    def close(self) -> None:
+        self.ledger.close()
+        self.store.close()
+
     def pofl(self, **changes: Any) -> PoFL:
         options: dict[str, Any] = {
             "account": self.server,
@@ -159,6 +165,14 @@ class Federation:
 
         result: Result = get_engine(engine).run(app, self.size, main)
         return result
+
+
+def timed_federation(path: Path, clock: Clock) -> Federation:
+    """Return a federation whose ledger has a clock of its own."""
+    federation = Federation(path)
+    federation.ledger.close()
+    federation.ledger = open_local_ledger(f"local://{path}/timed.db", clock=clock)
+    return federation
 
 
 def arrays_of(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:

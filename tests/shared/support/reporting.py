@@ -10,7 +10,7 @@ from fedledger.errors import ConfigError
 from fedledger.ledger_plugins.base import Ledger
 from fedledger.ledger_plugins.contracts import Bonds, Reports, StakeToken, TrainingTask
 from fedledger.strategies.audit.reporting import accuse_aggregate, find, verdict_on
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 from .federation import Federation, make_app
 

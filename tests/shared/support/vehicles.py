@@ -6,7 +6,6 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedledger.arrays import to_safetensors
 from fedledger.clients import signing_mod
 from fedledger.effects import Effects
 from fedledger.experiments.vehicles.app import VehicleApp
@@ -15,13 +14,11 @@ from fedledger.ledger_plugins import open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
-from fedledger.strategies.mining import Aggregator, propose_task
+from fedledger.strategies.mining import Aggregator
 from support.clock import Clock
+from support.mined import CLIENTS, OWNER, propose
 
-OWNER = Account.from_key(b"\x07" * 32)
 STRANGER = Account.from_key(b"\x08" * 32)
-CLIENTS = [Account.from_key(bytes([key]) * 32) for key in range(20, 25)]
-MODEL = {"w": np.zeros((3, 2), dtype=np.float32)}
 NOW, WINDOW, SALTS = 1_700_000_000.0, 60, 30
 RULES = ("krum", "multi_krum")
 HUGE = {"arrays": [{"key": "w", "shape": [10**6, 10**6], "dtype": "float32"}]}
@@ -44,16 +41,8 @@ class World:
         self.trained = []
         self.vehicles = {}
         self.idle = False
-        options = {
-            "model_id": "digits",
-            "clients": [client.address for client in CLIENTS],
-            "rounds": 2,
-            "byzantine": 1,
-            "rules": RULES,
-            "window": WINDOW,
-            "salt_window": SALTS,
-        } | task
-        propose_task(self.ledger, self.store, OWNER, to_safetensors(MODEL), **options)
+        options = {"rounds": 2, "rules": RULES, "window": WINDOW, "salt_window": SALTS}
+        propose(self, **{"model_id": "digits"} | options | task)
 
     def app(self, number):
         """An app that moves the model a little, its own way; each training gives another model."""

@@ -17,14 +17,14 @@ from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, cid_tex
 from fedledger.ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from fedledger.strategies import ArrivalWindow, audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
-from fedledger.strategies.rounds import settlement
-from fedledger.strategies.rounds import task as rounds_task
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
 from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.live import LiveRound
+from fedledger.strategies.rounds.kinds.live import LiveRound
 from fedledger.strategies.rounds.round import Result
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks import settlement
+from fedledger.strategies.rounds.tasks import task as rounds_task
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from fedledger.strategies.rounds.evidence.documents import (
     Measured,
     Specification,
 )
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 @pytest.fixture

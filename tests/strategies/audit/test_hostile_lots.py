@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.evidence import all_evidence
 from support.federation import make_app
 
 from fedledger.errors import ConfigError
@@ -16,19 +17,10 @@ from fedledger.ledger_plugins.signing import Domain
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.protocol import PoFLProtocol
-from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.evidence.documents import Evidence
 
 RULES = ("krum", "trimmed_mean", "median")
 FALLBACK = "trimmed_mean"
-
-
-def evidence_of(federation):
-    return [
-        documents.load(Evidence, one.evidence, federation.store)
-        for one in TrainingTask(federation.ledger).aggregates(1)
-    ]
 
 
 def audit(federation):
@@ -78,7 +70,7 @@ def test_f_liars_take_the_lot_of_one_round(federation, changes):
     """A wrong salt, or one for a list of their own, leaves them out as silence does."""
     app = liars(federation, [1, 4], **changes)
     federation.run(federation.pofl(), app, rounds=8)
-    first, *others = evidence_of(federation)
+    first, *others = all_evidence(federation)
     assert first.rule == FALLBACK
     assert {one.rule for one in others} == set(RULES)
     assert all(
@@ -97,7 +89,7 @@ def test_invented_lists_of_the_past(federation, count, outcome):
         federation, range(count), lastRound=lambda number: max(number - 1, 0), last=b"\7" * 32
     )
     federation.run(federation.pofl(), app, rounds=3)
-    assert all(len(one.phase("salts").accepted) == 7 for one in evidence_of(federation))
+    assert all(len(one.phase("salts").accepted) == 7 for one in all_evidence(federation))
     assert audit(federation).outcome is outcome
 
 
@@ -127,7 +119,7 @@ def test_a_seal_that_nothing_opens(federation, seal):
         return reply
 
     federation.run(federation.pofl(), make_app(after_signing={3: resealed}), rounds=4)
-    first, *others = evidence_of(federation)
+    first, *others = all_evidence(federation)
     assert [one.reason for one in first.phase("salts").dropped] == ["salt"]
     assert (first.rule, first.state["silent"]) == (FALLBACK, [federation.clients[3]])
     assert all(len(one.phase("update").accepted) == 7 for one in others)
@@ -151,7 +143,7 @@ def test_a_rollback_after_which_too_few_answer(federation):
     """The lists that a rollback has undone are in nobody's way, whoever was away afterwards."""
     app = make_app(after_signing=dict.fromkeys(range(3), _away_in(5)))
     federation.run(federation.pofl(), app, rounds=7, evaluate_fn=rolled(federation, 3, 1))
-    found = {one.round: one for one in evidence_of(federation)}
+    found = {one.round: one for one in all_evidence(federation)}
     assert [one.name for one in found[5].phases] == ["update"]  # too few for a list
     assert len(found[6].phase("salts").accepted) == 7
     assert found[6].state["since"] == 5
@@ -187,7 +179,7 @@ def test_a_run_killed_before_the_salts_has_its_lot(federation, monkeypatch):
             federation.run(federation.pofl(), make_app(), rounds=3)
     federation.reopen()
     federation.run(federation.pofl(), make_app(), rounds=3)
-    resumed = evidence_of(federation)
+    resumed = all_evidence(federation)
     assert all(len(one.phase("salts").accepted) == 7 for one in resumed)
     assert resumed[-1].state["silent"] == []
     assert len(resumed[-1].state["known"]) == 3
@@ -209,7 +201,7 @@ def test_unchanged_models_are_copies(federation):
         return reply
 
     federation.run(federation.anchored(), make_app({1: unchanged, 2: unchanged}), rounds=2)
-    for one in evidence_of(federation):
+    for one in all_evidence(federation):
         phase = one.phase("weights")
         assert len(phase.accepted) == 6
         [copy] = phase.dropped

@@ -2,29 +2,22 @@
 
 import numpy as np
 import pytest
+from support.evidence import all_evidence
 from support.federation import make_app
 
-from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.records import SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.draws import UpdateList
 from fedledger.strategies.protocols.pofl.protocol import Decision, PoFLProtocol
 from fedledger.strategies.protocols.pofl.salts import SaltsPhase
-from fedledger.strategies.rounds import asking, live
+from fedledger.strategies.rounds.answers import asking
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.evidence.documents import Evidence
+from fedledger.strategies.rounds.kinds import live
 
 RULES = ("krum", "trimmed_mean", "median")
 FALLBACK = "trimmed_mean"
-
-
-def evidence_of(federation):
-    return [
-        documents.load(Evidence, one.evidence, federation.store)
-        for one in TrainingTask(federation.ledger).aggregates(1)
-    ]
 
 
 def audit(federation):
@@ -34,7 +27,7 @@ def audit(federation):
 def test_an_honest_round_has_its_lot(federation):
     """Every client's salt is in the evidence, and the lot decides; nobody is left out."""
     federation.run(federation.pofl(), make_app(), rounds=12)
-    found = evidence_of(federation)
+    found = all_evidence(federation)
     assert {one.rule for one in found} == set(RULES)
     assert all(len(one.phase("salts").accepted) == 7 for one in found)
     assert found[-1].state["silent"] == []
@@ -48,7 +41,7 @@ def test_who_withholds_salts_has_the_fallback(federation, monkeypatch):
     monkeypatch.setattr(asking, "exchange", lambda *a, **o: _losing(honest, next(turn), *a, **o))
     federation.run(federation.pofl(), make_app(), rounds=4)
     monkeypatch.undo()
-    found = evidence_of(federation)
+    found = all_evidence(federation)
     assert [one.rule for one in found] == [FALLBACK] * 4
     assert all(one.kept is None for one in found)
     assert len(found[-1].state["silent"]) == 2
@@ -76,7 +69,7 @@ def test_a_client_that_withholds_its_salt_is_left_out(federation):
         return reply
 
     federation.run(federation.pofl(), make_app(after_signing={3: silent}), rounds=8)
-    first, *others = evidence_of(federation)
+    first, *others = all_evidence(federation)
     assert first.rule == FALLBACK
     assert {one.rule for one in others} == set(RULES)
     assert all(one.state["silent"] == [federation.clients[3]] for one in (first, *others))
@@ -191,7 +184,7 @@ def test_a_run_killed_after_the_salts_is_honest(federation, monkeypatch):
     federation.reopen()
     shift.append(1)
     federation.run(federation.pofl(), app, rounds=4)
-    _, second, third, _ = evidence_of(federation)
+    _, second, third, _ = all_evidence(federation)
     assert second.rule == FALLBACK
     assert len(second.state["known"]) == 3  # the killed run's list is admitted
     assert len(third.phase("salts").accepted) == 7
@@ -209,7 +202,7 @@ def test_a_copied_content_counts_once(federation):
         return reply
 
     federation.run(federation.pofl(), make_app({0: same, 5: same}), rounds=3)
-    for one in evidence_of(federation):
+    for one in all_evidence(federation):
         update = one.phase("update")
         pair = {federation.clients[0], federation.clients[5]}
         [first] = [entry for entry in update.accepted if entry.party in pair]

@@ -48,8 +48,7 @@ def whole(tmp_path_factory):
     federation = rich(tmp_path_factory.mktemp("money"))
     two_rounds(federation)
     yield federation
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def test_every_token_is_explained(whole):
@@ -127,8 +126,7 @@ def test_a_minter_that_is_neither_contract_nor_administrator_is_reported(tmp_pat
         f"{EVE.address}, which is neither the token's administrator nor a contract that mints"
     )
     assert all(verdict.passed for verdict in report.rounds)
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def test_an_administrator_that_gave_up_its_role_is_still_one(tmp_path):
@@ -139,8 +137,7 @@ def test_an_administrator_that_gave_up_its_role_is_still_one(tmp_path):
     token.revoke_role(ADMIN, bytes(32), ADMIN.address)
     report = audited(federation)
     assert report.passed, report.reason
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 def test_tokens_in_odd_places_are_found(tmp_path):

@@ -17,7 +17,7 @@ from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.audit.reporting import finding_of
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 @contextmanager

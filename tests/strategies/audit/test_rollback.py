@@ -13,7 +13,7 @@ from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 def contract_of(federation):
@@ -76,8 +76,7 @@ def rolled(tmp_path_factory):
     )
     result = federation.run(federation.pofl(), make_app(), rounds=5, evaluate_fn=hook)
     yield federation, result
-    federation.ledger.close()
-    federation.store.close()
+    federation.close()
 
 
 @pytest.mark.parametrize("kind", ["pofl", "anchored"])

@@ -69,8 +69,7 @@ class Epochs:
         return audit_ledger(self.federation.ledger, self.federation.store, spot=(draw, ppm))
 
     def close(self):
-        self.federation.ledger.close()
-        self.federation.store.close()
+        self.federation.close()
 
 
 class Six(Epochs):

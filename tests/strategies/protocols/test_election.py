@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from fedledger.clients.voting import MAX_SCORE, score_of
+from fedledger.clients.handlers.voting import MAX_SCORE, score_of
 from fedledger.strategies.protocols.pofl.election import Electorate, ballot_of
 
 scores = st.integers(-(10**6), 10**6) | st.sampled_from([-MAX_SCORE, MAX_SCORE])

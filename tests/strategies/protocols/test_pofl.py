@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.evidence import evidence_of
 from support.federation import Federation, arrays_of, initial_model, make_app, same
 
 from fedledger.arrays import from_safetensors
@@ -9,15 +10,11 @@ from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.experiments.run.engines import InProcessGrid
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask
 from fedledger.strategies import ArrivalWindow, SimulatedLatency, audit_ledger
-from fedledger.strategies.rounds import live, task
 from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence, Specification
-from fedledger.strategies.rounds.task import LedgerTask
-
-
-def evidence_of(federation, server_round):
-    aggregate = TrainingTask(federation.ledger).aggregates(1)[server_round - 1]
-    return documents.load(Evidence, aggregate.evidence, federation.store)
+from fedledger.strategies.rounds.evidence.documents import Specification
+from fedledger.strategies.rounds.kinds import live
+from fedledger.strategies.rounds.tasks import task
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 
 def test_the_final_model_is_the_one_on_the_ledger(federation):

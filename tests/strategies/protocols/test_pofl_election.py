@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from flwr.app import Array
+from support.evidence import evidence_of
 from support.federation import arrays_of, initial_model, make_app, same
 
 from fedledger.errors import ConfigError
@@ -11,10 +12,8 @@ from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger
 from fedledger.strategies.protocols.pofl.election import Electorate
 from fedledger.strategies.protocols.pofl.selection import TRUSTED
-from fedledger.strategies.rounds.evidence import documents
-from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.live import LiveRound
-from fedledger.strategies.rounds.task import LedgerTask
+from fedledger.strategies.rounds.kinds.live import LiveRound
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 RULES = ("krum", "trimmed_mean", "median")
 
@@ -22,11 +21,6 @@ RULES = ("krum", "trimmed_mean", "median")
 def elect(federation, app, rounds=2, rules=RULES):
     strategy = federation.pofl(selection="election", rules=rules)
     return federation.run(strategy, app, rounds=rounds)
-
-
-def evidence_of(federation, server_round=1):
-    aggregate = TrainingTask(federation.ledger).aggregates(1)[server_round - 1]
-    return documents.load(Evidence, aggregate.evidence, federation.store)
 
 
 def push_away(reply, message, context):
@@ -43,7 +37,7 @@ def push_away(reply, message, context):
 def test_every_rule_has_a_candidate_and_every_client_a_vote(federation):
     """The votes are on the ledger, signed by the miners, and the elected model is the next one."""
     result = elect(federation, make_app())
-    evidence = evidence_of(federation)
+    evidence = evidence_of(federation, 1)
     assert [one["rule"] for one in evidence.notes["candidates"]] == list(RULES)
     votes = TrainingTask(federation.ledger).votes(1, 1)
     assert {vote.voter for vote in votes} == set(federation.clients)
@@ -70,7 +64,7 @@ def test_liars_below_half_change_nothing(federation, tmp_path_factory, lie):
     honest.ledger.close()
     result = elect(federation, make_app(lies={1: lie, 4: lie}))
     assert audit_ledger(federation.ledger, federation.store).passed
-    assert evidence_of(federation).kept is None
+    assert evidence_of(federation, 1).kept is None
     assert abs(arrays_of(result.arrays)["layer.weight"] - 1).mean() < 1.1 * (
         abs(arrays_of(expected.arrays)["layer.weight"] - 1).mean()
     )
@@ -118,7 +112,7 @@ def test_a_model_that_is_worse_for_most_miners_is_kept_out(federation):
     """When poisoners win every rule, the miners keep the last model, and the ledger says so."""
     app = make_app(before_signing=dict.fromkeys(range(5), push_away))
     elect(federation, app, rounds=1)
-    evidence = evidence_of(federation)
+    evidence = evidence_of(federation, 1)
     assert evidence.rule == "kept"
     assert evidence.kept == "no candidate improves the model by the voters' count"
     assert audit_ledger(federation.ledger, federation.store).passed
@@ -133,7 +127,7 @@ def test_without_a_quorum_the_model_is_kept(federation):
         return reply
 
     elect(federation, make_app(after_signing=dict.fromkeys(range(3), unsigned)), rounds=1)
-    evidence = evidence_of(federation)
+    evidence = evidence_of(federation, 1)
     assert evidence.kept == "4 voters voted, 5 are needed"
     assert [one.reason for one in evidence.phase("votes").dropped] == ["unsigned"] * 3
     assert audit_ledger(federation.ledger, federation.store).passed
@@ -148,15 +142,17 @@ def test_votes_on_something_else_do_not_count(federation):
         return reply
 
     elect(federation, make_app(after_signing={3: garbage}), rounds=1)
-    assert [one.reason for one in evidence_of(federation).phase("votes").dropped] == ["signature"]
-    assert evidence_of(federation).kept is None
+    assert [one.reason for one in evidence_of(federation, 1).phase("votes").dropped] == [
+        "signature"
+    ]
+    assert evidence_of(federation, 1).kept is None
 
 
 def test_another_winner_fails_the_audit(federation, monkeypatch):
     """An aggregator that publishes a candidate the miners did not elect is found."""
     monkeypatch.setattr(Electorate, "elect", lambda one, votes: (len(votes[0]) - 1, one))
     elect(federation, make_app(), rounds=1)
-    second = evidence_of(federation).rule
+    second = evidence_of(federation, 1).rule
     monkeypatch.undo()
     report = audit_ledger(federation.ledger, federation.store)
     assert second == "median"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.anvil import Anvil
+from support.evidence import evidence_of
 from support.federation import make_app
 from support.nodes import Cluster, keystore, wait_for
 from support.third_party import EXAMPLES, commit_reveal, installed, use
@@ -21,10 +22,8 @@ from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.records import LEDGER, SigningRequest
 from fedledger.strategies import audit_ledger, verify_round
-from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.checks import Outcome
-from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.live import LiveRound
+from fedledger.strategies.rounds.kinds.live import LiveRound
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -35,11 +34,6 @@ def example(tmp_path, monkeypatch):
     use(monkeypatch, tmp_path / "site", "commit_reveal")
     yield
     registry._installed.cache_clear()
-
-
-def evidence_of(federation, number=1):
-    aggregate = TrainingTask(federation.ledger).aggregates(1)[number - 1]
-    return documents.load(Evidence, aggregate.evidence, federation.store)
 
 
 def test_it_is_short():
@@ -121,7 +115,7 @@ def test_on_ethereum(federation, tmp_path, monkeypatch):
 def test_every_phase_is_in_the_record(federation):
     """The evidence names who was asked, and each answer with its signatures."""
     federation.run(commit_reveal(federation), make_app(), rounds=1)
-    evidence = evidence_of(federation)
+    evidence = evidence_of(federation, 1)
     assert [phase.name for phase in evidence.phases] == ["commit", "reveal", "sum"]
     for phase in evidence.phases:
         assert [one.party for one in phase.accepted] == federation.clients
@@ -166,7 +160,7 @@ def test_a_bad_answer_is_dropped(federation, phase, change, reason):
     """In any phase one client's bad answer costs itself its say, and nobody else anything."""
     app = make_app(after_signing={3: _only_in(phase, change)})
     federation.run(commit_reveal(federation), app, rounds=1)
-    evidence = evidence_of(federation)
+    evidence = evidence_of(federation, 1)
     assert evidence.kept is None
     assert reason in [one.reason for one in evidence.phase(phase).dropped]
     report = audit_ledger(federation.ledger, federation.store)

@@ -24,7 +24,7 @@ from fedledger.strategies import ArrivalWindow, WallClock, audit_ledger
 from fedledger.strategies.rounds.arrival import exchange
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
-from fedledger.strategies.rounds.strategy import LedgerStrategy
+from fedledger.strategies.rounds.server.strategy import LedgerStrategy
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from support.evidence import evidence_of
 from support.federation import Federation, make_app
 
 from fedledger.arrays import from_safetensors
@@ -34,11 +35,6 @@ from fedledger.strategies.rounds.protocol import NoState, Protocol, Settings, pr
 from fedledger.strategies.rounds.round import Result
 
 SHARED = Path(__file__).parents[2] / "shared"
-
-
-def evidence_of(federation, number=1):
-    aggregate = TrainingTask(federation.ledger).aggregates(1)[number - 1]
-    return documents.load(Evidence, aggregate.evidence, federation.store)
 
 
 # Fail closed --------------------------------------------------------------------------------
@@ -329,7 +325,7 @@ def test_the_wrong_party_does_not_count(federation):
     stranger = federation.keys.account(6).address
     federation.clients = [*federation.clients[:6], federation.keys.account("eve").address]
     federation.run(federation.pofl(byzantine=1), make_app(), rounds=1)
-    phase = evidence_of(federation).phases[0]
+    phase = evidence_of(federation, 1).phases[0]
     assert stranger not in [one.party for one in phase.accepted]
     assert [one.reason for one in phase.dropped] == ["client-error", "unheard"]
     assert "is not registered" in phase.dropped[0].detail
@@ -359,7 +355,7 @@ def test_replies_of_any_number_of_records_pass(federation):
     federation.run(strategy, app, rounds=1)
     assert seen == [["arrays", "control", "metrics"]] * 7
     assert LEDGER not in seen[0]
-    assert evidence_of(federation).kept is None
+    assert evidence_of(federation, 1).kept is None
     assert audit_ledger(federation.ledger, federation.store).passed
 
 

@@ -1,0 +1,1 @@
+"""Commands of experiments: apps to begin with, data sets, runs."""

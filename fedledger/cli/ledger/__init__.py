@@ -1,0 +1,1 @@
+"""Commands that write to a ledger: accounts, stakes, draws, reports, contracts."""

@@ -1,0 +1,1 @@
+"""Answers of clients: how they are asked for, checked, and found on the ledger."""

@@ -1,0 +1,1 @@
+"""The kinds of rounds: live, by the ledger's clock, recorded, mined."""

@@ -1,0 +1,1 @@
+"""The server's side under Flower: `LedgerStrategy`, and what it does beside the rounds."""
