@@ -74,7 +74,7 @@ def open_ledger(
     url: str,
     *,
     read_only: bool = False,
-    places: Mapping[str, Any] | None = None,
+    hints: Mapping[str, Any] = MappingProxyType({}),
     **options: Any,
 ) -> Ledger:
     """Open the ledger at `url`.
@@ -84,8 +84,7 @@ def open_ledger(
             a whole, the part before the plus chooses the backend, the rest is the backend's.
         read_only: look at a ledger that is there; nothing is created, written or sent, and
             transactions are refused (clause L15).
-        places: where its contracts are, as an earlier opening's `places` has it, for a ledger whose
-            URL does not say it (ethereum+http://), to read only; others need none.
+        hints: settings for a backend that has them; others go without.
         **options: the backend's own settings.
 
     Raises:
@@ -93,8 +92,7 @@ def open_ledger(
         ConfigError: not a URL, a package is missing, or the backend cannot open to read only.
         LedgerUnavailable: it cannot be opened; opened to read only: there is none.
     """
-    noted = {} if places is None else {"places": places}
-    ledger: Ledger = _open(LEDGERS, url, options, read_only=read_only, spare=noted)
+    ledger: Ledger = _open(LEDGERS, url, options, read_only=read_only, spare=hints)
     return ledger
 
 

@@ -275,10 +275,12 @@ def _audit(
 
     `by` is a store, a file from somebody, which may say where the contracts are.
     """
+    options = {} if places is None else {"places": places}
     try:
-        places = places_in(urls[1]) if by is not None else places
+        told = places_in(urls[1]) if by is not None else None
+        hints = {} if told is None else {"places": told}
         with (
-            open_ledger(urls[0], read_only=True, places=places) as ledger,
+            open_ledger(urls[0], read_only=True, hints=hints, **options) as ledger,
             open_store(urls[1], read_only=True) as store,
         ):
             contract = TrainingTask(ledger)
@@ -288,7 +290,7 @@ def _audit(
             everything = range(1, contract.count() + 1) if tasks is not None else ()
             skipped = tuple(task for task in everything if task not in set(tasks or ()))
             named = None
-            if places is not None and by is not None and ledger.places is not None:
+            if told is not None and ledger.places is not None:
                 where = ledger.contracts()["TrainingTask"].address
                 named = f"whether the contracts are those you mean: {by} alone says where they are"
                 named += f" (TrainingTask at {where}); ?deployment=FILE in the ledger's URL says it"
