@@ -155,6 +155,19 @@ def running(process):
         return False
 
 
+@pytest.mark.parametrize("wrong", ["--devices=2", "--parameters=3", "--rounds=0", "--seconds=-1"])
+def test_a_deployed_benchmark_that_cannot_be_is_refused_before_anything_starts(
+    wrong, tmp_path, capsys
+):
+    """With the option and its least value; a folder that is there is left alone."""
+    with pytest.raises(SystemExit, match="2"):
+        overhead.main([wrong])
+    assert f"{wrong.partition('=')[0]}: at least" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        overhead.main(["--folder", str(tmp_path)])
+    assert "is there already" in capsys.readouterr().err
+
+
 @pytest.mark.soak
 def test_every_way_trains_on_the_same_supernodes_and_is_audited(tmp_path, capsys):
     """A SuperLink, SuperNodes, a node and a served store, for each way a round that counts all."""

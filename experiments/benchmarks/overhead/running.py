@@ -27,6 +27,8 @@ __all__ = ["main", "measure_overhead"]
 _PATIENCE = 900.0
 """Seconds without a round, besides its training, after which a run is given up."""
 
+_LEAST = {"seconds": 0, "devices": 3, "parameters": 4, "rounds": 1, "turns": 1}
+
 
 def measure_overhead(
     folder: Path,
@@ -127,6 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="keep files and logs there; a new folder")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     options = parser.parse_args(arguments)
+    for name, least in _LEAST.items():
+        if getattr(options, name) < least:
+            parser.error(f"--{name}: at least {least}")
+    if options.folder is not None and options.folder.exists():
+        parser.error(f"--folder: {options.folder} is there already: name a new one")
     with ExitStack() as stack:
         folder = options.folder
         if folder is None:
