@@ -1,8 +1,18 @@
-"""The benchmarks of sweeps, ledgers, transport and ciphertexts: what they say, in both formats."""
+"""The benchmarks: they measure what they say, and say it in both formats."""
 
 import json
+import os
+from pathlib import Path
 
-from fedledger.experiments.benchmarks import ledger, paillier, sweep, transport
+import pytest
+from rich.console import Console
+
+from fedledger.errors import RunError
+from fedledger.experiments.benchmarks import ledger, overhead, paillier, sweep, transport
+from fedledger.experiments.benchmarks.overhead.hall import Started
+from fedledger.experiments.benchmarks.overhead.results import LEGS, read_overhead, tables
+from fedledger.experiments.benchmarks.overhead.settings import Places, Settings
+from fedledger.experiments.benchmarks.overhead.ways import WAYS
 from fedledger.experiments.config.settings import Training
 
 
@@ -72,3 +82,120 @@ def test_ciphertexts_are_opened_and_counted_beside_phe(capsys):
     shown = capsys.readouterr().out
     assert "read, check and sum" in shown
     assert "bytes a value" in shown
+
+
+NOWHERE = Places(ledger="local:///nowhere", store="file:///nowhere", clients=())
+
+
+def noted(folder, **settings):
+    """Write what server and devices note of two ways with two devices; times are made up."""
+    given = {"devices": 2, "seconds": 5.0, "parameters": 8, "rounds": 1, "turns": 1}
+    places = {"superlink": folder, "process": 1, "local": NOWHERE, "direct": NOWHERE}
+    ways = ("fedavg", "pofl-lot")
+    lines, devices, at = [], ([], []), 0.0
+    for way in ways:
+        for number in (0, 1):
+            began = at
+            for batch in range(WAYS[way].phases):
+                trains = 0.0 if batch else 5.0
+                pushed, pulled = at + 0.25, at + 5.0 + trains
+                for device, lines_of_device in enumerate(devices):
+                    name = f"{way}-{number}-{batch}-{device}"
+                    # The second one is later at everything, but its reply is there when both are.
+                    late = 0.5 * device
+                    called = pushed + 1.5 + late
+                    lines_of_device.append(
+                        {"message": name, "began": pushed + 1 + late, "called": called, "cpu": 1.0}
+                        | {"left": called + trains + 0.125}
+                    )
+                    seen = {"message": name, "batch": 2 * number + batch, "pushed": pushed}
+                    lines.append({"way": way, **seen, "pulled": pulled - 0.25 + late / 2})
+                at = pulled
+            at += 0.5
+            lines.append({"way": way, "turn": 0, "round": number, "began": began, "ended": at})
+            lines[-1] |= {"cpu": 0.75, "superlink": 0.5, "polls": 4}
+        lines.append({"way": way, "turn": 0, "opening": 1.0, "closing": 2.0})
+    for name, said in (("server", lines), ("device-1", devices[0]), ("device-2", devices[1])):
+        text = "".join(json.dumps(line) + "\n" for line in said)
+        (folder / f"{name}.jsonl").write_text(text)
+    return Settings(**{**given, **settings}, **places, ways=ways, notes=folder)
+
+
+def test_a_deployed_rounds_time_is_split_along_its_slowest_device(tmp_path):
+    """All legs together are the round; a second phase adds its own, and trains nothing."""
+    settings = noted(tmp_path)
+    found = read_overhead(settings)
+    assert [(one.way, one.number) for one in found.rounds] == [
+        (way, number) for way in settings.ways for number in (0, 1)
+    ]
+    for one in found.rounds:
+        assert sum(one.legs.values()) == pytest.approx(one.seconds)
+        phases = WAYS[one.way].phases
+        legs = (1.5 * phases, 0.5 * phases, 5.0, 0.125 * phases)
+        assert [one.legs[leg] for leg in LEGS[:4]] == pytest.approx(legs)
+        assert one.legs["server"] == pytest.approx(0.25 * phases + 0.5)
+        assert (one.messages, one.polls, one.cpu_device) == (phases, 2, phases)
+    assert found.beyond("pofl-lot") == pytest.approx(5.0)
+    assert found.once == {"fedavg": [3.0], "pofl-lot": [3.0]}
+    console = Console(width=250)
+    with console.capture() as shown:
+        for table in tables(found, settings):
+            console.print(table)
+    assert "+5.0 s" in shown.get()
+    assert "+47.6%" in shown.get()
+    document = json.loads(json.dumps(found.to_json(settings, {"cores": 2})))
+    assert document["ways"]["pofl-lot"]["beyond"] == pytest.approx(5.0)
+    assert len(document["rounds"]) == 4
+
+
+def test_what_a_deployed_benchmark_started_has_ended_when_it_ends(tmp_path):
+    """A process that started another one, or that does not become ready, leaves nothing."""
+    log = tmp_path / "device.log"
+    started = Started("sleep 600 & echo ready $!; wait", tmp_path, log)
+    try:
+        started.wait_for("ready ")
+        below = int(started.said.split()[1])
+    finally:
+        started.stop()
+    assert not running(started.process.pid)
+    assert not running(below)
+    ended = Started("echo the disk is full >&2; exit 3", tmp_path, tmp_path / "node.log")
+    with pytest.raises(RunError, match=r"^node did not start: the disk is full$"):
+        ended.wait_for("ready")
+    ended.stop()
+
+
+def running(process):
+    """Tell whether a process runs; one that nobody has waited for yet has ended too."""
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.mark.parametrize("wrong", ["--devices=2", "--parameters=3", "--rounds=0", "--seconds=-1"])
+def test_a_deployed_benchmark_that_cannot_be_is_refused_before_anything_starts(
+    wrong, tmp_path, capsys
+):
+    """With the option and its least value; a folder that is there is left alone."""
+    with pytest.raises(SystemExit, match="2"):
+        overhead.main([wrong])
+    assert f"{wrong.partition('=')[0]}: at least" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        overhead.main(["--folder", str(tmp_path)])
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.soak
+def test_every_way_trains_on_the_same_supernodes_and_is_audited(tmp_path, capsys):
+    """A SuperLink, SuperNodes, a node and a served store, for each way a round that counts all."""
+    folder = tmp_path / "kept"
+    short = ["--seconds", "0", "--rounds", "1", "--turns", "1", "--parameters", "1000"]
+    assert overhead.main([*short, "--folder", str(folder), "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document["ways"]) == set(WAYS)
+    for one in document["rounds"]:
+        assert one["messages"] == WAYS[one["way"]].phases
+        assert sum(one["legs"].values()) == pytest.approx(one["seconds"])
+        assert min(one["legs"].values()) > -0.05

@@ -1,0 +1,7 @@
+"""`python -m fedledger.experiments.benchmarks.overhead`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
