@@ -14,8 +14,8 @@ from rich.console import Console
 
 from fedledger.errors import ConfigError, RunError
 
+from ...run.progress import Bar
 from ...transfers.machine import busy_since, described, ticks
-from ...transfers.progress import Progress
 from .hall import Hall, Started, last_of
 from .results import Overhead, lines_of, read_overhead, tables
 from .server import NOTES
@@ -75,12 +75,13 @@ def measure_overhead(
         )
         path = hall.folder / "settings.json"
         path.write_text(settings.model_dump_json(indent=1), encoding="utf-8")
-        with Progress("rounds", turns * len(ways) * (rounds + 1), shown=progress) as shown:
+        console = Console(stderr=True, quiet=not progress)
+        with Bar("rounds", turns * len(ways) * (rounds + 1), console) as shown:
             _watch(hall.train(path), settings, shown)
         return read_overhead(settings), settings
 
 
-def _watch(run: Started, settings: Settings, shown: Progress) -> None:
+def _watch(run: Started, settings: Settings, shown: Bar) -> None:
     """Wait until all rounds are made.
 
     Raises:
@@ -95,7 +96,7 @@ def _watch(run: Started, settings: Settings, shown: Progress) -> None:
         timed = [line for line in noted if "round" in line]
         for line in timed[made:]:
             lasted = line["ended"] - line["began"]
-            shown.finish(f"{WAYS[line['way']].said}, round {line['round']}: {lasted:.1f} s")
+            shown.count(f"{WAYS[line['way']].said}, round {line['round']}: {lasted:.1f} s")
         if len(timed) > made:
             made, since = len(timed), time.monotonic()
         if ended and sum("opening" in line for line in noted) == settings.turns * len(
