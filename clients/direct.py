@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from threading import Event
 from typing import Any
 
 from flwr.app import Context, Message
@@ -22,10 +23,10 @@ from fedledger.effects import Effects
 from fedledger.errors import (
     ConfigError,
     ContractError,
+    ContractMissing,
     FedledgerError,
     LedgerError,
     LedgerUnavailable,
-    StoreReadOnly,
     StoreUnavailable,
     TransactionRefused,
     UnknownNameError,
@@ -39,7 +40,7 @@ from ..ledger_plugins.base import Ledger, UnsignedTransaction
 from ..ledger_plugins.openings import Opening, open_pending
 from ..ledger_plugins.signing import Call
 from ..ledger_plugins.storage.base import Store
-from ..ledger_plugins.storage.patience import pause, put_all
+from ..ledger_plugins.storage.patience import may_pass, pause, put_all
 from .contents import STORE_VARIABLE, url_of
 from .journal import Journal
 from .kept import Kept
@@ -62,6 +63,9 @@ WAYS = ("relay", "direct")
 
 REACH = 120.0
 """Seconds that a client waits for its ledger, besides the time in which its app trains."""
+
+FIRST = 10.0
+"""Seconds for which its app waits, before its first work in a task, to hear of a wrong ledger."""
 
 LAST = 20.0
 """Seconds that the last try may take besides."""
@@ -201,6 +205,8 @@ class Direct:
             needed = False
             try:
                 kept, answered = signer.before(request), None
+                if not signer.journal.answers(request.task)[0]:
+                    reach.try_once(FIRST)  # a wrong setting is found before any work is done
                 if kept is None:
                     answered = signer.ask(request, message, context, call_next)
                     if answered.reply.has_error():
@@ -347,6 +353,7 @@ class _Meanwhile:
         self._job = job
         self._clock = effects.clock
         self._end = math.inf
+        self._tried = Event()
         self._worker = effects.work.worker("fedledger-direct", waiting=1)
         self._worker.give(self._run)
 
@@ -356,15 +363,26 @@ class _Meanwhile:
             tries += 1
             try:
                 self._found = self._job()
-            except (LedgerUnavailable, StoreUnavailable) as error:
-                self._error = error
-                if self._clock.monotonic() >= self._end or isinstance(error, StoreReadOnly):
-                    return
-                logger.warning("%s: trying again", error)
-                self._clock.sleep(pause(tries))
             except Exception as error:  # noqa: BLE001 - raised again by `result`
                 self._error = error
-                return
+                again = _is_outage(error) and self._clock.monotonic() < self._end
+                if again:
+                    logger.warning("%s: trying again", error)
+                self._tried.set()
+                if not again:
+                    return
+                self._clock.sleep(pause(tries))
+        self._tried.set()
+
+    def try_once(self, seconds: float) -> None:
+        """Wait until it was tried once, but not for ever.
+
+        Raises:
+            FedledgerError: what no waiting changes.
+        """
+        self._tried.wait(seconds)
+        if self._error is not None and not _is_outage(self._error):
+            raise self._error
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, but not for ever.
@@ -387,6 +405,13 @@ class _Meanwhile:
         raise self._error or LedgerUnavailable(
             f"the client's ledger has not answered for {REACH:.0f} s"
         )
+
+
+def _is_outage(error: Exception) -> bool:
+    """Tell whether a ledger or a store may be back a moment later."""
+    if isinstance(error, StoreUnavailable):
+        return may_pass(error)
+    return isinstance(error, LedgerUnavailable) and not isinstance(error, ContractMissing)
 
 
 @contextmanager

@@ -316,12 +316,7 @@ class ContentCorrupted(StoreError):
 
 
 class ContentTooLarge(StoreError):
-    """Content is above the size cap.
-
-    Attributes:
-        size: bytes found or offered.
-        limit: bytes allowed.
-    """
+    """Content of `size` bytes, found or offered, is above the cap of `limit` bytes."""
 
     def __init__(self, size: int, limit: int) -> None:
         self.size, self.limit = size, limit
@@ -350,7 +345,11 @@ class StoreUnsupported(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, read or written."""
+    """The store cannot be reached, read or written; `lasting`: waiting changes nothing."""
+
+    def __init__(self, why: str = "", *, lasting: bool = False) -> None:
+        self.lasting = lasting
+        super().__init__(why)
 
 
 class StoreReadOnly(StoreUnavailable):
@@ -358,7 +357,8 @@ class StoreReadOnly(StoreUnavailable):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        super().__init__(f"{url} was opened to read only: it takes and changes nothing")
+        why = f"{url} was opened to read only: it takes and changes nothing"
+        super().__init__(why, lasting=True)
 
 
 class StoreTimedOut(StoreUnavailable):

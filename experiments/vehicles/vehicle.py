@@ -20,6 +20,7 @@ from fedledger.errors import (
     NotInstalled,
     RunError,
     StoreError,
+    StoreUnavailable,
     TransactionRefused,
     TransactionsLost,
 )
@@ -168,16 +169,15 @@ class Vehicle:
                 self._clock.sleep(self._poll)
                 continue
             except _AWAITED as error:
+                if isinstance(error, StoreUnavailable) and error.lasting:
+                    raise RunError(f"task {self._task} cannot be followed: {error}") from error
                 now = self._clock.monotonic()
                 since = now if since is None else since
                 left = since + self._patience - now
                 if left <= 0:
                     raise
-                self._once(
-                    "waiting",
-                    type(error),
-                    f"{error}; it is asked again for {self._patience:.0f} s",
-                )
+                text = f"{error}; it is asked again for {self._patience:.0f} s"
+                self._once("waiting", type(error), text)
                 self._clock.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST)
                 continue
@@ -233,6 +233,7 @@ class Vehicle:
 
         Raises:
             RunError: the account is none of its clients, or a server keeps its time.
+            NotInstalled: something is missing without which no round can be followed.
         """
         if self._read is None:
             terms, protocol = read_task(task, self._ledger, self._store)
@@ -249,6 +250,7 @@ class Vehicle:
                     f"clients of task {task.id}, and its specification fixes their list: its owner "
                     f"{task.owner} names them in a new task"
                 )
+            protocol.check_follower()
             answering = Answering(
                 self._app, self._signer, self._ledger, protocol.name, self._between
             )
@@ -399,9 +401,8 @@ class Vehicle:
             self._note("finished", f"task {task.id} is finished, its history is confirmed")
             return True
         if self._place(task, known) is None:
-            self._note(
-                "finished", f"task {task.id} is finished, this account is none of its clients"
-            )
+            text = f"task {task.id} is finished, this account is none of its clients"
+            self._note("finished", text)
             return True
         ended = self._contract.opened_in(task.id, self._contract.ended(task.id))
         if self._ledger.settled().index < ended and not self._waited_long("settled"):

@@ -10,10 +10,11 @@ import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
-from typing import BinaryIO, Self, TypeVar, final
+from typing import BinaryIO, Self, TypeAlias, TypeVar, final
 
 from fedledger.errors import (
     ConfigError,
@@ -30,7 +31,7 @@ from fedledger.errors import (
 from fedledger.guards import in_words
 
 from .cid import Profile, Tree, cid_of, cid_to_bytes, profile_named
-from .pieces import Incoming, chunks, closed
+from .pieces import Incoming, chunks, closed, hashed, pieces_of
 from .waiting import LONGEST, OutOfTime, Waiting
 
 __all__ = ["DEFAULT_MAX_BYTES", "DEFAULT_TIMEOUT", "READ_MAX_BYTES", "Store"]
@@ -44,6 +45,7 @@ READ_MAX_BYTES = 256 * 1024**2
 DEFAULT_TIMEOUT = 60.0  # seconds; ours, above the 30 s that a pin of an IPFS daemon may take
 
 T = TypeVar("T")
+_File: TypeAlias = BinaryIO | None
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,9 @@ class Store(ABC):
     timeout: float | None = DEFAULT_TIMEOUT
     """Seconds that a call may take, where the call itself says nothing; None: as long as it takes,
     which only a backend may say that cannot hang."""
+
+    far: bool = False
+    """Whether reading it is dear, as over a network: then a content is read once."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -196,16 +201,14 @@ class Store(ABC):
     ) -> Iterator[bytes]:
         """Return the content of `cid` in pieces (the chunks of its tree), in bounded memory.
 
-        No piece is given before its hash was checked. The backend is read twice: the first time,
-        before this returns, all of it is hashed, and the hashes of the chunks are kept (32 bytes
-        each) if their tree has the CID; the second time each chunk is given only if it has its
-        hash. So nobody acts on the beginning of what turns out damaged, and no temporary copy of
-        the content is needed.
+        No piece is given before its hash was checked. It is read twice: the first time, before this
+        returns, all of it is hashed, and the hashes of the chunks are kept (32 bytes each) if their
+        tree has the CID; the second time each chunk is given only if it has its hash. A backend
+        that is `far` is read once, into a temporary file: that is read the second time.
 
         Args:
             cid: the CID.
-            max_bytes: refuse more than this, before reading it (default, and at most: the store's
-                size cap).
+            max_bytes: refuse more than this, before reading it (at most, as without it: the cap).
             timeout: seconds that each of the two readings may take, without the time that the
                 reader takes between the pieces (default: the store's `timeout`).
 
@@ -215,12 +218,18 @@ class Store(ABC):
         """
         cid_to_bytes(cid)
         limit = self.max_bytes if max_bytes is None else min(max_bytes, self.max_bytes)
+        with ExitStack() as stack:
+            draft = None
+            if self.far:
+                with self._boundary("get", cid):
+                    draft = stack.enter_context(self._draft())
 
-        def hashed(profile: Profile) -> Tree:
-            return self._verify(cid, profile, limit, None)
-
-        tree = self._ask("get", cid, lambda: self._first(cid, hashed), timeout)
-        return self._checked(cid, tree, self._seconds(timeout))
+            look = partial(self._verify, cid, limit=limit, file=draft)
+            tree = self._ask("get", cid, lambda: self._first(cid, look), timeout)
+            pieces = self._checked(cid, tree, self._seconds(timeout), draft)
+            next(pieces)  # so it closes the file, whether anybody reads on or not
+            stack.pop_all()
+        return pieces
 
     @final
     def has(self, cid: str, *, timeout: float | None = None) -> bool:
@@ -246,10 +255,8 @@ class Store(ABC):
         """
         cid_to_bytes(cid)
 
-        def ask() -> int:
-            return self._first(cid, lambda profile: self._stated(cid, profile))
-
-        return self._ask("size", cid, ask, timeout)
+        look = partial(self._stated, cid)
+        return self._ask("size", cid, lambda: self._first(cid, look), timeout)
 
     @final
     def pin(self, cid: str, *, timeout: float | None = None) -> None:
@@ -365,6 +372,10 @@ class Store(ABC):
         """Return the profiles under which it may have content, its own first."""
         return (profile_named(self.profile),)
 
+    def _makers(self, profile: Profile) -> Sequence[Profile]:
+        """Return those that may have made what is under a profile: several where all is one."""
+        return (profile,)
+
     def _pinned(self, cid: str) -> bool:
         """Tell whether the CID is pinned."""
         return cid in self._pins()
@@ -453,31 +464,20 @@ class Store(ABC):
                 damaged = error
         raise damaged or ContentNotFound(cid)
 
-    def _verify(self, cid: str, profile: Profile, limit: int, buffer: BytesIO | None) -> Tree:
-        """Read a copy, into the buffer, and return its tree if that has the CID."""
+    def _verify(self, cid: str, profile: Profile, limit: int, file: _File) -> Tree:
+        """Read a copy, into the file, and return its tree if that has the CID."""
         stated = self._stated(cid, profile)
         if stated > limit:
             raise ContentTooLarge(stated, limit)
-        tree = Tree(profile)
         with closed(self._read(cid, profile.name)) as pieces:
-            for piece in pieces:
-                tree.update(piece)
-                if tree.size > stated:
-                    raise StoreInconsistent(cid, f"it gives more than the {stated} bytes it states")
-                if buffer is not None:
-                    buffer.write(piece)
-        actual = tree.cid()
-        if actual != cid:
-            raise ContentCorrupted(cid, actual)
-        if tree.size != stated:
-            raise StoreInconsistent(cid, f"it states {stated} bytes and has {tree.size}")
-        return tree
+            return hashed(pieces, cid, stated, self._makers(profile), file)
 
-    def _checked(self, cid: str, tree: Tree, seconds: float | None) -> Iterator[bytes]:
-        """Give a content's chunks, each once it has the hash that the verified tree says."""
-        parts = self._chunks(cid, tree.profile)
-        with Waiting(seconds) as waiting:
+    def _checked(self, cid: str, tree: Tree, seconds: float | None, file: _File) -> Iterator[bytes]:
+        """Give nothing, then a content's chunks, each once it has the hash that its tree says."""
+        with file or nullcontext(), Waiting(seconds) as waiting:
+            parts = self._chunks(cid, tree.profile, file)
             try:
+                yield b""
                 for digest in tree.digests():
                     with self._boundary("get", cid, seconds):
                         part = waiting.call(lambda: next(parts, b""))
@@ -488,8 +488,9 @@ class Store(ABC):
             finally:
                 waiting.afterwards(parts.close)
 
-    def _chunks(self, cid: str, profile: Profile) -> Generator[bytes]:
-        with closed(self._read(cid, profile.name)) as pieces:
+    def _chunks(self, cid: str, profile: Profile, file: _File = None) -> Generator[bytes]:
+        read = self._read(cid, profile.name) if file is None else pieces_of(file)
+        with closed(read) as pieces:
             yield from chunks(pieces, profile.chunk_bytes)
 
     def __enter__(self) -> Self:

@@ -9,7 +9,9 @@ Sources: dag-pb and UnixFS specifications; the trustless gateway specification o
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from fedledger.errors import ContentCorrupted, ContentNotFound, InvalidCid, StoreReadOnly
@@ -27,10 +29,13 @@ from .cid import (
 )
 from .pieces import Incoming
 
-__all__ = ["BlockStore", "Fetch", "content_of", "read_uint", "size_of"]
+__all__ = ["BlockStore", "Fetch", "FetchAll", "content_of", "read_uint", "size_of"]
 
 Fetch = Callable[[bytes], bytes]
 """Gives the block of a binary CID; ContentNotFound where there is none."""
+
+FetchAll = Callable[[Fetch, Sequence[bytes]], list[bytes]]
+"""Gives the blocks of binary CIDs, in order, by something that gives one."""
 
 T = TypeVar("T")
 
@@ -47,15 +52,23 @@ class BlockStore(Store):
     hint: ClassVar[str]
     """What to do where a content is missing or damaged, as errors end: ", …"."""
 
+    at_once: ClassVar[int] = 1
+    """How many blocks it is asked for together, which lie in memory then."""
+
     @abstractmethod
     def _block(self, raw: bytes) -> bytes:
         """Return the block of a binary CID; ContentNotFound where there is none."""
+
+    def _together(self, fetch: Fetch, raws: Sequence[bytes]) -> list[bytes]:
+        """Return the blocks of at most `at_once` binary CIDs, in order."""
+        return _in_turn(fetch, raws)
 
     def _write(self, content: Incoming) -> None:  # noqa: ARG002 - never
         raise StoreReadOnly(self.url)
 
     def _read(self, cid: str, profile: str) -> Iterator[bytes]:
-        return content_of(cid, profile_named(profile), self._block)
+        profile_of = profile_named(profile)
+        return content_of(cid, profile_of, self._block, self._together, self.at_once)
 
     def _size(self, cid: str, profile: str) -> int:  # noqa: ARG002 - the tree says it
         return size_of(cid, self._block)
@@ -98,8 +111,25 @@ def size_of(cid: str, fetch: Fetch) -> int:
     return len(block) if is_chunk(raw) else sum(node.content for node in _children(block, cid))
 
 
-def content_of(cid: str, profile: Profile, fetch: Fetch) -> Iterator[bytes]:
+def _in_turn(fetch: Fetch, raws: Sequence[bytes]) -> list[bytes]:
+    return [fetch(raw) for raw in raws]
+
+
+def content_of(
+    cid: str,
+    profile: Profile,
+    fetch: Fetch,
+    together: FetchAll = _in_turn,
+    at_once: int = 1,
+) -> Iterator[bytes]:
     """Give the chunks of a content, in order.
+
+    Args:
+        cid: its CID.
+        profile: has made it.
+        fetch: gives a block.
+        together: gives several chunks below one node, each by a function that gives one.
+        at_once: how many, and so how many lie in memory.
 
     Raises:
         ContentNotFound: a block is not there; it names that one.
@@ -114,28 +144,45 @@ def content_of(cid: str, profile: Profile, fetch: Fetch) -> Iterator[bytes]:
     size, below = sum(node.content for node in children), profile.chunk_bytes
     while below * profile.links < size:
         below *= profile.links
-    yield from _below(children, size, below, cid, profile, fetch)
+    checked = partial(_fetched, cid=cid, fetch=fetch)
+    yield from _Reading(cid, profile, checked, together, at_once).below(children, size, below)
 
 
-def _below(  # noqa: PLR0917 - a node, and where it stands
-    children: list[Node], size: int, below: int, cid: str, profile: Profile, fetch: Fetch
-) -> Iterator[bytes]:
-    """Give the chunks below a node with `size` bytes, of which its children have `below` each."""
-    full, rest = divmod(size, below)
-    wanted = [below] * full + [rest] * (rest > 0)
-    if [node.content for node in children] != wanted:
-        raise ContentCorrupted(cid, None)
-    for node in children:
-        if is_chunk(node.cid) != (below == profile.chunk_bytes):
-            raise ContentCorrupted(cid, None)
-        block = _fetched(node.cid, cid, fetch)
-        if not is_chunk(node.cid):
-            inside = _children(block, cid)
-            yield from _below(inside, node.content, below // profile.links, cid, profile, fetch)
-        elif len(block) != node.content:
-            raise ContentCorrupted(cid, None)
-        else:
-            yield block
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a content is read: see `content_of`."""
+
+    cid: str
+    profile: Profile
+    fetch: Fetch
+    together: FetchAll
+    at_once: int
+
+    def below(self, children: list[Node], size: int, below: int) -> Iterator[bytes]:
+        """Give the chunks below a node with `size` bytes, of which its children have `below` each.
+
+        Raises:
+            ContentNotFound, ContentCorrupted: as `content_of`.
+        """
+        full, rest = divmod(size, below)
+        wanted = [below] * full + [rest] * (rest > 0)
+        last = below == self.profile.chunk_bytes
+        if [node.content for node in children] != wanted or any(
+            is_chunk(node.cid) != last for node in children
+        ):
+            raise ContentCorrupted(self.cid, None)
+        if not last:
+            for node in children:
+                inside = _children(self.fetch(node.cid), self.cid)
+                yield from self.below(inside, node.content, below // self.profile.links)
+            return
+        for at in range(0, len(children), self.at_once):
+            some = children[at : at + self.at_once]
+            blocks = self.together(self.fetch, [node.cid for node in some])
+            for node, block in zip(some, blocks, strict=True):
+                if len(block) != node.content:
+                    raise ContentCorrupted(self.cid, None)
+                yield block
 
 
 def _fetched(raw: bytes, cid: str, fetch: Fetch) -> bytes:

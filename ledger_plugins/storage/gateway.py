@@ -6,6 +6,7 @@ change one. What a person reads of it, it may note: a gateway sees which content
 Source: IPFS's specification of trustless gateways, `?format=raw`.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -19,20 +20,21 @@ from fedledger.errors import (
 from fedledger.urls import mask_url
 
 from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT
-from .blocks import BlockStore
+from .blocks import BlockStore, Fetch
 from .cid import (
     DEFAULT_PROFILE,
     Profile,
     cid_from_bytes,
     cid_of,
 )
+from .patience import is_lasting
 
 __all__ = ["GatewayStore", "open_gateway_store"]
 
 _RAW = "application/vnd.ipld.raw"
 _MOST = 2 * 1024 * 1024  # bytes of a block, as IPFS has it
 _SECONDS = 15.0
-_MOVED = 3  # hundred
+_AT_ONCE = 16  # blocks that are asked for together; so many lie in memory
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _SCHEMES = {"ipfs+gateway": "https", "ipfs+gateway+http": "http"}
 
@@ -102,6 +104,8 @@ class GatewayStore(BlockStore):
         profile: import profile of the contents.
     """
 
+    far = True
+    at_once = _AT_ONCE
     hint = ", says this gateway: ask another one"
 
     def __init__(
@@ -116,6 +120,7 @@ class GatewayStore(BlockStore):
     ) -> None:
         self._set_up(url, max_bytes=max_bytes, timeout=timeout, profile=profile)
         self._line = effects.transport.line(base)
+        self._work = effects.work
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,6 +128,10 @@ class GatewayStore(BlockStore):
 
     def __repr__(self) -> str:
         return f"GatewayStore({self.url!r}, profile={self.profile!r})"
+
+    def _together(self, fetch: Fetch, raws: Sequence[bytes]) -> list[bytes]:
+        """Ask for all at once: each takes as long as the way there and back."""
+        return self._work.map(fetch, raws, at_once=_AT_ONCE)
 
     def _block(self, raw: bytes) -> bytes:
         cid = cid_from_bytes(raw)
@@ -144,6 +153,7 @@ class GatewayStore(BlockStore):
                 ": it sends elsewhere, which nobody follows" if answer.status // 100 == 3 else ""
             )
             raise StoreUnavailable(
-                f"{self.url} answers {answer.status} when asked for the block {cid}{moved}"
+                f"{self.url} answers {answer.status} when asked for the block {cid}{moved}",
+                lasting=is_lasting(answer.status),
             )
         return answer.body

@@ -24,18 +24,20 @@ from fedledger.errors import (
     StoreInconsistent,
     StoreUnavailable,
 )
+from fedledger.guards import in_words
 from fedledger.urls import mask_url
 
 from .base import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT, Store
 from .blocks import size_of
 from .cid import DEFAULT_PROFILE, Profile, cid_from_bytes, profile_named, profiles_from
+from .patience import is_lasting
 from .pieces import PIECE_BYTES, Incoming
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the packages below it
     import ipfshttpclient
     from ipfshttpclient.exceptions import ConnectionError as Unreached
-    from ipfshttpclient.exceptions import ErrorResponse
+    from ipfshttpclient.exceptions import ErrorResponse, StatusError
 
 __all__ = ["IpfsStore", "open_ipfs_store"]
 
@@ -95,6 +97,8 @@ class IpfsStore(Store):
         read_only: refuse what would change the daemon.
     """
 
+    far = True
+
     def __init__(
         self,
         url: str,
@@ -131,7 +135,7 @@ class IpfsStore(Store):
 
     @contextmanager
     def _boundary(self, operation: str, what: str, seconds: float | None = None) -> Iterator[None]:
-        """Say in words that nobody answers: what the packages below say is not for people."""
+        """Say in words that nobody answers, or that the daemon refuses."""
         with super()._boundary(operation, what, seconds):
             try:
                 yield
@@ -139,6 +143,12 @@ class IpfsStore(Store):
                 where = mask_url(self.url)
                 raise StoreUnavailable(
                     f"cannot {operation} {what}: no IPFS daemon answers at {where}: is it running?"
+                ) from error
+            except StatusError as error:
+                answer = getattr(error.original, "response", None)
+                raise StoreUnavailable(
+                    f"cannot {operation} {what}: {in_words(error)}",
+                    lasting=answer is not None and is_lasting(answer.status_code),
                 ) from error
 
     def _write(self, content: Incoming) -> None:
@@ -192,9 +202,9 @@ class IpfsStore(Store):
     def _pinned(self, cid: str) -> bool:
         return _done(lambda: self._client.files.stat(f"{_PINS}/{cid}"), _MISSING)
 
-    def _profiles(self) -> list[Profile]:
+    def _makers(self, profile: Profile) -> list[Profile]:
         """Give all: the daemon has one content under a CID, whatever made it."""
-        return profiles_from(self.profile)
+        return profiles_from(profile.name)
 
     def _keep_entry(self, folder: str, cid: str) -> None:
         """Have an entry of a content in a folder, so that no garbage collector takes it."""

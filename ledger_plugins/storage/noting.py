@@ -26,7 +26,7 @@ class NotingStore(Store):
     def __init__(self, store: Store) -> None:
         self._store = store
         self.url, self.profile = store.url, store.profile
-        self.max_bytes, self.timeout = store.max_bytes, store.timeout
+        self.max_bytes, self.timeout, self.far = store.max_bytes, store.timeout, store.far
         self._noted: dict[str, None] = {}
 
     @property
@@ -49,3 +49,6 @@ class NotingStore(Store):
 
     def _profiles(self) -> Sequence[Profile]:
         return self._store._profiles()  # noqa: SLF001 - the same
+
+    def _makers(self, profile: Profile) -> Sequence[Profile]:
+        return self._store._makers(profile)  # noqa: SLF001 - the same

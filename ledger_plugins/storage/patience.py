@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TypeVar
 
 from fedledger.effects import Clock
-from fedledger.errors import ContentNotFound, StoreError, StoreReadOnly, StoreUnavailable
+from fedledger.errors import ContentNotFound, StoreError, StoreUnavailable
 
 from .base import Store
 
-__all__ = ["AWAY", "kept", "may_pass", "patiently", "pause", "put_all"]
+__all__ = ["AWAY", "is_lasting", "kept", "may_pass", "patiently", "pause", "put_all"]
 
 AWAY = 120.0
 """Seconds that a store may be away before who has to put something into it gives up."""
@@ -20,15 +21,30 @@ logger = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 0.25, 5.0  # seconds between two tries
 _LEAST = 1.0  # seconds that a try may take, however little is left
+_IN_TROUBLE = 500  # and above
+_BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def may_pass(error: StoreError) -> bool:
     """Tell whether a store's error may be over a moment later.
 
-    What hashes to something else, is too large, or is no CID, stays so.
+    What hashes to something else, is too large, or is no CID, stays so; and so does what a server
+    refuses (`is_lasting`).
     """
-    passing = isinstance(error, ContentNotFound | StoreUnavailable)
-    return passing and not isinstance(error, StoreReadOnly)
+    if isinstance(error, StoreUnavailable):
+        return not error.lasting
+    return isinstance(error, ContentNotFound)
+
+
+def is_lasting(status: int) -> bool:
+    """Tell whether an answer that is no good one is a refusal, which waiting does not change.
+
+    A server that is busy, or in trouble, is no refusal.
+
+    Args:
+        status: HTTP's status code.
+    """
+    return status < _IN_TROUBLE and status not in _BUSY
 
 
 def pause(tries: int) -> float:

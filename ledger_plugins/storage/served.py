@@ -7,6 +7,7 @@ who only reads needs none.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedledger.effects import Effects, Question, Streamed
 from fedledger.errors import (
+    AnswerTooLarge,
     ConfigError,
     ContentCorrupted,
     ContentNotFound,
@@ -35,6 +37,7 @@ from fedledger.urls import mask_url
 from ..accounts import Account, environment_account
 from .base import DEFAULT_MAX_BYTES, Store
 from .cid import DEFAULT_PROFILE, Profile, profile_named, profiles_from
+from .patience import is_lasting
 from .pieces import Incoming
 from .requests import PREFIX, StoreRequest, server_name
 
@@ -47,6 +50,7 @@ DEFAULT_TIMEOUT = 600.0
 """Seconds that a call may take; a server that does not move is noticed much earlier."""
 
 _SECONDS = 20.0  # for an answer, or its next piece
+_REACH = 30.0  # for all of what it says of itself
 _KEEPING = 300.0  # for the answer to a content: the server's own store takes it
 _AT_ONCE = 1.0  # seconds within which it is noticed that a server hung up,
 _HUNG_UP = 1.5  # and for which it is asked again
@@ -166,6 +170,8 @@ class ServedStore(Store):
         account: who signs changes.
     """
 
+    far = True
+
     def __init__(
         self,
         url: str,
@@ -208,9 +214,12 @@ class ServedStore(Store):
             ConfigError: it has another profile than is wanted.
             StoreUnavailable: nobody answers, or no server of this library.
         """
-        status = self._ask("reach", mask_url(self.url), lambda: self._say(_Status, "/status"), None)
+        seconds = min(self.timeout or _REACH, _REACH)  # also where it answers byte by byte
+        say = partial(self._say, _Status, "/status")
+        status = self._ask("reach", mask_url(self.url), say, seconds)
         if status.service != "fedledger store":
-            raise StoreUnavailable(f"{self.url} is no store's server: it says {status.service!r}")
+            why = f"{self.url} is no store's server: it says {status.service!r}"
+            raise StoreUnavailable(why, lasting=True)
         if self._wanted not in (None, status.profile):
             raise ConfigError(
                 f"{self.url} keeps contents under the profile {status.profile!r}: it cannot be "
@@ -271,9 +280,9 @@ class ServedStore(Store):
     def _pinned(self, cid: str) -> bool:
         return self._say(_Pinned, f"/pins/{cid}", cid=cid).pinned
 
-    def _profiles(self) -> list[Profile]:
+    def _makers(self, profile: Profile) -> list[Profile]:
         """Give all: the server has one content under a CID, whatever made it."""
-        return profiles_from(self.profile)
+        return profiles_from(profile.name)
 
     # Inside -------------------------------------------------------------------------------
 
@@ -299,7 +308,8 @@ class ServedStore(Store):
         except (ValidationError, ValueError) as error:
             raise StoreUnavailable(
                 f"{mask_url(self.url)} is no store's server of this version: what it answers to "
-                f"{method} {PREFIX}{path.partition('?')[0]} is none of its answers"
+                f"{method} {PREFIX}{path.partition('?')[0]} is none of its answers",
+                lasting=True,
             ) from error
 
     @contextmanager
@@ -341,7 +351,10 @@ class ServedStore(Store):
                 now = self._clock.monotonic()
                 again = isinstance(error, NoAnswer) and now - began < _AT_ONCE and not given
                 if not again or now + pause > first + _HUNG_UP:
-                    raise StoreUnavailable(f"no answer of the store's server: {error}") from error
+                    raise StoreUnavailable(
+                        f"no answer of the store's server: {error}",
+                        lasting=isinstance(error, AnswerTooLarge),
+                    ) from error
             else:
                 now = self._clock.monotonic()
                 if answer.status not in _BUSY or now + pause > first + _PATIENCE:
@@ -356,7 +369,8 @@ class ServedStore(Store):
             refused = _Refused.model_validate(parse_json(data))
         except (ValidationError, ValueError):
             moved = ": it sends elsewhere, which nobody follows" if status // 100 == 3 else ""
-            return StoreUnavailable(f"{here} answers {status} as no store's server does{moved}")
+            why = f"{here} answers {status} as no store's server does{moved}"
+            return StoreUnavailable(why, lasting=is_lasting(status))
         kinds: dict[str, Callable[[], StoreError]] = {
             "ContentTooLarge": lambda: ContentTooLarge(refused.size, refused.limit),
             "StoreUnsupported": lambda: StoreUnsupported(
@@ -372,7 +386,7 @@ class ServedStore(Store):
         if (known := kinds.get(refused.error)) is not None:
             return known()
         said = " ".join(encodable(refused.message).split())[:_LONGEST_SAID]
-        return StoreUnavailable(f"{here} refuses ({status}): {said}")
+        return StoreUnavailable(f"{here} refuses ({status}): {said}", lasting=is_lasting(status))
 
     def _signed(self, action: str, cid: str, size: int) -> str:
         """Return the `authorization` of a change; no two of them are of the same moment."""

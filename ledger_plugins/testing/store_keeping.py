@@ -71,9 +71,16 @@ class KeepingClauses(StoreHarness):
             assert store.get(cid) == b"here"
 
     def test_s9_a_stream_that_stops_in_the_middle_is_left(self, store: Store) -> None:
-        """S9: so is one whose backend hangs between the check and the reading."""
+        """S9: so is one whose backend hangs between the check and the reading.
+
+        What is read once, as of a store that is `far`, is all there then.
+        """
         cid = store.put(content(2_000_000))
-        pieces = store.get_stream(cid, timeout=self.impatient)
+        pieces = store.get_stream(cid, timeout=None if store.far else self.impatient)
+        if store.far:
+            with self.hanging(store):
+                assert b"".join(pieces) == content(2_000_000)
+            return
         with self.hanging(store), pytest.raises(StoreTimedOut) as caught:
             list(pieces)
         assert caught.value.what == cid

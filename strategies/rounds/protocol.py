@@ -121,6 +121,13 @@ class Protocol(ABC, Generic[SettingsT, StateT]):
             secret: 32 secret bytes of the aggregator's account, by purpose.
         """
 
+    def check_follower(self) -> None:
+        """Make sure that a client without a server can find out here what it is asked.
+
+        Raises:
+            NotInstalled: something is missing that each round needs for that.
+        """
+
     def tolerated(self, parties: int) -> int:
         """Return how many of a party's accounts may be wrong about the ledger's history.
 

@@ -232,12 +232,21 @@ def test_a_call_that_the_contract_refuses_is_said_in_the_reply(network, sealed):
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
-def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, monkeypatch, sealed):
-    """The client says it could not reach its ledger, and the next round it is there again."""
+def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(
+    network, monkeypatch, caplog, sealed
+):
+    """The client says it could not reach its ledger, and the next round it is there again.
+
+    That it tries again it says before its app has trained.
+    """
     monkeypatch.setattr(direct, "REACH", 0.5)
     federation = network.federation
     good, bad = directly(network, {6}), directly(network, {6}, ledger="local+http://127.0.0.1:9")
-    seen = []
+    seen, logged = [], []
+
+    def trained(reply, _message, _context):
+        logged.append(all(one in caplog.text for one in ("127.0.0.1:9", "trying again")))
+        return reply
 
     def mod(message, context, call_next):
         request = SigningRequest.of(message.content)
@@ -248,8 +257,10 @@ def test_an_unreachable_ledger_is_an_error_that_leaves_nothing(network, monkeypa
             seen.append((str(error), files_of(federation, 6)))
             raise
 
-    federation.run(by_ledger(network, sealed=sealed), make_app(outermost=mod), rounds=2)
+    app = make_app(outermost=mod, before_signing={6: trained})
+    federation.run(by_ledger(network, sealed=sealed), app, rounds=2)
     assert seen
+    assert logged[0]
     assert "127.0.0.1:9" in seen[0][0]
     assert seen[0][1] == []
     assert [len(one.phases[0].accepted) for one in all_evidence(federation)] == [6, 7]

@@ -5,7 +5,9 @@ import re
 import pytest
 from flwr.app import Context, RecordDict
 from support.direct import audit, by_ledger, directly, senders
+from support.evidence import evidence_of
 from support.federation import make_app
+from support.node_thread import NodeThread
 
 from fedledger.clients.direct import ledger_of, places_of, send_call
 from fedledger.errors import (
@@ -67,6 +69,16 @@ def test_a_ledger_with_one_writer_is_no_clients_own(tmp_path):
         assert nothing is None
 
 
+def noting(trained):
+    """Return what notes that a client's app has trained."""
+
+    def trains(reply, _message, _context):
+        trained.append(reply)
+        return reply
+
+    return trains
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -76,7 +88,7 @@ def test_a_ledger_with_one_writer_is_no_clients_own(tmp_path):
 )
 def test_another_chain_or_contract_is_refused(network, changes, said):
     """The client's ledger is not the one that the server speaks of: nothing is sent."""
-    federation, seen = network.federation, []
+    federation, seen, trained = network.federation, [], []
     way = directly(network, {6})
 
     def mod(message, context, call_next):
@@ -89,10 +101,34 @@ def test_another_chain_or_contract_is_refused(network, changes, said):
             seen.append(str(error))
             raise
 
-    federation.run(by_ledger(network), make_app(outermost=mod), rounds=1)
+    app = make_app(outermost=mod, before_signing={6: noting(trained)})
+    federation.run(by_ledger(network), app, rounds=1)
     assert seen
     assert re.search(said, seen[0]), seen[0]
+    assert trained == []
     assert 6 not in senders(federation)
+    assert audit(federation).passed, audit(federation).reason
+
+
+def test_a_device_that_was_given_another_chains_ledger_is_told_before_it_trains(network, tmp_path):
+    """A node that answers, of a chain that is not the task's: the evidence has the sentence."""
+    federation, trained = network.federation, []
+    other = NodeThread(tmp_path / "other")
+    try:
+        way = directly(network, {6}, ledger=f"local+{other.url}")
+        app = make_app(outermost=way, before_signing={6: noting(trained)})
+        federation.run(federation.pofl(effects=network.effects), app, rounds=1)
+    finally:
+        other.stop()
+    said = [
+        one.detail
+        for phase in evidence_of(federation).phases
+        for one in phase.dropped
+        if one.reason == "client-error"
+    ]
+    assert said
+    assert f"the server's task is on chain {federation.ledger.chain_id}: give this" in said[0]
+    assert trained == []
     assert audit(federation).passed, audit(federation).reason
 
 

@@ -91,7 +91,8 @@ def check(
     """Look at a device's folder before its SuperNode starts.
 
     Keystore, password file, node key, the SuperLink's certificate, clock, ledger, funds, binding,
-    store: what is wrong and what to do, and what was not checked and why. Source env.sh first.
+    registration and bond in a task, store: what is wrong and what to do, and what was not checked
+    and why. Source env.sh first.
 
     Exit status 1 when something is wrong.
     """

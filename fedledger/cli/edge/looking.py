@@ -20,7 +20,7 @@ from fedledger.errors import AccountError, ConfigError, FedledgerError
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account, load_account, read_password
 from fedledger.ledger_plugins.base import Ledger
-from fedledger.ledger_plugins.contracts import TrainingTask
+from fedledger.ledger_plugins.contracts import Bonds, Reports, StakeToken, TrainingTask
 from fedledger.ledger_plugins.contracts.identities.facade import Identities
 from fedledger.ledger_plugins.contracts.identities.keys import FlowerKey
 from fedledger.ledger_plugins.contracts.identities.nodes import (
@@ -214,6 +214,32 @@ class _Device:
             )
         return f"a client of task {self.task}"
 
+    def bond(self) -> str:
+        ledger, account = self._reached(), self._opened()
+        if self.task is None:
+            raise _NotChecked("no --task is given")
+        if not {Bonds.contract, Reports.contract} <= ledger.contracts().keys():
+            raise _NotChecked("this ledger has no contracts Bonds and Reports: nothing is pledged")
+        least = Reports(ledger).terms(self.task).min_pledge
+        if not least:
+            raise _NotChecked(f"task {self.task} asks nobody for a pledge")
+        pledged = Reports(ledger).pledged(self.task, account.address).amount
+        if pledged >= least:
+            return f"{pledged} tokens are pledged to task {self.task}, which asks for {least}"
+        lacks = least - pledged
+        deposit = max(lacks - Bonds(ledger).free(account.address), 0)
+        tokens = StakeToken(ledger).balance(account.address)
+        steps = [f"`fedledger report pledge {lacks} --task {self.task} …`"]
+        if deposit:
+            steps.insert(0, f"`fedledger bond deposit {deposit} …`")
+        if deposit > tokens:
+            has = f"it has {tokens} of the {deposit} tokens that it needs for that"
+            steps.insert(0, f"{has}: whoever may mint gives some by `fedledger faucet`")
+        raise AccountError(
+            f"task {self.task} asks each account to pledge {least} tokens, and "
+            f"{account.address} has pledged {pledged}: {', then '.join(steps)}"
+        )
+
     def the_store(self) -> str:
         store = self._store()
         if store.get(store.put(_PROBE)) != _PROBE:
@@ -282,6 +308,7 @@ def check_device(folder: Path, task: int | None) -> list[Finding]:
         "funds": device.funds,
         "binding": device.binding,
         "registration": device.registered,
+        "bond": device.bond,
         "store": device.the_store,
     }
     with device.opened:

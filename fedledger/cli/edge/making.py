@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -310,8 +311,23 @@ class _Maker:
         for name in ("ledger", "store"):
             url = getattr(self.plan, name)
             if url:
-                lines += f"export FEDLEDGER_{name.upper()}={shlex.quote(url)}\n"
+                ca = self._authority_of(url, place)
+                lines += f"export FEDLEDGER_{name.upper()}={shlex.quote(url)}{ca}\n"
         self._write(f"{place}/env.sh", lines.encode)
+
+    def _authority_of(self, url: str, place: str) -> str:
+        """Return what follows a URL in sh: who is believed about a store on the server's machine.
+
+        That one has the SuperLink's certificate; what others have, their URL says itself.
+        """
+        try:
+            parts = urlsplit(url)
+            ours = parts.hostname in self.plan.hosts
+        except ValueError:  # no URL: who opens it says so
+            return ""
+        if parts.scheme != "store+https" or parts.query or not ours:
+            return ""
+        return f'"?ca=$PWD/{"tls/ca.crt" if place == "server" else "ca.crt"}"'
 
     # Files ---------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from fedledger.arrays import to_safetensors
 from fedledger.errors import AggregationError, ConfigError, NotInstalled
 
 from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from ...aggregation import aggregate, arithmetic
+from ...aggregation import aggregate, arithmetic, check_compiled
 from ...aggregation import rules as known_rules
 from ...rounds.arrival import LONGEST, ArrivalWindow
 from ...rounds.phase import Answer, Answers, Signed
@@ -234,6 +234,15 @@ class PoFLProtocol(Protocol[PoFLSettings, PoFLState]):
         if settings.arithmetic != here:
             raise NotInstalled(f"the rules calculate by {settings.arithmetic}, here by {here}")
         super().__init__(settings)
+
+    def check_follower(self) -> None:
+        """Make sure that an election's candidates can be computed: each voter does.
+
+        Raises:
+            NotInstalled: numba, which is in the extra `server`, cannot be loaded.
+        """
+        if self.settings.selection == ELECTION:
+            check_compiled()
 
     def tolerated(self, parties: int) -> int:  # noqa: ARG002 - f is a setting
         """Return the number of malicious clients that the settings are made for."""

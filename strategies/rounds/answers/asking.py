@@ -1,5 +1,6 @@
 """How a round's phases reach Flower's nodes, and what of their replies is taken."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -59,6 +60,7 @@ class Way:
         first: a block before anything was signed for the task.
         nodes: node id to the account it signs with, once it has answered.
         contents: where contents come from that replies only name; None: they come with the replies.
+        missed: account to how often in a row its content did not come.
     """
 
     grid: Grid
@@ -71,6 +73,7 @@ class Way:
     first: int
     nodes: dict[int, str] = field(default_factory=dict)
     contents: Contents | None = None
+    missed: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,10 +391,12 @@ class _Replies(Generic[T]):
             self._read(arrived, asked, stamp)
             return True
         came = partial(self._came, arrived, asked, stamp)
-        self._fetching.want(cid, came, partial(self._lost, arrived, asked))
+        lost, missed = partial(self._lost, arrived, asked), self._way.missed[arrived.party]
+        self._fetching.want(cid, came, lost, missed=missed)
         return False
 
     def _came(self, arrived: Arrived, asked: Message, stamp: int, data: bytes) -> None:
+        del self._way.missed[arrived.party]
         try:
             with malformed(f"the content of {arrived.party}", self._round):
                 fill(arrived, asked.content, self._phase, self._round, data)
@@ -402,6 +407,9 @@ class _Replies(Generic[T]):
             self.further.append(stamp)
 
     def _lost(self, arrived: Arrived, asked: Message, error: StoreError) -> None:
+        # Others may name its call; and by the ledger's clock nobody waits for contents.
+        if arrived.party not in self._good and not self._round.terms.ledger_clock:
+            self._way.missed[arrived.party] += 1
         self._refuse(asked, unavailable(arrived, error))
 
     def _read(self, arrived: Arrived, asked: Message, stamp: int) -> None:

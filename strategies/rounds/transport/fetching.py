@@ -2,7 +2,9 @@
 
 Each is tried again, later and longer each time, until its phase's deadline. What was tried before
 takes no more than half of the places, so that a client that names what is slow or nowhere keeps
-nobody from being looked for.
+nobody from being looked for. Nor does it cost much time for ever: where it alone is waited for, it
+has half of the deadline after each time in a row that its content did not come, and a whole first
+try in any case.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,7 @@ _AGAIN = AT_ONCE // 2  # of them, that were tried before
 _TRY, _LONGER = 5.0, 4  # seconds of a first try, doubled for further ones, how often at most
 _SLOW = 10e6  # bytes a second: a first try has the time for so slow a store
 _LOOK = 0.05
+_MISSED = 60  # halvings: more make no difference
 
 Take = Callable[[bytes], None]
 Lose = Callable[[StoreError], None]
@@ -51,7 +54,9 @@ class _Wanted:
 
     cid: str
     waiting: list[tuple[Take, Lose]]
+    share: float
     tries: int = 0
+    tried: bool = False
     due: float = 0.0
     error: StoreError | None = None
 
@@ -81,16 +86,19 @@ class Fetching:
         self._wanted: dict[str, _Wanted] = {}
         self._tries: list[_Try] = []
 
-    def want(self, cid: str, take: Take, lose: Lose) -> None:
+    def want(self, cid: str, take: Take, lose: Lose, *, missed: int = 0) -> None:
         """Want a content.
 
         Args:
             cid: its CID, as somebody said.
             take: called with its bytes.
             lose: called instead with what the store said last.
+            missed: how often in a row, up to now, a content of that party did not come.
         """
-        found = self._wanted.setdefault(cid, _Wanted(cid, []))
+        share = 0.5 ** min(missed, _MISSED)
+        found = self._wanted.setdefault(cid, _Wanted(cid, [], share))
         found.waiting.append((take, lose))
+        found.share = max(found.share, share)
 
     def turn(self) -> bool:
         """Hand over what came, and go on; return at once, and tell whether something came."""
@@ -106,16 +114,17 @@ class Fetching:
         """Wait for what is wanted, so long at most; what has not come then is lost.
 
         Args:
-            seconds: from now on.
+            seconds: from now on; half of them, a quarter, … for contents of a party that missed.
             settle: called when something came.
         """
         time = self._contents.time
-        end = time.monotonic() + seconds
+        began = time.monotonic()
         while self._wanted:
             if self.turn():
                 settle()
                 continue
-            left = end - time.monotonic()
+            shares = (one.share if one.tried else 1.0 for one in self._wanted.values())
+            left = began + seconds * max(shares) - time.monotonic()
             if left <= 0:
                 break
             if self._tries:
@@ -166,6 +175,7 @@ class Fetching:
     def _end(self, one: _Try) -> bool:
         """Hand over what a try gave; tell whether it is the content's last one."""
         wanted = one.wanted
+        wanted.tried = True
         if one.data is not None:
             del self._wanted[wanted.cid]
             for take, _ in wanted.waiting:

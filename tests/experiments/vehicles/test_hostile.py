@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from flwr.clientapp import ClientApp
 from support.mined import CLIENTS, OWNER
 from support.vehicles import HUGE, STRANGER, WINDOW
 
+from fedledger.effects import Effects
 from fedledger.errors import (
     ContentCorrupted,
     FedledgerError,
     LedgerUnavailable,
     RunError,
+    StoreUnavailable,
     TransactionsLost,
 )
 from fedledger.experiments.vehicles.app import VehicleApp
@@ -22,7 +25,9 @@ from fedledger.experiments.vehicles.running import task_named
 from fedledger.experiments.vehicles.vehicle import Vehicle
 from fedledger.ledger_plugins.contracts import Membership, TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
+from fedledger.ledger_plugins.storage.local import FileStore
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.aggregation import kernels
 from fedledger.strategies.mining import Aggregator
 
 
@@ -293,6 +298,35 @@ def test_an_election_is_followed_too(world):
     ]
     report = audit_ledger(task.ledger, task.store, tasks=[2])
     assert report.passed, report.reason
+
+
+def test_an_election_without_what_computes_it_ends_at_once(world, monkeypatch):
+    """Each voter computes the candidates: who cannot does not wait for rounds without end."""
+    task = world(rules=("krum", "trimmed_mean"), selection="timestamp")
+    old = json.loads(task.store.get(task.contract.task(1).spec))
+    specification_of(task, settings=old["settings"] | {"selection": "election"})
+    vehicle = task.vehicle(0, task=2)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, f"{kernels.__name__}.compiled", raising=False)
+    monkeypatch.delattr(kernels, "compiled", raising=False)
+    with pytest.raises(RunError, match=r"compute with numba, .*pip install 'fedledger\[server\]'"):
+        vehicle.run()
+    assert task.clock.slept == []
+
+
+def test_a_store_that_refuses_its_account_ends_a_vehicle(world):
+    """Nobody waits ten minutes for what stays so."""
+    task = world()
+
+    class Refusing(FileStore):
+        def _write_all(self, _contents):
+            raise StoreUnavailable("account 0x… may not write here", lasting=True)
+
+    store = Refusing(task.folder / "store", Effects.real())
+    vehicle = task.vehicle(0, store=store)
+    with pytest.raises(RunError, match="may not write here"):
+        vehicle.run()
+    assert task.clock.slept == []
 
 
 def test_sealed_updates_are_opened_after_the_window(world):

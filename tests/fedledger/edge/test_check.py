@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import platform
 import re
 import signal
 import ssl
@@ -11,22 +12,30 @@ import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support.edge import free_port, quoted
 from support.node_thread import NodeThread
+from support.store_server import StoreServer
 
+from fedledger.arrays import to_safetensors
 from fedledger.cli.edge.authority import server_certificate
 from fedledger.cli.edge.looking import check_device
 from fedledger.cli.edge.making import Plan, make_edge
 from fedledger.effects import Effects
-from fedledger.ledger_plugins import open_ledger
-from fedledger.ledger_plugins.accounts import load_account, read_password
+from fedledger.ledger_plugins import open_ledger, open_store
+from fedledger.ledger_plugins.accounts import Account, load_account, read_password
+from fedledger.ledger_plugins.contracts import Bonds, Reports
 from fedledger.ledger_plugins.contracts.identities.nodes import bind_node, load_node_key
+from fedledger.ledger_plugins.money import give
+from fedledger.strategies.mining import propose_task
 
 HOSTS = ("127.0.0.1",)
+OWNER = Account.from_key(b"\5" * 32)
 
 
 @pytest.fixture
@@ -103,7 +112,7 @@ def test_a_device_that_is_set_up_rightly(hall):
     good = ["node config", "password file", "keystore", "node key", "SuperLink", "clock"]
     assert [about for about, (word, _) in found.items() if word == "good"] == good
     rest = {about: said for about, (word, said) in found.items() if about not in good}
-    assert set(rest) == {"ledger", "funds", "binding", "registration", "store"}
+    assert set(rest) == {"ledger", "funds", "binding", "registration", "bond", "store"}
     assert all(word != "wrong" for word, _ in found.values())
     assert rest["ledger"] == "this device has none: the server relays its calls"
 
@@ -237,17 +246,101 @@ def test_a_ledger_and_a_store_that_a_device_reaches(tmp_path, quick):
     assert "has one writer" in one["ledger"][1]
 
 
+def test_a_task_that_asks_for_a_pledge(tmp_path, quick):
+    """Who has no tokens, no deposit or no pledge is told each step; then all is good."""
+    chain = NodeThread(tmp_path / "node", admin=OWNER.address)
+    ledger, store = f"local+{chain.url}", f"file://{tmp_path}/store"
+    hall = tmp_path / "hall"
+    make_edge(hall, Plan(1, HOSTS, 8000, ledger, store))
+    folder = hall / "devices/device-1"
+    there = {"FEDLEDGER_LEDGER": ledger, "FEDLEDGER_STORE": store}
+    account = load_account("device-1", read_password(folder / "password"), folder / "home")
+
+    def bond(task=None):
+        return looked(hall, task=task, **there)["bond"]
+
+    try:
+        with open_ledger(ledger) as opened, open_store(store) as contents:
+            model = to_safetensors({"w": np.zeros(2, np.float32)})
+            clients = [account.address, *(Account.create().address for _ in range(2))]
+            terms = {"min_pledge": 50, "late_cost": 0, "patience": 0, "report_seconds": 86_400}
+            options = {"clients": clients, "rounds": 1, "window": 60, "rules": ["median"]}
+            for name, asked in (("free", None), ("pledged", terms)):
+                asking = options | {"model_id": name, "terms": asked}
+                propose_task(opened, contents, OWNER, model, **asking)
+            assert bond() == ("not checked", "no --task is given")
+            assert bond(1) == ("not checked", "task 1 asks nobody for a pledge")
+            word, said = bond(2)
+            assert word == "wrong"
+            assert said.endswith(
+                "has pledged 0: it has 0 of the 50 tokens that it needs for that: whoever may "
+                "mint gives some by `fedledger faucet`, then `fedledger bond deposit 50 …`, then "
+                "`fedledger report pledge 50 --task 2 …`"
+            )
+            give(opened, OWNER, [account.address], 60)
+            assert "pledged 0: `fedledger bond deposit 50 …`, then" in bond(2)[1]
+            Bonds(opened).deposit(account, 60)
+            assert "has pledged 0: `fedledger report pledge 50 --task 2 …`" in bond(2)[1]
+            Reports(opened).pledge(account, task=2, amount=55)
+            good = "55 tokens are pledged to task 2, which asks for 50"
+            assert bond(2) == ("good", good)
+            assert looked(hall, task=2, **there)["registration"][0] == "good"
+    finally:
+        chain.stop()
+
+
+def test_a_store_on_the_servers_machine_has_the_superlinks_certificate(tmp_path, quick):
+    """By `store serve --certificate` and the authority that `edge init` gave each device.
+
+    A device with another authority's certificate is told, and so is one that speaks plain HTTP.
+    """
+    hall, port = tmp_path / "hall", free_port()
+    url = f"store+https://127.0.0.1:{port}"
+    make_edge(hall, Plan(1, HOSTS, 8000, "local+http://127.0.0.1:9", url))
+    make_edge(tmp_path / "other", Plan(1, HOSTS, 8000))
+    folder, tls = hall / "devices/device-1", hall / "server/tls"
+
+    def told(place):
+        script = '. ./env.sh; printf %s "$FEDLEDGER_STORE"'
+        return subprocess.run(
+            ["sh", "-c", script], cwd=place, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert told(folder) == f"{url}?ca={folder}/ca.crt"
+    assert told(hall / "server") == f"{url}?ca={tls}/ca.crt"
+    address = load_account("device-1", read_password(folder / "password"), folder / "home").address
+    files = ("--certificate", str(tls / "server.crt"), "--key", str(tls / "server.key"))
+    served = tmp_path / "served"
+    served.mkdir()
+    server = StoreServer(served, "--allow", address, *files).start(f"127.0.0.1:{port}")
+    try:
+        found = looked(hall, FEDLEDGER_STORE=told(folder))
+        assert found["store"] == ("good", "it takes a content and gives it back")
+        foreign = tmp_path / "other/devices/device-1/ca.crt"
+        for wrong, said in (
+            (f"{url}?ca={foreign}", "certificate"),
+            (url, "certificate"),
+            (url.replace("https", "http"), "store"),
+        ):
+            word, sentence = looked(hall, FEDLEDGER_STORE=wrong)["store"]
+            assert word == "wrong"
+            assert said in sentence
+    finally:
+        server.stop()
+
+
 # What Flower says --------------------------------------------------------------------------------
 
 
-def supernode(hall, place):
+def supernode(hall, place, **environment):
     """Start a SuperNode of Flower's that cannot reach its SuperLink; return what it says."""
     log = hall / "supernode.log"
     start = ["sh", hall / "devices/device-1/start.sh", "--superlink", place]
     with log.open("w") as file:
         process = subprocess.Popen(
             [*start, "--port", str(free_port())],
-            env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(hall)},
+            env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(hall)}
+            | environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -275,3 +368,44 @@ def test_flower_says_of_certificates_what_the_page_quotes(hall, tmp_path):
     expired = [one for one in quoted() if one.startswith("certificate verify failed: certificate")]
     assert expired
     assert expired[0] in told
+
+
+def shifted(days):
+    """Return the environment of a process whose whole clock is wrong, OpenSSL's too."""
+    [library] = [one for one in metadata.files("libfaketime") if one.name == "libfaketime.so.1"]
+    return {
+        "LD_PRELOAD": str(library.locate()),
+        "FAKETIME": f"{days:+d}d",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the library is for x86-64 alone")
+@pytest.mark.parametrize(
+    ("days", "said", "checked"),
+    [
+        (40, "certificate has expired", "its certificate has expired"),
+        (-2, "certificate is not yet valid", "is not valid yet: this device's clock is wrong"),
+    ],
+    ids=["ahead", "behind"],
+)
+def test_of_a_clock_that_is_days_wrong_the_certificate_says_it_first(hall, days, said, checked):
+    """Flower ends with the sentence that the page quotes; `edge check` says whose clock it is."""
+    wrong = shifted(days)
+    with superlink(hall / "server") as place:
+        told = supernode(hall, place, **wrong)
+        folder = hall / "devices/device-1"
+        found = subprocess.run(
+            [sys.executable, "-c", "from fedledger.cli import main; main()", "edge", "check"],
+            cwd=folder,
+            env=os.environ | {"FEDLEDGER_HOME": str(folder / "home"), "SUPERLINK": place} | wrong,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    sentence = f"certificate verify failed: {said}"
+    assert sentence in quoted()
+    assert sentence in told
+    assert found.returncode == 1
+    assert checked in found.stderr

@@ -31,6 +31,8 @@ from fedledger.ledger_plugins.storage.cid import (
     cid_of,
     cid_to_bytes,
 )
+from fedledger.ledger_plugins.storage.gateway import GatewayStore
+from fedledger.ledger_plugins.storage.patience import may_pass
 
 SIZES = (0, 1, 262_144, 262_145, 1_048_577, 3_000_000)
 DEEP = 262_144 * 174 + 1  # the smallest content whose tree has two levels of nodes
@@ -269,6 +271,38 @@ def test_a_gateway_gives_contents(gateway):
             store.get(cid_of(b"none"))
         with pytest.raises(StoreReadOnly):
             store.put(b"x")
+
+
+def test_a_gateway_is_asked_for_several_blocks_at_once_and_for_each_once(gateway, monkeypatch):
+    """No more than it may be: the next ones when these have come."""
+    kind, url = gateway
+    monkeypatch.setattr(GatewayStore, "at_once", 4)
+    size = SIZES[-1]  # twelve chunks below one node
+    cid, asked, together = cid_of(content(size)), [], threading.Barrier(4)
+
+    def answer(handler, block):
+        name = handler.path.partition("?")[0].removeprefix("/ipfs/")
+        asked.append(name)
+        if name != cid:
+            together.wait(20)
+        handler.give(block)
+
+    with open_store(url) as store:
+        kind.answer = staticmethod(answer)
+        assert b"".join(store.get_stream(cid)) == content(size)
+    leaves = [name for name in asked if name != cid]
+    assert len(leaves) == len(set(leaves)) == 12
+
+
+@pytest.mark.parametrize("status", [401, 403, 410, 429, 503])
+def test_a_gateway_that_refuses_is_not_waited_for(gateway, status):
+    """One that is busy is, and one that has not the content may have it later."""
+    kind, url = gateway
+    with open_store(url) as store:
+        kind.answer = staticmethod(lambda handler, _: handler.give(b"no", status))
+        with pytest.raises(StoreError) as caught:
+            store.get(cid_of(content(1)))
+    assert may_pass(caught.value) is (status not in {401, 403})
 
 
 LIES = {

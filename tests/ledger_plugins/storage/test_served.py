@@ -1,5 +1,6 @@
 """A client of a store's server believes nothing: whatever answers, it says what is wrong."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -7,8 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from support.anvil import free_port
+from support.clock import Clock
 from support.store_server import WRITER
 
+from fedledger.effects import Effects
 from fedledger.errors import (
     ConfigError,
     ContentCorrupted,
@@ -21,7 +24,9 @@ from fedledger.errors import (
     StoreUnsupported,
 )
 from fedledger.ledger_plugins import open_store
-from fedledger.ledger_plugins.storage.cid import DEFAULT_PROFILE, cid_of
+from fedledger.ledger_plugins.storage import patience
+from fedledger.ledger_plugins.storage.cid import DEFAULT_PROFILE, PROFILES, cid_of
+from fedledger.ledger_plugins.storage.served import ServedStore, open_served_store
 
 DATA = bytes(range(256)) * 2000
 CID = cid_of(DATA)
@@ -115,6 +120,55 @@ def test_an_honest_answer_is_taken(liar):
     """So the refusals below are for what was changed."""
     with open_store(liar.url) as store:
         assert store.get(CID) == b"".join(store.get_stream(CID)) == DATA
+
+
+READS = {
+    "get": lambda store, cid: store.get(cid),
+    "get_stream": lambda store, cid: b"".join(store.get_stream(cid)),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("what", ["good", "of another profile", "wrong", "absent"])
+def test_a_content_comes_over_the_network_once(liar, read, what):
+    """Whatever profile has made it, right or wrong; what is not there is looked for once."""
+    profile = PROFILES["unixfs-v1-2025"] if what == "of another profile" else DEFAULT_PROFILE
+    cid = cid_of(DATA, profile)
+    path = f"/v1/contents/{cid}"
+    liar.says = {"/v1/status": STATUS}
+    if what != "absent":
+        liar.says |= {path: DATA[:-1] + b"!" if what == "wrong" else DATA}
+        liar.says |= {f"{path}/size": {"bytes": len(DATA)}}
+    else:
+        liar.says[f"{path}/size"] = (404, {"body": {"error": "ContentNotFound", "message": ""}})
+    with open_store(liar.url) as store:
+        if what in {"wrong", "absent"}:
+            with pytest.raises(ContentCorrupted if what == "wrong" else ContentNotFound):
+                read(store, cid)
+        else:
+            assert read(store, cid) == DATA
+    asked = [place for _, place, _ in liar.asked]
+    assert asked.count(f"{path}/size") == 1
+    assert asked.count(path) == (0 if what == "absent" else 1)
+
+
+def test_a_stream_that_nobody_reads_leaves_no_file(liar, monkeypatch):
+    """It was copied to be checked; the copy is gone with the stream, in the middle of it too."""
+    drafts, draft = [], ServedStore._draft
+
+    def noted(self):
+        drafts.append(draft(self))
+        return drafts[-1]
+
+    monkeypatch.setattr(ServedStore, "_draft", noted)
+    with open_store(liar.url) as store:
+        store.get_stream(CID)
+        next(store.get_stream(CID))
+        b"".join(store.get_stream(CID))
+        liar.says[CONTENT] = HTML
+        with pytest.raises(ContentCorrupted):
+            store.get_stream(CID)
+    assert [getattr(file, "closed", None) for file in drafts] == [True] * 4
 
 
 @pytest.mark.parametrize(
@@ -269,6 +323,56 @@ def test_a_server_that_is_busy_is_asked_again(liar):
     assert len(sent) == 3
     assert len({headers["authorization"] for headers in sent}) == 3
     assert {headers["content-length"] for headers in sent} == {str(len(DATA))}
+
+
+REFUSED = {"error": "Refused", "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("says", "lasting"),
+    [
+        ((401, {"body": REFUSED}), True),
+        ((403, {"body": REFUSED}), True),
+        ((409, {"body": REFUSED}), True),
+        ((413, {"body": REFUSED | {"error": "ContentTooLarge", "size": 2, "limit": 1}}), True),
+        ((501, {"body": REFUSED | {"error": "StoreUnsupported"}}), True),
+        ((403, {"body": HTML}), True),
+        ((302, {"location": "http://127.0.0.1:1/"}), True),
+        (HTML, True),
+        (endless, True),
+        ((408, {"body": REFUSED}), False),
+        ((429, {"body": REFUSED}), False),
+        ((500, {"body": HTML}), False),
+        ((502, {"body": REFUSED}), False),
+        ((503, {"body": REFUSED}), False),
+        ((507, {"body": REFUSED}), False),
+        (nothing, False),
+    ],
+    ids=lambda says: str(says[0]) if isinstance(says, tuple) else getattr(says, "__name__", None),
+)
+def test_a_refusal_is_said_at_once_and_what_may_pass_is_waited_for(liar, says, lasting):
+    """By who has something to put: of what stays so no second is lost, of the rest two minutes."""
+    clock = Clock()
+    effects = dataclasses.replace(Effects.real(), clock=clock)
+    liar.says[f"/v1/contents/{cid_of(b'small')}"] = says
+    with open_served_store(liar.url, account=WRITER, effects=effects) as store:
+        with pytest.raises(StoreError) as caught:
+            patience.put_all(store, [b"small"], clock)
+        assert patience.may_pass(caught.value) is not lasting
+    assert (clock.now < 1) is lasting
+    assert clock.now == pytest.approx(0 if lasting else patience.AWAY, abs=40)
+    if lasting:
+        assert len([method for method, _, _ in liar.asked if method == "PUT"]) == 1
+
+
+@pytest.mark.parametrize(("status", "lasting"), [(401, True), (403, True), (500, False)])
+def test_a_daemon_behind_a_password_refuses_at_once(liar, status, lasting):
+    """And one in trouble may be out of it a moment later; no password is repeated."""
+    liar.says["/api/v0/version"] = (status, {"body": HTML})
+    with pytest.raises(StoreUnavailable) as caught:
+        open_store(liar.url.replace("store+http://", "ipfs+http://me:secret@"))
+    assert patience.may_pass(caught.value) is not lasting
+    assert "secret" not in str(caught.value)
 
 
 def test_who_hangs_up_once_is_asked_again(liar):

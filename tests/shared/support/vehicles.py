@@ -67,7 +67,7 @@ class World:
             options.pop("store", self.store),
             CLIENTS[number] if number < len(CLIENTS) else OWNER,
             options.pop("app", None) or self.app(number),
-            task=1,
+            task=options.pop("task", 1),
             place=self.folder / f"c{number}",
             effects=self.effects,
             tell=self.notes.setdefault(number, []).append,

@@ -1,15 +1,19 @@
 """Models that travel by the store: messages name contents, both ways, and nothing else changes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedAvg
+from support.clock import Ahead
 from support.evidence import evidence_of
 from support.federation import Federation, initial_model, make_app
 from support.referring import Flawed, Traffic, named_in, naming, told
 from support.store_server import StoreServer
 
 from fedledger.arrays import record_of, to_safetensors
+from fedledger.effects import Effects
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.ledger_plugins.openings import veil
@@ -286,6 +290,23 @@ def test_contents_that_never_end_cost_the_others_nothing(flawed):
     )
     flawed.store.release.set()
     assert outcome(flawed) == (5, {2: "unavailable", 3: "unavailable"})
+
+
+def test_who_withholds_costs_the_others_less_each_time(federation):
+    """Half of the seconds for contents after each round in a row, and all of them once it came."""
+    effects = dataclasses.replace(Effects.real(), clock=Ahead())
+    nowhere = naming(federation, 3, cid_of(b"nowhere"))
+
+    def act(reply, message, context):
+        number = SigningRequest.of(message.content).round
+        return nowhere(reply, message, context) if number != 4 else reply
+
+    app = make_app(after_signing={3: act})
+    run(federation, app, rounds=5, content_seconds=80.0, effects=effects, rules=("median",))
+    phases = [evidence_of(federation, number).phases[0] for number in range(5)]
+    assert [len(one.accepted) for one in phases] == [6, 6, 6, 7, 6]
+    assert [round(one.milliseconds / 1000, -1) for one in phases] == [80, 40, 20, 0, 80]
+    assert audit_ledger(federation.ledger, federation.store).passed
 
 
 def test_more_contents_lost_than_may_be_keeps_the_model(federation):

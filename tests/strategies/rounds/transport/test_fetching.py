@@ -44,7 +44,7 @@ def store():
     store.release.set()
 
 
-def fetched(store, names, seconds, clock=REAL.clock):
+def fetched(store, names, seconds, clock=REAL.clock, missed=()):
     """Return what came of each name, in the order in which it did."""
     found = []
     every = Fetching(Contents(store, clock, REAL.work, 60.0), 100)
@@ -53,7 +53,8 @@ def fetched(store, names, seconds, clock=REAL.clock):
         found.append((name, what if isinstance(what, bytes) else type(what).__name__))
 
     for name in names:
-        every.want(name, partial(come, name), partial(come, name))
+        often = dict(missed).get(name, 0)
+        every.want(name, partial(come, name), partial(come, name), missed=often)
     settled = []
     every.finish(seconds, lambda: settled.append(len(found)))
     assert sorted(settled) == settled
@@ -77,6 +78,32 @@ def test_what_is_not_there_is_looked_for_until_the_deadline(store):
     assert clock.now == pytest.approx(30.0)
     assert store.asked["damaged"] == 1
     assert 6 <= store.asked["never"] <= 12
+
+
+@pytest.mark.parametrize(("missed", "seconds"), [(0, 40), (1, 20), (2, 10), (100, 0)])
+def test_who_missed_before_is_waited_for_less(store, missed, seconds):
+    """Half as long each time in a row; what is there comes, however often its party missed."""
+    store.fails = {"never": 10**9}
+    clock = Clock()
+    found = dict(fetched(store, ["never", "there"], 40.0, clock, {"never": missed, "there": 100}))
+    assert found == {"never": "ContentNotFound", "there": b"there"}
+    assert clock.now == pytest.approx(seconds, abs=0.2)
+    assert store.asked["never"] >= 1
+
+
+def test_who_missed_before_is_looked_for_as_long_as_anybody_is(store):
+    """And where two name one content, for as long as the better one may have."""
+    store.fails = {"never": 10**9, "late": 9}
+    clock = Clock()
+    found = dict(fetched(store, ["late", "never"], 40.0, clock, {"late": 5}))
+    assert found == {"late": b"late", "never": "ContentNotFound"}
+    assert clock.now == pytest.approx(40)
+    clock, missed = Clock(), iter((3, 0))
+    every = Fetching(Contents(store, clock, REAL.work, 60.0), 100)
+    for _ in range(2):
+        every.want("never", lambda _: None, lambda _: None, missed=next(missed))
+    every.finish(40.0, lambda: None)
+    assert clock.now == pytest.approx(40)
 
 
 def test_a_store_that_is_away_comes_back(store):
