@@ -90,10 +90,11 @@ def test_links_are_late_lose_frames_and_break():
 
 
 @pytest.mark.soak
-def test_the_rehearsal_is_audited_here_and_elsewhere(tmp_path):
-    """Three devices, two rounds: the auditor has one file and the chain's URL, and passes."""
+@pytest.mark.parametrize("kind", [(), ("--plain",)], ids=["ethereum", "plain"])
+def test_the_rehearsal_is_audited_here_and_elsewhere(tmp_path, kind):
+    """Three devices, two rounds: the auditor has one file and what it has of the ledger."""
     words = ("-m", "rehearsal", "--devices", "3", "--rounds", "2", "--keep", str(tmp_path / "all"))
-    done = unshared(*words, timeout=1800)  # in namespaces of its own within these
+    done = unshared(*words, *kind, timeout=1800)  # in namespaces of its own within these
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "rehearsal: passed"
     assert "the link of device-3 is cut" not in done.stdout, "the last round has no faults"

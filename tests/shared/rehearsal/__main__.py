@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from fedledger.errors import FedledgerError
 
-from .federation import Federation, installed
+from .ethereum import OnEthereum, installed
+from .federation import Federation
 from .memory import Memory
 from .network import Network, enter
 from .story import Story
@@ -25,7 +27,7 @@ def main() -> int:
     """Rehearse, and return the exit status: 0 when the audit passed here and elsewhere."""
     asked = _asked()
     try:
-        programs = installed()
+        kind = Federation if asked.plain else partial(OnEthereum, programs=installed())
     except pytest.skip.Exception as error:
         out.print(f"no rehearsal here: {error}")
         return 2
@@ -41,8 +43,10 @@ def main() -> int:
     say(f"{folder}: a home for each machine, with what it said in started.log")
     link = Link(asked.delay / 1000, asked.jitter / 1000, asked.loss / 100)
     with Network(asked.seed) as network:
-        federation = Federation(folder.absolute(), network, asked.devices, link=link)
-        story = Story(federation, programs, say, calm=asked.calm)
+        federation = kind(folder.absolute(), network, asked.devices, link=link)
+        whose = "each machine has a user" if federation.users else "all machines have one user"
+        say(f"{asked.devices} devices; {whose}")
+        story = Story(federation, say, calm=asked.calm)
         try:
             story.begin()
             with Memory(network.places) as memory:
@@ -61,6 +65,9 @@ def _asked() -> argparse.Namespace:
     words.add_argument("--delay", type=float, default=20.0, help="ms of a device's link, each way")
     words.add_argument("--jitter", type=float, default=5.0, help="ms that a frame may be later")
     words.add_argument("--loss", type=float, default=1.0, help="per cent of a device's frames")
+    words.add_argument(
+        "--plain", action="store_true", help="a chain beside the server, no Ethereum, no store"
+    )
     words.add_argument("--calm", action="store_true", help="no link is cut")
     words.add_argument("--seed", type=int, default=7, help="which frames get lost")
     words.add_argument("--keep", type=Path, help="folder of everybody's homes; else a new one")

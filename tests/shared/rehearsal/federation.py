@@ -1,19 +1,16 @@
 """The machines of docs/edge.md in places of their own, and its commands on them."""
 
-import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from http.client import HTTPConnection
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from support.anvil import anvil_program
-from support.edge import Hall, Machine, blocks_of
-from support.npm import CACHE, PACKAGES, npm_install
+from support.edge import Block, Hall, Machine, blocks_of
 
-from fedledger.ledger_plugins import open_ledger, open_store
+from fedledger.ledger_plugins import Ledger, Store, open_ledger, open_store
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies.rounds.evidence import documents
 from fedledger.strategies.rounds.evidence.documents import Evidence
@@ -21,22 +18,18 @@ from fedledger.strategies.rounds.evidence.documents import Evidence
 from .network import ENTERED, Network, Place
 from .wires import Link
 
-__all__ = ["CHAIN", "Federation", "installed"]
+__all__ = ["Federation", "Step"]
 
-SERVER, CHAIN, STORE, AUDITOR, DEVICE = 1, 2, 3, 4, 11  # last numbers of addresses
-_RPC = f"http://10.77.0.{CHAIN}:8545"
+_SERVER, _AUDITOR, _DEVICE = 1, 4, 11  # last numbers of addresses
 _FIRST_USER = 61_000
-_FUNDS = hex(10**18)
-_READY = 300.0  # seconds
+_READY = 900.0  # seconds
 
-
-def installed() -> tuple[Path, Path]:
-    """Install what npm has, before the network is one without registries: anvil, and IPFS."""
-    return anvil_program(), npm_install(PACKAGES / "ipfs", CACHE / "ipfs")
+Step = tuple[Callable[[], None], str]
+"""Something to do, and what is so then."""
 
 
 class Federation:
-    """A server, a chain, a store, an auditor and devices.
+    """A server with a chain beside it, an auditor and devices; models go in Flower's messages.
 
     Args:
         folder: everybody's home is below it.
@@ -52,40 +45,54 @@ class Federation:
         users: whether each machine has a user of its own.
     """
 
+    away: Sequence[str] = ()
+    """Machines without which rounds can go on for a while: their links may be cut."""
+
+    carried = "a copy of the chain"
+    """What an auditor has of the ledger."""
+
     def __init__(self, folder: Path, network: Network, devices: int, *, link: Link) -> None:
         self.network, self.count, self._link = network, devices, link
         self.hall = Hall(folder)
-        self.hall.host, self.hall.port = f"10.77.0.{SERVER}", 8000
-        self.hall.changes = {
-            "--host 127.0.0.1": f"--host 10.77.0.{SERVER}",
-            "http://127.0.0.1:8545": _RPC,
-            "127.0.0.1:7100": f"10.77.0.{STORE}:7100",
-            "file://$PWD/store": "ipfs+http://127.0.0.1:5001",
-        }
+        self.hall.host, self.hall.port = f"10.77.0.{_SERVER}", 8000
+        self.hall.changes = {"--host 127.0.0.1": f"--host {self.hall.host}"}
         self.users = _other_users()
         self.places: dict[str, Place] = {}
         self.machines: dict[str, Machine] = {}
         self.addresses: dict[str, str] = {}
         self.driver = Machine(folder / "driver")
 
+    def steps(self) -> list[Step]:
+        """Return what makes everybody ready, in order."""
+        return [
+            (self.build, "all machines have their files"),
+            (self.begin, "the devices' keys are bound, on a chain beside the server"),
+            (self.start_server, "the SuperLink answers by TLS, and knows the devices' keys"),
+            (self.start_devices, "the devices are connected"),
+        ]
+
     def build(self) -> None:
         """Make the files, carry them to their machines, and connect all of them."""
-        [files, _], hall = blocks_of("Ethereum"), self.hall
-        hall.make(files, devices=self.count)
-        for name, number in (("chain", CHAIN), ("store", STORE), ("auditor", AUDITOR)):
-            self._place(name, number, Machine(hall.home / name))
-        self._place("server", SERVER, hall.server)
+        hall = self.hall
+        hall.make(self._files(), devices=self.count)
+        self.place("auditor", _AUDITOR, Machine(hall.home / "auditor"))
+        self.place("server", _SERVER, hall.server)
         self.driver.folder, self.driver.environment = hall.server.folder, hall.server.environment
         self.driver.prefix = hall.server.prefix
         for number, machine in enumerate(hall.devices):
             link = Link(self._link.seconds, self._link.jitter, self._link.loss)
-            self._place(machine.home.name, DEVICE + number, machine, link)
-        shutil.copytree(hall.server.folder, hall.home / "store" / "server")
-        self.machines["store"].folder = hall.home / "store" / "server"
-        for secret in ("password", "home", "tls"):  # the store's machine has none of them
-            _remove(self.machines["store"].folder / secret)
+            self.place(machine.home.name, _DEVICE + number, machine, link)
+        for machine in (hall.server, *hall.devices):
+            said = machine.run(". ./env.sh; fedledger account list")
+            self.addresses[machine.home.name] = said.split()[1]
 
-    def _place(self, name: str, number: int, machine: Machine, link: Link | None = None) -> None:
+    def begin(self) -> None:
+        """Bind the devices' keys where all files are still together."""
+        self.hall.bind()
+        self.own()
+
+    def place(self, name: str, number: int, machine: Machine, link: Link | None = None) -> None:
+        """Connect a machine, as 10.77.0.`number`."""
         place = self.network.add(name, number, link)
         self.places[name], self.machines[name] = place, machine
         machine.prefix = place.prefix
@@ -101,34 +108,6 @@ class Federation:
             for one in (home, *home.rglob("*")):
                 os.chown(one, user, user, follow_symlinks=False)
 
-    def start_chain(self, anvil: Path) -> None:
-        """Start anvil, as a chain where calls cost ether, and give everybody some."""
-        words = f"--host 10.77.0.{CHAIN} --port 8545 --chain-id 777 --block-time 1"
-        self.machines["chain"].start(f"exec {anvil} {words} --max-persisted-states 0")
-        self.machines["chain"].wait_for("Listening on", _READY)
-        server = self.hall.server
-        for machine in (server, *self.hall.devices):
-            address = machine.run(". ./env.sh; fedledger account list").split()[1]
-            self.addresses[machine.home.name] = address
-            self._rpc("anvil_setBalance", address, _FUNDS)
-        [_, deploy] = blocks_of("Ethereum")
-        paid = " --account aggregator --password-file password"
-        server.run(self.hall.text(deploy).rstrip() + paid)
-        for machine in (self.machines["store"], *self.hall.devices):
-            shutil.copytree(server.folder / "deployments", machine.folder / "deployments")
-        self.own()
-
-    def start_store(self, modules: Path) -> None:
-        """Start an IPFS daemon that listens to its own machine alone, and the store's server."""
-        machine = self.machines["store"]
-        daemon = PACKAGES / "ipfs" / "daemon.mjs"
-        machine.start(f"exec node {daemon} {modules} {machine.home}/repo 5001")
-        _, _, store, _, _ = blocks_of("A ledger that devices reach")
-        asked = "fedledger store pins --store ipfs+http://127.0.0.1:5001"
-        machine.run(f"until {asked} 2>/dev/null; do sleep 0.5; done")
-        machine.start(self.hall.text(store))
-        machine.wait_for("store at ", _READY)
-
     def start_server(self) -> None:
         """Start the SuperLink, and register the devices' keys."""
         _, link, register, _, _ = blocks_of("Start")
@@ -137,19 +116,18 @@ class Federation:
         assert said.count("registered successfully") == self.count, said
 
     def start_devices(self) -> None:
-        """Let each device bind its key, look at its folder, and start its SuperNode."""
-        _, _, _, device, _ = blocks_of("A ledger that devices reach")
+        """Let each device look at its folder, and start its SuperNode."""
+        device = self._of_a_device()
         for machine in self.hall.devices:
             machine.start(self.hall.text(device, **{"device-1": machine.home.name}))
         for machine in self.hall.devices:
-            machine.wait_for("Starting Flower SuperNode", 3 * _READY)
+            machine.wait_for("Starting Flower SuperNode", _READY)
 
     def train(self, **settings: object) -> None:
         """Let the server train, until `ended`."""
         self.hall.change(**settings)
         self.own()
-        _, _, _, _, train = blocks_of("A ledger that devices reach")
-        self.driver.start(self.hall.text(train))
+        self.driver.start(self.hall.text(self._training()))
 
     @property
     def ended(self) -> bool:
@@ -158,30 +136,26 @@ class Federation:
 
     def rounds(self) -> list[Evidence]:
         """Return the evidence of the rounds that are published."""
-        task = TrainingTask(self._ledger)
-        found = task.aggregates(1) if task.count() else []
-        return [documents.load(Evidence, one.evidence, self._store) for one in found]
-
-    def watch(self) -> None:
-        """Open ledger and store to read, past all links."""
-        [file] = (self.hall.server.folder / "deployments").glob("chain-*.json")
-        self._ledger = open_ledger(f"ethereum+{_RPC}?deployment={file}&wait=600", read_only=True)
-        self._store = open_store(f"store+http://10.77.0.{STORE}:7100", read_only=True)
+        if not self._begun():
+            return []
+        ledger, store = self._opened()
+        with ledger, store:
+            task = TrainingTask(ledger)
+            found = task.aggregates(1) if task.count() else []
+            return [documents.load(Evidence, one.evidence, store) for one in found]
 
     def audit_elsewhere(self) -> tuple[str, str]:
-        """Export what an audit reads, carry the file to the auditor, and return what is said there.
+        """Carry what an audit reads to the auditor's machine; return what is said there.
 
-        The auditor's machine has this file and the URL of the chain's node, and reaches no store.
+        And how large the file of contents is.
         """
         server, auditor = self.hall.server, self.machines["auditor"]
-        server.run(
-            '. ./env.sh; fedledger store export run.car --audit "$FEDLEDGER_LEDGER" '
-            '--store "$FEDLEDGER_STORE"'
-        )
+        ledger, store = self._urls()
+        server.run(f". ./env.sh; fedledger store export run.car --audit {ledger} --store {store}")
         shutil.copy(server.folder / "run.car", auditor.folder)
+        there = self._carry_ledger(auditor)
         self.own()
-        self.places["store"].cut()
-        said = auditor.run(f"fedledger audit --ledger ethereum+{_RPC} --car run.car", status=None)
+        said = auditor.run(f"fedledger audit --ledger {there} --car run.car", status=None)
         size = (auditor.folder / "run.car").stat().st_size
         return said, f"{size / 1e6:.1f} MB"
 
@@ -189,25 +163,36 @@ class Federation:
         """End all that was started."""
         self.driver.stop()
         self.hall.stop()
-        for name in ("auditor", "store", "chain"):
-            if name in self.machines:
-                self.machines[name].stop()
+        for machine in self.machines.values():
+            machine.stop()
 
-    def _rpc(self, method: str, *params: object) -> None:
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        connection = HTTPConnection(f"10.77.0.{CHAIN}", 8545, timeout=30)
-        connection.request("POST", "/", body, {"Content-Type": "application/json"})
-        said = json.loads(connection.getresponse().read())
-        connection.close()
-        if "error" in said:
-            raise RuntimeError(f"{method}: {said['error']}")
+    # What another kind of ledger changes ------------------------------------------------------
 
+    def _files(self) -> Block:
+        [files] = blocks_of("Files")
+        return files
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    def _of_a_device(self) -> Block:
+        return blocks_of("Start")[3]
+
+    def _training(self) -> Block:
+        return blocks_of("Start")[4]
+
+    def _begun(self) -> bool:
+        return (self.hall.server.folder / "run" / "store").exists()
+
+    def _opened(self) -> tuple[Ledger, Store]:
+        run = self.hall.server.folder / "run"
+        ledger = open_ledger(f"local://{run}/chain.db", read_only=True)
+        return ledger, open_store(f"file://{run}/store", read_only=True)
+
+    def _urls(self) -> tuple[str, str]:
+        return '"local://$PWD/run/chain.db"', '"file://$PWD/run/store"'
+
+    def _carry_ledger(self, auditor: Machine) -> str:
+        """Give the auditor what it has of the ledger; return its URL there."""
+        shutil.copy(self.hall.server.folder / "run" / "chain.db", auditor.folder)
+        return '"local://$PWD/chain.db"'
 
 
 def _other_users() -> bool:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from fedledger.strategies.rounds.evidence.documents import Evidence
 
@@ -44,7 +43,7 @@ class Audits:
 
     Attributes:
         here: by the server, after training.
-        elsewhere: by the auditor, from a file and the URL of the chain's node.
+        elsewhere: by the auditor, from a file and what it has of the ledger.
         size: the file's.
     """
 
@@ -58,7 +57,6 @@ class Story:
 
     Args:
         federation: who plays.
-        programs: anvil, and the folder of npm's packages.
         say: shows a line.
         calm: no link is cut.
 
@@ -71,38 +69,26 @@ class Story:
     def __init__(
         self,
         federation: Federation,
-        programs: tuple[Path, Path],
         say: Callable[[str], None],
         *,
         calm: bool,
     ) -> None:
         self.federation, self.say = federation, say
-        self._anvil, self._modules = programs
         self.rounds: list[Evidence] = []
         self.seconds: list[float] = []
         self.cuts: list[Cut] = []
         last = f"device-{federation.count}"
-        planned = [Cut(2, last, None), Cut(3, "chain", _AWAY), Cut(4, "store", _AWAY)]
+        planned = [Cut(2, last, None)]
+        planned += [Cut(number, name, _AWAY) for number, name in enumerate(federation.away, 3)]
         self._planned = [] if calm else planned
         self._away: list[tuple[Cut, Place]] = []
         self._asked_before = 0
 
     def begin(self) -> None:
         """Have everybody ready."""
-        one = self.federation
-        one.build()
-        one.own()
-        whose = "each as a user of its own" if one.users else "all as one user"
-        self.say(f"{len(one.places)} machines, {one.count} of them devices, {whose}")
-        one.start_chain(self._anvil)
-        self.say("anvil has the contracts, and everybody ether")
-        one.start_store(self._modules)
-        self.say("a store's server is there, before an IPFS daemon that its machine alone reaches")
-        one.start_server()
-        self.say("the SuperLink answers by TLS, and knows the devices' keys")
-        one.start_devices()
-        self.say(f"{one.count} devices have bound their keys, and are connected")
-        one.watch()
+        for step, said in self.federation.steps():
+            step()
+            self.say(said)
 
     def train(self, rounds: int, window: float) -> None:
         """Train to the end, and cut links meanwhile."""
@@ -120,13 +106,13 @@ class Story:
                     self.rounds.append(evidence)
                     self._published(evidence)
                 self._cut()
-            time.sleep(0.2)
+            time.sleep(0.5)
         for evidence in one.rounds()[len(self.rounds) :]:
             self.seconds.append(time.monotonic() - before)
             self.rounds.append(evidence)
 
     def end(self) -> Audits:
-        """Have it audited on a machine that reaches the chain's node, and has one file."""
+        """Have it audited on a machine that has one file, and reaches no store."""
         here = self.federation.driver.log.read_text(errors="replace")
         elsewhere, size = self.federation.audit_elsewhere()
         return Audits(here, elsewhere, size)

@@ -17,7 +17,8 @@ def tell(out: Console, story: Story, memory: Memory, audits: Audits) -> int:
     out.print(_rounds(story), _links(story), _memory(memory), "")
     out.print("What the server said at its end:", style="bold")
     out.print(_end_of(audits.here))
-    words = f"What an auditor says who has one file of {audits.size} and the URL of the chain:"
+    words = f"What an auditor says who has one file of {audits.size}, and "
+    words += f"{story.federation.carried}:"
     out.print(words, style="bold")
     out.print(audits.elsewhere.rstrip())
     passed = "audit: passed" in audits.here and "audit: passed" in audits.elsewhere.splitlines()
