@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rehearsal.network import unshared
 from support.edge import ROOT
 
-SPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-MAPPED = () if os.geteuid() == 0 else ("--user", "--map-root-user")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "shared")}
 
 NETWORK = '''
@@ -63,17 +62,15 @@ print("all of it")
 '''
 
 
-def unshared(*words, timeout):
+def run_unshared(*words, timeout):
     """Run Python in namespaces of its own; skip where this system has none, or no TAP."""
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("no /dev/net/tun that this user may open")
-    spaces = ["unshare", *MAPPED, *SPACES]
-    tried = subprocess.run([*spaces, "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(unshared("true"), capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"no namespaces here: {tried.stderr.strip()}")
-    shell = ["sh", "-c", '"$@"; exit $?', "sh"]
     return subprocess.run(
-        [*spaces, "--", *shell, sys.executable, *words],
+        unshared(sys.executable, *words),
         capture_output=True,
         text=True,
         check=False,
@@ -85,7 +82,7 @@ def unshared(*words, timeout):
 
 def test_links_are_late_lose_frames_and_break():
     """A link has its delay both ways, what it loses is sent again by TCP, and a cut is silent."""
-    done = unshared("-c", NETWORK, timeout=200)
+    done = run_unshared("-c", NETWORK, timeout=200)
     assert done.stdout == "all of it\n", done.stderr
 
 
@@ -94,7 +91,7 @@ def test_links_are_late_lose_frames_and_break():
 def test_the_rehearsal_is_audited_here_and_elsewhere(tmp_path, kind):
     """Three devices, two rounds: the auditor has one file and what it has of the ledger."""
     words = ("-m", "rehearsal", "--devices", "3", "--rounds", "2", "--keep", str(tmp_path / "all"))
-    done = unshared(*words, *kind, timeout=1800)  # in namespaces of its own within these
+    done = run_unshared(*words, *kind, timeout=1800)  # in namespaces of its own within these
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "rehearsal: passed"
     assert "the link of device-3 is cut" not in done.stdout, "the last round has no faults"

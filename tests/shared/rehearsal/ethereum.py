@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -54,6 +56,7 @@ class OnEthereum(Federation):
     ) -> None:
         super().__init__(folder, network, devices, link=link)
         self._anvil, self._modules = programs
+        self._opened: tuple[Ledger, Store] | None = None
         self.hall.changes |= {
             "http://127.0.0.1:8545": _RPC,
             "127.0.0.1:7100": _SERVED,
@@ -111,6 +114,12 @@ class OnEthereum(Federation):
         machine.start(self.hall.text(store))
         machine.wait_for("store at ", _READY)
 
+    def stop(self) -> None:
+        """End all that was started."""
+        for one in self._opened or ():
+            one.close()
+        super().stop()
+
     def _files(self) -> Block:
         return blocks_of("Ethereum")[0]
 
@@ -123,10 +132,14 @@ class OnEthereum(Federation):
     def _begun(self) -> bool:
         return True
 
-    def _opened(self) -> tuple[Ledger, Store]:
-        [file] = (self.hall.server.folder / "deployments").glob("chain-*.json")
-        ledger = open_ledger(f"ethereum+{_RPC}?deployment={file}&wait=600", read_only=True)
-        return ledger, open_store(f"store+http://{_SERVED}", read_only=True)
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Ledger, Store]]:
+        if self._opened is None:  # once: opening compares each contract's code
+            [file] = (self.hall.server.folder / "deployments").glob("chain-*.json")
+            url = f"ethereum+{_RPC}?deployment={file}&wait=600"
+            served = open_store(f"store+http://{_SERVED}", read_only=True)
+            self._opened = open_ledger(url, read_only=True), served
+        yield self._opened
 
     def _urls(self) -> tuple[str, str]:
         return '"$FEDLEDGER_LEDGER"', '"$FEDLEDGER_STORE"'

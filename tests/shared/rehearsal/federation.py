@@ -5,7 +5,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.edge import Block, Hall, Machine, blocks_of
@@ -134,14 +135,13 @@ class Federation:
         """Whether training and its audit have ended."""
         return self.driver.running[0].poll() is not None
 
-    def rounds(self) -> list[Evidence]:
-        """Return the evidence of the rounds that are published."""
+    def rounds(self, known: int) -> list[Evidence]:
+        """Return the evidence of the rounds that are published, after so many."""
         if not self._begun():
             return []
-        ledger, store = self._opened()
-        with ledger, store:
+        with self._reading() as (ledger, store):
             task = TrainingTask(ledger)
-            found = task.aggregates(1) if task.count() else []
+            found = task.aggregates(1)[known:] if task.count() else []
             return [documents.load(Evidence, one.evidence, store) for one in found]
 
     def audit_elsewhere(self) -> tuple[str, str]:
@@ -181,10 +181,14 @@ class Federation:
     def _begun(self) -> bool:
         return (self.hall.server.folder / "run" / "store").exists()
 
-    def _opened(self) -> tuple[Ledger, Store]:
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Ledger, Store]]:
         run = self.hall.server.folder / "run"
-        ledger = open_ledger(f"local://{run}/chain.db", read_only=True)
-        return ledger, open_store(f"file://{run}/store", read_only=True)
+        with (
+            open_ledger(f"local://{run}/chain.db", read_only=True) as ledger,
+            open_store(f"file://{run}/store", read_only=True) as store,
+        ):
+            yield ledger, store
 
     def _urls(self) -> tuple[str, str]:
         return '"local://$PWD/run/chain.db"', '"file://$PWD/run/store"'

@@ -10,7 +10,7 @@ from typing import Self
 
 from .wires import Link, Wires, open_tap
 
-__all__ = ["ENTERED", "HUB", "Network", "Place", "enter"]
+__all__ = ["ENTERED", "HUB", "Network", "Place", "enter", "unshared"]
 
 HUB = "10.77.0.254"
 """The address of who watches: at the switch, behind no link."""
@@ -28,13 +28,17 @@ def enter() -> None:
     """
     if os.environ.get(ENTERED):
         return
-    is_root = os.geteuid() == 0
-    mapped = [] if is_root else ["--user", "--map-root-user"]
-    module = [sys.executable, "-m", "rehearsal", *sys.argv[1:]]
+    command = unshared(sys.executable, "-m", "rehearsal", *sys.argv[1:])
+    by = "root" if os.geteuid() == 0 else "mapped"
+    os.execvpe("unshare", command, {**os.environ, ENTERED: by})  # noqa: S606 - itself
+
+
+def unshared(*words: str) -> list[str]:
+    """Return the words that run a command in namespaces of its own, as `enter` says."""
+    mapped = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     # The shell is the first process there, which has to bury those whose parents are dead.
     shell = ["sh", "-c", '"$@"; exit $?', "sh"]
-    command = ["unshare", *mapped, *_SPACES, "--", *shell, *module]
-    os.execvpe("unshare", command, {**os.environ, ENTERED: "root" if is_root else "mapped"})  # noqa: S606 - itself
+    return ["unshare", *mapped, *_SPACES, "--", *shell, *words]
 
 
 class Place:

@@ -83,6 +83,7 @@ class Story:
         self._planned = [] if calm else planned
         self._away: list[tuple[Cut, Place]] = []
         self._asked_before = 0
+        self._before = 0.0
 
     def begin(self) -> None:
         """Have everybody ready."""
@@ -94,28 +95,31 @@ class Story:
         """Train to the end, and cut links meanwhile."""
         one = self.federation
         one.train(num_server_rounds=rounds, window=window)
-        before = began = time.monotonic()
+        began = self._before = time.monotonic()
         self._planned = [cut for cut in self._planned if cut.round < rounds]
         while not one.ended:
             if time.monotonic() > began + _LONGEST:
                 raise RuntimeError(f"no end after {_LONGEST:.0f} s: {one.driver.log}")
             if not any(cut.seconds for cut, _ in self._away):  # else nothing can be read
-                for evidence in one.rounds()[len(self.rounds) :]:
-                    before, took = time.monotonic(), time.monotonic() - before
-                    self.seconds.append(took)
-                    self.rounds.append(evidence)
-                    self._published(evidence)
+                self._look()
                 self._cut()
             time.sleep(0.5)
-        for evidence in one.rounds()[len(self.rounds) :]:
-            self.seconds.append(time.monotonic() - before)
-            self.rounds.append(evidence)
+        self._look()
 
     def end(self) -> Audits:
         """Have it audited on a machine that has one file, and reaches no store."""
         here = self.federation.driver.log.read_text(errors="replace")
         elsewhere, size = self.federation.audit_elsewhere()
         return Audits(here, elsewhere, size)
+
+    def _look(self) -> None:
+        """Take down the rounds that were published since."""
+        for evidence in self.federation.rounds(len(self.rounds)):
+            now = time.monotonic()
+            self.seconds.append(now - self._before)
+            self._before = now
+            self.rounds.append(evidence)
+            self._published(evidence)
 
     def _published(self, evidence: Evidence) -> None:
         update = evidence.phase("update")
