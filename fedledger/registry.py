@@ -3,8 +3,9 @@
 Third parties add entries through an entry-point group. Nothing is imported until it is used.
 """
 
+import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -86,7 +87,7 @@ class Registry:
         )
 
     def _targets(self) -> dict[str, str]:
-        theirs = _installed(self._group) if self._group else {}
+        theirs = _installed(self._group, tuple(sys.path)) if self._group else {}
         return {**theirs, **self._entries}
 
 
@@ -106,7 +107,7 @@ def check_installed(what: str, extra: str, *modules: str) -> None:
             raise ConfigError(f"{what} needs {module!r}: pip install 'fedledger[{extra}]'")
 
 
-@cache
-def _installed(group: str) -> Mapping[str, str]:
-    """Return an entry-point group; looking through all installed packages takes milliseconds."""
+@lru_cache(maxsize=64)
+def _installed(group: str, path: tuple[str, ...]) -> Mapping[str, str]:  # noqa: ARG001 - a key
+    """Return an entry-point group as this path has it: looking through it takes milliseconds."""
     return {entry.name: entry.value for entry in entry_points(group=group)}

@@ -11,7 +11,6 @@ import pytest
 from support.federation import Federation, make_app
 from support.third_party import installed, use
 
-from fedledger import registry
 from fedledger.strategies import audit_ledger
 
 ROOT = Path(__file__).parents[2]
@@ -179,4 +178,3 @@ def test_the_protocol_under_flower(tmp_path, monkeypatch):
     assert report.passed, report.reason
     assert [one.aggregate for one in report.rounds] == ["proved"]
     federation.close()
-    registry._installed.cache_clear()

@@ -1,5 +1,4 @@
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -20,6 +19,13 @@ def things():
         },
         group="fedledger.things",
         extras={"absent": "torch"},
+    )
+
+
+def installed(monkeypatch, group, entries):
+    """Packages from outside add these entries to a group, and nothing to the others."""
+    monkeypatch.setattr(
+        registry, "_installed", lambda wanted, _path: entries if wanted == group else {}
     )
 
 
@@ -61,20 +67,13 @@ def test_a_fault_of_ours_is_not_taken_for_a_missing_package(things):
 
 def test_third_parties_add_names_but_replace_none(things, monkeypatch):
     """An entry point adds a name; it cannot take over one of the library's."""
-    points = [
-        EntryPoint("split", "posixpath:split", "fedledger.things"),
-        EntryPoint("join", "posixpath:split", "fedledger.things"),
-    ]
-    registry._installed.cache_clear()
-    monkeypatch.setattr(
-        registry, "entry_points", lambda group: points if group == "fedledger.things" else []
-    )
+    points = {"split": "posixpath:split", "join": "posixpath:split"}
+    installed(monkeypatch, "fedledger.things", points)
     import posixpath  # noqa: PLC0415 - the expected value
 
     assert "split" in things.names()
     assert things.load("split") is posixpath.split
     assert things.load("join") is posixpath.join
-    registry._installed.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -95,13 +94,11 @@ def test_a_broken_package_is_named_and_costs_nobody_else(
     (tmp_path / "raising_package_of_a_test.py").write_text("1 / 0\n")
     (tmp_path / "leaving_package_of_a_test.py").write_text("raise SystemExit\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._installed.cache_clear()
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("bad", target, group)])
+    installed(monkeypatch, "fedledger.things", {"bad": target})
     assert things.names() == ["absent", "bad", "broken", "join"]
     with pytest.raises(ConfigError, match=f"thing 'bad' cannot be loaded.*{what}"):
         things.load("bad")
     assert things.load("join")
-    registry._installed.cache_clear()
 
 
 @pytest.mark.parametrize("target", ["posixpath:no_such_thing", "posixpath:curdir"])
@@ -109,10 +106,7 @@ def test_a_broken_package_is_named_and_costs_nobody_else(
 def test_a_broken_package_does_not_break_the_list(monkeypatch, kind, target):
     """`fedledger list` names it as not available, beside everything else."""
     singular = {"strategies": "rules"}.get(kind, kind)
-    bad = EntryPoint("zzz", target, f"fedledger.{singular}")
-    registry._installed.cache_clear()
-    monkeypatch.setattr(registry, "entry_points", lambda group: [bad] if group == bad.group else [])
+    installed(monkeypatch, f"fedledger.{singular}", {"zzz": target})
     found = {one["name"]: one["about"] for one in catalogue(kind)}
-    registry._installed.cache_clear()
     assert found["zzz"].startswith("not available: ")
     assert len(found) > 2

@@ -9,8 +9,6 @@ from support.deployments import in_process
 from support.ipfs import IpfsDaemon
 from support.npm import ContractsWorkspace
 
-from fedledger import registry
-
 
 @pytest.fixture(scope="session")
 def contracts_workspace():
@@ -36,8 +34,6 @@ def ipfs_daemon(tmp_path_factory):
 def faucet(monkeypatch, tmp_path):
     """The example's contracts, from outside the package."""
     third_party.use(monkeypatch, tmp_path / "site", "faucet")
-    yield
-    registry._installed.cache_clear()
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import pytest
 from support import third_party
 from support.federation import Federation
 
-from fedledger import registry
-
 
 @pytest.fixture
 def federation(tmp_path):
@@ -19,5 +17,3 @@ def federation(tmp_path):
 def faucet(monkeypatch, tmp_path):
     """The example's contracts, from outside the package."""
     third_party.use(monkeypatch, tmp_path / "site", "faucet")
-    yield
-    registry._installed.cache_clear()

@@ -11,7 +11,6 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import pytest
 
-from fedledger import registry
 from fedledger.errors import CallError, ConfigError, InvalidCid
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
@@ -368,11 +367,8 @@ def odometer(tmp_path, monkeypatch):
     entry = "[fedledger.contracts]\nOdometer = odometer_contract:CONTRACT\n"
     (info / "entry_points.txt").write_text(entry)
     monkeypatch.syspath_prepend(tmp_path)
-    registry._installed.cache_clear()
     assert import_module("odometer_contract").CONTRACT.newest == 1
-    yield Odometer(OneContract("Odometer"))
-    monkeypatch.undo()
-    registry._installed.cache_clear()
+    return Odometer(OneContract("Odometer"))
 
 
 def drive(odometer, account, distance, **changes):

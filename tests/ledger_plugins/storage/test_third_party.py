@@ -8,7 +8,6 @@ import pytest
 from support.federation import Federation, make_app
 from support.third_party import EXAMPLES, installed, use
 
-from fedledger import registry
 from fedledger.errors import StoreReadOnly
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.strategies import audit_ledger
@@ -21,8 +20,6 @@ NAME = "sqlite_store"
 def example(tmp_path, monkeypatch):
     """The example is installed in this process and in those it starts."""
     use(monkeypatch, tmp_path / "site", NAME)
-    yield
-    registry._installed.cache_clear()
 
 
 @pytest.fixture

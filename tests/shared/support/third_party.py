@@ -9,7 +9,6 @@ from typing import Any
 
 from flwr.serverapp.strategy import FedAvg
 
-from fedledger import registry
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import LedgerStrategy, audit_ledger
 from support.federation import Federation, make_app
@@ -39,7 +38,6 @@ def use(monkeypatch: Any, folder: Path, name: str) -> None:
     monkeypatch.setenv("PYTHONPATH", path)
     for part in reversed(path.split(os.pathsep)):
         monkeypatch.syspath_prepend(part)
-    registry._installed.cache_clear()
 
 
 def commit_reveal(federation: Any, **changes: Any) -> LedgerStrategy:

@@ -13,7 +13,6 @@ from support.federation import make_app
 from support.nodes import Cluster, keystore, wait_for
 from support.third_party import EXAMPLES, commit_reveal, installed, use
 
-from fedledger import registry
 from fedledger.errors import ConfigError
 from fedledger.experiments import load_config, run_experiment
 from fedledger.experiments.config.approaches import kind_of
@@ -32,8 +31,6 @@ SHARED = Path(__file__).parents[2] / "shared"
 def example(tmp_path, monkeypatch):
     """The example is installed in this process and in those it starts."""
     use(monkeypatch, tmp_path / "site", "commit_reveal")
-    yield
-    registry._installed.cache_clear()
 
 
 def test_it_is_short():
@@ -261,7 +258,6 @@ def test_not_installed_is_could_not_check(federation, tmp_path, monkeypatch):
     with monkeypatch.context() as here:
         use(here, tmp_path / "site", "commit_reveal")
         federation.run(commit_reveal(federation), make_app(), rounds=1)
-    registry._installed.cache_clear()
     report = audit_ledger(federation.ledger, federation.store)
     assert report.outcome is Outcome.UNCHECKED
     assert "protocol 'commit-reveal' is not known here" in (report.reason or "")
