@@ -9,7 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -148,6 +148,7 @@ class Answer(Generic[T]):
         arrival: when it arrived: milliseconds after the phase's messages were sent, or blocks after
             the round opened where the ledger keeps the time.
         message: the reply itself; None where the round is replayed.
+        signatures: of each statement in `signed` its 65 bytes, by the statement's name.
     """
 
     party: str
@@ -157,6 +158,7 @@ class Answer(Generic[T]):
     signed: Signed
     arrival: int
     message: Message | None = None
+    signatures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,8 @@ class Phase(ABC, Generic[T]):
         kind: type of the Flower message: "train" and "evaluate" reach the app's own functions.
         alike: whether replies must hold the records that most of them hold.
         once: whether one content counts once in a round: for whoever gave it first.
+        apart: whether it is asked before the round's own work, with messages of its own: those that
+            the strategy inside made are for the first phase that is not.
     """
 
     name: ClassVar[str]
@@ -204,6 +208,7 @@ class Phase(ABC, Generic[T]):
     kind: ClassVar[str] = "train"
     alike: ClassVar[bool] = False
     once: ClassVar[bool] = False
+    apart: ClassVar[bool] = False
 
     @property
     def calls(self) -> tuple[Call, ...]:

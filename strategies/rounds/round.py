@@ -14,6 +14,7 @@ from fedledger.formats import canonical_json, parse_json
 from fedledger.guards import Failures
 
 from ...ledger_plugins.signing import Domain
+from ...ledger_plugins.storage.base import Store
 from .arrival import ArrivalWindow
 from .evidence.documents import Evidence, PhaseEvidence
 from .phase import Answers, Phase
@@ -43,6 +44,7 @@ class TaskTerms:
         patience: seconds by the ledger's clock after which a round does not wait for who is absent;
             0: for ever, or for the contract's window.
         sealed: whether calls name openings, which nobody publishes before the window is over.
+        specification: CID of the task's specification.
         initial: gives the model that the task began with.
         membership: who decides on its clients; None: they are fixed.
         binding: whether answers have to be tied to SuperNodes.
@@ -64,6 +66,7 @@ class TaskTerms:
     binding: bool = False
     node_keys: Mapping[str, bytes] = field(default_factory=dict)
     sealed: bool = False
+    specification: str = ""
 
     def positions(self, party: str) -> dict[str, int]:
         """Return the number of each account of a party.
@@ -130,6 +133,8 @@ class Round(ABC):
         attested: whether the model is somebody's word.
         failures: which answers failed in a way that nobody expected, and were logged.
     """
+
+    _store: Store  # each kind of round has one
 
     def __init__(
         self, terms: TaskTerms, number: int, base: Callable[[], Arrays], base_cid: str
@@ -227,6 +232,18 @@ class Round(ABC):
     @abstractmethod
     def store(self, contents: Sequence[bytes]) -> list[str]:
         """Put contents into the store where the round runs; return their CIDs everywhere."""
+
+    def fetch(self, cid: str, most: int) -> bytes:
+        """Return a stored content that the specification names.
+
+        Args:
+            cid: its CID.
+            most: bytes that it may have.
+
+        Raises:
+            StoreError: it is missing, damaged or too large.
+        """
+        return self._store.get(cid, max_bytes=most)
 
     def note(self, name: str, value: Any) -> None:
         """Put a JSON value down in the evidence; a replay has to come to the same value.

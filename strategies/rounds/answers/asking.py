@@ -123,6 +123,7 @@ class Asking:
         self._protocol = sent.protocol
         self.way = way
         self._messages = list(sent.messages)
+        self._work: str | None = None  # the phase that the strategy's messages are for
         self._asked = [message.metadata.dst_node_id for message in sent.messages]
         self._config = sent.config
         self.opened = opened
@@ -159,10 +160,12 @@ class Asking:
                 until the timeout.
         """
         began = self.way.time.monotonic()
+        if self._work is None and not phase.apart:
+            self._work = phase.name
         request = self._request(phase, subject)
         whom = self._outgoing(phase, subject) if request.clients else []
         outgoing = [self._addressed(message, request) for message in whom]
-        asked_of = phase.whom(self.round, subject) if self.round.phases else None
+        asked_of = None if self.begins(phase) else phase.whom(self.round, subject)
         wanted = set(self.round.positions(phase.by) if asked_of is None else asked_of)
         replies = _Replies(self, phase, subject, request, good)
         heard = exchange(
@@ -182,6 +185,10 @@ class Asking:
         replies.finish(None if late_contents else began + timeout, settle)
         lasted = round(1000 * (self.way.time.monotonic() - began))
         return Heard(replace(heard, milliseconds=lasted), replies.unusable())
+
+    def begins(self, phase: Phase[Any]) -> bool:
+        """Tell whether the messages of the strategy inside are for this phase."""
+        return phase.name == self._work
 
     def silent(self, heard: Heard) -> list[Dropped]:
         """Return what became of the nodes that did not reply."""
@@ -212,8 +219,8 @@ class Asking:
     # Inside --------------------------------------------------------------------------------
 
     def _outgoing(self, phase: Phase[Any], subject: Any) -> list[Message]:
-        """Return the messages: of the first phase, Flower's strategy made them."""
-        if not self.round.phases:
+        """Return the messages: of the first phase of work, Flower's strategy made them."""
+        if self.begins(phase):
             return self._messages
         whom = phase.whom(self.round, subject)
         known = set(self.round.terms.parties[phase.by] if whom is None else whom)
@@ -419,7 +426,7 @@ class _Replies(Generic[T]):
             self._asking.bind(node, checked.answer.party, self._good)
         answer = checked.answer
         self._asking.note_named(answer.party)
-        first = not self._round.phases
+        first = self._asking.begins(self._phase)
         number, position = self._round.number, answer.position
         arrival = self._way.clock.arrival(number, position, stamp, first=first)
         self._good[answer.party] = replace(checked, answer=replace(answer, arrival=arrival))

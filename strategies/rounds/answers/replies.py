@@ -60,6 +60,7 @@ __all__ = [
     "most_common_form",
     "named_content",
     "read_reply",
+    "signatures_in",
     "signing_request",
     "unavailable",
 ]
@@ -276,9 +277,15 @@ def read_reply(
         arrived.blame(error)
         raise
     position, named = round.positions(phase.by)[party], arrived.signatures.named
-    answer = Answer(party, position, value, content, signed, 0, message)
     statements, proof = arrived.statements, arrived.node_proof
+    signatures = signatures_in(statements)
+    answer = Answer(party, position, value, content, signed, 0, message, signatures)
     return Checked(answer, arrived.transactions, statements, named, opening, proof)
+
+
+def signatures_in(anchors: Sequence[Anchor]) -> dict[str, bytes]:
+    """Return of each statement among anchors its signature, by the statement's name."""
+    return {one.name: bytes.fromhex(one.signature) for one in anchors if one.signature}
 
 
 def named_content(arrived: Arrived, asked: RecordDict) -> str | None:

@@ -59,6 +59,7 @@ class LiveRound(Round):
         """The answers of each phase, with their messages."""
         self._protocol = sent.protocol
         self._way = sent.way
+        self._store = sent.way.store
         self._asking = Asking(self, sent, opened)
         self._opened = opened
 

@@ -21,7 +21,7 @@ from ....ledger_plugins.storage.base import Store
 from ....ledger_plugins.storage.cid import cid_of
 from ..answers.history import History, others
 from ..answers.opened import Openings, opened
-from ..answers.replies import check_binding
+from ..answers.replies import check_binding, signatures_in
 from ..answers.standing import called, first_givers, last_seen, standing
 from ..arrival import ArrivalWindow
 from ..evidence.carriers import open_anchor
@@ -258,7 +258,8 @@ class RecordedRound(Round):
             raise CheckFailed(Check(said, phase.name, Outcome.FAILED), where) from error
         self.checks.passed["answer"] += 1
         position = self.positions(phase.by)[entry.party]
-        return Answer(entry.party, position, value, content, signed, entry.arrival)
+        proofs = signatures_in(entry.anchors)
+        return Answer(entry.party, position, value, content, signed, entry.arrival, None, proofs)
 
     def _check_binding(self, phase: Phase[Any], entry: Counted, signed: Signed) -> None:
         try:

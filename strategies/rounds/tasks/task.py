@@ -421,6 +421,7 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
         membership=specification.membership,
         binding=specification.binding is not None,
         sealed=is_sealed(clock, task.window),
+        specification=task.spec,
         initial=cache(lambda: model_of(store, task.model_cid, layout)),
     )
 

@@ -1,0 +1,20 @@
+"""What trainers sign off chain in an encrypted round (EIP-712; chain, task and round in its domain).
+
+A trainer signs each at most once a round, but for decryption shares, which it may repeat.
+"""
+
+from ...signing import Statement
+
+__all__ = ["LIST", "MASKED", "OPENED", "SHARES"]
+
+MASKED = Statement("MaskedUpdate", (("cid", "bytes"), ("samples", "uint256")))
+"""A masked update, for other trainers, who take nobody's word for whose it is."""
+
+LIST = Statement("CiphertextList", (("list", "bytes32"),))
+"""The ciphertexts of the round whose sum may be opened, and no others."""
+
+SHARES = Statement("DecryptionShares", (("list", "bytes32"), ("cid", "bytes")))
+"""A trainer's decryption shares of the sum, and their proof."""
+
+OPENED = Statement("OpenedPart", (("list", "bytes32"), ("part", "uint32"), ("cid", "bytes")))
+"""The messages of a part of the sum."""
