@@ -10,7 +10,7 @@ it opens for nobody any more, its owner included. A share stays sealed in its en
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,15 +39,21 @@ _log = logging.getLogger(__name__)
 class _Dealt:
     """What one file of a dealing says; `openers`: public keys whose private keys opened it."""
 
+    place: str
     number: int
     openers: Sequence[str]
     keys: bytes
     envelope: bytes
 
     def encode(self) -> bytes:
-        said = {"envelope": len(self.envelope), "number": self.number, "openers": self.openers}
         body = self.keys + self.envelope
-        said["sha256"] = sha256(body).hexdigest()
+        said = {
+            "envelope": len(self.envelope),
+            "number": self.number,
+            "openers": self.openers,
+            "place": self.place,
+            "sha256": sha256(body).hexdigest(),
+        }
         return canonical_json(said) + b"\n" + body
 
     @classmethod
@@ -58,7 +64,7 @@ class _Dealt:
             raise ValueError("its hash is another one")
         at = len(body) - int(said["envelope"])
         openers = tuple(bytes.fromhex(one).hex() for one in said["openers"])
-        return cls(int(said["number"]), openers, body[:at], body[at:])
+        return cls(str(said["place"]), int(said["number"]), openers, body[:at], body[at:])
 
 
 class Keyring(FolderBeside):
@@ -100,17 +106,19 @@ class Keyring(FolderBeside):
             raise AccountError(f"{path} is damaged: it is not the private key of {public.hex()}")
         return found
 
-    def keep(self, keys: bytes, number: int, envelope: bytes) -> None:
+    def keep(self, keys: bytes, number: int, envelope: bytes, place: str) -> None:
         """Keep what a trainer needs of a dealing, in place of what was kept of these keys.
 
         Args:
+            place: what the keys are for: they serve one task, and are kept for no other.
             keys: `ThresholdKeys.encode()`.
             number: the trainer's, 1 to l.
             envelope: its sealed share.
 
         Raises:
             CryptoError: these are no keys, or have no trainer of that number.
-            AccountError: it cannot be written, or what was kept cannot be read.
+            AccountError: they are kept for another place, it cannot be written, or what was kept
+                cannot be read.
             ConfigError: the extra `paillier` is not installed.
         """
         from ..crypto.threshold import ThresholdKeys  # noqa: PLC0415 - an extra
@@ -122,20 +130,27 @@ class Keyring(FolderBeside):
         except AccountError as error:  # damaged: what is kept now takes its place
             _log.warning("%s", error)
             before = None
+        if before is not None and before.place != place:
+            raise AccountError(
+                f"the keys {digest.hex()} are kept for {before.place}, and serve no other task: "
+                f"{place} needs keys of its own"
+            )
         openers = () if before is None else before.openers
-        now = _Dealt(number, openers, keys, envelope)
+        now = _Dealt(place, number, openers, keys, envelope)
         if now != before:
             self._drop(digest)
             self._save(self._dealing(digest), now.encode())
 
-    def kept(self, digest: bytes) -> tuple["ThresholdKeys", int]:
+    def kept(self, digest: bytes, place: str) -> tuple["ThresholdKeys", int]:
         """Return the keys of a digest, checked, and this trainer's number among their trainers.
 
         Raises:
-            AccountError: nothing is kept of them, or it is damaged; names its file.
+            AccountError: nothing is kept of them for this place, or it is damaged; names its file.
             ConfigError: the extra `paillier` is not installed.
         """
         found = self._need(digest)
+        if found.place != place:
+            raise AccountError(f"the keys {digest.hex()} are kept for {found.place}, not {place}")
         return self._keys(digest, found), found.number
 
     def share(self, digest: bytes, context: bytes) -> "KeyShare":
@@ -271,7 +286,7 @@ class Keyring(FolderBeside):
     def _opened(self, digest: bytes, found: _Dealt, public: str) -> None:
         """Note which private key goes when these keys are forgotten."""
         if public not in found.openers:
-            noted = _Dealt(found.number, (*found.openers, public), found.keys, found.envelope)
+            noted = replace(found, openers=(*found.openers, public))
             self._save(self._dealing(digest), noted.encode())
 
     def _dealt(self, digest: bytes) -> _Dealt | None:

@@ -12,11 +12,13 @@ from typing import Any, ClassVar
 
 from flwr.app import Context, Message
 
+from fedledger.effects import Entropy
 from fedledger.records import SigningRequest
 from fedledger.registry import Registry
 
-from ..ledger_plugins.signing import Call, Statement
+from ..ledger_plugins.signing import Call, Domain, Statement
 from .journal import Journal
+from .keyring import Keyring
 
 __all__ = ["PHASES", "Answered", "Asked", "PhaseHandler"]
 
@@ -24,6 +26,11 @@ PHASES = Registry(
     "phase",
     {
         "closing": "fedledger.clients.handlers.closing:ClosingHandler",
+        "keys": "fedledger.clients.handlers.threshold.keys:KeysHandler",
+        "list": "fedledger.clients.handlers.threshold.lists:ListHandler",
+        "masked": "fedledger.clients.handlers.threshold.masking:MaskedHandler",
+        "opened": "fedledger.clients.handlers.threshold.opening:OpenedHandler",
+        "shares": "fedledger.clients.handlers.threshold.opening:SharesHandler",
         "salts": "fedledger.clients.handlers.salts:SaltsHandler",
         "update": "fedledger.clients.handlers.training:UpdateHandler",
         "votes": "fedledger.clients.handlers.voting:VotesHandler",
@@ -41,6 +48,7 @@ class Asked:
     Attributes:
         message: the message, without what this library put into it.
         context: Flower's context.
+        domain: where what is signed holds: chain, contract, task and round.
         app: the app's own function for the message.
         task: the task's number.
         round: the round, from 1.
@@ -51,12 +59,15 @@ class Asked:
         bind: takes a name and a digest, and raises AccountError where another one was bound under
             the name in this round: of two lists a client signs one.
         first: takes a name and a digest, and returns the one that was bound first in this round.
+        keyring: what the client keeps of threshold keys.
+        entropy: where secrets are drawn.
         before: takes a name, and returns the newest earlier round in which something was bound
             under it, and what; 0 and "" for none.
     """
 
     message: Message
     context: Context
+    domain: Domain
     app: Callable[[Message], Message]
     task: int
     round: int
@@ -67,6 +78,8 @@ class Asked:
     bind: Callable[[str, str], None]
     first: Callable[[str, str], str]
     before: Callable[[str], tuple[int, str]]
+    keyring: Keyring
+    entropy: Entropy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +105,12 @@ class PhaseHandler(ABC):
         signs: what the client signs in this phase, in order, and nothing else.
         mined: what it signs instead where no server relays it, and a ledger carries it alone; None:
             the same.
+        keeps: whether it answers once: asked again in a round, the client gives the same answer.
     """
 
     signs: ClassVar[tuple[Call | Statement, ...]] = ()
     mined: ClassVar[tuple[Call, ...] | None] = None
+    keeps: ClassVar[bool] = False
 
     def signed(self, request: SigningRequest) -> tuple[Call | Statement, ...]:
         """Return what is signed, by whether the request asks for calls alone."""

@@ -9,6 +9,7 @@ from typing import Any
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
+from fedledger.effects import Entropy
 from fedledger.errors import AccountError, CallError, ConfigError
 from fedledger.records import LEDGER, SEEN, Signatures, SigningRequest, without_request
 
@@ -22,6 +23,7 @@ from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
 from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .contents import OwnStore, emptied, fetched
 from .journal import Journal
+from .keyring import Keyring
 from .kept import Kept, KeptAnswers
 from .node import check_node, proof_of
 from .phases import PHASES, Answered, Asked, PhaseHandler
@@ -43,11 +45,15 @@ class Signer:
         kept: what it has answered; None: asked again, it answers anew.
         node: the key of the SuperNode that it runs on, if that is known.
         own: its store, for models that travel by it; None: it takes none.
+        keyring: what it keeps of threshold keys.
+        entropy: where handlers draw secrets.
     """
 
     account: Account
     journal: Journal
     salt: Callable[[Domain], bytes]
+    keyring: Keyring
+    entropy: Entropy
     pending: Pending | None = None
     kept: KeptAnswers | None = None
     node: FlowerKey | None = None
@@ -56,14 +62,15 @@ class Signer:
     def answer(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Answer a message that asks for signatures; the app sees it without what asks for them.
 
-        Asked again for what is sealed, it answers what it has answered.
+        Asked again for what is sealed, or what its handler keeps, it answers what it has answered.
 
         Raises:
             FedledgerError: as of `signing_mod`.
         """
         request = asked_of(message)
         self.journal.check(request)
-        kept = self.before(request) if request.sealed else None
+        once = request.sealed or handler_of(request).keeps
+        kept = self.before(request) if once else None
         reply = None
         if kept is None:
             answered = self.ask(request, message, context, call_next)
@@ -72,7 +79,7 @@ class Signer:
             reply = answered.reply
             kept = self.seal(request, answered)
             kept = self.hand_over(request, answered, kept)
-            if kept.opening and self.kept is not None:
+            if once and self.kept is not None:
                 self.kept.keep(request, self.account.address, kept)
         return replied(message, reply, kept, self.sign(request, kept.values))
 
@@ -105,6 +112,7 @@ class Signer:
                 Asked(
                     message=message,
                     context=context,
+                    domain=domain_of(request),
                     app=lambda asked: call_next(asked, context),
                     task=request.task,
                     round=request.round,
@@ -115,6 +123,8 @@ class Signer:
                     bind=partial(self.journal.once, request),
                     first=partial(self.journal.first, request),
                     before=partial(self.journal.before, request),
+                    keyring=self.keyring,
+                    entropy=self.entropy,
                 )
             )
             if _by_store(request, answered):

@@ -17,6 +17,7 @@ from ..ledger_plugins.openings import Pending
 from .contents import fetched, own_store_of
 from .direct import Direct, places_of
 from .identity import account_of, journal_of, place_of, salt_of
+from .keyring import Keyring
 from .kept import KeptAnswers
 from .node import node_key_of
 from .signer import Signer, check_registered, handler_of
@@ -57,6 +58,8 @@ def signing_mod(message: Message, context: Context, call_next: ClientAppCallable
         account,
         journal_of(message, context, request, disk),
         lambda domain: salt_of(message, context, account, domain),
+        Keyring.beside(place, disk, durable=durable),
+        effects.entropy,
         Pending.beside(place, disk, durable=durable),
         KeptAnswers.beside(place, disk, durable=durable),
         node_key_of(context, disk) if request.node_keys else None,

@@ -8,7 +8,7 @@ import numpy as np
 from flwr.app import Message, MetricRecord
 from numpy.typing import NDArray
 
-from fedledger.arrays import Layout, read_record, to_record, to_safetensors
+from fedledger.arrays import Arrays, Layout, read_record, to_record, to_safetensors
 from fedledger.errors import ConfigError, ModelError
 from fedledger.records import ARRAYS
 
@@ -18,13 +18,13 @@ from ...ledger_plugins.contracts.training_task.seals import seal_of
 from ...ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from ..phases import Answered, Asked, PhaseHandler
 
-__all__ = ["UpdateHandler", "WeightsHandler"]
+__all__ = ["TrainingHandler", "UpdateHandler", "WeightsHandler"]
 
 _ACCURACY_KEYS = ("accuracy", "train-accuracy", "train_accuracy")
 _MILLION = 1_000_000
 
 
-class _TrainingHandler(PhaseHandler):
+class TrainingHandler(PhaseHandler):
     """Lets the app train and signs `submitUpdate`.
 
     The reply must hold an `ArrayRecord` with the full weights, keyed as the message's arrays and
@@ -47,7 +47,7 @@ class _TrainingHandler(PhaseHandler):
         after = read_record(arrays)
         layout = Layout.from_arrays(before)
         layout.check(after)
-        content = self.form(layout, before, after)
+        content = self.form(asked, layout, before, after)
         if content is not after:
             reply.content.array_records[name] = to_record(content)
         data = to_safetensors(content)
@@ -58,47 +58,38 @@ class _TrainingHandler(PhaseHandler):
                     "cid": cid_to_bytes(cid_of(data)),
                     "samples": _samples(metrics, key),
                     "accuracy": round(_accuracy(metrics) * _MILLION),
-                    "seal": self.seal(asked),
+                    "seal": self.seal(asked, content),
                 }
             },
             data,
         )
 
-    def seal(self, asked: Asked) -> bytes:  # noqa: ARG002 - for who has one
-        """Return the seal of the client's salt, where the phase has one."""
+    def seal(self, asked: Asked, content: Arrays) -> bytes:  # noqa: ARG002 - for who has one
+        """Return what else is fixed with the update by 32 bytes, where the phase has it."""
         return NO_SEAL
 
     @abstractmethod
-    def form(
-        self, layout: Layout, before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]
-    ) -> Mapping[str, NDArray[Any]]:
+    def form(self, asked: Asked, layout: Layout, before: Arrays, after: Arrays) -> Arrays:
         """Return what is sent; `after` itself where the reply is right as it is."""
 
 
-class UpdateHandler(_TrainingHandler):
+class UpdateHandler(TrainingHandler):
     """Sends the difference to the global model, float32."""
 
-    def form(
-        self, layout: Layout, before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]
-    ) -> Mapping[str, NDArray[Any]]:
+    def form(self, asked: Asked, layout: Layout, before: Arrays, after: Arrays) -> Arrays:  # noqa: ARG002 - nothing more is asked
         """Return the difference."""
         parts: dict[str, NDArray[np.float32]] = layout.unflatten(layout.difference(after, before))
         return dict(parts)
 
-    def seal(self, asked: Asked) -> bytes:
+    def seal(self, asked: Asked, content: Arrays) -> bytes:  # noqa: ARG002 - of the salt
         """Return the seal of the salt that the client reveals once the updates are fixed."""
         return seal_of(asked.account, asked.salt)
 
 
-class WeightsHandler(_TrainingHandler):
+class WeightsHandler(TrainingHandler):
     """Sends the whole weights."""
 
-    def form(
-        self,
-        layout: Layout,
-        before: Mapping[str, NDArray[Any]],  # noqa: ARG002 - weights need no start
-        after: Mapping[str, NDArray[Any]],
-    ) -> Mapping[str, NDArray[Any]]:
+    def form(self, asked: Asked, layout: Layout, before: Arrays, after: Arrays) -> Arrays:  # noqa: ARG002 - weights need no start
         """Return the weights in the model's order."""
         if tuple(after) == layout.keys:
             return after

@@ -1,14 +1,16 @@
 """Big numbers on several cores: threads, since GMP computes without the interpreter's lock."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, TypeVar
 
 import gmpy2
 
-from fedledger.effects import Work
+from fedledger.effects import Effects, Work
 
-__all__ = ["Cores"]
+__all__ = ["Cores", "here"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -39,3 +41,11 @@ class Cores:
 
         pieces = self.work.map(piece, range(0, len(items), _PIECE), at_once=self.count)
         return [result for results in pieces for result in results]
+
+
+@cache
+def here() -> Cores:
+    """Return the cores that this process may use; what they compute depends on none of them."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity is not None else os.cpu_count()
+    return Cores(Effects.real().work, count or 1)

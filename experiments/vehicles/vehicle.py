@@ -28,6 +28,7 @@ from fedledger.guards import Failures
 
 from ...clients.identity import limits_of
 from ...clients.journal import Journal
+from ...clients.keyring import Keyring
 from ...clients.signing import Signer
 from ...ledger_plugins.accounts import Account
 from ...ledger_plugins.base import Ledger
@@ -131,6 +132,8 @@ class Vehicle:
             account,
             Journal(journal, effects.disk, holds=self._holds, **limits),
             lambda domain: account.secret(salt_purpose(domain)),
+            Keyring.beside(place, effects.disk),
+            effects.entropy,
             self._pending,
         )
         address = ledger.terms("TrainingTask", "submitUpdate").to

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from flwr.app import MetricRecord, RecordDict
 
@@ -15,9 +15,11 @@ from ...ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ..rounds.phase import Content, Given, Phase, Signed
 from ..rounds.round import Round
 
-__all__ = ["Trained", "UpdatePhase", "WeightsPhase"]
+__all__ = ["Trained", "TrainingPhase", "UpdatePhase", "WeightsPhase"]
 
 _MILLION = 1_000_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +39,13 @@ class Trained:
     accuracy: float
 
 
-class _Training(Phase[Trained]):
+class TrainingPhase(Phase[T]):
+    """Clients train, and sign what came of it: a CID and claims, which go to the ledger.
+
+    Args:
+        samples_key: metric that holds the number of training samples.
+    """
+
     signs: ClassVar = (SUBMIT_UPDATE,)
     once: ClassVar[bool] = True
 
@@ -54,8 +62,12 @@ class _Training(Phase[Trained]):
         self._check_metrics(reply, signed[SUBMIT_UPDATE.name]["samples"])
         return content
 
-    def parse(self, given: Given, round: Round, subject: Any) -> Trained:  # noqa: ARG002 - Phase
-        """Return what was trained; its CID is the one signed."""
+    def trained(self, given: Given, round: Round) -> Trained:
+        """Return what was trained; its CID is the one signed.
+
+        Raises:
+            UpdateRejected: "arrays", "not-finite", "cid" or "metrics".
+        """
         content, values = given.content, given.signed[SUBMIT_UPDATE.name]
         layout = self.layout(round)
         assert layout is not None  # noqa: S101 - both kinds have one
@@ -96,7 +108,15 @@ class _Training(Phase[Trained]):
                     raise UpdateRejected("metrics", f"{name!r} is not finite")
 
 
-class UpdatePhase(_Training):
+class _Open(TrainingPhase[Trained]):
+    """What was trained is there for everybody to see."""
+
+    def parse(self, given: Given, round: Round, subject: Any) -> Trained:  # noqa: ARG002 - Phase
+        """Return what was trained."""
+        return self.trained(given, round)
+
+
+class UpdatePhase(_Open):
     """Clients send the difference to the global model, float32."""
 
     name: ClassVar[str] = "update"
@@ -106,7 +126,7 @@ class UpdatePhase(_Training):
         return round.layout.as_float32()
 
 
-class WeightsPhase(_Training):
+class WeightsPhase(_Open):
     """Clients send their whole weights."""
 
     name: ClassVar[str] = "weights"

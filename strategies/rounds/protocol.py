@@ -42,6 +42,8 @@ PROTOCOLS = Registry(
     {
         "anchored": "fedledger.strategies.protocols.anchored:AnchoredProtocol",
         "pofl": "fedledger.strategies.protocols.pofl:PoFLProtocol",
+        "threshold-paillier": "fedledger.strategies.protocols.threshold_paillier:"
+        "ThresholdPaillierProtocol",
     },
     group="fedledger.protocols",
 )

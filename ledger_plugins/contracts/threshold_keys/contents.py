@@ -33,6 +33,7 @@ __all__ = [
     "packing_of",
     "part_of",
     "part_layout",
+    "row",
     "share_layout",
     "transcript_of",
 ]
@@ -114,6 +115,11 @@ def numbers_of(array: NDArray[Any]) -> list[int]:
     width = array.shape[1]
     data = array.tobytes()
     return [int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width)]
+
+
+def row(data: bytes) -> Digits:
+    """Return bytes as an array, shape (k,)."""
+    return np.frombuffer(data, np.uint8)
 
 
 def bytes_of(arrays: Arrays, name: str) -> bytes:
