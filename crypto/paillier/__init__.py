@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from .blinding import Comb
     from .cores import Cores
     from .interop import decrypt_number, encrypt_number, phe_public, phe_secret
-    from .keys import PublicKey, SecretKey
+    from .keys import SIZES, PublicKey, SecretKey
     from .packing import Packing
 
 __all__ = [
+    "SIZES",
     "Comb",
     "Cores",
     "Encrypted",
@@ -43,6 +44,7 @@ __getattr__ = lazily(
         "Encrypted": "batch",
         "Packing": "packing",
         "PublicKey": "keys",
+        "SIZES": "keys",
         "SecretKey": "keys",
         "add": "batch",
         "check": "batch",
