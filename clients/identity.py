@@ -29,6 +29,7 @@ __all__ = [
     "limits_of",
     "place_of",
     "salt_of",
+    "simulated_place",
     "told",
 ]
 
@@ -174,8 +175,19 @@ def place_of(message: Message, context: Context, request: SigningRequest) -> tup
     if keystore is not None:
         return keystore_path(str(keystore)), True  # by its name it is the same one from everywhere
     secret, partition = _simulated(message, context)
-    place = f"{request.chain_id}-{request.contract}"
-    return Path(secret).parent / "journals" / place / str(partition), False
+    return simulated_place(Path(secret), request.chain_id, request.contract, partition), False
+
+
+def simulated_place(secret: Path, chain_id: int, contract: str, partition: int) -> Path:
+    """Return beside which path the files of a simulation's client lie.
+
+    Args:
+        secret: the file of the simulation's keys.
+        chain_id: EIP-155 id of the chain.
+        contract: address of the TrainingTask contract.
+        partition: the client's number.
+    """
+    return secret.parent / "journals" / f"{chain_id}-{contract}" / str(partition)
 
 
 def salt_of(message: Message, context: Context, account: Account, domain: Domain) -> bytes:

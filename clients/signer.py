@@ -23,8 +23,8 @@ from ..ledger_plugins.signing import Call, Domain, Statement, plain_values
 from ..ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from .contents import OwnStore, emptied, fetched
 from .journal import Journal
-from .keyring import Keyring
 from .kept import Kept, KeptAnswers
+from .keyring import Keyring
 from .node import check_node, proof_of
 from .phases import PHASES, Answered, Asked, PhaseHandler
 

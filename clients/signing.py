@@ -17,8 +17,8 @@ from ..ledger_plugins.openings import Pending
 from .contents import fetched, own_store_of
 from .direct import Direct, places_of
 from .identity import account_of, journal_of, place_of, salt_of
-from .keyring import Keyring
 from .kept import KeptAnswers
+from .keyring import Keyring
 from .node import node_key_of
 from .signer import Signer, check_registered, handler_of
 

@@ -1,7 +1,6 @@
 """The client's half of training: the app trains as ever, its arrays take the form asked for."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np

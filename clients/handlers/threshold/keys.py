@@ -23,9 +23,8 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     row,
     transcript_of,
 )
-from ....ledger_plugins.contracts.threshold_keys.dealing import context_of
 from ...phases import Answered, Asked, PhaseHandler
-from .specification import Known, known_of
+from .specification import Known, known_of, share_of
 
 __all__ = ["KeysHandler"]
 
@@ -46,7 +45,7 @@ class KeysHandler(PhaseHandler):
         keys, dealing = _dealt(asked, known)
         number = known.trainers.index(asked.account) + 1
         asked.keyring.keep(dealing.keys, number, dealing.envelopes[number - 1], known.place)
-        share = asked.keyring.share(keys.digest, context_of(asked.domain))
+        share = share_of(asked, keys)
         trial = [trial_ciphertext(keys)[0]]
         numbers = partial_decryptions(share, trial, here())
         transcript = transcript_of(asked.domain, asked.account, known.terms, keys)

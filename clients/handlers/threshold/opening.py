@@ -21,14 +21,13 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     row,
     transcript_of,
 )
-from ....ledger_plugins.contracts.threshold_keys.dealing import context_of
 from ....ledger_plugins.contracts.threshold_keys.lists import count_signers
 from ....ledger_plugins.contracts.threshold_keys.statements import OPENED
 from ....ledger_plugins.contracts.threshold_keys.statements import SHARES as SHARES_SIGNED
 from ....ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from ...phases import Answered, Asked, PhaseHandler
 from .lists import BOUND, checked_list
-from .specification import Known, known_of
+from .specification import Known, known_of, share_of
 
 __all__ = ["OpenedHandler", "SharesHandler"]
 
@@ -60,7 +59,7 @@ class SharesHandler(PhaseHandler):
             )
         asked.bind(BOUND, digest.hex())
         product = _product(asked, keys, digest)
-        share = asked.keyring.share(keys.digest, context_of(asked.domain))
+        share = share_of(asked, keys)
         numbers = partial_decryptions(share, product, here())
         proof = prove_shares(
             share,

@@ -7,15 +7,17 @@ from typing import Any
 from fedledger.errors import AccountError, ConfigError, FedledgerError
 from fedledger.formats import parse_json
 
+from ....crypto.threshold import KeyShare, ThresholdKeys
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.contracts import TrainingTask, cid_text
+from ....ledger_plugins.contracts.threshold_keys.dealing import context_of
 from ....ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, ThresholdTerms
 from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ....ledger_plugins.storage.cid import cid_of, profile_named
 from ...direct import ledger_of
 from ...phases import Asked
 
-__all__ = ["Known", "check_submitted", "known_of"]
+__all__ = ["Known", "check_submitted", "known_of", "share_of"]
 
 TASK = "task"
 """Key in a device's node config: CID of the specification of the task that it trains for."""
@@ -75,6 +77,17 @@ def known_of(asked: Asked) -> Known:
         raise AccountError(f"{asked.account} is no trainer of the task's specification")
     place = f"{asked.domain.chain_id}/{asked.domain.contract.lower()}/{asked.task}"
     return Known(terms, trainers, cid, place)
+
+
+def share_of(asked: Asked, keys: ThresholdKeys) -> KeyShare:
+    """Return the trainer's share of the keys.
+
+    Raises:
+        AccountError: it keeps none.
+        CryptoError: the dealer's envelope or share is not for it.
+    """
+    context = context_of(asked.domain.chain_id, asked.domain.contract)
+    return asked.keyring.share(keys.digest, context)
 
 
 def check_submitted(asked: Asked, cids: dict[str, str]) -> None:

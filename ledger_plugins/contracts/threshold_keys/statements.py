@@ -1,4 +1,4 @@
-"""What trainers sign off chain in an encrypted round (EIP-712; chain, task and round in its domain).
+"""What trainers sign off chain in an encrypted round: EIP-712, bound to chain, task and round.
 
 A trainer signs each at most once a round, but for decryption shares, which it may repeat.
 """

@@ -66,7 +66,7 @@ class ThresholdTerms(BaseModel):
     def _fit_together(self) -> "ThresholdTerms":
         n, t = self.trainers, self.threshold
         if not n < 2 * t <= 2 * n:
-            raise ValueError(f"threshold {t} of {n} trainers: more than half, and not more than all")
+            raise ValueError(f"threshold {t} of {n} trainers: more than half, at most all")
         if not max(3, t + 1) <= self.floor <= n:
             raise ValueError(
                 f"floor {self.floor}: at least {max(3, t + 1)} updates (3, and one above the "

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, ClassVar, TypeVar
 
-from flwr.app import RecordDict
-
 from fedledger.arrays import Layout, to_record
 from fedledger.errors import CryptoError, UpdateRejected
 
@@ -50,8 +48,8 @@ from ..training import TrainingPhase
 
 __all__ = [
     "KeysPhase",
-    "Listed",
     "ListPhase",
+    "Listed",
     "Masked",
     "MaskedPhase",
     "OpenedPhase",
@@ -135,7 +133,7 @@ class _ThresholdPhase(Phase[T]):
         assert layout is not None  # noqa: S101 - all that ask for it have one
         for said in given.signed.values():
             if "cid" in said and cid_text(said["cid"]) != given.content.cid:
-                raise UpdateRejected("cid", f"the content is {given.content.cid}, signed is another")
+                raise UpdateRejected("cid", "what was signed is not the CID of what came")
         return given.content.arrays(layout)
 
 
@@ -184,7 +182,7 @@ class MaskedPhase(TrainingPhase[Masked]):
         """Return the layout of a masked update."""
         return mask_layout(self._setting.keys, self._setting.count)
 
-    def parse(self, given: Given, round: Round, subject: Any) -> Masked:
+    def parse(self, given: Given, round: Round, subject: Any) -> Masked:  # noqa: ARG002 - Phase
         """Return the ciphertexts, once their trainer has proved that it knows what is in them."""
         trained = self.trained(given, round)
         call, said = given.signed[SUBMIT_UPDATE.name], given.signed[MASKED.name]

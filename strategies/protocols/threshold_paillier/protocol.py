@@ -19,8 +19,8 @@ from ....crypto.threshold import (
     lift,
     trial_ciphertext,
 )
+from ....crypto.threshold.dealt import MOST_BYTES
 from ....ledger_plugins.contracts.threshold_keys.contents import packing_of, part_of
-from ....ledger_plugins.contracts.threshold_keys.dealing import MOST_BYTES
 from ....ledger_plugins.contracts.threshold_keys.lists import CiphertextList, Entry
 from ....ledger_plugins.contracts.threshold_keys.statements import LIST, MASKED
 from ....ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, ThresholdTerms
@@ -182,9 +182,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
         except CryptoError as error:  # proved shares fit, unless the dealer's safe primes are none
             return Result.keep(f"the sum cannot be opened: {error}")
         openers = shares.parties
-        lifted = Listed(
-            listed.list, listed.digest, {}, {}, listed.product, roots, openers
-        )
+        lifted = Listed(listed.list, listed.digest, {}, {}, listed.product, roots, openers)
         parts = round.ask(
             OpenedPhase(setting, len(openers)),
             lifted,
