@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .membership.facade import ClientChange, Membership
     from .reports.facade import Reports
     from .stake_token.facade import StakeToken, Transfer
+    from .threshold_keys.facade import KeysAccepted, KeysPublished, ThresholdKeys
     from .training_task.facade import TrainingTask
     from .training_task.records import (
         Aggregate,
@@ -34,6 +35,8 @@ __all__ = [
     "Checkpoint",
     "ClientChange",
     "Identities",
+    "KeysAccepted",
+    "KeysPublished",
     "MembersChange",
     "Membership",
     "Payment",
@@ -45,6 +48,7 @@ __all__ = [
     "StakeToken",
     "Submission",
     "Task",
+    "ThresholdKeys",
     "TrainingTask",
     "Transfer",
     "Votes",
@@ -60,6 +64,8 @@ __getattr__ = lazily(
         "Checkpoint": "training_task.records",
         "ClientChange": "membership.facade",
         "Identities": "identities.facade",
+        "KeysAccepted": "threshold_keys.facade",
+        "KeysPublished": "threshold_keys.facade",
         "MembersChange": "training_task.records",
         "Membership": "membership.facade",
         "Payment": "training_task.records",
@@ -71,6 +77,7 @@ __getattr__ = lazily(
         "StakeToken": "stake_token.facade",
         "Submission": "training_task.records",
         "Task": "training_task.records",
+        "ThresholdKeys": "threshold_keys.facade",
         "TrainingTask": "training_task.facade",
         "Transfer": "stake_token.facade",
         "Votes": "training_task.records",

@@ -34,7 +34,16 @@ __all__ = [
     "versioned",
 ]
 
-BUILT_IN = ("StakeToken", "TrainingTask", "Identities", "Bonds", "Beacon", "Reports", "Membership")
+BUILT_IN = (
+    "StakeToken",
+    "TrainingTask",
+    "Identities",
+    "Bonds",
+    "Beacon",
+    "Reports",
+    "Membership",
+    "ThresholdKeys",
+)
 """The contracts that every new chain and deployment has."""
 
 CHAIN_ONLY = ("ContractRegistry",)
@@ -50,6 +59,7 @@ CONTRACTS = Registry(
         "Membership": "fedledger.ledger_plugins.contracts.membership:CONTRACT",
         "Reports": "fedledger.ledger_plugins.contracts.reports:CONTRACT",
         "StakeToken": "fedledger.ledger_plugins.contracts.stake_token:CONTRACT",
+        "ThresholdKeys": "fedledger.ledger_plugins.contracts.threshold_keys:CONTRACT",
         "TrainingTask": "fedledger.ledger_plugins.contracts.training_task:CONTRACT",
     },
     group="fedledger.contracts",

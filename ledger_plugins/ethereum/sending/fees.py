@@ -17,8 +17,9 @@ MOST_ENTRIES = 256
 """A list in a call has at most so many entries (clause L9)."""
 
 # A new storage slot costs 22,100 gas. A call writes a few, each text or byte string up to four
-# (CIDs have at most 64 bytes), each listed account up to two and says so; numbers are only logged.
-_BASE, _TEXT, _ACCOUNT, _NUMBER = 300_000, 100_000, 60_000, 2_000
+# (CIDs have at most 64 bytes), each listed account up to two and says so; numbers are only logged,
+# and so are long byte strings, whose calldata costs 40 gas a byte at most (EIP-7623).
+_BASE, _TEXT, _ACCOUNT, _NUMBER, _BYTE = 300_000, 100_000, 60_000, 2_000, 64
 _MOST = 1 << 24  # EIP-7825: no transaction may have more
 _GWEI = 10**9
 
@@ -57,7 +58,7 @@ def gas_limit(contract: str, function: str, args: Sequence[Any] | None = None) -
             entries = MOST_ENTRIES if args is None else min(len(args[place]), 2 * MOST_ENTRIES)
             total += entries * (_NUMBER if "int" in parameter.kind else _ACCOUNT)
         elif parameter.kind in ("bytes", "string"):
-            total += _TEXT
+            total += _TEXT if args is None else max(_TEXT, _BYTE * len(args[place]))
     return min(total, _MOST)
 
 

@@ -17,7 +17,7 @@ from fedledger.errors import CallError, ContractMissing
 from ...addresses import address_from_bytes
 from ...base import OnLedger
 from ...contracts.digest import twin_digest
-from ...contracts.registry import abi_digest, contract_of, twin_of, versioned
+from ...contracts.registry import CONTRACTS, abi_digest, contract_of, twin_of, versioned
 from ...contracts.twin import Entry, Twin
 from .undo import UndoableState
 
@@ -79,7 +79,11 @@ class InForce:
         """
         if contract not in self.twins:
             have = ", ".join(sorted(self.twins))
-            raise CallError(f"unknown contract {contract!r}: this chain has {have}")
+            adds = f"; `fedledger deploy --contract {contract}` adds it"
+            raise CallError(
+                f"unknown contract {contract!r}: this chain has {have}"
+                f"{adds if contract in CONTRACTS.names() else ''}"
+            )
 
 
 class ChainDirectory:

@@ -32,6 +32,7 @@ from fedledger.ledger_plugins.contracts.records import (
 from fedledger.ledger_plugins.contracts.registry import BUILT_IN, twin_of
 from fedledger.ledger_plugins.contracts.reports import facade as reports
 from fedledger.ledger_plugins.contracts.stake_token import facade as stake_token
+from fedledger.ledger_plugins.contracts.threshold_keys import facade as threshold_keys
 from fedledger.ledger_plugins.contracts.training_task import records as training_task
 from fedledger.ledger_plugins.contracts.twin import Environment
 from fedledger.ledger_plugins.storage.cid import cid_of, cid_to_bytes
@@ -46,6 +47,7 @@ MODULES = {
     beacon.Beacon: beacon,
     membership.Membership: membership,
     reports.Reports: reports,
+    threshold_keys.ThresholdKeys: threshold_keys,
 }
 BASES = ("ClientChange", "MembersChange")
 VIEWS = {
@@ -60,6 +62,8 @@ VIEWS = {
     "Pledge": "getPledge",
     "Report": "getReport",
     "Tally": "getVotes",
+    "OnRecord": "keysOf",
+    "Acceptance": "acceptance",
 }
 
 

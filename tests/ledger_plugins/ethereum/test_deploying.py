@@ -78,6 +78,7 @@ CALLS = {
     "Beacon": "close",
     "Membership": "join",
     "Reports": "settle",
+    "ThresholdKeys": "acceptKeys",
     "Faucet": "draw",
 }
 

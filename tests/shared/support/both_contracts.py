@@ -27,6 +27,7 @@ __all__ = [
     "CID2",
     "EVE",
     "IDENTITIES",
+    "KEYS",
     "MANY",
     "MEMBERSHIP",
     "OWNER",
@@ -44,7 +45,7 @@ CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
 IDENTITIES, BONDS, BEACON, REPORTS = "Identities", "Bonds", "Beacon", "Reports"
-MEMBERSHIP = "Membership"
+MEMBERSHIP, KEYS = "Membership", "ThresholdKeys"
 ADMIN, OWNER, ANN, BOB, EVE = (
     Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
 )
@@ -86,6 +87,8 @@ class Both:
         self.seen = set()
         self.pairs = set()
         self.locks = set()
+        self.keys = set()
+        self.served = set()
         self.sent = 0  # to Bonds, without a deposit
 
     def send(self, sender, contract, function, *args, later=1):
@@ -164,6 +167,7 @@ class Both:
             self.view(IDENTITIES, "getKeys", who)
         for task in range(1, self.view(TASKS, "taskCount") + 1):
             self.compare_task(task)
+        self.compare_keys()
 
     def compare_token(self):
         """Compare balances, supply, allowances and roles; conserve tokens."""
@@ -211,8 +215,21 @@ class Both:
             self.view(MEMBERSHIP, "standingOf", task, who)
             self.view(MEMBERSHIP, "acceptedBy", task, who)
 
+    def compare_keys(self):
+        """Compare the keys that dealers published, and which of them trainers accepted."""
+        for dealer, digest in sorted(self.keys):
+            self.view(KEYS, "keysOf", dealer, digest)
+            for who in self.people:
+                self.view(KEYS, "trainerNumber", dealer, digest, who)
+        for task in self.served:
+            for who in self.people[:5]:
+                self.view(KEYS, "acceptance", task, who)
+
     def _note(self, events):
         self.seen |= {(source, "event", name) for source, name, _ in events}
+        said = [event for source, _, event in events if source == KEYS]
+        self.keys |= {(event["dealer"], event["digest"]) for event in said}
+        self.served |= {event["task"] for event in said if "task" in event}
         self.locks |= {
             (event["account"], event["locker"], event["purpose"])
             for _, name, event in events

@@ -33,6 +33,7 @@ from fedledger.ledger_plugins.contracts.stake_token.twin import LOCKER_ROLE
 
 from .test_bonds import SameBonds
 from .test_random import SameContracts
+from .test_threshold_keys import SameKeys
 
 DICE = st.randoms(use_true_random=True)
 REPORTED = [*map(kind_name, KINDS), b"no kind".ljust(32, b"\0")]
@@ -310,7 +311,7 @@ def drawn(dice, kind, people, words):
     )
 
 
-class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports, SameMembership):
+class SameEverything(SameContracts, SameBonds, SameBeacon, SameReports, SameMembership, SameKeys):
     """Random calls of all contracts by random people; many are refused."""
 
     seen: ClassVar[set[tuple[str, str, str]]]
