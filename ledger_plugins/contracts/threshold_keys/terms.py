@@ -40,6 +40,8 @@ class ThresholdTerms(BaseModel):
         list_window: seconds for signing the list.
         share_window: seconds for decryption shares, and once more for opened parts.
         quiet: seconds without an answer that close a phase early, once it has enough.
+        lifts: ciphertexts of a sum that the aggregator lifts by itself, at 8 ms each or so; of a
+            longer one each trainer lifts a part, in a phase of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +63,7 @@ class ThresholdTerms(BaseModel):
     list_window: Seconds
     share_window: Seconds
     quiet: Seconds
+    lifts: Annotated[int, Field(ge=0)] = 128
 
     @model_validator(mode="after")
     def _fit_together(self) -> "ThresholdTerms":

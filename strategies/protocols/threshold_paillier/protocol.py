@@ -181,15 +181,20 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
             roots = combine(keys, listed.product, _by_number(shares), here())
         except CryptoError as error:  # proved shares fit, unless the dealer's safe primes are none
             return Result.keep(f"the sum cannot be opened: {error}")
-        openers = shares.parties
+        openers = shares.parties[: setting.count]
+        if setting.count <= terms.lifts:
+            return self._result(round, listed, lift(keys, listed.product, roots, here()).messages)
         lifted = Listed(listed.list, listed.digest, {}, {}, listed.product, roots, openers)
         parts = round.ask(
             OpenedPhase(setting, len(openers)),
             lifted,
             window=self._window(terms.share_window, len(openers)),
         )
-        messages = self._messages(setting, lifted, parts)
-        weight = sum(listed.list.weights(terms))
+        return self._result(round, listed, self._messages(setting, lifted, parts))
+
+    def _result(self, round: Round, listed: Listed, messages: Sequence[int]) -> Result:
+        """Return the model moved by the mean that opened messages hold."""
+        weight = sum(listed.list.weights(self.settings))
         try:
             sums = self.packing.unpack(messages, round.layout.size, weight)
         except CryptoError as error:

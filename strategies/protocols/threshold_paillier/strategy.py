@@ -62,6 +62,7 @@ class ThresholdPaillier(LedgerStrategy):
         total_weight: bound of the sum of the weights; it makes slots wider, by its bits.
         windows: seconds for accepting the keys, for training, for signing the list, and for shares.
         quiet: seconds without an answer that close a phase once it has enough.
+        lifts: ciphertexts of a sum that the aggregator lifts by itself instead of asking trainers.
         weighted_by_key: metric with the number of samples.
         options: what every strategy on a ledger may be told (see `LedgerStrategy`), but for
             `membership`: the keys' trainers are these for the whole run.
@@ -86,6 +87,7 @@ class ThresholdPaillier(LedgerStrategy):
         total_weight: int = 256,
         windows: tuple[float, float, float, float] = (60.0, 600.0, 120.0, 120.0),
         quiet: float = 5.0,
+        lifts: int = 128,
         weighted_by_key: str = "num-examples",
         **options: Unpack[Options],
     ) -> None:
@@ -114,6 +116,7 @@ class ThresholdPaillier(LedgerStrategy):
             list_window=windows[2],
             share_window=windows[3],
             quiet=quiet,
+            lifts=lifts,
         )
         quorum = settings.quorum
         inner = FedAvg(

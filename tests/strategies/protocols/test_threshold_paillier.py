@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from support.encrypted import EncryptedFederation
+from support.federation import arrays_of, make_app
 
 from fedledger.ledger_plugins.contracts import TrainingTask
 from fedledger.strategies import audit_ledger
-from support.encrypted import EncryptedFederation
-from support.federation import arrays_of, make_app
 
 
 @pytest.fixture
