@@ -9,7 +9,7 @@ it opens for nobody any more, its owner included. A share stays sealed in its en
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -166,35 +166,31 @@ class Keyring(FolderBeside):
             AccountError: nothing is kept of these keys, or it is damaged; names its file.
             ConfigError: the extra `paillier` is not installed.
         """
-        from ..crypto.threshold import open_share  # noqa: PLC0415 - an extra
-
         found = self._need(digest)
         place = (digest, context)
-        if place in self._shares:
-            return self._shares[place]
-        keys, tried = self._keys(digest, found), 0
-        for public in self._publics():
-            try:
-                private = self.private_key(bytes.fromhex(public))
-            except AccountError as error:
-                _log.warning("%s", error)
-                continue
-            tried += 1
-            try:
-                share = open_share(found.envelope, private, keys, found.number, context)
-            except CryptoError as error:
-                if error.what == "envelope":
-                    continue
-                self._opened(digest, found, public)
-                raise
-            self._opened(digest, found, public)
-            self._shares[place] = share
-            return share
-        raise CryptoError(
-            "envelope",
-            f"none of the {tried} private keys in {self.folder} opens it as the share of trainer "
-            f"{found.number} of the keys {digest.hex()} on this chain",
-        )
+        if place not in self._shares:
+            keys = self._keys(digest, found)
+            self._shares[place] = self._open(
+                keys, found.number, found.envelope, context, lambda one: self._opened(found, one)
+            )
+        return self._shares[place]
+
+    def open(
+        self, keys: "ThresholdKeys", number: int, envelope: bytes, context: bytes
+    ) -> "KeyShare":
+        """Return the share in an envelope that is not kept, checked against v_i.
+
+        Args:
+            keys: the keys.
+            number: whose envelope it is said to be, 1 to l.
+            envelope: the sealed share.
+            context: as of `share`.
+
+        Raises:
+            CryptoError: as of `share`.
+            ConfigError: the extra `paillier` is not installed.
+        """
+        return self._open(keys, number, envelope, context, lambda _: None)
 
     def keep_product(self, digest: bytes, data: bytes) -> None:
         """Keep the product of a list's ciphertexts, in place of the one before.
@@ -256,9 +252,6 @@ class Keyring(FolderBeside):
     def _dealing(self, digest: bytes) -> Path:
         return self.folder / f"{digest.hex()}{_DEALT}"
 
-    def _publics(self) -> list[str]:
-        return self._named(_KEY)
-
     def _named(self, suffix: str) -> list[str]:
         """Return what the files of a kind are named by: 32 bytes, as hexadecimal digits."""
         try:
@@ -283,11 +276,45 @@ class Keyring(FolderBeside):
                 used.update(() if other is None else other.openers)
         return used
 
-    def _opened(self, digest: bytes, found: _Dealt, public: str) -> None:
+    def _open(
+        self,
+        keys: "ThresholdKeys",
+        number: int,
+        envelope: bytes,
+        context: bytes,
+        opened: Callable[[str], None],
+    ) -> "KeyShare":
+        """Open an envelope by the private key that fits; `opened` is told its public half."""
+        from ..crypto.threshold import open_share  # noqa: PLC0415 - an extra
+
+        tried = 0
+        for public in self._named(_KEY):
+            try:
+                private = self.private_key(bytes.fromhex(public))
+            except AccountError as error:
+                _log.warning("%s", error)
+                continue
+            tried += 1
+            try:
+                share = open_share(envelope, private, keys, number, context)
+            except CryptoError as error:
+                if error.what == "envelope":
+                    continue
+                opened(public)
+                raise
+            opened(public)
+            return share
+        raise CryptoError(
+            "envelope",
+            f"none of the {tried} private keys in {self.folder} opens it as the share of trainer "
+            f"{number} of the keys {keys.digest.hex()} on this chain",
+        )
+
+    def _opened(self, found: _Dealt, public: str) -> None:
         """Note which private key goes when these keys are forgotten."""
         if public not in found.openers:
             noted = replace(found, openers=(*found.openers, public))
-            self._save(self._dealing(digest), noted.encode())
+            self._save(self._dealing(sha256(found.keys).digest()), noted.encode())
 
     def _dealt(self, digest: bytes) -> _Dealt | None:
         path = self._dealing(digest)

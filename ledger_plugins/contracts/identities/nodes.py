@@ -7,7 +7,7 @@ that the account published (`keys`).
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ __all__ = [
     "node_keys",
     "node_proof",
     "public_of",
+    "publish_hpke",
 ]
 
 _LABEL = "fedledger node v1"
@@ -89,13 +90,48 @@ def bind_node(ledger: Ledger, account: Account, key: FlowerKey) -> Receipt:
     Raises:
         LedgerError: the ledger refused, or cannot be reached.
     """
-    identities = Identities(ledger)
-    version = identities.record(account.address).version
-    records = [one for one in identities.keys_set(account.address) if one.version == version]
-    kept = {
-        name: getattr(one, name) for one in records[-1:] for name in ("hpke", "bls", "bls_proof")
-    }
+    newest = _newest(ledger, account.address)
+    names = () if newest is None else ("hpke", "bls", "bls_proof")
+    kept = {name: getattr(newest, name) for name in names}
     return publish_keys(ledger, account, flower=key, **kept)
+
+
+def publish_hpke(
+    ledger: Ledger, account: Account, draw: Callable[[], bytes], key: FlowerKey | None = None
+) -> tuple[bytes, Receipt]:
+    """Publish an HPKE key as the account's; what else the account published stays.
+
+    A SuperNode's statement is about one record, so the node's key makes a new one.
+
+    Args:
+        ledger: has the contract Identities.
+        account: signs.
+        draw: returns the X25519 public key; called once nothing else is missing.
+        key: the private key of the account's SuperNode, where it bound one; it is not kept.
+
+    Returns:
+        The key that `draw` gave, and where it was published.
+
+    Raises:
+        AccountError: the account bound a SuperNode, and its key is not given, or another one is.
+        LedgerError: the ledger refused, or cannot be reached.
+    """
+    newest = _newest(ledger, account.address)
+    bound = b"" if newest is None else newest.flower
+    if bound and key is None:
+        raise AccountError(
+            f"account {account.address} has bound a SuperNode, whose statement is about the record "
+            "that would be replaced: give its key with --node-key, as for `fedledger account bind`"
+        )
+    if key is not None and public_of(key) != bound:
+        raise AccountError(
+            f"the node's key is not the one that account {account.address} has bound: `fedledger "
+            "account bind` binds it"
+        )
+    names = () if newest is None else ("bls", "bls_proof")
+    kept = {name: getattr(newest, name) for name in names}
+    hpke = draw()
+    return hpke, publish_keys(ledger, account, hpke=hpke, flower=key, **kept)
 
 
 def public_of(key: FlowerKey) -> bytes:
@@ -177,6 +213,14 @@ def check_node_proof(  # noqa: PLR0917 - a key and a proof, then what it is abou
     """
     said = _statement(domain, phase, account, signed)
     check_signed(public, proof, said, "the node's statement about this answer")
+
+
+def _newest(ledger: Ledger, address: str) -> KeysSet | None:
+    """Return an account's newest record; None: it has none, or took it back."""
+    identities = Identities(ledger)
+    version = identities.record(address).version
+    records = [one for one in identities.keys_set(address) if one.version == version]
+    return records[-1] if records else None
 
 
 def _statement(
