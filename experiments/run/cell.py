@@ -29,6 +29,7 @@ from ..datasets import Dataset
 from ..report.results import CellResult
 from .checked_grid import CheckedGrid
 from .client import SCENARIO, make_reproducible
+from .dealing import simulated_dealer
 from .federation import Federation, federation_of
 from .money import fund_accounts
 from .rundir import SERVER
@@ -92,6 +93,7 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
         terms=cell.terms,
         byzantine=cell.byzantine,
         clock=_clock(cell, federation),
+        deal=simulated_dealer(ledger, store, keys, server.address, cell.id),
         measure=judge.evidence,
     )
     strategy = cell.approach.build(around)

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 from fedledger.errors import UnknownNameError
 
 from .base import Approach, Surroundings
+from .encrypted import EncryptedApproach
 from .flower import FlowerApproach, refuse_flower
 from .protocol import ProtocolApproach
 from .robust import BulyanApproach, PoFLApproach, RobustApproach, RuleApproach
@@ -21,6 +22,7 @@ __all__ = [
     "AnyApproach",
     "Approach",
     "BulyanApproach",
+    "EncryptedApproach",
     "FlowerApproach",
     "PoFLApproach",
     "ProtocolApproach",
@@ -35,6 +37,7 @@ KINDS: dict[str, type[Approach]] = {
     "pofl": PoFLApproach,
     "bulyan": BulyanApproach,
     "rule": RuleApproach,
+    "encrypted": EncryptedApproach,
     "protocol": ProtocolApproach,
     "flower": FlowerApproach,
 }

@@ -2,9 +2,9 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,9 @@ from ....ledger_plugins.accounts import Account
 from ....strategies.rounds.arrival import Clock
 from ....strategies.rounds.server.strategy import LedgerStrategy, MeasureFn
 from ..settings import Table, Terms
+
+if TYPE_CHECKING:
+    from ....strategies import DealtKeys
 
 __all__ = ["Approach", "Surroundings", "first_sentence"]
 
@@ -32,6 +35,7 @@ class Surroundings:
         terms: stake, checkpoints, members and how models travel.
         byzantine: number of malicious clients to tolerate.
         clock: when updates arrive.
+        deal: deals threshold keys: number of trainers, threshold, bits of the modulus.
         measure: measures each round's model, for the evidence.
     """
 
@@ -43,6 +47,7 @@ class Surroundings:
     terms: Terms
     byzantine: int
     clock: Clock
+    deal: Callable[[int, int, int], "DealtKeys"]
     measure: MeasureFn | None = None
 
     @property

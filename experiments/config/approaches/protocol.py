@@ -16,7 +16,7 @@ from .base import Approach, Surroundings, first_sentence
 
 __all__ = ["ProtocolApproach"]
 
-_OWN = ("anchored", "pofl")  # which have kinds of their own
+_OWN = ("anchored", "pofl", "threshold-paillier")  # which have kinds of their own
 
 
 class ProtocolApproach(Approach):

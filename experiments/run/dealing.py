@@ -1,0 +1,71 @@
+"""The dealer of a simulation: keys for its trainers, dealt by a process of its own."""
+
+from collections.abc import Callable
+
+from fedledger.effects import Effects
+
+from ...clients import SimulationKeys
+from ...clients.identity import simulated_place
+from ...clients.keyring import Keyring
+from ...crypto.threshold import deal_apart
+from ...ledger_plugins import Ledger, Store
+from ...ledger_plugins.contracts import TrainingTask
+from ...ledger_plugins.contracts.threshold_keys.dealing import context_of
+from ...ledger_plugins.contracts.threshold_keys.facade import ThresholdKeys
+from ...ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, ThresholdTerms
+from ...strategies import DealtKeys
+from ...strategies.rounds.evidence.documents import Specification, load
+
+__all__ = ["DEALER", "simulated_dealer"]
+
+DEALER = "dealer"
+"""Name of the dealer's account among a simulation's."""
+
+
+def simulated_dealer(
+    ledger: Ledger, store: Store, keys: SimulationKeys, owner: str, model_id: str
+) -> Callable[[int, int, int], DealtKeys]:
+    """Return what deals keys for a task, or finds those that the ledger's task of its name has.
+
+    Args:
+        ledger: where keys and task are published.
+        store: where the dealing goes.
+        keys: the accounts; trainers keep their drawn keys beside them.
+        owner: who proposes the task.
+        model_id: its name.
+
+    Returns:
+        Takes the number of trainers, the threshold and the bits of the modulus.
+    """
+
+    def dealt(trainers: int, threshold: int, bits: int) -> DealtKeys:
+        contract = TrainingTask(ledger)
+        if known := contract.find(owner, model_id):
+            specification = load(Specification, contract.task(known[-1]).spec, store)
+            if specification.protocol == PROTOCOL:
+                terms = ThresholdTerms.read(specification.settings)
+                return DealtKeys(
+                    terms.dealer, terms.keys, terms.dealing, terms.threshold, terms.key_bits
+                )
+        address = ledger.terms("TrainingTask", "submitUpdate").to
+        effects = Effects.real()
+        places = [
+            simulated_place(keys.path, ledger.chain_id, address, one) for one in range(trainers)
+        ]
+        recipients = [
+            Keyring.beside(place, effects.disk, durable=False).new_key(effects.entropy)
+            for place in places
+        ]
+        context = context_of(ledger.chain_id, address)
+        dealing = deal_apart(bits, threshold, recipients, context)
+        account = keys.account(DEALER)
+        ThresholdKeys(ledger).publish_keys(
+            account,
+            trainers=[keys.account(one).address for one in range(trainers)],
+            threshold=threshold,
+            keys=dealing.keys,
+        )
+        cid = store.put(dealing.encode())
+        return DealtKeys(account.address, dealing.digest.hex(), cid, threshold, bits)
+
+    return dealt
