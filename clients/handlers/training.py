@@ -14,6 +14,7 @@ from fedledger.records import ARRAYS
 from ...ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ...ledger_plugins.contracts.training_task.facade import NO_SEAL
 from ...ledger_plugins.contracts.training_task.seals import seal_of
+from ...ledger_plugins.signing import Call, Statement
 from ...ledger_plugins.storage.cid import cid_of, cid_to_bytes
 from ..phases import Answered, Asked, PhaseHandler
 
@@ -31,7 +32,7 @@ class TrainingHandler(PhaseHandler):
     samples and, if the app wants it on the ledger, "accuracy". Other records pass untouched.
     """
 
-    signs: ClassVar = (SUBMIT_UPDATE,)
+    signs: ClassVar[tuple[Call | Statement, ...]] = (SUBMIT_UPDATE,)
 
     def answer(self, asked: Asked) -> Answered:
         """Return the trained arrays in this phase's form."""

@@ -12,6 +12,7 @@ from fedledger.errors import UpdateRejected
 
 from ...ledger_plugins.contracts import cid_text
 from ...ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
+from ...ledger_plugins.signing import Call, Statement
 from ..rounds.phase import Content, Given, Phase, Signed
 from ..rounds.round import Round
 
@@ -46,7 +47,7 @@ class TrainingPhase(Phase[T]):
         samples_key: metric that holds the number of training samples.
     """
 
-    signs: ClassVar = (SUBMIT_UPDATE,)
+    signs: ClassVar[tuple[Call | Statement, ...]] = (SUBMIT_UPDATE,)
     once: ClassVar[bool] = True
 
     def __init__(self, samples_key: str) -> None:
