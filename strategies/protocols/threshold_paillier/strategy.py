@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
-from flwr.serverapp.strategy import FedAvg
+from flwr.app import ArrayRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, Result
 
 from fedledger.errors import ConfigError
 
+from ....crypto.threshold import Dealing
+from ....crypto.threshold.dealt import MOST_BYTES
 from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
+from ....ledger_plugins.contracts.threshold_keys.facade import ThresholdKeys as Contract
 from ....ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, ThresholdTerms
 from ....ledger_plugins.storage.base import Store
 from ...rounds.evidence.documents import MAX_DOCUMENT_BYTES
@@ -38,6 +43,25 @@ class DealtKeys:
     dealing: str
     threshold: int
     key_bits: int = 2048
+
+    @classmethod
+    def find(cls, ledger: Ledger, store: Store, dealer: str, dealing: str) -> "DealtKeys":
+        """Return the keys of a dealing, once its dealer has published them.
+
+        Raises:
+            ConfigError: the ledger has no such keys of the dealer.
+            CryptoError: the content is no dealing.
+            StoreError: the store does not have it.
+        """
+        found = Dealing.decode(store.get(dealing, max_bytes=MOST_BYTES))
+        keys = found.check()
+        if Contract(ledger).published(dealer, keys.digest) is None:
+            raise ConfigError(
+                f"the ledger has no keys {keys.digest.hex()} of the dealer {dealer or '(none)'}: "
+                "`fedledger keys deal` publishes them, and prints the dealer"
+            )
+        bits = keys.public.bits
+        return cls(dealer, keys.digest.hex(), dealing, keys.threshold, bits)
 
 
 class ThresholdPaillier(LedgerStrategy):
@@ -139,6 +163,22 @@ class ThresholdPaillier(LedgerStrategy):
             parties=None,
             **options,
         )
+
+    def start(self, grid: Grid, initial_arrays: ArrayRecord, *args: Any, **options: Any) -> Result:
+        """Run the task, as `LedgerStrategy.start`, once the keys are published for these trainers.
+
+        Raises:
+            ConfigError: the ledger has no such keys of the dealer, or for others.
+        """
+        terms, trainers = self.protocol.settings, list(self.task.clients)
+        found = Contract(self.task.ledger).published(terms.dealer, bytes.fromhex(terms.keys))
+        if found is None or (list(found.trainers), found.threshold) != (trainers, terms.threshold):
+            raise ConfigError(
+                f"the keys {terms.keys} of the dealer {terms.dealer} are not published on this "
+                f"ledger for these {terms.trainers} trainers in this order, {terms.threshold} of "
+                "whom open a sum"
+            )
+        return super().start(grid, initial_arrays, *args, **options)
 
     def _specification(self) -> str:
         task = self.task

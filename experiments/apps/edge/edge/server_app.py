@@ -1,4 +1,4 @@
-"""The server: PoFL, or another strategy of Flower's, among devices whose accounts it was given."""
+"""The server: PoFL, encrypted rounds, or Flower's FedAvg, among devices that it was told of."""
 
 import os
 from collections.abc import Mapping
@@ -15,12 +15,20 @@ from fedledger.arrays import read_record, to_record
 from fedledger.errors import AuditError, ConfigError, UnknownNameError
 from fedledger.ledger_plugins import Ledger, Store, open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account, load_account, read_password
-from fedledger.strategies import Anchored, ArrivalWindow, LedgerStrategy, PoFL, audit_ledger
+from fedledger.strategies import (
+    Anchored,
+    ArrivalWindow,
+    DealtKeys,
+    LedgerStrategy,
+    PoFL,
+    ThresholdPaillier,
+    audit_ledger,
+)
 from fedledger.urls import mask_url
 
 from .task import load_test, measured, new_model
 
-STRATEGIES = ("pofl", "fedavg")
+STRATEGIES = ("pofl", "threshold-paillier", "fedavg")
 PLACES = ("ledger", "store")
 
 app = ServerApp()
@@ -79,6 +87,17 @@ def strategy_of(
     if options["strategy"] == "fedavg":
         inner = FedAvg(fraction_evaluate=0.0, min_available_nodes=len(clients))
         return Anchored(inner, ledger, store, window=arrivals, **common)
+    if options["strategy"] == "threshold-paillier":
+        keys = DealtKeys.find(ledger, store, str(options["dealer"]), str(options["dealing"]))
+        return ThresholdPaillier(
+            ledger,
+            store,
+            keys=keys,
+            bits=int(options["bits"]),
+            clip=float(options["clip"]),
+            windows=(window,) * 4,
+            **common,
+        )
     return PoFL(
         ledger,
         store,
