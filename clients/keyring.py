@@ -9,7 +9,7 @@ it opens for nobody any more, its owner included. A share stays sealed in its en
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -110,10 +110,10 @@ class Keyring(FolderBeside):
         """Keep what a trainer needs of a dealing, in place of what was kept of these keys.
 
         Args:
-            place: what the keys are for: they serve one task, and are kept for no other.
             keys: `ThresholdKeys.encode()`.
             number: the trainer's, 1 to l.
             envelope: its sealed share.
+            place: what the keys are for: they serve one task, and are kept for no other.
 
         Raises:
             CryptoError: these are no keys, or have no trainer of that number.
@@ -170,27 +170,33 @@ class Keyring(FolderBeside):
         place = (digest, context)
         if place not in self._shares:
             keys = self._keys(digest, found)
-            self._shares[place] = self._open(
+            share = self._try(
                 keys, found.number, found.envelope, context, lambda one: self._opened(found, one)
             )
+            if share is None:
+                raise self._refusal(keys, f"trainer {found.number}")
+            self._shares[place] = share
         return self._shares[place]
 
-    def open(
-        self, keys: "ThresholdKeys", number: int, envelope: bytes, context: bytes
+    def find_share(
+        self, keys: "ThresholdKeys", envelopes: Mapping[int, bytes], context: bytes
     ) -> "KeyShare":
-        """Return the share in an envelope that is not kept, checked against v_i.
+        """Return the share in the first of several envelopes that opens; nothing is kept.
 
         Args:
             keys: the keys.
-            number: whose envelope it is said to be, 1 to l.
-            envelope: the sealed share.
+            envelopes: a trainer's number, 1 to l, to what may be its envelope.
             context: as of `share`.
 
         Raises:
             CryptoError: as of `share`.
             ConfigError: the extra `paillier` is not installed.
         """
-        return self._open(keys, number, envelope, context, lambda _: None)
+        for number, envelope in envelopes.items():
+            share = self._try(keys, number, envelope, context, lambda _: None)
+            if share is not None:
+                return share
+        raise self._refusal(keys, "any trainer")
 
     def keep_product(self, digest: bytes, data: bytes) -> None:
         """Keep the product of a list's ciphertexts, in place of the one before.
@@ -276,25 +282,26 @@ class Keyring(FolderBeside):
                 used.update(() if other is None else other.openers)
         return used
 
-    def _open(
+    def _try(
         self,
         keys: "ThresholdKeys",
         number: int,
         envelope: bytes,
         context: bytes,
         opened: Callable[[str], None],
-    ) -> "KeyShare":
-        """Open an envelope by the private key that fits; `opened` is told its public half."""
+    ) -> "KeyShare | None":
+        """Open an envelope by the private key that fits, if one does.
+
+        `opened` is told its public half, also where the share does not fit, which raises.
+        """
         from ..crypto.threshold import open_share  # noqa: PLC0415 - an extra
 
-        tried = 0
         for public in self._named(_KEY):
             try:
                 private = self.private_key(bytes.fromhex(public))
             except AccountError as error:
                 _log.warning("%s", error)
                 continue
-            tried += 1
             try:
                 share = open_share(envelope, private, keys, number, context)
             except CryptoError as error:
@@ -304,10 +311,13 @@ class Keyring(FolderBeside):
                 raise
             opened(public)
             return share
-        raise CryptoError(
+        return None
+
+    def _refusal(self, keys: "ThresholdKeys", whose: str) -> CryptoError:
+        return CryptoError(
             "envelope",
-            f"none of the {tried} private keys in {self.folder} opens it as the share of trainer "
-            f"{number} of the keys {keys.digest.hex()} on this chain",
+            f"none of the {len(self._named(_KEY))} private keys in {self.folder} opens it as the "
+            f"share of {whose} of the keys {keys.digest.hex()} on this chain",
         )
 
     def _opened(self, found: _Dealt, public: str) -> None:

@@ -8,6 +8,7 @@ from .edge import edge
 from .experiments.data import data
 from .experiments.new import new
 from .experiments.run import run
+from .keys.commands import keys
 from .ledger.accounts import accounts
 from .ledger.beacon import beacon
 from .ledger.bonds import bonds, faucet
@@ -84,6 +85,7 @@ app.add_typer(bonds, name="bond")
 app.add_typer(beacon, name="beacon")
 app.add_typer(data, name="data")
 app.add_typer(edge, name="edge")
+app.add_typer(keys, name="keys")
 app.add_typer(node, name="node")
 app.add_typer(miner, name="miner")
 app.add_typer(models, name="model")

@@ -16,6 +16,7 @@ from fedledger.errors import AccountError, CryptoError
 
 EFFECTS = Effects.real()
 CONTEXT = b"chain 7, contract 0xAb"
+PLACE = "task 1"
 SCENE = scene(2048, 3, 2, 3)
 KEYS = SCENE.keys
 DIGEST = KEYS.digest
@@ -29,7 +30,7 @@ def ring(tmp_path):
 def dealt(ring, number=2, public=None, context=CONTEXT):
     """Let a ring keep what was sealed to its newest key, or to another one."""
     public = ring.new_key(EFFECTS.entropy) if public is None else public
-    ring.keep(KEYS.encode(), number, seal_share(SCENE.shares[number - 1], public, context))
+    ring.keep(KEYS.encode(), number, seal_share(SCENE.shares[number - 1], public, context), PLACE)
     return public
 
 
@@ -70,7 +71,7 @@ def test_a_share_opens_with_the_key_it_was_sealed_to(ring):
     dealt(ring)
     ring.new_key(EFFECTS.entropy)
     for one in (ring, again(ring)):
-        assert one.kept(DIGEST) == (KEYS, 2)
+        assert one.kept(DIGEST, PLACE) == (KEYS, 2)
         assert one.share(DIGEST, CONTEXT).encode() == SCENE.shares[1].encode()
         assert one.share(DIGEST, CONTEXT) is one.share(DIGEST, CONTEXT)
 
@@ -112,7 +113,7 @@ def test_an_envelope_for_elsewhere_is_refused(ring, other):
 def test_an_envelope_that_is_none_is_refused(ring, envelope):
     """Whatever a server sent as one."""
     ring.new_key(EFFECTS.entropy)
-    ring.keep(KEYS.encode(), 1, envelope)
+    ring.keep(KEYS.encode(), 1, envelope, PLACE)
     with pytest.raises(CryptoError, match="private keys"):
         ring.share(DIGEST, CONTEXT)
 
@@ -123,7 +124,7 @@ def test_a_dealers_wrong_share_is_refused_and_its_key_is_forgotten(ring):
     wrong.keys, wrong.trainer = KEYS, 2
     wrong._secret = int.from_bytes(SCENE.shares[1].encode(), "big") ^ 1
     public = ring.new_key(EFFECTS.entropy)
-    ring.keep(KEYS.encode(), 2, seal_share(wrong, public, CONTEXT))
+    ring.keep(KEYS.encode(), 2, seal_share(wrong, public, CONTEXT), PLACE)
     with pytest.raises(CryptoError, match="verification key 2: the dealer's fault"):
         ring.share(DIGEST, CONTEXT)
     ring.forget(DIGEST)
@@ -134,9 +135,35 @@ def test_what_are_no_keys_is_not_kept(ring):
     """Neither other bytes nor a number that no trainer has."""
     for keys, number in ((b"keys", 1), (KEYS.encode()[:-1], 1), (KEYS.encode(), 4)):
         with pytest.raises(CryptoError):
-            ring.keep(keys, number, bytes(304))
+            ring.keep(keys, number, bytes(304), PLACE)
     with pytest.raises(AccountError, match=r"\.keys is missing"):
-        ring.kept(DIGEST)
+        ring.kept(DIGEST, PLACE)
+
+
+def test_keys_serve_one_task(ring):
+    """What is kept for one is neither kept nor found for another, until it is forgotten."""
+    public = dealt(ring)
+    envelope = seal_share(SCENE.shares[1], public, CONTEXT)
+    with pytest.raises(AccountError, match=r"are kept for task 1, .* task 2 needs keys of its own"):
+        ring.keep(KEYS.encode(), 2, envelope, "task 2")
+    with pytest.raises(AccountError, match="are kept for task 1, not task 2"):
+        ring.kept(DIGEST, "task 2")
+    ring.forget(DIGEST)
+    ring.keep(KEYS.encode(), 2, envelope, "task 2")
+    assert ring.kept(DIGEST, "task 2") == (KEYS, 2)
+
+
+def test_an_envelope_is_opened_without_keeping_it(ring):
+    """The share is checked as a kept one is; no file changes, and it is as easily refused."""
+    public = ring.new_key(EFFECTS.entropy)
+    envelope = seal_share(SCENE.shares[1], public, CONTEXT)
+    before = files(ring)
+    share = ring.find_share(KEYS, dict.fromkeys((1, 2, 3), envelope), CONTEXT)
+    assert (share.trainer, share.encode()) == (2, SCENE.shares[1].encode())
+    assert files(ring) == before
+    for numbers, context in (((1, 3), CONTEXT), ((1, 2, 3), b"elsewhere"), ((), CONTEXT)):
+        with pytest.raises(CryptoError, match="none of the 1 private keys"):
+            ring.find_share(KEYS, dict.fromkeys(numbers, envelope), context)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 60, -1])
@@ -145,7 +172,7 @@ def test_a_damaged_dealing_is_said_with_its_file(ring, cut):
     public = dealt(ring)
     path = ring.folder / f"{DIGEST.hex()}.keys"
     path.write_bytes(path.read_bytes()[:cut])
-    for ask in (lambda: ring.share(DIGEST, CONTEXT), lambda: ring.kept(DIGEST)):
+    for ask in (lambda: ring.share(DIGEST, CONTEXT), lambda: ring.kept(DIGEST, PLACE)):
         with pytest.raises(AccountError, match=rf"{DIGEST.hex()}\.keys is damaged"):
             ask()
     dealt(ring, public=public)
@@ -174,7 +201,7 @@ def test_after_forgetting_the_envelope_opens_for_nobody(ring):
     for one in (ring, other):
         with pytest.raises(AccountError, match="is missing"):
             one.share(DIGEST, CONTEXT)
-    ring.keep(KEYS.encode(), 2, envelope)
+    ring.keep(KEYS.encode(), 2, envelope, PLACE)
     for one in (ring, other):
         with pytest.raises(CryptoError, match="private keys"):
             one.share(DIGEST, CONTEXT)
@@ -185,7 +212,7 @@ def test_a_key_that_opened_two_shares_goes_with_the_second(ring):
     """Two runs of one published key: the first that ends takes nothing from the other."""
     second = scene(2048, 3, 3, 3)
     public = dealt(ring)
-    ring.keep(second.keys.encode(), 1, seal_share(second.shares[0], public, CONTEXT))
+    ring.keep(second.keys.encode(), 1, seal_share(second.shares[0], public, CONTEXT), PLACE)
     ring.share(DIGEST, CONTEXT)
     ring.share(second.keys.digest, CONTEXT)
     ring.forget(DIGEST)
