@@ -238,7 +238,7 @@ def test_views_are_marked():
         *("recordCheckpoint", "rollback", "voteRollback"),
         *("transfer", "approve", "transferFrom", "mint"),
         *("grantRole", "revokeRole", "renounceRole", "transferAndCall"),
-        *("setKeys", "revokeKeys"),
+        *("setKeys", "revokeKeys", "publishKeys", "acceptKeys"),
         *("deposit", "onTokenTransfer", "withdraw", "lock", "release", "slash"),
         *("openMembership", "join", "admit", "voteAdmit", "leaveTask", "remove", "voteRemove"),
         *("acceptPlace", "replace", "voteReplace", "elect", "voteCheckpoint"),

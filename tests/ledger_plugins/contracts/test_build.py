@@ -31,6 +31,8 @@ LIMITS = {
     ("Reports", "accuse"): 150_000,
     ("Reports", "decide"): 80_000,
     ("Reports", "pledge"): 120_000,
+    ("ThresholdKeys", "acceptKeys"): 120_000,
+    ("ThresholdKeys", "publishKeys"): 1 << 24,
 }
 TABLE = re.compile(r"(?<=<!-- gas -->\n).*(?=<!-- /gas -->)", re.DOTALL)
 
