@@ -231,26 +231,42 @@ class Keyring(FolderBeside):
         """Remove what is kept of keys, the product, and the private keys that opened the share.
 
         A private key that opened another share which is still kept stays until that one is
-        forgotten. A second time nothing happens.
+        forgotten, and so does one that opened nothing yet. A second time nothing happens.
 
         Raises:
-            AccountError: something cannot be removed, or read.
+            AccountError: something cannot be removed, or read; or what was kept was damaged, so
+                that nobody knows which private key opened the share: that one stays.
         """
         self._drop(digest)
-        try:
-            found = self._dealt(digest)
-        except AccountError as error:
-            _log.error("%s, so the private key of its share stays", error)
-            found = None
         if not self._disk.exists(self.folder):
             return
-        for public in () if found is None else found.openers:
+        openers: Sequence[str] = ()
+        damaged: AccountError | None = None
+        try:
+            found = self._dealt(digest)
+            openers = () if found is None else found.openers
+        except AccountError as error:
+            damaged = error
+        for public in openers:
             if public not in self._used(digest):
                 self._remove(self._key(public))
         self._remove(self.folder / _PRODUCT)
         self._flush()  # the file that names the private keys goes last
         self._remove(self._dealing(digest))
         self._flush()
+        if damaged is not None:
+            raise AccountError(
+                f"{damaged}; it is removed, but which private key opened its share is not known: "
+                f"remove from {self.folder} those that nothing is sealed to any more"
+            ) from damaged
+
+    def public_keys(self) -> list[bytes]:
+        """Return the public halves of the private keys that are here, sorted.
+
+        Raises:
+            AccountError: the folder cannot be read.
+        """
+        return [bytes.fromhex(one) for one in self._named(_KEY)]
 
     def _key(self, public: str) -> Path:
         return self.folder / f"{public}{_KEY}"

@@ -179,6 +179,18 @@ def test_a_damaged_dealing_is_said_with_its_file(ring, cut):
     assert ring.share(DIGEST, CONTEXT).trainer == 2
 
 
+def test_forgetting_what_is_damaged_says_what_stays(ring):
+    """Nobody knows then which private key opened it: an error, and the rest is removed."""
+    public = dealt(ring)
+    ring.share(DIGEST, CONTEXT)
+    (ring.folder / f"{DIGEST.hex()}.keys").write_bytes(b"damaged")
+    with pytest.raises(AccountError, match=r"is damaged: .* which private key opened its share is"):
+        ring.forget(DIGEST)
+    assert ring.public_keys() == [public]
+    assert files(ring) == [f"{public.hex()}.key"]
+    ring.forget(DIGEST)
+
+
 def test_a_damaged_key_does_not_hide_another(ring):
     """A private key's file that is damaged is logged, and the others are tried."""
     (ring.folder / f"{'0' * 64}.key").parent.mkdir(mode=0o700)

@@ -67,7 +67,7 @@ def new(
         {
             "account": signer.address,
             "hpke": public.hex(),
-            "kept in": str(ring.folder),
+            "folder": str(ring.folder),
             "transaction": receipt.transaction,
             "block": receipt.block,
         },
@@ -182,8 +182,9 @@ def forget(
 ) -> None:
     """Remove your share of keys, and the private key that opened it: when a run has ended.
 
-    Then the share opens for nobody any more. A second time nothing happens. `fedledger keys new`
-    publishes a key for the next dealing.
+    Then the share opens for nobody any more. A second time nothing happens. Private keys that
+    opened nothing, or also what is still kept, stay and are listed. `fedledger keys new` publishes
+    a key for the next dealing.
     """
     from ..render import show_record  # noqa: PLC0415 - slow to import
     from .files import keyring_of  # noqa: PLC0415 - the same
@@ -193,4 +194,5 @@ def forget(
         raise ConfigError(f"{digest!r} is no digest of keys: {_DIGITS} hexadecimal digits")
     ring = keyring_of(account)
     ring.forget(bytes.fromhex(plain))
-    show_record({"forgotten": plain, "from": str(ring.folder)}, format_)
+    left = [{"hpke": one.hex()} for one in ring.public_keys()]
+    show_record({"forgotten": plain, "folder": str(ring.folder), "hpke_left": left}, format_)
