@@ -154,6 +154,11 @@ def _check_references(config: ExperimentConfig) -> None:
         _check_named(config, where, approaches=published.accuracy, attacks=[published.attack])
         if (published.attack == NO_ATTACK) != (published.malicious == 0):
             raise ConfigError(f"{where}: malicious is 0 with the attack {NO_ATTACK!r}, and only so")
+    published = config.trainers and config.trainers.paper
+    if published and len(published.each) not in {0, config.clients}:
+        raise ConfigError(
+            f"trainers.paper.each has {len(published.each)} trainers, there are {config.clients}"
+        )
     _check_unique("figures", (figure.name for figure in config.figures))
     for index, figure in enumerate(config.figures):
         where = f"figures.{index} ({figure.name!r})"
@@ -211,7 +216,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[ExperimentConfig], None]], ...] 
     (("partitions",), _check_partitions),
     (("model",), _check_model),
     (("attacks", "malicious", "clients"), _check_attacks),
-    (("paper", "figures", "approaches", "attacks", "cells"), _check_references),
+    (("paper", "figures", "trainers", "approaches", "attacks", "cells"), _check_references),
     (("ledger",), _check_ledger),
     (("store",), _check_store),
     (("store", "ledger"), _check_network),
