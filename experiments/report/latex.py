@@ -46,9 +46,7 @@ def to_latex(result: RunResult, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _table(
-    title: str, label: str, first: str, summary: Summary, notes: Sequence[str]
-) -> list[str]:
+def _table(title: str, label: str, first: str, summary: Summary, notes: Sequence[str]) -> list[str]:
     columns = [first, *summary.columns]
     lines = [
         r"\begin{table}",

@@ -190,7 +190,9 @@ class RunResult:
         return {"paper": None if published is None else round(published / 100, 6)}
 
     def _validation(self, result: CellResult | None) -> dict[str, float | None]:
-        return {"validation": result.validation if result else None} if self.config.validation else {}
+        return (
+            {"validation": result.validation if result else None} if self.config.validation else {}
+        )
 
     def _trainers(self, result: CellResult | None) -> dict[str, Any]:
         if self.config.trainers is None:

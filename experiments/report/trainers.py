@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ..config.cells import Cell
+from ..config.experiment import ExperimentConfig
 from ..config.settings import PublishedTrainers
 from .results import Accuracies, CellResult, RunResult
 from .tables import FAILED, NOTHING, Summary, SummaryRow, lines_of, situation
@@ -68,24 +69,30 @@ def trainer_notes(result: RunResult) -> list[str]:
     config = result.config
     if config.trainers is None:
         return []
-    training, epochs = config.training, config.trainers.epochs
-    part = f"{training.steps} steps" if training.steps else _many(training.epochs, "epoch")
-    whole = config.rounds * (training.steps or training.epochs)
-    length = f"{whole} steps" if training.steps else _many(whole, "epoch")
-    lines = [
-        f"{config.rounds} rounds of {part} are {length}, in batches of {training.batch_size} with a "
-        f"learning rate of {training.learning_rate:g}.",
-        f"A trainer has the last global model, trained {_many(epochs, 'epoch')} more on its own "
-        "part. Single set: the mean of trainers that train alone, each on its part; full set: one "
-        f"model on all parts; both from the initial model, {length}. The run measures these models; "
-        "no ledger has them.",
-    ]
-    paper = config.trainers.paper
+    more, paper = _many(config.trainers.epochs, "epoch"), config.trainers.paper
+    lines = [_length(config, dataset) for dataset in config.datasets]
+    lines.append(
+        f"A trainer has the last global model, trained {more} more on its own part. Single set: the "
+        "mean of trainers that train alone, each on its part; full set: one model on all parts; "
+        "both from the initial model, for as long as the federation trains. The run measures these "
+        "models; no ledger has them."
+    )
     lines += _times(result, paper.seconds if paper else None)
     lines += [_apart(result, cells) for cells in _groups(result).values()]
     if paper and paper.source:
         lines.append(f"Paper: {paper.source}.")
     return [line for line in lines if line]
+
+
+def _length(config: ExperimentConfig, dataset: str) -> str:
+    """Return how long is trained on a data set, in a sentence."""
+    training, rounds = config.training_on(dataset), config.rounds
+    each, what = (training.steps, "step") if training.steps else (training.epochs, "epoch")
+    on = f"{dataset}: " if len(config.datasets) > 1 else ""
+    return (
+        f"{on}{_many(rounds, 'round')} of {_many(each, what)} are {_many(rounds * each, what)}, in "
+        f"batches of {training.batch_size} with a learning rate of {training.learning_rate:g}."
+    )
 
 
 def _groups(result: RunResult) -> dict[str, list[Cell]]:
@@ -207,4 +214,4 @@ def _apart(result: RunResult, cells: Sequence[Cell]) -> str:
 
 
 def _many(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
+    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
