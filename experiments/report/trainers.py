@@ -65,17 +65,17 @@ def trainer_rows(result: RunResult) -> list[dict[str, Any]]:
 
 
 def trainer_notes(result: RunResult) -> list[str]:
-    """Return the sentences below the tables: what each line is, times, and how approaches differ."""
+    """Return the sentences below the tables: what each line is, times, how far approaches differ."""
     config = result.config
     if config.trainers is None:
         return []
     more, paper = _many(config.trainers.epochs, "epoch"), config.trainers.paper
     lines = [_length(config, dataset) for dataset in config.datasets]
     lines.append(
-        f"A trainer has the last global model, trained {more} more on its own part. Single set: the "
-        "mean of trainers that train alone, each on its part; full set: one model on all parts; "
-        "both from the initial model, for as long as the federation trains. The run measures these "
-        "models; no ledger has them."
+        f"A trainer has the last global model, trained {more} more on its own part. Single set: "
+        "the mean of trainers that train alone, each on its part; full set: one model on all "
+        "parts; both from the initial model, for as long as the federation trains. The run "
+        "measures these models; no ledger has them."
     )
     lines += _times(result, paper.seconds if paper else None)
     lines += [_apart(result, cells) for cells in _groups(result).values()]

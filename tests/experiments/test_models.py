@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -103,8 +105,8 @@ def test_steps_see_every_sample_before_one_comes_again():
     labels = np.zeros(40, np.int64)
     loss, _ = train(Noting(1, 2), images, labels, generator=generator, **options)
     assert [len(one) for one in seen] == [8] * 7
-    assert sorted(sum(seen[:5], [])) == list(range(40))
-    assert len(set(sum(seen[5:], []))) == 16
+    assert sorted(chain(*seen[:5])) == list(range(40))
+    assert len(set(chain(*seen[5:]))) == 16
     assert seen[5:] != seen[:2]
     assert np.isfinite(loss)
 

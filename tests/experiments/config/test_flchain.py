@@ -1,4 +1,4 @@
-"""The configs of FLChain's tables V and VI: the paper's sizes and numbers, and how long is trained."""
+"""The configs of FLChain's tables V and VI: the paper's sizes, numbers and number of steps."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def everything_fetched(monkeypatch):
 
 @pytest.mark.parametrize(("name", "trainers", "part", "means", "alone"), TABLES)
 def test_sizes_and_numbers_are_the_papers(name, trainers, part, means, alone):
-    """55,000 images in equal parts, 5,000 for validation, 10,000 for the test; section VI's rows."""
+    """55,000 images in equal parts, 5,000 for validation, 10,000 for the test; both rows of it."""
     config = load_config(name)
     assert (config.clients, config.datasets) == (trainers, ("fashion_mnist",))
     assert (config.validation, SOURCE.train, SOURCE.test) == (5_000, 60_000, 10_000)

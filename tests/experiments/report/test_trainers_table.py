@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fedledger.cli.render import show_run
 from fedledger.cli.options import Format
+from fedledger.cli.render import show_run
 from fedledger.errors import ConfigError, UnknownNameError
 from fedledger.experiments.report.latex import to_latex
 from fedledger.experiments.report.outputs import write_outputs
