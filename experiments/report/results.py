@@ -56,7 +56,7 @@ class CellResult(BaseModel):
         accuracy_by_round: the same from round 0, the initial model, to the last.
         validation: accuracy of the final model on the validation images; None where there are none.
         trainers: what each trainer has of it, where the config asks for that.
-        seconds: time this cell's rounds took; after a resume, the time since.
+        seconds: time this cell took, but for measuring trainers; after a resume, the time since.
         rules: the rule each round used, from round 1.
         attacked: for each round how many clients uploaded a malicious model: one that an attack
             crafted, or trained on data that it changed. None: an earlier version did not count.

@@ -184,13 +184,13 @@ def _text(found: Sequence[Sequence[float] | None]) -> str:
 
 
 def _times(result: RunResult, published: float | None) -> Iterator[str]:
-    """Yield how long the rounds of each approach took, beside the paper's time."""
+    """Yield how long each approach took, keys and all, beside the paper's time."""
     for name, cells in _by_approach(result.cells).items():
         known = [result.results[cell.id] for cell in cells if cell.id in result.results]
         whole = [one.seconds for one in known if not one.resumed_after]
         if whole:
             share = f", {100 * mean(whole) / published:.2g} % of the paper's" if published else ""
-            yield f"{name}: {mean(whole):.1f} s for all rounds{share}."
+            yield f"{name}: {mean(whole):.1f} s in all{share}."
     if published:
         yield f"The paper's training took {published:,.0f} s."
 

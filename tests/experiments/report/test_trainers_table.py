@@ -88,7 +88,7 @@ def test_the_notes_say_how_long_and_how_far_apart(tmp_path):
     notes = "\n".join(trainer_notes(asked(tmp_path, PAPER)))
     assert "2 rounds of 30 steps are 60 steps, in batches of 50 with" in notes
     assert "trained 3 epochs more on its own part" in notes
-    assert "FedAvg: 1.5 s for all rounds, 0.0003 % of the paper's." in notes
+    assert "FedAvg: 1.5 s in all, 0.0003 % of the paper's." in notes
     assert "The paper's training took 500,000 s." in notes
     assert "by 1.00 points at most in the global model's accuracies, and by 1.00 in a tr" in notes
     assert "Paper: FLChain, table V." in notes
@@ -137,7 +137,7 @@ def test_a_resumed_cells_seconds_are_not_the_rounds(tmp_path):
     resumed = {
         id_: one.model_copy(update={"resumed_after": 1}) for id_, one in result.results.items()
     }
-    assert "for all rounds" not in "\n".join(trainer_notes(replace(result, results=resumed)))
+    assert "s in all" not in "\n".join(trainer_notes(replace(result, results=resumed)))
 
 
 def test_partitions_and_attacks_have_tables_of_their_own(tmp_path):
