@@ -159,10 +159,10 @@ def _check_references(config: ExperimentConfig) -> None:
         _check_named(config, where, approaches=published.accuracy, attacks=[published.attack])
         if (published.attack == NO_ATTACK) != (published.malicious == 0):
             raise ConfigError(f"{where}: malicious is 0 with the attack {NO_ATTACK!r}, and only so")
-    published = config.trainers and config.trainers.paper
-    if published and len(published.each) not in {0, config.clients}:
+    paper = config.trainers.paper if config.trainers else None
+    if paper and len(paper.each) not in {0, config.clients}:
         raise ConfigError(
-            f"trainers.paper.each has {len(published.each)} trainers, there are {config.clients}"
+            f"trainers.paper.each has {len(paper.each)} trainers, there are {config.clients}"
         )
     _check_unique("figures", (figure.name for figure in config.figures))
     for index, figure in enumerate(config.figures):

@@ -65,7 +65,7 @@ def trainer_rows(result: RunResult) -> list[dict[str, Any]]:
 
 
 def trainer_notes(result: RunResult) -> list[str]:
-    """Return the sentences below the tables: what each line is, times, how far approaches differ."""
+    """Return the sentences below the tables: what lines are, times, how far approaches differ."""
     config = result.config
     if config.trainers is None:
         return []
