@@ -3,6 +3,7 @@
 torch is imported inside the functions: a client that never trains must not wait for it.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def train(
     generator: "torch.Generator",
     momentum: float = 0.0,
     device: str = "cpu",
+    steps: int | None = None,
 ) -> tuple[float, float]:
     """Train a model in place: SGD on cross-entropy, batches shuffled anew each epoch.
 
@@ -45,9 +47,11 @@ def train(
         generator: draws the batches; the same state gives the same batches.
         momentum: of SGD.
         device: where to train (`device_of`); the model stays there.
+        steps: how many steps in all, whatever `epochs` says; None: those of `epochs`.
 
     Returns:
-        The mean loss and the accuracy, a fraction, of the last epoch: each batch's before its step.
+        The mean loss and the accuracy, a fraction, of the last epoch, or of the last steps if they
+        are fewer: each batch's before its step.
     """
     import torch  # noqa: PLC0415 - see the module's docstring
     from torch.nn.functional import cross_entropy  # noqa: PLC0415 - the same
@@ -57,21 +61,35 @@ def train(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.SGD(weights, lr=lr, momentum=momentum)
     model.train()
-    total, right = 0.0, 0
-    for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(inputs), generator=generator)
-        for start in range(0, len(inputs), batch_size):
-            batch = order[start : start + batch_size].to(device)
-            scores, wanted = model(inputs[batch]), targets[batch]
-            loss = cross_entropy(scores, wanted)
-            grads = torch.autograd.grad(loss, weights, allow_unused=True)
-            for weight, grad in zip(weights, grads, strict=True):
-                weight.grad = grad  # in place of the last one: nothing to clear, nothing to add
-            optimiser.step()
-            if epoch == epochs:
-                total += float(loss.detach()) * len(batch)
-                right += int((scores.detach().argmax(dim=1) == wanted).sum())
-    return total / len(inputs), right / len(inputs)
+    total, right, seen = 0.0, 0, 0
+    an_epoch = -(-len(inputs) // batch_size)
+    left = epochs * an_epoch if steps is None else steps
+    for drawn in _batches(len(inputs), batch_size, left, generator):
+        batch = drawn.to(device)
+        scores, wanted = model(inputs[batch]), targets[batch]
+        loss = cross_entropy(scores, wanted)
+        grads = torch.autograd.grad(loss, weights, allow_unused=True)
+        for weight, grad in zip(weights, grads, strict=True):
+            weight.grad = grad  # in place of the last one: nothing to clear, nothing to add
+        optimiser.step()
+        if left <= an_epoch:
+            total += float(loss.detach()) * len(batch)
+            right += int((scores.detach().argmax(dim=1) == wanted).sum())
+            seen += len(batch)
+        left -= 1
+    return total / seen, right / seen
+
+
+def _batches(
+    samples: int, size: int, steps: int, generator: "torch.Generator"
+) -> "Iterator[torch.Tensor]":
+    """Yield the numbers of each step's samples: every sample once, then all shuffled anew."""
+    import torch  # noqa: PLC0415 - see the module's docstring
+
+    while steps > 0:
+        drawn = torch.randperm(samples, generator=generator).split(size)[:steps]
+        yield from drawn
+        steps -= len(drawn)
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 RESULTS = Path(__file__).parent / "results"
+SHOWN = {"config.toml", "table.md", "results.csv", "trainers.csv"}
 ELECTED = "PoFL, elected"
 MIXES = "PoFL"
 
@@ -32,7 +33,7 @@ def main(run: Path, name: str | None = None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in sorted(run.iterdir()):
-        if file.name in {"config.toml", "table.md", "results.csv"} or file.suffix == ".png":
+        if file.name in SHOWN or file.suffix == ".png":
             shutil.copyfile(file, folder / file.name)
     rows = list(csv.DictReader((folder / "results.csv").open(encoding="utf-8")))
     if any(row.get("approach") == ELECTED for row in rows):

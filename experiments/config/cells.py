@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from ..adversary.lies import Lies
 from .approaches import Approach
 from .choices import Choice, slug
-from .settings import Figure, Latency, Terms, Training
+from .settings import Figure, Latency, Terms, Trainers, Training
 
 __all__ = ["Cell", "Scenario", "cell_of", "shows"]
 
@@ -26,6 +26,7 @@ class Scenario(BaseModel):
         rounds: rounds of training.
         seed: everything random comes from it.
         dataset: the data set.
+        validation: how many of its training images nobody trains on.
         partition: how its training part is dealt.
         attack: what malicious clients do.
         malicious: fraction of malicious clients; 0 without an attack.
@@ -42,6 +43,7 @@ class Scenario(BaseModel):
     rounds: int
     seed: int
     dataset: str
+    validation: int = 0
     partition: Choice
     attack: Choice
     malicious: float
@@ -60,6 +62,7 @@ class Cell(BaseModel):
         approach: how the server aggregates.
         byzantine: number of malicious clients it is told to tolerate; "auto" resolved.
         terms: stake, checkpoints and members.
+        trainers: whether each trainer's model is measured, and what its training adds.
         scenario: everything else.
     """
 
@@ -69,6 +72,7 @@ class Cell(BaseModel):
     approach: Approach
     byzantine: int
     terms: Terms
+    trainers: Trainers | None = None
     scenario: Scenario
 
     @property
@@ -77,7 +81,14 @@ class Cell(BaseModel):
         return self.approach.footnotes(self.scenario.clients, self.byzantine)
 
 
-def cell_of(approach: Approach, scenario: Scenario, *, expected: int, terms: Terms) -> Cell:
+def cell_of(
+    approach: Approach,
+    scenario: Scenario,
+    *,
+    expected: int,
+    terms: Terms,
+    trainers: Trainers | None = None,
+) -> Cell:
     """Return the cell of an approach in a scenario.
 
     Args:
@@ -85,12 +96,14 @@ def cell_of(approach: Approach, scenario: Scenario, *, expected: int, terms: Ter
         scenario: the scenario.
         expected: number of malicious clients that there could be; what `byzantine = "auto"` means.
         terms: stake, checkpoints and members.
+        trainers: whether each trainer's model is measured.
     """
     return Cell(
         id=_identifier(approach, scenario),
         approach=approach,
         byzantine=approach.tolerated(expected),
         terms=terms,
+        trainers=trainers,
         scenario=scenario,
     )
 

@@ -20,7 +20,7 @@ from fedledger.urls import mask_url
 
 from ...ledger_plugins import LEDGERS, STORES
 from ..adversary.attacks import NO_ATTACK, ModelAttack, load_attack
-from ..datasets import DATASETS, require_dataset
+from ..datasets import DATASETS, SOURCES, require_dataset
 from ..models import MODELS
 from ..partition import PARTITIONS
 from ..run.engines import ENGINES
@@ -105,6 +105,11 @@ def _check_url(key: str, url: str, registry: Registry) -> None:
 def _check_datasets(config: ExperimentConfig) -> None:
     for dataset in config.datasets:
         require_dataset(dataset)
+        images = SOURCES.load(dataset).train if dataset in SOURCES.names() else None
+        if images is not None and config.validation >= images:
+            raise ConfigError(
+                f"validation = {config.validation}: {dataset} has {images} training images in all"
+            )
     for dataset in config.tuning:
         if dataset not in DATASETS.names():
             raise UnknownNameError("data set in 'tuning'", dataset, DATASETS.names())
@@ -154,6 +159,11 @@ def _check_references(config: ExperimentConfig) -> None:
         _check_named(config, where, approaches=published.accuracy, attacks=[published.attack])
         if (published.attack == NO_ATTACK) != (published.malicious == 0):
             raise ConfigError(f"{where}: malicious is 0 with the attack {NO_ATTACK!r}, and only so")
+    paper = config.trainers.paper if config.trainers else None
+    if paper and len(paper.each) not in {0, config.clients}:
+        raise ConfigError(
+            f"trainers.paper.each has {len(paper.each)} trainers, there are {config.clients}"
+        )
     _check_unique("figures", (figure.name for figure in config.figures))
     for index, figure in enumerate(config.figures):
         where = f"figures.{index} ({figure.name!r})"
@@ -207,11 +217,11 @@ def _check_unique(what: str, names: Iterable[str]) -> None:
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[ExperimentConfig], None]], ...] = (
     (("engine",), _check_engine),
-    (("datasets", "tuning"), _check_datasets),
+    (("datasets", "tuning", "validation"), _check_datasets),
     (("partitions",), _check_partitions),
     (("model",), _check_model),
     (("attacks", "malicious", "clients"), _check_attacks),
-    (("paper", "figures", "approaches", "attacks", "cells"), _check_references),
+    (("paper", "figures", "trainers", "approaches", "attacks", "cells"), _check_references),
     (("ledger",), _check_ledger),
     (("store",), _check_store),
     (("store", "ledger"), _check_network),

@@ -25,6 +25,7 @@ from .settings import (
     Published,
     Table,
     Terms,
+    Trainers,
     Training,
     Transport,
     Tuning,
@@ -54,11 +55,14 @@ class ExperimentConfig(Table):
         rounds: rounds of training.
         seeds: each cell is run once for each.
         datasets: data sets.
+        validation: training images of each that nobody trains on, drawn by the seed. The final
+            model's accuracy on them is reported beside that on the test images.
         partitions: how the training data is dealt.
         attacks: what malicious clients do.
         malicious: fractions of clients that are malicious when there is an attack.
         model: the model.
         training: how a client trains.
+        trainers: whether there is a table with a line for each trainer, and what it says.
         tuning: what of it differs, by data set.
         latency: how long uploads take.
         lies: what malicious clients say as voters, when candidates are elected: "none": the truth
@@ -93,11 +97,13 @@ class ExperimentConfig(Table):
     rounds: Count
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
     datasets: Annotated[tuple[str, ...], Field(min_length=1)] = ("digits",)
+    validation: Annotated[int, Field(ge=0)] = 0
     partitions: Annotated[tuple[Choice, ...], Field(min_length=1)] = (Choice(name="iid"),)
     attacks: Annotated[tuple[Choice, ...], Field(min_length=1)] = (Choice(name="none"),)
     malicious: tuple[Fraction, ...] = ()
     model: Choice = Choice(name="mlp")
     training: Training = Training()
+    trainers: Trainers | None = None
     tuning: Mapping[str, Tuning] = {}
     latency: Latency = Latency()
     lies: Lies = "none"
@@ -120,7 +126,13 @@ class ExperimentConfig(Table):
     def matrix(self) -> tuple[Cell, ...]:
         """The cells in the order in which they are run, listed once; approaches vary fastest."""
         cells = tuple(
-            cell_of(approach, scenario, expected=self._expected(scenario), terms=self._terms)
+            cell_of(
+                approach,
+                scenario,
+                expected=self._expected(scenario),
+                terms=self._terms,
+                trainers=self.trainers,
+            )
             for scenario in self._scenarios()
             for approach in self.approaches
         )
@@ -172,6 +184,7 @@ class ExperimentConfig(Table):
                 rounds=self.rounds,
                 seed=seed,
                 dataset=dataset,
+                validation=self.validation,
                 partition=partition,
                 attack=attack,
                 malicious=fraction,

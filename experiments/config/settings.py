@@ -13,15 +13,18 @@ __all__ = [
     "Latency",
     "Members",
     "Published",
+    "PublishedTrainers",
     "Seconds",
     "Table",
     "Terms",
+    "Trainers",
     "Training",
     "Transport",
     "Tuning",
 ]
 
 Count = Annotated[int, Field(ge=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Checkpoints = Literal["never", "best"] | Count
@@ -40,12 +43,15 @@ class Training(Table):
 
     Attributes:
         epochs: passes over the client's data.
+        steps: steps of a round, from a fresh pass; `epochs` then says nothing. None: as many as
+            `epochs` takes.
         batch_size: images in a step.
         learning_rate: step size.
         momentum: of SGD.
     """
 
     epochs: Count = 5
+    steps: Count | None = None
     batch_size: Count = 16
     learning_rate: Annotated[float, Field(gt=0)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -55,6 +61,7 @@ class Tuning(Table):
     """What differs from `Training` on one data set; None: nothing."""
 
     epochs: Count | None = None
+    steps: Count | None = None
     batch_size: Count | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -100,7 +107,41 @@ class Published(Table):
     source: str = ""
     attack: str
     malicious: Annotated[float, Field(ge=0, lt=1)]
-    accuracy: Annotated[Mapping[str, Annotated[float, Field(ge=0, le=100)]], Field(min_length=1)]
+    accuracy: Annotated[Mapping[str, Percent], Field(min_length=1)]
+
+
+class PublishedTrainers(Table):
+    """A paper's numbers about trainers; accuracies in per cent, of validation and test.
+
+    Attributes:
+        source: where they are from: "FLChain, table V".
+        each: of each trainer, in order.
+        alone: of a trainer that trains alone.
+        full: of one model that is trained on all data.
+        seconds: what the training took.
+    """
+
+    source: str = ""
+    each: tuple[tuple[Percent, Percent], ...] = ()
+    alone: tuple[Percent, Percent] | None = None
+    full: tuple[Percent, Percent] | None = None
+    seconds: Seconds | None = None
+
+
+class Trainers(Table):
+    """A table with a line for each trainer, beside that of approaches (FLChain, tables V and VI).
+
+    A trainer's accuracies are those of its own model: the last global model, trained on the
+    trainer's part. Beside them stand those of trainers who train alone, on their part and from the
+    initial model, and of one model trained on all parts together, as long as the federation trains.
+
+    Attributes:
+        epochs: passes over its part by which a trainer's model differs from the global one.
+        paper: a paper's numbers.
+    """
+
+    epochs: Count = 1
+    paper: PublishedTrainers | None = None
 
 
 class Figure(Table):

@@ -1,7 +1,10 @@
 """The table of a run for a paper: plain LaTeX, no packages needed."""
 
+from collections.abc import Sequence
+
 from .results import RunResult
 from .tables import Summary, described
+from .trainers import corner, trainer_notes, trainer_tables
 
 __all__ = ["escape", "to_latex"]
 
@@ -33,13 +36,23 @@ def escape(text: str) -> str:
 
 
 def to_latex(result: RunResult, summary: Summary) -> str:
-    r"""Return the table as a `table` environment, for `\input`."""
-    columns = ["accuracy after the last round", *summary.columns]
+    r"""Return the table, and those of trainers, as `table` environments, for `\input`."""
+    config = result.config
+    title, notes = config.title or config.name, described(result)
+    lines = _table(title, config.name, "accuracy after the last round", summary, notes)
+    for index, (trainers, table) in enumerate(trainer_tables(result).items(), start=1):
+        label = f"{config.name}-trainers-{index}"
+        lines += _table(f"{title}: {trainers}", label, corner(result), table, trainer_notes(result))
+    return "\n".join(lines)
+
+
+def _table(title: str, label: str, first: str, summary: Summary, notes: Sequence[str]) -> list[str]:
+    columns = [first, *summary.columns]
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(result.config.title or result.config.name)}}}",
-        rf"\label{{tab:{result.config.name}}}",
+        rf"\caption{{{escape(title)}}}",
+        rf"\label{{tab:{label}}}",
         rf"\begin{{tabular}}{{l{'r' * len(summary.columns)}}}",
         r"\hline",
         _row(columns),
@@ -53,8 +66,7 @@ def to_latex(result: RunResult, summary: Summary) -> str:
         rf"\par\footnotesize $^{{{mark}}}$ {escape(note)}"
         for mark, note in enumerate(summary.footnotes, start=1)
     ]
-    lines += [rf"\par\footnotesize {escape(' '.join(described(result)))}", r"\end{table}", ""]
-    return "\n".join(lines)
+    return [*lines, rf"\par\footnotesize {escape(' '.join(notes))}", r"\end{table}", ""]
 
 
 def _row(cells: list[str], marks: str = "") -> str:

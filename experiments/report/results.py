@@ -14,7 +14,37 @@ from ..config.experiment import ExperimentConfig
 from ..config.references import published_accuracy
 from .audit import RunAudit
 
-__all__ = ["CellResult", "RunResult"]
+__all__ = ["Accuracies", "CellResult", "RunResult", "TrainersResult"]
+
+
+class Accuracies(BaseModel):
+    """A model's accuracies, fractions.
+
+    Attributes:
+        validation: on the validation images; None where there are none.
+        test: on the test images.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    validation: float | None
+    test: float
+
+
+class TrainersResult(BaseModel):
+    """What a federation is worth to each trainer.
+
+    Attributes:
+        each: each trainer's model: the last global model, trained further on the trainer's part.
+        alone: what each would have without the federation.
+        full: one model, trained on all parts together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    each: tuple[Accuracies, ...]
+    alone: tuple[Accuracies, ...]
+    full: Accuracies
 
 
 class CellResult(BaseModel):
@@ -24,7 +54,9 @@ class CellResult(BaseModel):
         id: the cell's id.
         accuracy: of the final model on the test images, a fraction.
         accuracy_by_round: the same from round 0, the initial model, to the last.
-        seconds: time this cell took; after a resume, the time since.
+        validation: accuracy of the final model on the validation images; None where there are none.
+        trainers: what each trainer has of it, where the config asks for that.
+        seconds: time this cell took, but for measuring trainers; after a resume, the time since.
         rules: the rule each round used, from round 1.
         attacked: for each round how many clients uploaded a malicious model: one that an attack
             crafted, or trained on data that it changed. None: an earlier version did not count.
@@ -42,6 +74,8 @@ class CellResult(BaseModel):
     id: str
     accuracy: float
     accuracy_by_round: tuple[float, ...]
+    validation: float | None = None
+    trainers: TrainersResult | None = None
     seconds: float
     rules: tuple[str, ...]
     attacked: tuple[int, ...] | None = None
@@ -128,7 +162,8 @@ class RunResult:
 
         "rounds" is how many the cell has, "attacked_rounds" in how many of them a malicious model
         was uploaded.
-        With a paper's numbers in the config there is "paper" too, a fraction as accuracy is.
+        With a paper's numbers in the config there is "paper" too, a fraction as accuracy is, and
+        with validation images "validation".
         """
         return [
             {
@@ -143,6 +178,7 @@ class RunResult:
                 "accuracy": result.accuracy if result else None,
                 "seconds": round(result.seconds, 3) if result else None,
                 **self._paper(cell),
+                **self._validation(result),
             }
             for cell, result in ((cell, self.results.get(cell.id)) for cell in self.cells)
         ]
@@ -152,6 +188,17 @@ class RunResult:
             return {}
         published = published_accuracy(self.config, cell)
         return {"paper": None if published is None else round(published / 100, 6)}
+
+    def _validation(self, result: CellResult | None) -> dict[str, float | None]:
+        return (
+            {"validation": result.validation if result else None} if self.config.validation else {}
+        )
+
+    def _trainers(self, result: CellResult | None) -> dict[str, Any]:
+        if self.config.trainers is None:
+            return {}
+        found = result.trainers if result else None
+        return {"trainers": found.model_dump(mode="json") if found else None}
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of results.json: the rows, and in the same order what is behind."""
@@ -172,6 +219,7 @@ class RunResult:
                     "footnotes": self.footnotes(cell),
                     "error": self.failures.get(cell.id),
                     "trouble": result.trouble if result else None,
+                    **self._trainers(result),
                 }
             )
         return {

@@ -14,10 +14,22 @@ from ..config.cells import Cell
 from ..config.references import published_accuracy, sources
 from .results import RunResult
 
-__all__ = ["Summary", "SummaryRow", "described", "heading", "remarks", "summarise", "to_markdown"]
+__all__ = [
+    "FAILED",
+    "NOTHING",
+    "Summary",
+    "SummaryRow",
+    "described",
+    "heading",
+    "lines_of",
+    "remarks",
+    "situation",
+    "summarise",
+    "to_markdown",
+]
 
 FAILED = "failed"
-_NOTHING = "-"
+NOTHING = "-"
 _MOST_ACROSS = 5
 _ROUND = "time of a round"
 _ATTACKED = (
@@ -72,7 +84,7 @@ def summarise(result: RunResult) -> Summary:
     across: Callable[[Cell], str] = heading
     down = partial(_title, result)
     if _turned(result):
-        across, down = attrgetter("approach.name"), partial(_situation, result)
+        across, down = attrgetter("approach.name"), partial(situation, result)
     columns = list(dict.fromkeys(across(cell) for cell in cells))
     notes: dict[str, int] = {}
     rows = []
@@ -101,15 +113,20 @@ def to_markdown(result: RunResult, summary: Summary) -> str:
     """Return the table as a Markdown document."""
     config = result.config
     lines = [f"# {config.title or config.name}", ""]
-    lines += _row(["accuracy after the last round", *summary.columns])
+    lines += lines_of("accuracy after the last round", summary)
+    lines += ["", *described(result), ""]
+    return "\n".join(lines)
+
+
+def lines_of(first: str, summary: Summary) -> list[str]:
+    """Return a table in Markdown, with `first` above its titles and its footnotes below it."""
+    lines = _row([first, *summary.columns])
     lines += _row(["---", *("---:" for _ in summary.columns)])
     for row in summary.rows:
         marks = "".join(f"[{mark}]" for mark in row.marks)
         lines += _row([f"{row.title} {marks}".strip(), *row.values])
     lines.append("")
-    lines += [f"[{mark}] {note}  " for mark, note in enumerate(summary.footnotes, start=1)]
-    lines += ["", *described(result), ""]
-    return "\n".join(lines)
+    return lines + [f"[{mark}] {note}  " for mark, note in enumerate(summary.footnotes, start=1)]
 
 
 def described(result: RunResult) -> list[str]:
@@ -137,7 +154,7 @@ def _round_time(result: RunResult, cells: Iterable[Cell]) -> str:
     """Return the mean time of a round: training, aggregation, ledger, and an election if any."""
     found = [result.results[cell.id] for cell in cells if cell.id in result.results]
     rounds = sum(len(cell.rules) - cell.resumed_after for cell in found)
-    return f"{sum(cell.seconds for cell in found) / rounds:.2f} s" if rounds else _NOTHING
+    return f"{sum(cell.seconds for cell in found) / rounds:.2f} s" if rounds else NOTHING
 
 
 def _turned(result: RunResult) -> bool:
@@ -146,7 +163,8 @@ def _turned(result: RunResult) -> bool:
     return len(attacks) > max(_MOST_ACROSS, len(result.config.approaches))
 
 
-def _situation(result: RunResult, cell: Cell) -> str:
+def situation(result: RunResult, cell: Cell) -> str:
+    """Return the attack, and the data set and the partition where there are several."""
     return ", ".join([heading(cell), *_data(result, cell)])
 
 
@@ -192,7 +210,7 @@ def _ours(result: RunResult, cells: Iterable[Cell]) -> str:
     results = [result.results.get(cell.id) for cell in cells]
     accuracies = [100 * found.accuracy for found in results if found is not None]
     if not results:
-        return _NOTHING
+        return NOTHING
     if len(accuracies) < len(results):
         return FAILED
     if len(accuracies) == 1:

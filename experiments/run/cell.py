@@ -34,6 +34,7 @@ from .federation import Federation, federation_of
 from .money import fund_accounts
 from .rundir import SERVER
 from .seeding import derive
+from .trainers import measure_trainers, on_validation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -120,16 +121,22 @@ def run_cell(  # noqa: PLR0917 - the order is that of a round: who asks, where i
     if len(rounds) != cell.scenario.rounds or None in measured:
         raise RunError(f"cell {cell.id}: the ledger does not hold every round of task {task.id}")
     tally = Tally.of(rounds)
-    model_0 = model_of(store, task.model_cid, Layout.from_arrays(read_record(get_arrays(model))))
+    layout = Layout.from_arrays(read_record(get_arrays(model)))
+    model_0 = model_of(store, task.model_cid, layout)
     initial = judge.measure(0, to_record(model_0))["accuracy"]
     by_round = (initial, *(value for value in measured if value is not None))
     malicious = {around.clients[client] for client in federation.malicious}
     attacked = [one.value(_ATTACKED) for one in rounds]
+    seconds = time.perf_counter() - started
+    last = to_record(model_of(store, task.current_cid, layout))
+    set_arrays(model, last)
     return CellResult(
         id=cell.id,
         accuracy=by_round[-1],
         accuracy_by_round=by_round,
-        seconds=time.perf_counter() - started,
+        validation=on_validation(federation, model),
+        trainers=measure_trainers(scenario, last, cell.trainers) if cell.trainers else None,
+        seconds=seconds,
         rules=tuple(one.rule for one in rounds),
         attacked=None if None in attacked else tuple(int(each or 0) for each in attacked),
         arrived=tuple(_counted(one, malicious) for one in rounds),

@@ -67,6 +67,7 @@ def train_reply(message: Message, context: Context) -> Message:
             images,
             labels,
             epochs=training.epochs,
+            steps=training.steps,
             batch_size=training.batch_size,
             lr=training.learning_rate,
             momentum=training.momentum,

@@ -30,6 +30,7 @@ class Federation:
         scenario: the scenario.
         dataset: its data set.
         parts: indices into the training part, one array for each client.
+        held_back: indices of the training images that are for validation.
         malicious: clients that attack. A larger fraction adds clients to those of a smaller one.
         attack: what they do.
     """
@@ -37,6 +38,7 @@ class Federation:
     scenario: Scenario
     dataset: Dataset
     parts: tuple[Indices, ...]
+    held_back: Indices
     malicious: frozenset[int]
     attack: Attack
 
@@ -56,6 +58,11 @@ class Federation:
         if client in self.malicious and isinstance(self.attack, DataPoisoning):
             return self.attack.poison(images, labels, classes=self.dataset.classes)
         return images, labels
+
+    @property
+    def validation(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The images that nobody trains on and their labels; none where the scenario has none."""
+        return self.dataset.train_x[self.held_back], self.dataset.train_y[self.held_back]
 
     @property
     def poisoned(self) -> frozenset[int]:
@@ -104,16 +111,37 @@ def federation_of(scenario: str) -> Federation:
     """
     parsed = Scenario.model_validate_json(scenario)
     dataset = _dataset(parsed.dataset)
+    dealt, held_back = _split(dataset, parsed)
     partition = PARTITIONS.load(parsed.partition.name)
     parts = partition(
-        dataset.train_y,
+        dataset.train_y[dealt],
         parsed.clients,
         generator(parsed.seed, "partition"),
         **parsed.partition.parameters,
     )
     order = generator(parsed.seed, "malicious").permutation(parsed.clients)
     malicious = frozenset(int(client) for client in order[: parsed.malicious_clients])
-    return Federation(parsed, dataset, tuple(parts), malicious, load_attack(parsed.attack))
+    return Federation(
+        scenario=parsed,
+        dataset=dataset,
+        parts=tuple(dealt[part] for part in parts),
+        held_back=held_back,
+        malicious=malicious,
+        attack=load_attack(parsed.attack),
+    )
+
+
+def _split(dataset: Dataset, scenario: Scenario) -> tuple[Indices, Indices]:
+    """Return, ascending, which training images are dealt and which are for validation."""
+    count = len(dataset.train_y)
+    if scenario.validation >= count:
+        raise ConfigError(
+            f"validation = {scenario.validation}: data set {dataset.name!r} has {count} training "
+            "images, and some have to be left to train on"
+        )
+    order = generator(scenario.seed, "validation").permutation(count)
+    held_back, dealt = np.split(order, [scenario.validation])
+    return np.sort(dealt), np.sort(held_back)
 
 
 @lru_cache(maxsize=4)

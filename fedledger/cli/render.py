@@ -68,14 +68,20 @@ def show_run(result: "RunResult", form: Format) -> None:
         _print_json({"directory": str(result.directory), **result.to_json()})
         return
     from fedledger.experiments.report.tables import remarks, summarise  # noqa: PLC0415 - slow to import
+    from fedledger.experiments.report.trainers import corner, trainer_notes, trainer_tables  # noqa: PLC0415 - the same
 
     console = Console()
     summary = summarise(result)
-    _show_summary(console, result.config.title or result.config.name, summary)
+    first = "accuracy after the last round"
+    _show_summary(console, result.config.title or result.config.name, summary, first)
     for mark, note in enumerate(summary.footnotes, start=1):
         _line(console, f"[{mark}] {note}")
     for remark in remarks(result):
         _line(console, remark)
+    for title, table in trainer_tables(result).items():
+        _show_summary(console, title, table, corner(result))
+    for note in trainer_notes(result):
+        _line(console, note)
     for cell, failure in result.failures.items():
         _line(console, f"cell {cell} FAILED: {failure}", style=_BAD)
     for cell, trouble in result.troubles.items():
@@ -110,9 +116,8 @@ def show_transfers(result: "TransferResult", form: Format) -> None:
     _line(console, f"results: {result.directory / 'results.json'}")
 
 
-def _show_summary(console: Console, title: str, summary: "Summary") -> None:
+def _show_summary(console: Console, title: str, summary: "Summary", first: str) -> None:
     """Print a table of accuracies; where words would break in it, a line for each number."""
-    first = "accuracy after the last round"
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     for column in summary.columns:

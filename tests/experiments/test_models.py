@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,41 @@ def test_training_again_gives_the_same_bits():
         runs.append(weights(model))
     assert same(runs[0], runs[1])
     assert not same(runs[0], runs[2])
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(10, 2), (5, 1)])
+def test_the_steps_of_whole_epochs_are_those_epochs(steps, epochs):
+    """40 samples in batches of 8: 5 steps are an epoch, to the bit, whatever `epochs` says."""
+    images, labels = batch()
+    runs = []
+    for options in ({"epochs": epochs}, {"epochs": 7, "steps": steps}):
+        model = build_model(Choice(name="mlp"), (1, 8, 8), 3, seed=1)
+        generator = torch.Generator().manual_seed(5)
+        said = train(model, images, labels, batch_size=8, lr=0.1, generator=generator, **options)
+        runs.append((said, weights(model)))
+    assert runs[0][0] == runs[1][0]
+    assert same(runs[0][1], runs[1][1])
+
+
+def test_steps_see_every_sample_before_one_comes_again():
+    """7 steps of 8 among 40 samples are a pass, and then 16 samples of another order."""
+
+    class Noting(torch.nn.Linear):
+        def forward(self, inputs):
+            seen.append([int(one) for one in inputs[:, 0]])
+            return super().forward(inputs)
+
+    seen = []
+    images = np.arange(40, dtype=np.float32)[:, None]
+    generator = torch.Generator().manual_seed(1)
+    options = {"epochs": 1, "steps": 7, "batch_size": 8, "lr": 1e-6}
+    labels = np.zeros(40, np.int64)
+    loss, _ = train(Noting(1, 2), images, labels, generator=generator, **options)
+    assert [len(one) for one in seen] == [8] * 7
+    assert sorted(chain(*seen[:5])) == list(range(40))
+    assert len(set(chain(*seen[5:]))) == 16
+    assert seen[5:] != seen[:2]
+    assert np.isfinite(loss)
 
 
 def test_training_learns_and_evaluation_says_so():
