@@ -104,7 +104,10 @@ class HostileServer:
             {"specification": self.text, **details},
             seen=ledger.settled().hash,
         )
-        plain: dict[str, Any] = {"config": ConfigRecord({"server-round": number}), **(records or {})}
+        plain: dict[str, Any] = {
+            "config": ConfigRecord({"server-round": number}),
+            **(records or {}),
+        }
         content = request.added_to(RecordDict(plain))
         context = Context(
             run_id=1,
