@@ -147,11 +147,13 @@ def _read(data: bytes) -> tuple[int, int, list[bytes], bytes]:
     for name in ("bits", "threshold"):
         if type(said[name]) is not int:
             raise CryptoError("request", f"{name!r} is a whole number")
-    listed = said["recipients"] if type(said["recipients"]) is list else [None]
+    listed, context = said["recipients"], said["context"]
+    if type(listed) is not list or any(type(one) is not str for one in (*listed, context)):
+        raise CryptoError("request", "keys and context are hexadecimal digits")
     try:
         recipients = [bytes.fromhex(one) for one in listed]
-        return said["bits"], said["threshold"], recipients, bytes.fromhex(said["context"])
-    except (TypeError, ValueError) as error:
+        return said["bits"], said["threshold"], recipients, bytes.fromhex(context)
+    except ValueError as error:
         raise CryptoError("request", "keys and context are hexadecimal digits") from error
 
 

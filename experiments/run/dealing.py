@@ -7,11 +7,10 @@ from fedledger.effects import Effects
 from ...clients import SimulationKeys
 from ...clients.identity import simulated_place
 from ...clients.keyring import Keyring
-from ...crypto.threshold import deal_apart
 from ...ledger_plugins import Ledger, Store
 from ...ledger_plugins.contracts import TrainingTask
-from ...ledger_plugins.contracts.threshold_keys.dealing import context_of
-from ...ledger_plugins.contracts.threshold_keys.facade import ThresholdKeys
+from ...ledger_plugins.contracts.identities.keys import publish_keys
+from ...ledger_plugins.contracts.threshold_keys.dealing import deal_to
 from ...ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, ThresholdTerms
 from ...strategies import DealtKeys
 from ...strategies.rounds.evidence.documents import Specification, load
@@ -44,28 +43,15 @@ def simulated_dealer(
             specification = load(Specification, contract.task(known[-1]).spec, store)
             if specification.protocol == PROTOCOL:
                 terms = ThresholdTerms.read(specification.settings)
-                return DealtKeys(
-                    terms.dealer, terms.keys, terms.dealing, terms.threshold, terms.key_bits
-                )
-        address = ledger.terms("TrainingTask", "submitUpdate").to
-        effects = Effects.real()
-        places = [
-            simulated_place(keys.path, ledger.chain_id, address, one) for one in range(trainers)
-        ]
-        recipients = [
-            Keyring.beside(place, effects.disk, durable=False).new_key(effects.entropy)
-            for place in places
-        ]
-        context = context_of(ledger.chain_id, address)
-        dealing = deal_apart(bits, threshold, recipients, context)
-        account = keys.account(DEALER)
-        ThresholdKeys(ledger).publish_keys(
-            account,
-            trainers=[keys.account(one).address for one in range(trainers)],
-            threshold=threshold,
-            keys=dealing.keys,
-        )
-        cid = store.put(dealing.encode())
-        return DealtKeys(account.address, dealing.digest.hex(), cid, threshold, bits)
+                return DealtKeys.find(ledger, store, terms.dealer, terms.dealing)
+        address, effects = ledger.terms("TrainingTask", "submitUpdate").to, Effects.real()
+        accounts = [keys.account(one) for one in range(trainers)]
+        for partition, account in enumerate(accounts):
+            place = simulated_place(keys.path, ledger.chain_id, address, partition)
+            keyring = Keyring.beside(place, effects.disk, durable=False)
+            publish_keys(ledger, account, hpke=keyring.new_key(effects.entropy))
+        dealer, listed = keys.account(DEALER), [one.address for one in accounts]
+        found = deal_to(ledger, store, dealer, listed, threshold=threshold, bits=bits)
+        return DealtKeys.find(ledger, store, dealer.address, found.cid)
 
     return dealt

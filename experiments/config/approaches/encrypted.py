@@ -13,6 +13,9 @@ from .base import Approach, Surroundings
 
 __all__ = ["EncryptedApproach"]
 
+_ALL = 1e6
+"""Seconds: a simulation's trainers share its cores, and all of them are waited for."""
+
 
 class EncryptedApproach(Approach):
     """FLChain's training: updates masked by packed Paillier, and their sum opened by t trainers.
@@ -66,6 +69,8 @@ class EncryptedApproach(Approach):
             bits=self.bits,
             clip=self.clip,
             weights=self.weights,
+            windows=(_ALL,) * 4,
+            quiet=_ALL,
         )
 
     def _threshold(self, clients: int) -> int:

@@ -103,6 +103,7 @@ def deal(
     --account dealer`
     """
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
+    from fedledger.ledger_plugins.addresses import checksum_address  # noqa: PLC0415 - the same
     from fedledger.ledger_plugins.contracts.threshold_keys.dealing import (  # noqa: PLC0415 - same
         deal_to,
     )
@@ -111,11 +112,12 @@ def deal(
     check_installed("dealing keys", "paillier", "gmpy2")
     from .files import empty_folder, write_files  # noqa: PLC0415 - the same
 
+    trainers = [checksum_address(one) for one in trainer]
     empty_folder(out)
     with open_store(store, account=signer) as contents:
-        dealt = deal_to(ledger, contents, signer, trainer, threshold=threshold, bits=int(bits))
+        dealt = deal_to(ledger, contents, signer, trainers, threshold=threshold, bits=int(bits))
     try:
-        files = write_files(out, dealt.dealing, trainer)
+        files = write_files(out, dealt.dealing, trainers)
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written: {error.strerror or error}; the dealing is stored as "
@@ -129,7 +131,7 @@ def deal(
         "key_bits": int(bits),
         "trainers": [
             {"number": at, "trainer": one, "file": str(file)}
-            for at, (one, file) in enumerate(zip(trainer, files, strict=True), 1)
+            for at, (one, file) in enumerate(zip(trainers, files, strict=True), 1)
         ],
         "transaction": dealt.receipt.transaction,
         "block": dealt.receipt.block,
@@ -161,11 +163,14 @@ def check(
     from ..render import show_record  # noqa: PLC0415 - the same
 
     check_installed("checking a share", "paillier", "gmpy2")
-    from .files import address_of, check_share, keyring_of  # noqa: PLC0415 - the same
+    from fedledger.clients.dealt import check_share  # noqa: PLC0415 - the same
+
+    from .files import address_of, dealt_in, keyring_of  # noqa: PLC0415 - the same
 
     address, ring = address_of(account), keyring_of(account)
     with open_ledger(ledger, read_only=True) as opened:
-        show_record(check_share(opened, ring, what, store, address), format_)
+        found = check_share(opened, ring, *dealt_in(what, store), address)
+    show_record(found, format_)
 
 
 @keys.command("forget")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from fedledger.errors import ChainCorrupted, LedgerUnavailable
 
 from ...accounts import Account
-from ...addresses import ZERO_ADDRESS
+from ...addresses import ZERO_ADDRESS, checksum_address
 from ..facade import Facade, sends
 from ..meanings import Address, Hash32
 from ..records import EventRecord
@@ -127,9 +127,11 @@ class ThresholdKeys(Facade):
         One block is looked at, whatever others publish.
 
         Raises:
+            CallError: no address, or no 32 bytes.
             ChainCorrupted: the ledger shows other keys than those that have the digest.
             LedgerUnavailable: it does not show them any more.
         """
+        dealer = checksum_address(dealer)
         there = self.keys_of(dealer, digest)
         if not there.published:
             return None
@@ -154,6 +156,7 @@ class ThresholdKeys(Facade):
         task: int,
         trainers: Collection[str] | None = None,
         *,
+        round: int | None = None,
         since: int = 0,
         until: int | None = None,
     ) -> list[KeysAccepted]:
@@ -163,8 +166,14 @@ class ThresholdKeys(Facade):
             task: the task's number.
             trainers: of these accounts alone, so that nobody else's calls cost time. None: of all.
                 Anybody may deal keys to itself and accept them, for any task.
+            round: in this round alone. None: in all; a trainer may name as many as it likes.
             since: first block to look at.
             until: last block to look at (default: the head).
+
+        Raises:
+            CallError: no address.
         """
-        equal: dict[str, Any] = {} if trainers is None else {"trainer": sorted(trainers)}
+        equal: dict[str, Any] = {} if round is None else {"round": round}
+        if trainers is not None:
+            equal["trainer"] = [checksum_address(one) for one in trainers]
         return self._events(KeysAccepted, since=since, until=until, task=task, **equal)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -38,7 +39,7 @@ DEALING = Dealing(
     tuple(seal_share(*pair, CONTEXT) for pair in zip(SCENE.shares, PUBLIC, strict=True)),
 )
 DATA = DEALING.encode()
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "bits": 2048,
     "threshold": 2,
     "recipients": [one.hex() for one in PUBLIC[:3]],
@@ -55,7 +56,7 @@ def apart():
     """A dealing of a process of its own, and how that process was started."""
     started = []
 
-    class Recorded(subprocess.Popen):
+    class Recorded(subprocess.Popen[bytes]):
         def __init__(self, arguments, **rest):
             super().__init__(arguments, **rest)
             started.append((self.pid, arguments, rest["env"]))
@@ -181,7 +182,7 @@ def test_the_caller_starts_no_dealer_for_what_cannot_be_dealt(
 def program(monkeypatch, text):
     """Let another program be the dealer."""
 
-    class Other(subprocess.Popen):
+    class Other(subprocess.Popen[bytes]):
         def __init__(self, arguments, **rest):
             super().__init__([arguments[0], "-c", text], **rest)
 
@@ -213,6 +214,8 @@ def test_a_dealer_that_hangs_is_ended(monkeypatch):
 
 def test_a_dealing_has_one_form():
     """Decoding and encoding are inverse; the digest is the keys'; the repr is short."""
+    small = b"fedledger dealing 1" + b"\0\0\0\4" + b"\0\2" + b"\0\3" + b"keys" + b"onetwo"
+    assert Dealing(b"keys", (b"one", b"two")).encode() == small
     assert Dealing.decode(DATA) == DEALING
     assert DEALING.digest == SCENE.keys.digest
     assert DEALING.check(toy=True) == SCENE.keys

@@ -101,7 +101,7 @@ def test_a_dealing_from_new_keys_to_forgetting(console, caplog):
     """Trainers publish keys, a dealer deals apart, each trainer's share opens for it alone."""
     caplog.set_level(logging.DEBUG)
     published = console.new("a", "b", "c")
-    dealt = console.deal("dealt", A, B, C)
+    dealt = console.deal("dealt", A.lower(), B, C)
     assert (dealt["dealer"], dealt["threshold"], dealt["key_bits"]) == (DEALER.address, 2, 2048)
     out, digest = console.home / "dealt", dealt["digest"]
     assert files(out) == sorted(["keys.bin", *(f"{one}.share" for one in (A, B, C))])

@@ -1,6 +1,7 @@
 """ThresholdKeys in Python: what was published comes back whole, on every ledger, or is refused."""
 
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -67,6 +68,7 @@ def test_published_keys_come_back_whole(keys):
     numbers = [keys.trainer_number(DEALER.address, DIGEST, one) for one in ADDRESSES]
     assert numbers == [1, 2, 3, 4, 5]
     assert keys.trainer_number(DEALER.address, DIGEST, DEALER.address) == 0
+    assert keys.published(DEALER.address.lower(), DIGEST) == published
 
 
 def test_keys_that_were_not_published_are_none(keys):
@@ -104,7 +106,10 @@ def test_acceptances_are_read_and_strangers_are_passed_over(keys):
     assert [one.trainer for one in everybody if one.dealer == EVE.address] == [EVE.address]
     later = keys.acceptances(1, ADDRESSES, since=everybody[2].block)
     assert [one.trainer for one in later] == ADDRESSES[:2]
+    second = keys.acceptances(1, ADDRESSES, round=2)
+    assert [(one.trainer, one.round) for one in second] == [(ADDRESSES[1], 2)]
     assert keys.acceptances(1, []) == []
+    assert len(keys.acceptances(1, [ADDRESSES[1].lower()])) == 2
     assert keys.acceptance(1, ADDRESSES[1]) == (DEALER.address, DIGEST, 2)
 
 
@@ -210,8 +215,7 @@ def test_an_older_chain_gains_the_contract(tmp_path, monkeypatch):
     """Without it calls are refused with what adds it; with it they go, and all else stays."""
     url, admin = f"local://{tmp_path}/chain.db", Account.create()
     with monkeypatch.context() as older:
-        defaults = ((*BEFORE, *CHAIN_ONLY),)
-        older.setattr(Genesis.new.__func__, "__defaults__", defaults)
+        older.setattr(Genesis, "new", partial(Genesis.new, contracts=(*BEFORE, *CHAIN_ONLY)))
         with open_ledger(url, admin=admin.address) as ledger:
             StakeToken(ledger).mint(admin, EVE.address, 5)
     with open_ledger(url) as ledger:
