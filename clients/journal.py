@@ -156,7 +156,8 @@ class Journal:
         """Bind the client to one digest under a name in this round: of two lists it signs one.
 
         Raises:
-            AccountError: it is bound to another one already, or the journal cannot be written.
+            AccountError: it is bound to another one already, or in a later round; or the journal
+                cannot be written.
         """
         there = self.first(request, name, digest)
         if there != digest:
@@ -169,11 +170,17 @@ class Journal:
         """Return the digest that the client is bound to under a name in this round: the first one.
 
         Raises:
-            AccountError: the journal cannot be written.
+            AccountError: it is bound in a later round, or the journal cannot be written.
         """
         with self._locked():
             known = self._read()
             bound = _rounds(known["once"], request, name)
+            newest = max(bound, default=0)
+            if request.round < newest:  # or two later rounds would make it forget this one
+                raise AccountError(
+                    f"round {request.round} of task {request.task} is over: this client has a "
+                    f"{name} of round {newest} ({self.path})"
+                )
             if request.round in bound:
                 return bound[request.round]
             for number in sorted(bound)[:-1]:  # nobody asks about rounds before the last one

@@ -142,10 +142,23 @@ def test_of_two_lists_one_is_signed(tmp_path):
     """Bound to one digest under a name, a client refuses another one in the same round."""
     journal = Journal(tmp_path / "journal", SystemDisk())
     journal.once(request(), "list", "aa")
-    journal.once(request(), "list", "aa")
-    journal.once(request(round=4), "list", "bb")
     with pytest.raises(AccountError, match="is aa already"):
         Journal(tmp_path / "journal", SystemDisk()).once(request(), "list", "bb")
+
+
+def test_later_rounds_do_not_make_it_forget_an_earlier_list(tmp_path):
+    """Bound in later rounds for which it signed nothing, a client is bound in no earlier one anew.
+
+    Of each name the journal keeps two rounds: without this, two requests would clear the first.
+    """
+    journal = Journal(tmp_path / "journal", SystemDisk())
+    journal.once(request(), "list", "aa")
+    journal.remember(request(), {})
+    for number in (4, 5):
+        journal.once(request(round=number), "list", "bb")
+        with pytest.raises(AccountError, match=f"over: this client has a list of round {number}"):
+            journal.once(request(), "list", "cc")
+    assert journal.before(request(round=6), "list") == (5, "bb")
 
 
 @pytest.mark.parametrize(

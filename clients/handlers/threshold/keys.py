@@ -23,6 +23,7 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     row,
     transcript_of,
 )
+from ....ledger_plugins.storage.cid import PROFILES, cid_of
 from ...phases import Answered, Asked, PhaseHandler
 from .specification import Known, known_of, share_of
 
@@ -67,6 +68,10 @@ def _dealt(asked: Asked, known: Known) -> tuple[ThresholdKeys, Dealing]:
         raise AccountError(
             f"the server's keys {keys.digest.hex()} are not those of the task's specification, "
             f"{terms.keys}"
+        )
+    if terms.dealing not in {cid_of(data, profile) for profile in PROFILES.values()}:
+        raise AccountError(
+            f"the server's dealing is not the one of the task's specification, {terms.dealing}"
         )
     keys.check_agreed(bits=terms.key_bits, trainers=terms.trainers, threshold=terms.threshold)
     return keys, dealing

@@ -155,7 +155,7 @@ def _check_signed(
 ) -> None:
     try:
         signer = recover_digest(statement.digest(domain, values), signature)
-    except CallError as error:
+    except (AccountError, CallError) as error:
         raise AccountError(f"{statement.name} of {account}: {error}") from error
     if signer != account:
         raise AccountError(f"{statement.name} of {account} is not signed by it for this round")
