@@ -5,8 +5,8 @@
 
 A federation in this process runs two rounds on a model of so many values, with real signatures, a
 chain and a store in a temporary folder, on one core. "Training" adds noise and takes no time, so
-all that is left is what encryption, proofs and evidence cost. Seconds are of the processor. The second
-round is the one measured: keys are accepted in the first.
+all that is left is what encryption, proofs and evidence cost. Seconds are of the processor. The
+second round is the one measured: keys are accepted in the first.
 """
 
 import argparse

@@ -5,8 +5,10 @@
 | one of Flower's | each client's weights | its own, attested | no | any |
 | a rule's name | each client's update | that one | yes | any |
 | "pofl" | each client's update | any, one for each round | yes | any |
+| "threshold-paillier" | the sum of all updates | none: the weighted mean | no | of data alone |
 
 Robust rules need the individual updates, so they cannot be joined with anything that hides them.
+Nor can attacks that make models of what clients send: who runs them sees what the protocol hides.
 A rule needs a number of clients that depends on how many malicious ones it must tolerate; only
 `strict = false` lets Bulyan run with fewer than 4f+3, and then every table carries a footnote.
 What is wrong inside one approach, its kind says (`approaches`).
@@ -125,8 +127,14 @@ def _check_model(config: ExperimentConfig) -> None:
 
 
 def _check_attacks(config: ExperimentConfig) -> None:
+    hidden = [one.name for one in config.approaches if "updates" in one.hides]
     for attack in config.attacks:
-        load_attack(attack)
+        if isinstance(load_attack(attack), ModelAttack) and hidden:
+            raise ConfigError(
+                f"attack {attack.name!r} makes its models of what clients send, and "
+                f"{hidden[0]!r} hides that: give it a config of its own, without attacks or with "
+                "one of data, as label_flip"
+            )
     attacked = any(attack.name != NO_ATTACK for attack in config.attacks)
     if attacked != bool(config.malicious):
         raise ConfigError(

@@ -100,6 +100,11 @@ class Approach(Table):
         return ()
 
     @property
+    def hides(self) -> frozenset[str]:
+        """What its protocol hides, of "updates" and "votes"; see `Protocol.hides`."""
+        return frozenset()
+
+    @property
     def remembers(self) -> bool:
         """Whether it keeps something from round to round that a resumed run does not have."""
         return False

@@ -43,14 +43,20 @@ class EncryptedApproach(Approach):
         """Return the one strategy."""
         return (PROTOCOL,)
 
+    @property
+    def hides(self) -> frozenset[str]:
+        """What nobody sees."""
+        return frozenset({"updates"})
+
     def check_clients(self, clients: int, byzantine: int) -> None:  # noqa: ARG002 - nobody can look
         """Refuse a federation that is too small for the threshold."""
         threshold = self._threshold(clients)
-        floor = self.floor or max(3, threshold + 1)
-        if not clients < 2 * threshold or floor > clients:
+        least = max(3, threshold + 1)
+        floor = self.floor or least
+        if not (clients < 2 * threshold and least <= floor <= clients):
             raise ConfigError(
                 f"{self.name}: threshold {threshold} and floor {floor} of {clients} clients: the "
-                "threshold has to be a majority, and the floor above it and at most all"
+                f"threshold has to be a majority, and the floor at least {least} and at most all"
             )
 
     def footnotes(self, clients: int, byzantine: int) -> list[str]:  # noqa: ARG002 - see above

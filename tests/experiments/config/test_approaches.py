@@ -95,6 +95,35 @@ def test_a_kind_builds_its_strategy(tmp_path, monkeypatch):
     assert (pofl.rules, pofl.strict, pofl.window.seconds) == (MIXED, True, 10.0)
 
 
+ENCRYPTED = "{name='Encrypted', strategy='threshold-paillier'}"
+
+
+def test_encrypted_rounds_by_name_are_proved(tmp_path):
+    """A dealer deals keys for the cell, and every round of it is recomputed by the audit."""
+    config = small(tmp_path, *instead(ENCRYPTED, *HONEST))
+    result = run_experiment(config, out=tmp_path, progress=False)
+    assert result.passed
+    cell = next(cell for cell in result.cells if cell.approach.name == "Encrypted")
+    found = result.results[cell.id]
+    assert set(found.rules) == {"masked mean"}
+    again = run_experiment(config, out=tmp_path / "again", progress=False)
+    assert again.results[cell.id].accuracy_by_round == found.accuracy_by_round
+
+
+def test_what_hides_updates_goes_with_no_attack_that_reads_them(tmp_path):
+    """A config that asks for both is refused when it is loaded, by the attack's name."""
+    with pytest.raises(ConfigError, match=r"attack 'sign_flip' .* 'Encrypted' hides that"):
+        small(tmp_path, *instead(ENCRYPTED, "attacks=['sign_flip']"))
+    small(tmp_path, *instead(ENCRYPTED, "attacks=['label_flip']"))
+
+
+@pytest.mark.parametrize("wrong", ["threshold=3", "threshold=8", "floor=8", "floor=4, threshold=4"])
+def test_thresholds_of_too_few_or_too_many_are_refused(tmp_path, wrong):
+    """The threshold is a majority of the clients, and the floor of a sum above it."""
+    with pytest.raises(ConfigError, match="threshold"):
+        small(tmp_path, *instead(ENCRYPTED.replace("}", f", {wrong}}}"), *HONEST))
+
+
 def test_fedadam_by_name_runs_and_is_anchored(tmp_path):
     """Flower's FedAdam with its arguments: every round on the ledger, the audit passes."""
     table = "{name='Adam', strategy='fedadam', arguments={eta=0.05, tau=0.01}}"
