@@ -97,7 +97,8 @@ def deal(
     TRAINER is an account's address; their order counts. Each needs the key that `fedledger keys
     new` publishes. The dealing goes into the store, the keys onto the ledger; DIR gets keys.bin
     and one ADDRESS.share for each trainer, which opens for its owner alone. Run it where neither an
-    aggregator nor a trainer can look.
+    aggregator nor a trainer can look, and against a ledger that you believe: it says to which keys
+    shares are sealed. They are printed; trainers know theirs.
 
     Example: `fedledger keys deal 0x… 0x… 0x… --threshold 2 --out dealt --ledger URL --store URL
     --account dealer`
@@ -130,8 +131,10 @@ def deal(
         "threshold": threshold,
         "key_bits": int(bits),
         "trainers": [
-            {"number": at, "trainer": one, "file": str(file)}
-            for at, (one, file) in enumerate(zip(trainers, files, strict=True), 1)
+            {"number": at, "trainer": one, "hpke": key.hex(), "file": str(file)}
+            for at, (one, key, file) in enumerate(
+                zip(trainers, dealt.recipients, files, strict=True), 1
+            )
         ],
         "transaction": dealt.receipt.transaction,
         "block": dealt.receipt.block,

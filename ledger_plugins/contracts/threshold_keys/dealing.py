@@ -33,11 +33,13 @@ class Dealt(NamedTuple):
         dealing: keys and envelopes.
         cid: where a store has it.
         receipt: where the ledger has the keys.
+        recipients: the HPKE keys that the shares are sealed to, in the trainers' order.
     """
 
     dealing: Dealing
     cid: str
     receipt: Receipt
+    recipients: Sequence[bytes]
 
 
 def context_of(chain_id: int, contract: str) -> bytes:
@@ -142,7 +144,7 @@ def deal_to(
     receipt = ThresholdKeys(ledger).publish_keys(
         dealer, trainers=listed, threshold=threshold, keys=dealing.keys
     )
-    return Dealt(dealing, cid, receipt)
+    return Dealt(dealing, cid, receipt, recipients)
 
 
 def _address(ledger: Ledger, contract: str) -> str:

@@ -104,6 +104,7 @@ def test_a_dealing_from_new_keys_to_forgetting(console, caplog):
     dealt = console.deal("dealt", A.lower(), B, C)
     assert (dealt["dealer"], dealt["threshold"], dealt["key_bits"]) == (DEALER.address, 2, 2048)
     out, digest = console.home / "dealt", dealt["digest"]
+    assert [one["hpke"] for one in dealt["trainers"]] == [one["hpke"] for one in published]
     assert files(out) == sorted(["keys.bin", *(f"{one}.share" for one in (A, B, C))])
     assert [one["file"] for one in dealt["trainers"]] == [f"{out}/{one}.share" for one in (A, B, C)]
     assert {(out / f"{one}.share").stat().st_mode & 0o777 for one in (A, B, C)} == {0o600}
