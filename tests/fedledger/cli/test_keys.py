@@ -3,7 +3,6 @@
 import importlib
 import json
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -312,33 +311,32 @@ def test_it_works_through_a_node(home):
         node.stop()
 
 
-@pytest.mark.parametrize("command", ["deal", "check"])
-def test_without_the_extra_one_line_says_what_to_install(home, command):
-    """`keys new` and `forget` need none; dealing and checking say which."""
-    words = {
-        "deal": [A, B, "--threshold", "2", "--out", "x", "--store", f"file://{home}/store"],
-        "check": ["x"],
-    }[command]
-    program = (
-        "import sys, importlib.util as u\n"
-        "real = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name == 'gmpy2' else real(name, *rest)\n"
-        "sys.modules['gmpy2'] = None\n"
-        "from fedledger.cli import main\n"
-        "main()\n"
-    )
-    with open_ledger(f"local://{home}/chain.db"):
-        pass
-    where = ["--ledger", f"local://{home}/chain.db", "--account", "dealer"]
+WITHOUT = """
+import importlib, importlib.util, json, sys
+
+sys.modules["gmpy2"], real = None, importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "gmpy2" else real(name, *rest)
+from typer.testing import CliRunner
+app = importlib.import_module("fedledger.cli.app").app
+done = [CliRunner().invoke(app, one) for one in json.loads(sys.argv[1])]
+print(json.dumps([str(one.exception or "") for one in done]))
+"""
+
+
+def test_without_the_extra_dealing_and_checking_say_what_to_install(console):
+    """A sentence each, before a folder is made; drawing keys and forgetting need none."""
+    place, who = ["--ledger", console.ledger], ["--account", "a"]
+    out = ["--threshold", "2", "--out", f"{console.home}/x", "--store", console.store]
+    commands = [
+        ["new", *who, *place],
+        ["forget", "ab" * 32, *who],
+        ["deal", A, B, *out, *who, *place],
+        ["check", "x", *who, *place],
+    ]
+    words = json.dumps([["keys", *one] for one in commands])
     done = subprocess.run(
-        [sys.executable, "-c", program, "keys", command, *words, *where],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-        cwd=home,
+        [sys.executable, "-c", WITHOUT, words], capture_output=True, text=True, check=True
     )
-    assert done.returncode == 2
-    [line] = done.stderr.splitlines()
-    assert line.endswith("needs 'gmpy2': pip install 'fedledger[paillier]'")
-    assert not (home / "x").exists()
+    said = "needs 'gmpy2': pip install 'fedledger[paillier]'"
+    assert json.loads(done.stdout) == ["", "", f"dealing keys {said}", f"checking a share {said}"]
+    assert not (console.home / "x").exists()
