@@ -32,6 +32,7 @@ from fedledger.records import SigningRequest
 
 from ...clients import signing_mod
 from ...strategies import ThresholdPaillier, audit_ledger
+from ...strategies.rounds.evidence.documents import Evidence
 from ..run.dealing import simulated_dealer
 from ..run.simulation import simulate
 from .measure import extra_memory
@@ -108,6 +109,9 @@ def measure_encrypted(
     marks: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder, _one_core():
 
+        def ended(evidence: Evidence) -> None:
+            marks[evidence.round] = time.process_time()
+
         def run() -> None:
             app = _app(spent)
             with simulate(app, clients=trainers, folder=folder) as simulation:
@@ -122,7 +126,7 @@ def measure_encrypted(
                     weights="equal",
                     windows=(_LONG,) * 4,
                     quiet=_LONG,
-                    observers=[lambda done: marks.setdefault(done.round, time.process_time())],
+                    observers=[ended],
                 )
                 model = {"values": np.zeros(values, np.float32)}
                 simulation.start(strategy, to_record(model), num_rounds=2)

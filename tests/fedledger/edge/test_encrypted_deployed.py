@@ -36,14 +36,13 @@ def signed(machine):
     return {phase for task in tasks.values() for phase in task["answers"]}
 
 
-def wait_until(driver, machines, phase):
-    """Wait until devices have signed for a phase of the run, and their replies have left."""
+def wait_until(driver, machines, phase, enough=all):
+    """Wait until devices have signed for a phase of the run."""
     deadline = time.monotonic() + PATIENCE
-    while not all(phase in signed(one) for one in machines):
+    while not enough(phase in signed(one) for one in machines):
         assert driver.running[0].poll() is None, driver.log.read_text(errors="replace")
         assert time.monotonic() < deadline, driver.log.read_text(errors="replace")
         time.sleep(0.05)
-    time.sleep(2.5)  # the server waits longer for a fifth signature before it asks again
 
 
 def with_keys(hall):
@@ -107,9 +106,10 @@ def test_devices_are_killed_after_the_key_set_up_and_after_the_list(hall):
     driver.folder, driver.environment = hall.server.folder, hall.server.environment
     driver.start(hall.text(train))
     first, second = hall.devices[0], hall.devices[1]
-    wait_until(driver, hall.devices, "keys")
+    wait_until(driver, hall.devices, "masked", any)  # so all five have accepted the keys
     first.kill()
     wait_until(driver, hall.devices[1:], "list")
+    time.sleep(4)  # replies leave; for a fifth signature the server waits longer
     second.kill()
     driver.wait()
     told = driver.log.read_text(errors="replace")
@@ -121,7 +121,8 @@ def test_devices_are_killed_after_the_key_set_up_and_after_the_list(hall):
         )
     )
     counted = {one["name"]: len(one["accepted"]) for one in rounds[0]["phases"]}
-    assert counted == {"keys": 5, "masked": 4, "list": 4, "shares": 3}, rounds[0]
+    assert counted.pop("masked") in {4, 5}, rounds[0]  # the first may have been quick
+    assert counted == {"keys": 5, "list": 4, "shares": 3}, rounds[0]
     assert rounds[0]["rule"] == "masked mean"
     third = hall.devices[2]
     text = hall.text(forget, **{"device-1": "device-3", "DIGEST": said["digest"]})
