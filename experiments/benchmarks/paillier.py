@@ -5,7 +5,8 @@
 
 One client's values are rounded, packed, encrypted and written as bytes; the server reads and checks
 the bytes of all clients (of that one, again and again) and sums them with weights; a part of the
-sum is opened and compared with the plaintexts' sum. `phe` encrypts scalars under the same key, some
+sum is opened and compared with the plaintexts' sum; and decryption shares of 1,177 ciphertexts at
+most are verified together and one by one. `phe` encrypts scalars under the same key, some
 before and some after. Ours counts with its table, which is made once a key. By processor time both
 have one core; by wall time ours has all of them, and `phe`, which has no threads, one.
 """
@@ -28,10 +29,12 @@ from fedledger.errors import RunError
 from ...crypto import paillier
 from ...strategies.aggregation.kernels.parallel import thread_count
 from .measure import extra_memory
+from .threshold import verify_ratio_batched
 
 __all__ = ["Measured", "main", "measure_paillier"]
 
 _OPENED = 300
+_SHARED = 1177  # ciphertexts of which decryption shares are made: 100,000 values
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ class Measured:
         wall_s: wall seconds by stage.
         cpu_s: processor seconds by stage, all threads together.
         extra_mb: peak of resident memory at the client and the server beyond what was there.
+        verify_ratio_batched: how many times as long decryption shares take that are verified one by
+            one, instead of together (`threshold`).
     """
 
     key_bits: int
@@ -65,6 +70,7 @@ class Measured:
     wall_s: dict[str, float] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
     extra_mb: dict[str, float | None] = field(default_factory=dict)
+    verify_ratio_batched: float = 0.0
 
     @property
     def encrypt_ratio_phe(self) -> float:
@@ -163,6 +169,8 @@ def measure_paillier(
     sums = packing.unpack(plaintexts, part, total_weight)
     if (sums != total_weight * given["rounded"][:part].astype(np.int64)).any():
         raise RunError("the opened sum is not the sum of the plaintexts")
+    shared = min(count, _SHARED)
+    found.verify_ratio_batched = verify_ratio_batched(ciphertexts=shared, key_bits=key_bits)
     return found
 
 
@@ -218,6 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"phe takes {1e3 * measured.phe_cpu_s:.2f} ms for a scalar: ours encrypts "
         f"{measured.encrypt_ratio_phe:,.0f} times as many values by processor time, "
         f"{measured.encrypt_ratio_phe_wall:,.0f} times by wall time"
+    )
+    console.print(
+        f"decryption shares one by one take {measured.verify_ratio_batched:,.0f} times as long "
+        "to verify as together"
     )
     console.print(f"a client's ciphertexts: {measured.bytes_per_value:.2f} bytes a value")
     for who, extra in measured.extra_mb.items():

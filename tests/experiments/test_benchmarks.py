@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from fedledger.errors import RunError
-from fedledger.experiments.benchmarks import ledger, overhead, paillier, sweep, transport
+from fedledger.experiments.benchmarks import encrypted, ledger, overhead, paillier, sweep, transport
 from fedledger.experiments.benchmarks.overhead.hall import Started
 from fedledger.experiments.benchmarks.overhead.results import LEGS, read_overhead, tables
 from fedledger.experiments.benchmarks.overhead.settings import Places, Settings
@@ -72,6 +72,7 @@ def test_ciphertexts_are_opened_and_counted_beside_phe(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["ciphertexts"] == -(-2000 // (2047 // 19))
     assert found["bytes_per_value"] == found["ciphertexts"] * 512 / 2000
+    assert found["verify_ratio_batched"] > 1
     for ratio, peer, stages in (
         ("encrypt_ratio_phe", found["phe_cpu_s"], found["cpu_s"]),
         ("encrypt_ratio_phe_wall", found["phe_wall_s"], found["wall_s"]),
@@ -82,6 +83,21 @@ def test_ciphertexts_are_opened_and_counted_beside_phe(capsys):
     shown = capsys.readouterr().out
     assert "read, check and sum" in shown
     assert "bytes a value" in shown
+
+
+def test_an_encrypted_round_is_taken_apart(capsys):
+    """Each phase of the second round has its time and bytes; the audit was of both."""
+    small = ["--values", "1500", "--trainers", "3", "--threshold", "2"]
+    assert encrypted.main([*small, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["bytes"]) == ["masked", "list", "shares"]
+    ciphertexts = -(-1500 // (2047 // 18))
+    assert found["bytes"]["masked"] > 3 * ciphertexts * 512
+    assert found["bytes"]["list"] == 0
+    assert all(found["trainer_s"][phase] > 0 for phase in found["bytes"])
+    together = found["server_s"] + sum(found["slowest_s"].values())
+    assert found["round_wall_s"] == together
+    assert found["trainer_s_total"] == sum(found["trainer_s"].values())
 
 
 NOWHERE = Places(ledger="local:///nowhere", store="file:///nowhere", clients=())
