@@ -87,9 +87,10 @@ def _batches(
     import torch  # noqa: PLC0415 - see the module's docstring
 
     while steps > 0:
-        drawn = torch.randperm(samples, generator=generator).split(size)[:steps]
-        yield from drawn
-        steps -= len(drawn)
+        order = torch.randperm(samples, generator=generator)
+        for start in range(0, samples, size)[:steps]:
+            yield order[start : start + size]
+            steps -= 1
 
 
 def evaluate(
