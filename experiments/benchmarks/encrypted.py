@@ -9,8 +9,6 @@ all that is left is what encryption, proofs and evidence cost. Seconds are of th
 second round is the one measured: keys are accepted in the first.
 """
 
-import argparse
-import json
 import os
 import sys
 import tempfile
@@ -23,7 +21,6 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from rich.console import Console
 from rich.table import Table
 
 from fedledger.arrays import read_record, to_record
@@ -36,6 +33,7 @@ from ...strategies.rounds.evidence.documents import Evidence
 from ..run.dealing import simulated_dealer
 from ..run.simulation import simulate
 from .measure import extra_memory
+from .program import told
 
 __all__ = ["Measured", "main", "measure_encrypted"]
 
@@ -212,27 +210,24 @@ def as_table(measured: Measured) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description="What an encrypted round costs.")
-    parser.add_argument("--values", type=int, default=100_000, help="of the model (100000)")
-    parser.add_argument("--bits", type=int, default=16, help="of a rounded value (16)")
-    parser.add_argument("--trainers", type=int, default=10, help="who train (10)")
-    parser.add_argument("--threshold", type=int, default=6, help="who open together (6)")
-    parser.add_argument("--key-bits", type=int, default=2048, help="of the modulus (2048)")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-    options = vars(parser.parse_args(arguments))
-    form = options.pop("format")
-    measured = measure_encrypted(**options)
-    if form == "json":
-        sys.stdout.write(json.dumps(measured.document(), indent=2) + "\n")
-        return 0
-    console = Console()
-    console.print(as_table(measured))
-    console.print(
+    options = {
+        "values": (100_000, "of the model"),
+        "bits": (16, "of a rounded value"),
+        "trainers": (10, "who train"),
+        "threshold": (6, "who open together"),
+        "key_bits": (2048, "of the modulus"),
+    }
+    about = "What an encrypted round costs."
+    return told(about, options, measure_encrypted, as_table, _lines, arguments)
+
+
+def _lines(measured: Measured) -> list[str]:
+    found = [
         f"a round takes {measured.round_wall_s:.1f} s where each trainer has a core of its own"
-    )
+    ]
     if measured.extra_mb is not None:
-        console.print(f"memory of all parties: {measured.extra_mb:,.0f} MB more than before")
-    return 0
+        found.append(f"memory of all parties: {measured.extra_mb:,.0f} MB more than before")
+    return found
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ before and some after. Ours counts with its table, which is made once a key. By 
 have one core; by wall time ours has all of them, and `phe`, which has no threads, one.
 """
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from fedledger.effects import Effects
@@ -29,6 +26,7 @@ from fedledger.errors import RunError
 from ...crypto import paillier
 from ...strategies.aggregation.kernels.parallel import thread_count
 from .measure import extra_memory
+from .program import told
 from .threshold import verify_ratio_batched
 
 __all__ = ["Measured", "main", "measure_paillier"]
@@ -206,36 +204,36 @@ def as_table(measured: Measured) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description="Packed Paillier beside phe.")
-    parser.add_argument("--values", type=int, default=1_000_000, help="of a client (1000000)")
-    parser.add_argument("--bits", type=int, default=16, help="of a rounded value (16)")
-    parser.add_argument("--key-bits", type=int, default=2048, help="of the modulus (2048)")
-    parser.add_argument("--clients", type=int, default=10, help="whose batches are summed (10)")
-    parser.add_argument("--total-weight", type=int, default=256, help="of all clients (256)")
-    parser.add_argument("--scalars", type=int, default=100, help="for phe (100)")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-    options = vars(parser.parse_args(arguments))
-    form = options.pop("format")
-    measured = measure_paillier(**options)
-    if form == "json":
-        sys.stdout.write(json.dumps(measured.document(), indent=2) + "\n")
-        return 0
-    console = Console()
-    console.print(as_table(measured))
-    console.print(
-        f"phe takes {1e3 * measured.phe_cpu_s:.2f} ms for a scalar: ours encrypts "
-        f"{measured.encrypt_ratio_phe:,.0f} times as many values by processor time, "
-        f"{measured.encrypt_ratio_phe_wall:,.0f} times by wall time"
-    )
-    console.print(
-        f"decryption shares one by one take {measured.verify_ratio_batched:,.0f} times as long "
-        "to verify as together"
-    )
-    console.print(f"a client's ciphertexts: {measured.bytes_per_value:.2f} bytes a value")
-    for who, extra in measured.extra_mb.items():
-        if extra is not None:
-            console.print(f"memory of the {who}: {extra:,.0f} MB more than before")
-    return 0
+    options = {
+        "values": (1_000_000, "of a client"),
+        "bits": (16, "of a rounded value"),
+        "key_bits": (2048, "of the modulus"),
+        "clients": (10, "whose batches are summed"),
+        "total_weight": (256, "of all clients"),
+        "scalars": (100, "for phe"),
+    }
+    about = "Packed Paillier beside phe."
+    return told(about, options, measure_paillier, as_table, _lines, arguments)
+
+
+def _lines(measured: Measured) -> list[str]:
+    return [
+        (
+            f"phe takes {1e3 * measured.phe_cpu_s:.2f} ms for a scalar: ours encrypts "
+            f"{measured.encrypt_ratio_phe:,.0f} times as many values by processor time, "
+            f"{measured.encrypt_ratio_phe_wall:,.0f} times by wall time"
+        ),
+        (
+            f"decryption shares one by one take {measured.verify_ratio_batched:,.0f} times as long "
+            "to verify as together"
+        ),
+        f"a client's ciphertexts: {measured.bytes_per_value:.2f} bytes a value",
+        *(
+            f"memory of the {who}: {extra:,.0f} MB more than before"
+            for who, extra in measured.extra_mb.items()
+            if extra is not None
+        ),
+    ]
 
 
 if __name__ == "__main__":

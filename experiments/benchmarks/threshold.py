@@ -8,8 +8,6 @@ processor, all threads together, for a ciphertext. A key is dealt for the measur
 the same time for each ciphertext is measured on some of them; what is done in batches, on all.
 """
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 
 import gmpy2
-from rich.console import Console
 from rich.table import Table
 
 from fedledger.effects import Effects
@@ -28,6 +25,7 @@ from ...crypto import paillier
 from ...crypto import threshold as crypto
 from ...crypto.transcript import Transcript
 from ...strategies.aggregation.kernels.parallel import thread_count
+from .program import told
 
 __all__ = ["Measured", "main", "measure_threshold", "verify_ratio_batched"]
 
@@ -187,29 +185,25 @@ def as_table(measured: Measured) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description="Threshold decryption, proved in batches.")
-    parser.add_argument("--ciphertexts", type=int, default=1177, help="of a round (1177)")
-    parser.add_argument("--trainers", type=int, default=10, help="who hold shares (10)")
-    parser.add_argument("--threshold", type=int, default=6, help="who open together (6)")
-    parser.add_argument("--key-bits", type=int, default=2048, help="of the modulus (2048)")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-    options = vars(parser.parse_args(arguments))
-    form = options.pop("format")
-    measured = measure_threshold(**options)
-    if form == "json":
-        sys.stdout.write(json.dumps(measured.document(), indent=2) + "\n")
-        return 0
-    console = Console()
-    console.print(as_table(measured))
-    console.print(
-        f"verifying shares in a batch: {measured.verify_ratio_batched:,.0f} times as fast as one "
-        f"by one; a share modulo n² would cost {measured.textbook_ms:.1f} ms"
-    )
-    console.print(
+    options = {
+        "ciphertexts": (1177, "of a round"),
+        "trainers": (10, "who hold shares"),
+        "threshold": (6, "who open together"),
+        "key_bits": (2048, "of the modulus"),
+    }
+    about = "Threshold decryption, proved in batches."
+    return told(about, options, measure_threshold, as_table, _lines, arguments)
+
+
+def _lines(measured: Measured) -> list[str]:
+    return [
+        (
+            f"verifying shares in a batch: {measured.verify_ratio_batched:,.0f} times as fast as one "
+            f"by one; a share modulo n² would cost {measured.textbook_ms:.1f} ms"
+        ),
         f"a key is dealt in {measured.deal_s:.1f} s, checked in {measured.check_s:.2f} s; bytes: "
-        + ", ".join(f"{name} {size}" for name, size in measured.bytes.items())
-    )
-    return 0
+        + ", ".join(f"{name} {size}" for name, size in measured.bytes.items()),
+    ]
 
 
 if __name__ == "__main__":
