@@ -198,8 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _lines(measured: Measured) -> list[str]:
     return [
         (
-            f"verifying shares in a batch: {measured.verify_ratio_batched:,.0f} times as fast as one "
-            f"by one; a share modulo n² would cost {measured.textbook_ms:.1f} ms"
+            f"verifying shares in a batch: {measured.verify_ratio_batched:,.0f} times as fast as "
+            f"one by one; a share modulo n² would cost {measured.textbook_ms:.1f} ms"
         ),
         f"a key is dealt in {measured.deal_s:.1f} s, checked in {measured.check_s:.2f} s; bytes: "
         + ", ".join(f"{name} {size}" for name, size in measured.bytes.items()),
