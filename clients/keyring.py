@@ -260,6 +260,18 @@ class Keyring(FolderBeside):
                 f"remove from {self.folder} those that nothing is sealed to any more"
             ) from damaged
 
+    def forget_place(self, place: str) -> list[bytes]:
+        """Forget all keys that are kept for a place; return their digests.
+
+        Raises:
+            AccountError: something cannot be removed, or read.
+        """
+        digests = [bytes.fromhex(name) for name in self._named(_DEALT)]
+        gone = [one for one in digests if self._need(one).place == place]
+        for one in gone:
+            self.forget(one)
+        return gone
+
     def public_keys(self) -> list[bytes]:
         """Return the public halves of the private keys that are here, sorted.
 

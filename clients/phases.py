@@ -81,6 +81,11 @@ class Asked:
     keyring: Keyring
     entropy: Entropy
 
+    @property
+    def place(self) -> str:
+        """What the task is called where something is kept for one task."""
+        return f"{self.domain.chain_id}/{self.domain.contract.lower()}/{self.domain.task}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:

@@ -75,8 +75,7 @@ def known_of(asked: Asked) -> Known:
         raise ConfigError(f"the message's specification is none of {PROTOCOL}")
     if asked.account not in trainers:
         raise AccountError(f"{asked.account} is no trainer of the task's specification")
-    place = f"{asked.domain.chain_id}/{asked.domain.contract.lower()}/{asked.task}"
-    return Known(terms, trainers, cid, place)
+    return Known(terms, trainers, cid, asked.place)
 
 
 def share_of(asked: Asked, keys: ThresholdKeys) -> KeyShare:

@@ -24,5 +24,8 @@ def test_rounds_are_opened_by_trainers_and_proved_by_the_audit(encrypted):
     assert [one.aggregate for one in report.rounds] == ["proved", "proved"]
     aggregates = TrainingTask(encrypted.ledger).aggregates(1)
     assert [one.rule for one in aggregates] == ["masked mean", "masked mean"]
+    for partition in range(encrypted.size):
+        assert not list(encrypted.keyring(partition).folder.glob("*.key")), "the task has ended"
+        assert not list(encrypted.keyring(partition).folder.glob("*.keys"))
     moved = arrays_of(result.arrays)["layer.bias"]
     assert np.all(moved > 0.3)
