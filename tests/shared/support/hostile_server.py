@@ -35,6 +35,7 @@ class Sent:
 
     entry: Entry
     arrays: Arrays
+    calls: Sequence[bytes] = ()
 
 
 @dataclass
@@ -53,6 +54,7 @@ class HostileServer:
         self.task = strategy.task.opened.id
         self.spec = strategy.task.opened.spec
         self.text = self.federation.store.get(self.spec).decode()
+        self.seen = self.federation.ledger.settled().hash
         self.learned = [0.25] * self.federation.size
         self.config: dict[int, dict[str, Any]] = {}
 
@@ -102,7 +104,7 @@ class HostileServer:
             [account],
             [0],
             {"specification": self.text, **details},
-            seen=ledger.settled().hash,
+            seen=self.seen,
         )
         plain: dict[str, Any] = {
             "config": ConfigRecord({"server-round": number}),
@@ -146,10 +148,13 @@ class HostileServer:
     def sent(self, who: int, reply: Message) -> Sent:
         """Return what a reply to "masked" holds."""
         arrays = read_record(reply.content.array_records["arrays"])
-        [(values, signature)] = Signatures.taken_from(reply.content).statements
-        cid = cid_of(to_safetensors(arrays))
+        signed = Signatures.taken_from(reply.content)
+        [(values, signature)] = signed.statements
         samples = int(json.loads(values)["samples"])
-        return Sent(Entry(self.federation.clients[who], cid, samples, signature), arrays)
+        entry = Entry(
+            self.federation.clients[who], cid_of(to_safetensors(arrays)), samples, signature
+        )
+        return Sent(entry, arrays, signed.transactions)
 
     def list_of(self, *sent: Sent) -> CiphertextList:
         return CiphertextList(tuple(one.entry for one in sent))
