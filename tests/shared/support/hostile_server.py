@@ -44,11 +44,12 @@ class HostileServer:
 
     federation: EncryptedFederation
     model: Arrays = field(default_factory=lambda: {"layer": np.zeros(VALUES, np.float32)})
+    terms_of: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     task: int = 1
 
     def __post_init__(self) -> None:
-        strategy = self.federation.encrypted()
+        strategy = self.federation.encrypted(**self.terms_of)
         self.terms: ThresholdTerms = strategy.protocol.settings
         strategy.task.open(self.model, 9, strategy.protocol)
         self.task = strategy.task.opened.id
