@@ -150,7 +150,7 @@ OPENED = [
 """Of the messages of its part, which is a shorter one: what is behind it has to be zeros."""
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(15, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(15, marks=pytest.mark.soak)])
 def test_lies_about_masked_updates_shares_and_parts_stop_no_round(encrypted, monkeypatch, rounds):
     """In every round one trainer lies about its update, one about its shares, one about its part.
 

@@ -43,8 +43,16 @@ def run(federation, gone, rounds=1, **options):
 @pytest.mark.parametrize(
     ("gone", "counted"),
     [
-        ({0: "masked"}, {"keys": 5, "masked": 4, "list": 4, "shares": 4, "opened": 4}),
-        ({4: "list"}, {"keys": 5, "masked": 5, "list": 4, "shares": 4, "opened": 4}),
+        pytest.param(
+            {0: "masked"},
+            {"keys": 5, "masked": 4, "list": 4, "shares": 4, "opened": 4},
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            {4: "list"},
+            {"keys": 5, "masked": 5, "list": 4, "shares": 4, "opened": 4},
+            marks=pytest.mark.soak,
+        ),
         (
             {0: "masked", 1: "shares"},
             {"keys": 5, "masked": 4, "list": 4, "shares": 3, "opened": 3},
@@ -53,9 +61,10 @@ def run(federation, gone, rounds=1, **options):
             {1: "list", 2: "shares", 3: "opened"},
             {"keys": 5, "masked": 5, "list": 4, "shares": 3, "opened": 2},
         ),
-        (
+        pytest.param(
             {0: "opened", 1: "opened", 2: "opened", 3: "opened", 4: "opened"},
             {"keys": 5, "masked": 5, "list": 5, "shares": 5, "opened": 0},
+            marks=pytest.mark.soak,
         ),
     ],
     ids=["after-key-set-up", "after-masking", "four-sign-three-open", "lifting", "all-lifting"],
@@ -77,7 +86,9 @@ TOO_FEW = {
 }
 
 
-@pytest.mark.parametrize("phase", TOO_FEW)
+@pytest.mark.parametrize(
+    "phase", [pytest.param("keys", marks=pytest.mark.soak), "masked", "list", "shares"]
+)
 def test_too_few_end_the_round_and_the_next_one_works(encrypted, phase):
     """The model stays, the evidence says why; when the devices are back, a round moves it."""
     gone, says = TOO_FEW[phase]
@@ -107,7 +118,16 @@ def killed_after(monkeypatch, phase):
     monkeypatch.setattr(LiveRound, "ask", ask)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "keys",
+        pytest.param("masked", marks=pytest.mark.soak),
+        "list",
+        pytest.param("shares", marks=pytest.mark.soak),
+        pytest.param("opened", marks=pytest.mark.soak),
+    ],
+)
 def test_a_run_that_was_killed_goes_on_with_the_same_list(encrypted, monkeypatch, phase):
     """Trainers answer what they have answered: the list is the one that they have signed."""
     seen = []
@@ -130,7 +150,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_list(encrypted, monkeypatch
     assert len(seen) == (1 if phase in {"keys", "masked"} else 2)
 
 
-@pytest.mark.parametrize("phase", ["list", "shares"])
+@pytest.mark.parametrize("phase", [pytest.param("list", marks=pytest.mark.soak), "shares"])
 def test_a_run_that_was_killed_never_opens_a_second_list(encrypted, monkeypatch, phase):
     """A device that was gone is back, so the list would be another: the round keeps its model.
 
