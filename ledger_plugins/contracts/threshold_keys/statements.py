@@ -1,6 +1,7 @@
 """What trainers sign off chain in an encrypted round: EIP-712, bound to chain, task and round.
 
-A trainer signs each at most once a round, but for decryption shares, which it may repeat.
+Of lists a trainer signs one a round, and the same one as often as it is asked. A masked update for
+which it is asked in other words is another one, of which a list has one; decryption shares repeat.
 """
 
 from ...signing import Statement

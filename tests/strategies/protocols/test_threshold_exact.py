@@ -52,9 +52,7 @@ def app_with(samples):
     [
         ([600] * 5, [1] * 5, {}),
         ([10, 11, 12, 13, 14], [10, 11, 12, 13, 14], {}),
-        pytest.param(
-            [10, 11, 12, 13, 14], [1] * 5, {"weights": "equal"}, marks=pytest.mark.soak
-        ),
+        pytest.param([10, 11, 12, 13, 14], [1] * 5, {"weights": "equal"}, marks=pytest.mark.soak),
     ],
     ids=["equal-samples", "unequal-samples", "equal-weights"],
 )

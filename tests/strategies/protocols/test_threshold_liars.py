@@ -9,11 +9,18 @@ from support.evidence import all_evidence
 from support.federation import make_app
 from support.lying import arrays_changed, arrays_of, lie, saying, with_arrays
 
+from fedledger.clients.handlers.threshold.specification import known_of
+from fedledger.crypto.paillier import Comb, encrypt
+from fedledger.crypto.paillier.cores import here
+from fedledger.crypto.threshold import prove_plaintexts
 from fedledger.ledger_plugins.contracts.threshold_keys.contents import (
     CIPHERTEXTS,
     MESSAGES,
     PROOF,
     SHARES,
+    digits,
+    row,
+    transcript_of,
 )
 from fedledger.strategies import audit_ledger
 
@@ -203,3 +210,30 @@ def test_what_is_said_of_other_keys_another_list_and_anothers_update(encrypted, 
     assert found.pop(("list", 1, 1)) == "list"
     assert len(seen) == 2
     assert found in ({("masked", 1, 2): "proof"}, {("masked", 1, 3): "proof"})
+
+
+def overflowing(asked, answered):
+    """Plaintexts with something above their slots, encrypted and proved as they should be."""
+    known = known_of(asked)
+    keys, _ = asked.keyring.kept(known.keys, known.place)
+    plain = [1 << 2041] * len(arrays_of(answered)[CIPHERTEXTS])
+    made = encrypt(Comb(keys.public, len(plain)), plain, asked.entropy, here())
+    transcript = transcript_of(asked.domain, asked.account, known.terms, keys)
+    secrets = made.ciphertexts, plain, made.blindings, transcript
+    proof = prove_plaintexts(keys.public, *secrets, entropy=asked.entropy)
+    numbers = digits(made.ciphertexts, keys.public.width)
+    return with_arrays(answered, {CIPHERTEXTS: numbers, PROOF: row(proof.encode(keys.public))})
+
+
+def test_what_no_update_holds_ends_a_round_with_its_model(encrypted, monkeypatch):
+    """Nobody sees whose it was: the round keeps its model, and the next one moves it.
+
+    So a trainer can stop every round in which it masks; docs/trust.md says so.
+    """
+    lie(monkeypatch, {("masked", 1, encrypted.clients[2]): overflowing})
+    encrypted.run(encrypted.encrypted(), make_app(), rounds=2, model=MODEL)
+    first, second = all_evidence(encrypted)
+    assert first.kept.startswith("a masked update held what no update does: ")
+    assert second.kept is None
+    report = audit_ledger(encrypted.ledger, encrypted.store)
+    assert report.passed, report.reason
