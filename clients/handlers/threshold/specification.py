@@ -15,6 +15,8 @@ from ....ledger_plugins.contracts.threshold_keys.terms import PROTOCOL, Threshol
 from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
 from ....ledger_plugins.storage.cid import cid_of, profile_named
 from ...direct import ledger_of
+from ...identity import limits_of
+from ...journal import ANY
 from ...phases import Asked
 
 __all__ = ["Known", "check_submitted", "known_of", "share_of"]
@@ -49,8 +51,8 @@ def known_of(asked: Asked) -> Known:
     """Return what a trainer knows of the task that a message is about.
 
     The text comes with the message; which text it has to be, the trainer knows by `task=CID` in its
-    node config, or from its own ledger, or both. A simulation's client, whose key lies with the
-    server's, takes the server's word.
+    node config, or by `ledger-task=N` there from its own ledger, or both. A simulation's client,
+    whose key lies with the server's, takes the server's word.
 
     Raises:
         ConfigError: the message has no specification of this protocol, or the trainer knows none.
@@ -124,10 +126,13 @@ def _known_cids(asked: Asked) -> list[tuple[str, str]]:
     with ledger_of(asked.context) as ledger:
         if ledger is not None:
             known.append(("its own ledger", _on_ledger(ledger, asked)))
-    if not known and config.get("account") is not None:
+    # A ledger has tasks of anybody's; whose other trainers are all the server's, opens this one's.
+    chosen = pinned is not None or (known and limits_of(config)["pins"].get("task", ANY) != ANY)
+    if not chosen and config.get("account") is not None:
         raise ConfigError(
-            "this trainer does not know its task by itself: set task=CID of the specification in "
-            "its node config (`fedledger show task` prints it), or ledger=URL of its own ledger"
+            "this trainer does not know by itself which task is its own: set task=CID of the "
+            "specification in its node config (`fedledger show task` prints it), or ledger-task=N, "
+            "its number on a ledger of its own (ledger=URL)"
         )
     return known
 

@@ -97,7 +97,9 @@ def test_a_device_that_knows_no_task_answers_no_phase(server):
     sent, signed = round_of(server)
     server.config[0] = known
     for asked in every_phase(server, sent, signed).values():
-        with pytest.raises(ConfigError, match="does not know its task by itself: set task=CID"):
+        with pytest.raises(
+            ConfigError, match="does not know by itself which task is its own: set task="
+        ):
             asked()
 
 
@@ -192,7 +194,7 @@ def on_a_node(tmp_path, monkeypatch):
     monkeypatch.setattr(plain, "open_ledger", lambda *_, **__: open_ledger(f"local+{node.url}"))
     federation = EncryptedFederation(tmp_path)
     server = with_a_keystore(HostileServer(federation))
-    server.config[0]["ledger"] = f"local+{node.url}"
+    server.config[0] |= {"ledger": f"local+{node.url}", "ledger-task": 1}
     yield server
     federation.close()
     node.stop()
@@ -201,10 +203,17 @@ def on_a_node(tmp_path, monkeypatch):
 def test_a_device_with_a_ledger_believes_it_and_not_the_server(on_a_node):
     """The specification is the ledger's; a list names what the ledger has of this round.
 
-    A content that never was on the ledger, though its trainer signed it, is on no list; nor is a
-    second task's specification any use, once the journal has the first.
+    A content that never was on the ledger, though its trainer signed it, is on no list; nor is
+    another task's specification any use: which task is its own, its node config says, and a ledger
+    that has tasks of anybody's says no such thing.
     """
     server = on_a_node
+    for unsaid in ({"ledger-task": "any"}, {}):
+        kept = server.config[0]
+        server.config[0] = {k: v for k, v in kept.items() if k != "ledger-task"} | unsaid
+        with pytest.raises(ConfigError, match="which task is its own"):
+            server.masked(0)
+        server.config[0] = kept
     ledger = server.federation.ledger
     sent, signed = round_of(server)
     listed = server.list_of(*sent)
