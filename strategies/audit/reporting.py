@@ -5,9 +5,7 @@ replay fails; nobody has to trust it, since each member replays the round itself
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from fedledger.errors import ConfigError, ContractError, FedledgerError
 from fedledger.formats import canonical_json
@@ -17,8 +15,9 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Reports, TrainingTask
 from ...ledger_plugins.contracts.reports.facade import EXPIRED, GUILTY, INNOCENT, OPEN, Report
 from ...ledger_plugins.storage.base import Store
+from ..rounds.answers.faults import FAULT, ProvedFault
 from ..rounds.evidence.checks import CheckFailed, Outcome, Witness, outcome_of
-from ..rounds.evidence.documents import Words
+from .accused import Accused, accused_of, signed_wrong
 from .reports import publisher_of
 from .task import TaskAudit
 
@@ -26,6 +25,7 @@ __all__ = [
     "Accused",
     "Finding",
     "accuse_aggregate",
+    "accuse_update",
     "details_of",
     "find",
     "finding_of",
@@ -36,30 +36,6 @@ __all__ = [
 
 STATUSES = {OPEN: "open", GUILTY: "guilty", INNOCENT: "innocent", EXPIRED: "expired"}
 """How a report stands, in words."""
-
-
-class Accused(BaseModel):
-    """The evidence of an accusation.
-
-    Attributes:
-        version: version of this form.
-        kind: the accusation's kind.
-        task: the task's number.
-        round: the round.
-        subject: the accused.
-        finding: what does not follow.
-        witness: where to look: the fields of `Witness`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    version: Literal[1] = 1
-    kind: str
-    task: int
-    round: int
-    subject: str
-    finding: Words
-    witness: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +49,7 @@ class Finding:
         outcome: whether it replays.
         reason: what does not follow, or why it could not be checked; None: it replays.
         witness: where to look, or None.
+        faults: which answers are provably wrong, as far as the replay has come.
     """
 
     task: int
@@ -81,11 +58,14 @@ class Finding:
     outcome: Outcome
     reason: str | None = None
     witness: Witness | None = None
+    faults: tuple[ProvedFault, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         witness = asdict(self.witness) if self.witness else None
-        return {**asdict(self), "outcome": self.outcome.value, "witness": witness}
+        faults = [asdict(fault) for fault in self.faults]
+        said = {"outcome": self.outcome.value, "witness": witness, "faults": faults}
+        return {**asdict(self), **said}
 
 
 def finding_of(ledger: Ledger, store: Store, task: int, number: int) -> Finding:
@@ -111,14 +91,14 @@ def finding_of(ledger: Ledger, store: Store, task: int, number: int) -> Finding:
     published = audit.ended[number - 1]
     if not isinstance(published, Aggregate):
         raise ConfigError(f"round {number} of task {task} was rolled back: nobody published it")
-    publisher = publisher_of(ledger, published)
+    outcome, reason, witness = Outcome.PASSED, None, None
     try:
         audit.check_only(number)
-    except CheckFailed as error:
-        return Finding(task, number, publisher, Outcome.FAILED, str(error), error.witness)
     except FedledgerError as error:
-        return Finding(task, number, publisher, outcome_of(error), str(error))
-    return Finding(task, number, publisher, Outcome.PASSED)
+        outcome, reason = outcome_of(error), str(error)
+        witness = error.witness if isinstance(error, CheckFailed) else None
+    publisher = publisher_of(ledger, published)
+    return Finding(task, number, publisher, outcome, reason, witness, audit.faults(number))
 
 
 def accuse_aggregate(
@@ -154,15 +134,70 @@ def accuse_aggregate(
         finding=finding.reason or "",
         witness=asdict(finding.witness) if finding.witness else {},
     )
-    report, _ = Reports(ledger).accuse(
-        account,
-        kind="aggregate",
-        subject=finding.publisher,
+    return _accuse(ledger, store, account, evidence), finding
+
+
+def accuse_update(
+    ledger: Ledger,
+    store: Store,
+    account: Account,
+    task: int,
+    number: int,
+    *,
+    subject: str | None = None,
+) -> tuple[bytes, ProvedFault]:
+    """Accuse an account of what it signed in a round, by what the round's evidence shows.
+
+    Args:
+        ledger: the ledger.
+        store: where the evidence goes.
+        account: the reporter.
+        task: the task's number.
+        number: the round, which was published.
+        subject: the accused; None: whoever it is, where it is one account alone.
+
+    Returns:
+        The report's id, and what the replay shows.
+
+    Raises:
+        ConfigError: nothing that it signed is shown to be wrong, or several accounts did wrong.
+        ContractError: the contract refuses the accusation.
+    """
+    finding = finding_of(ledger, store, task, number)
+    where = f"round {number} of task {task}"
+    faults = {one.party: one for one in finding.faults if subject in (None, one.party)}
+    if not faults:
+        why = f"; it does not replay: {finding.reason}" if finding.reason else ""
+        who = subject or "anybody"
+        raise ConfigError(
+            f"the evidence of {where} shows nothing that {who} signed and that is wrong{why}"
+        )
+    if len(faults) > 1:
+        raise ConfigError(
+            f"several accounts signed what is wrong in {where}, say which: {', '.join(faults)}"
+        )
+    [fault] = faults.values()
+    evidence = Accused(
+        kind="update",
         task=task,
         round=number,
+        subject=fault.party,
+        finding=fault.sentence,
+        witness=asdict(Witness(fault.phase, fault.party, step=FAULT)),
+    )
+    return _accuse(ledger, store, account, evidence), fault
+
+
+def _accuse(ledger: Ledger, store: Store, account: Account, evidence: Accused) -> bytes:
+    report, _ = Reports(ledger).accuse(
+        account,
+        kind=evidence.kind,
+        subject=evidence.subject,
+        task=evidence.task,
+        round=evidence.round,
         evidence=store.put(canonical_json(evidence.model_dump(mode="json"))),
     )
-    return report, finding
+    return report
 
 
 def verdict_on(ledger: Ledger, store: Store, report: Report) -> tuple[bool | None, str]:
@@ -173,14 +208,20 @@ def verdict_on(ledger: Ledger, store: Store, report: Report) -> tuple[bool | Non
         store: the store.
         report: the report.
     """
-    if report.kind != "aggregate":
+    if report.kind not in ("aggregate", "update"):
         return None, f"a report of kind {report.kind!r} is not decided by a replay"
     try:
         finding = finding_of(ledger, store, report.task, report.round)
     except ConfigError as error:
-        return False, str(error)
+        return None if report.kind == "update" else False, str(error)
     except FedledgerError as error:
         return None, f"the round could not be checked: {error}"
+    if report.kind == "update":
+        every = Reports(ledger).accusations(report.task)
+        newest = [one for one in every if one.report == report.report][-1]
+        evidence = accused_of(store, newest.evidence)
+        seen = finding.faults, finding.outcome, finding.reason, finding.witness
+        return signed_wrong(report.subject, evidence, *seen)
     if finding.publisher != report.subject:
         return False, f"{finding.publisher} published the round, not the accused"
     return {

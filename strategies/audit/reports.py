@@ -1,8 +1,9 @@
 """The audit of reports: who was excluded, and whether verdicts say what a replay says.
 
 A verdict on the kind "aggregate" can be looked at again: the subject published the round, and it
-does not replay, or else it is innocent. Verdicts of other kinds, and of rounds that cannot be
-checked, are listed as what could not be verified.
+does not replay, or else it is innocent. So can one on "update" whose fault the round's evidence
+shows, or that says so. Other verdicts, and those on rounds that cannot be checked, are listed as
+what could not be verified.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,11 @@ from ...ledger_plugins.base import Ledger
 from ...ledger_plugins.contracts import Aggregate, Reports, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.reports.facade import EXPIRED, OPEN, Accusation, Verdict
 from ...ledger_plugins.contracts.reports.kinds import BY_MEMBERS, KINDS
+from ...ledger_plugins.storage.base import Store
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Outcome
 from ..rounds.evidence.documents import ReportTerms
+from .accused import accused_of, signed_wrong
 from .verdicts import ReportVerdict, RoundVerdict
 
 __all__ = ["TaskReports", "publisher_of"]
@@ -38,10 +41,12 @@ class TaskReports:
     Args:
         contract: the contract on its ledger.
         task: the task.
+        store: has the evidence of accusations.
     """
 
-    def __init__(self, contract: TrainingTask, task: Task) -> None:
+    def __init__(self, contract: TrainingTask, task: Task, store: Store) -> None:
         self._ledger, self._tasks, self._task = contract.ledger, contract, task
+        self._store = store
         self._reports: Reports | None = None
         self._accusations: dict[bytes, Accusation] = {}
         if Reports.contract in self._ledger.contracts():
@@ -128,21 +133,25 @@ class TaskReports:
             problem = self._majority(accusation, votes, guilty=decision.guilty)
             if problem is not None:
                 return answer(outcome=Outcome.FAILED, reason=problem)
-        follows, reason = self._follows(accusation, ended, found)
+        if accusation.kind == "aggregate":
+            follows, reason = self._published_wrong(accusation, ended, found)
+        elif accusation.kind == "update":
+            follows, reason = self._signed_wrong(accusation, found.get(accusation.round))
+        else:
+            follows = None
+            reason = f"verdicts on {accusation.kind!r} are not verified by a replay"
         if follows is None:
             return answer(outcome=Outcome.UNCHECKED, reason=reason)
         wrong = tuple(one.account for one in votes if one.convicts != follows)
         return answer(outcome=Outcome.PASSED, reason=reason, follows=follows, wrong=wrong)
 
-    def _follows(
+    def _published_wrong(
         self,
         accusation: Accusation,
         ended: Sequence[Aggregate | Rollback],
         found: Mapping[int, RoundVerdict],
     ) -> tuple[bool | None, str]:
         """Return whether the subject is guilty by the audit's own replay, and why."""
-        if accusation.kind != "aggregate":
-            return None, f"verdicts on {accusation.kind!r} are not verified by a replay"
         # A round may have ended, and have been reported, since this audit looked for rounds.
         published = dict(enumerate(ended, start=1)).get(accusation.round)
         if isinstance(published, Rollback):
@@ -158,6 +167,16 @@ class TaskReports:
         if verdict.passed:
             return False, "the round replays"
         return True, f"the round does not replay: {verdict.reason}"
+
+    def _signed_wrong(
+        self, accusation: Accusation, verdict: RoundVerdict | None
+    ) -> tuple[bool | None, str]:
+        """Return whether what the subject signed is provably wrong by the audit's own replay."""
+        evidence = accused_of(self._store, accusation.evidence)
+        if verdict is None:
+            return signed_wrong(accusation.subject, evidence, (), None, None, None)
+        seen = verdict.faults, verdict.outcome, verdict.reason, verdict.witness
+        return signed_wrong(accusation.subject, evidence, *seen)
 
     def _majority(
         self, accusation: Accusation, votes: Sequence[Verdict], *, guilty: bool

@@ -30,8 +30,8 @@ class AuditSummary:
         tally: what became of rounds and answers, as the evidence says.
         unchecked: what was not checked and why, a sentence each.
         money: the tokens of each ledger.
-        troubles: what came of reports, and of which tasks no update was used, or most were lost, a
-            sentence each.
+        troubles: what came of reports, who signed what is provably wrong, and of which tasks no
+            update was used, or most were lost, a sentence each.
     """
 
     outcomes: dict[str, int]
@@ -75,6 +75,11 @@ class AuditSummary:
             money=tuple(money),
             troubles=(
                 *(one.sentence for one in reports),
+                *(
+                    f"task {one.task} ({one.model_id}), round {one.round}: {fault.sentence}"
+                    for one in rounds
+                    for fault in one.faults
+                ),
                 *(f"{task}: {said}" for task, said in troubles if said is not None),
             ),
         )

@@ -17,6 +17,7 @@ from ...ledger_plugins.contracts import Aggregate, Rollback, Task, TrainingTask
 from ...ledger_plugins.contracts.training_task.calls import CONFIRM_HISTORY
 from ...ledger_plugins.storage.base import Store
 from ...ledger_plugins.storage.cid import cid_of
+from ..rounds.answers.faults import ProvedFault
 from ..rounds.answers.history import History, others
 from ..rounds.evidence import documents
 from ..rounds.evidence.carriers import decoded_transaction
@@ -66,7 +67,8 @@ class TaskAudit:
         rolled_back = any(isinstance(ended, Rollback) for ended in self.ended)
         self._recount = Recount(self._contract, task) if rolled_back else None
         self._base: tuple[str, Arrays] | None = None
-        self._reports = TaskReports(self._contract, task)
+        self._faults: dict[int, list[ProvedFault]] = {}
+        self._reports = TaskReports(self._contract, task, store)
         self._reports.check_terms(documents.load(Specification, task.spec, store).terms)
 
     def reports(self, found: Mapping[int, RoundVerdict]) -> list[ReportVerdict]:
@@ -106,8 +108,23 @@ class TaskAudit:
                 checks=(*checks.all(), last),
                 reason=said,
                 witness=error.witness if isinstance(error, CheckFailed) else None,
+                faults=self.faults(number),
             )
-        return RoundVerdict(self._record(ended, evidence), Outcome.PASSED, proved, checks.all())
+        return RoundVerdict(
+            self._record(ended, evidence),
+            Outcome.PASSED,
+            proved,
+            checks.all(),
+            faults=self.faults(number),
+        )
+
+    def faults(self, number: int) -> tuple[ProvedFault, ...]:
+        """Return which answers of a round that was checked are provably wrong.
+
+        Each was refused again by what its own party signed, so it is, also where the round does not
+        replay further on.
+        """
+        return tuple(self._faults.get(number, ()))
 
     def skip(self, number: int) -> None:
         """Leave out a round; later ones are judged on what the ledger says of it."""
@@ -158,6 +175,7 @@ class TaskAudit:
             opened,
             checks,
         )
+        self._faults[number] = recorded.faults
         result, state = run_round(self._protocol, recorded, self._states[number - 1])
         checks.equal("rule", published.rule, result.rule if result.kept is None else KEPT)
         contributors = list(published.contributors)

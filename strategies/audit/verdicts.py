@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...ledger_plugins.base import Head
+from ..rounds.answers.faults import ProvedFault
 from ..rounds.evidence.checks import Check, Outcome, Witness
 from ..rounds.evidence.record import RoundRecord
 from .money import Money
@@ -27,6 +28,7 @@ class RoundVerdict:
         checks: what was compared; the last one failed, where one did.
         reason: why it failed or could not be checked, or None.
         witness: where to look, when it failed.
+        faults: which answers are provably wrong, as far as the replay has come.
     """
 
     record: RoundRecord
@@ -35,6 +37,7 @@ class RoundVerdict:
     checks: tuple[Check, ...] = ()
     reason: str | None = None
     witness: Witness | None = None
+    faults: tuple[ProvedFault, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -103,6 +106,7 @@ class RoundVerdict:
             "reason": self.reason,
             "witness": asdict(self.witness) if self.witness else None,
             "checks": [check.to_json() for check in self.checks],
+            "faults": [asdict(fault) for fault in self.faults],
             "record": self.record.to_json(),
         }
 

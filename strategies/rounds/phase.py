@@ -30,6 +30,7 @@ from fedledger.references import model_record
 
 from ...ledger_plugins.signing import Call, Statement
 from ...ledger_plugins.storage.cid import cid_of
+from .evidence.documents import Anchor
 
 if TYPE_CHECKING:
     from .round import Round
@@ -41,6 +42,7 @@ __all__ = [
     "FilledRecord",
     "Given",
     "Phase",
+    "ProvablyWrong",
     "Signed",
     "arrays_cap",
     "malformed",
@@ -135,6 +137,20 @@ class Given:
     signed: Signed
 
 
+class ProvablyWrong(UpdateRejected):
+    """An answer is refused, and whoever has what its party signed refuses it too.
+
+    Attributes:
+        given: the answer.
+        anchors: of each signature, in the phase's order; () until somebody adds them.
+    """
+
+    def __init__(self, error: UpdateRejected, given: Given) -> None:
+        super().__init__(error.reason, error.detail)
+        self.given, self.party = given, given.party
+        self.anchors: tuple[Anchor, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer(Generic[T]):
     """An answer that counts.
@@ -200,6 +216,9 @@ class Phase(ABC, Generic[T]):
         once: whether one content counts once in a round: for whoever gave it first.
         apart: whether it is asked before the round's own work, with messages of its own: those that
             the strategy inside made are for the first phase that is not.
+        provable: reasons for which `parse` refuses an answer by nothing but what its party signed,
+            so that nobody can make an honest one look so: who gave such an answer can be reported.
+            What the aggregator tells a party, and the party does not sign, must not matter.
     """
 
     name: ClassVar[str]
@@ -209,6 +228,7 @@ class Phase(ABC, Generic[T]):
     alike: ClassVar[bool] = False
     once: ClassVar[bool] = False
     apart: ClassVar[bool] = False
+    provable: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -288,11 +308,17 @@ def read_answer(phase: Phase[T], given: Given, round: "Round", subject: Any) -> 
     """Return what a phase reads in an answer; a parser that fails otherwise calls it "malformed".
 
     Raises:
+        ProvablyWrong: it is unusable, for one of the reasons that the phase declares provable.
         UpdateRejected: it is unusable.
     """
     unit = f"the answer of {given.party} to {phase.name!r} in round {round.number}"
-    with malformed(unit, round):
-        return phase.parse(given, round, subject)
+    try:
+        with malformed(unit, round):
+            return phase.parse(given, round, subject)
+    except UpdateRejected as error:
+        if error.reason in phase.provable:
+            raise ProvablyWrong(error, given) from error
+        raise
 
 
 def malformed(

@@ -45,6 +45,7 @@ class TaskTerms:
             0: for ever, or for the contract's window.
         sealed: whether calls name openings, which nobody publishes before the window is over.
         specification: CID of the task's specification.
+        registered: the clients that the specification lists, in its order, whoever is excluded.
         initial: gives the model that the task began with.
         membership: who decides on its clients; None: they are fixed.
         binding: whether answers have to be tied to SuperNodes.
@@ -67,6 +68,7 @@ class TaskTerms:
     node_keys: Mapping[str, bytes] = field(default_factory=dict)
     sealed: bool = False
     specification: str = ""
+    registered: Sequence[str] = ()
 
     def positions(self, party: str) -> dict[str, int]:
         """Return the number of each account of a party.

@@ -141,6 +141,7 @@ MODELS = {
             documents.Anchor,
             documents.Late,
             documents.Dropped,
+            documents.Fault,
             documents.Measured,
         )
     },

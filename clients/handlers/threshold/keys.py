@@ -1,10 +1,10 @@
 """A trainer and the keys of a run: it checks its share, accepts, and helps to open a trial."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flwr.app import Message, RecordDict
 
-from fedledger.arrays import to_record
+from fedledger.arrays import to_record, to_safetensors
 from fedledger.errors import AccountError, ConfigError
 
 from ....crypto.paillier.cores import here
@@ -23,7 +23,8 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     row,
     transcript_of,
 )
-from ....ledger_plugins.storage.cid import PROFILES, cid_of
+from ....ledger_plugins.contracts.threshold_keys.statements import TRIAL
+from ....ledger_plugins.storage.cid import PROFILES, cid_of, cid_to_bytes
 from ...phases import Answered, Asked, PhaseHandler
 from .specification import Known, known_of, share_of
 
@@ -33,7 +34,7 @@ __all__ = ["KeysHandler"]
 class KeysHandler(PhaseHandler):
     """Accepts the keys that the specification names; the app is not asked."""
 
-    signs: ClassVar = (ACCEPT_KEYS,)
+    signs: ClassVar = (ACCEPT_KEYS, TRIAL)
 
     def answer(self, asked: Asked) -> Answered:
         """Return a share of the trial's opening, and the acceptance to sign.
@@ -52,9 +53,13 @@ class KeysHandler(PhaseHandler):
         transcript = transcript_of(asked.domain, asked.account, known.terms, keys)
         proof = prove_shares(share, trial, numbers, transcript, entropy=asked.entropy)
         content = {SHARES: digits(numbers, keys.width), PROOF: row(proof.encode(keys))}
-        values = {"dealer": known.terms.dealer, "digest": keys.digest}
+        data = to_safetensors(content)
+        values: dict[str, dict[str, Any]] = {
+            ACCEPT_KEYS.name: {"dealer": known.terms.dealer, "digest": keys.digest},
+            TRIAL.name: {"cid": cid_to_bytes(cid_of(data))},
+        }
         reply = Message(RecordDict({SHARES: to_record(content)}), reply_to=asked.message)
-        return Answered(reply, {ACCEPT_KEYS.name: values})
+        return Answered(reply, values, data)
 
 
 def _dealt(asked: Asked, known: Known) -> tuple[ThresholdKeys, Dealing]:

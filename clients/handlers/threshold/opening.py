@@ -89,7 +89,9 @@ class OpenedHandler(PhaseHandler):
         _, digest = checked_list(asked, known)
         asked.bind(BOUND, digest.hex())
         product = _product(asked, keys, digest)
-        number, part, most = _part(asked, known, len(product))
+        number, parts = _part(asked, known)
+        part = part_of(number, parts, len(product))
+        most = part_of(0, parts, len(product)).stop
         layout = Layout((ROOTS,), ((len(product), keys.width),), ("uint8",))
         record = asked.message.content.array_records.get(ROOTS)
         if record is None:
@@ -98,7 +100,8 @@ class OpenedHandler(PhaseHandler):
         opened = lift(keys, product[part], roots[part], here())
         padding = [0] * (most - len(opened.messages))
         content = {MESSAGES: digits([*opened.messages, *padding], keys.width)}
-        return _answered(asked, MESSAGES, content, OPENED.name, {"list": digest, "part": number})
+        values = {"list": digest, "part": number, "parts": parts}
+        return _answered(asked, MESSAGES, content, OPENED.name, values)
 
 
 def _answered(
@@ -119,16 +122,14 @@ def _product(asked: Asked, keys: ThresholdKeys, digest: bytes) -> list[int]:
     return from_bytes(keys.public, data, len(data) // keys.public.width)
 
 
-def _part(asked: Asked, known: Known, count: int) -> tuple[int, slice, int]:
-    """Return which part of a sum a trainer opens, and the size of the longest part."""
+def _part(asked: Asked, known: Known) -> tuple[int, int]:
+    """Return which part of a sum a trainer opens, and how many parts there are."""
     openers = asked.details.get("openers")
     if not isinstance(openers, list) or asked.account not in openers:
         raise ConfigError("the message asks this trainer for no part of the sum")
     if len(openers) > known.terms.trainers:
         raise ConfigError(f"the message names {len(openers)} openers: more than there are trainers")
-    number = openers.index(asked.account)
-    first = part_of(0, len(openers), count)
-    return number, part_of(number, len(openers), count), first.stop
+    return openers.index(asked.account), len(openers)
 
 
 def _signatures(asked: Asked) -> dict[str, bytes]:

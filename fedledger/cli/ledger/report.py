@@ -81,7 +81,7 @@ def accuse(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="The accused; of an aggregate, who published it.",
+            help="The accused; found by the replay where the round's evidence shows it.",
             show_default=False,
         ),
     ] = None,
@@ -92,23 +92,31 @@ def accuse(
     """Accuse an account; the kind's fee is locked of the account's free deposits.
 
     Of kind aggregate the round is replayed first: one that replays is no ground, and what does not
-    follow is the evidence. Other kinds need --subject and --evidence.
+    follow is the evidence. Of kind update the replay looks for what --subject signed and what is
+    provably wrong; with --evidence it is not asked. Kind unqualified needs both options.
 
     Example: `fedledger report accuse --task 1 --round 3 --ledger URL --store URL --account NAME`
     """
     from fedledger.ledger_plugins import open_store  # noqa: PLC0415 - slow to import
     from fedledger.ledger_plugins.contracts import Reports  # noqa: PLC0415 - the same
-    from fedledger.strategies.audit.reporting import accuse_aggregate  # noqa: PLC0415 - the same
+    from fedledger.strategies.audit.reporting import (  # noqa: PLC0415 - the same
+        accuse_aggregate,
+        accuse_update,
+    )
 
     from ..render import show_record  # noqa: PLC0415 - the same
 
     if kind == "aggregate" and (subject is not None or evidence is not None):
         raise ConfigError("--kind aggregate finds --subject and --evidence by its own replay")
-    if kind != "aggregate" and (subject is None or evidence is None):
+    shown = kind == "update" and evidence is None
+    if kind != "aggregate" and not shown and (subject is None or evidence is None):
         raise ConfigError(f"--kind {kind} needs --subject ADDRESS and --evidence FILE")
     signer = open_account(account, password_file)
     with open_existing(ledger) as opened, open_store(store, account=signer) as contents:
-        if subject is None or evidence is None:
+        if shown:
+            report, fault = accuse_update(opened, contents, signer, task, round_, subject=subject)
+            said: dict[str, str | None] = {"subject": fault.party, "finding": fault.sentence}
+        elif subject is None or evidence is None:
             report, finding = accuse_aggregate(opened, contents, signer, task, round_)
             said = {"subject": finding.publisher, "finding": finding.reason}
         else:

@@ -38,7 +38,7 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     transcript_of,
 )
 from ....ledger_plugins.contracts.threshold_keys.lists import CiphertextList
-from ....ledger_plugins.contracts.threshold_keys.statements import LIST, MASKED, OPENED
+from ....ledger_plugins.contracts.threshold_keys.statements import LIST, MASKED, OPENED, TRIAL
 from ....ledger_plugins.contracts.threshold_keys.statements import SHARES as SHARES_SIGNED
 from ....ledger_plugins.contracts.threshold_keys.terms import ThresholdTerms
 from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
@@ -141,8 +141,9 @@ class KeysPhase(_ThresholdPhase[list[int]]):
     """Trainers accept the keys on the ledger, each with its share of the trial's opening."""
 
     name: ClassVar[str] = "keys"
-    signs: ClassVar = (ACCEPT_KEYS,)
+    signs: ClassVar = (ACCEPT_KEYS, TRIAL)
     apart: ClassVar[bool] = True
+    provable: ClassVar[frozenset[str]] = frozenset({"share"})
 
     def layout(self, round: Round) -> Layout:  # noqa: ARG002 - the same in every round
         """Return the layout of a share of one ciphertext."""
@@ -166,6 +167,7 @@ class MaskedPhase(TrainingPhase[Masked]):
 
     name: ClassVar[str] = "masked"
     signs: ClassVar = (SUBMIT_UPDATE, MASKED)
+    provable: ClassVar[frozenset[str]] = frozenset({"proof"})
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting.terms.samples_key)
@@ -227,6 +229,7 @@ class SharesPhase(_ThresholdPhase[list[int]]):
 
     name: ClassVar[str] = "shares"
     signs: ClassVar = (SHARES_SIGNED,)
+    provable: ClassVar[frozenset[str]] = frozenset({"share"})
 
     def layout(self, round: Round) -> Layout:  # noqa: ARG002 - the same in every round
         """Return the layout of decryption shares."""
@@ -253,6 +256,7 @@ class OpenedPhase(_ThresholdPhase[Opening]):
 
     name: ClassVar[str] = "opened"
     signs: ClassVar = (OPENED,)
+    provable: ClassVar[frozenset[str]] = frozenset({"opened"})
 
     def __init__(self, setting: Setting, parts: int) -> None:
         super().__init__(setting)
@@ -284,14 +288,15 @@ class OpenedPhase(_ThresholdPhase[Opening]):
         if given.party not in subject.openers:
             raise UpdateRejected("list", "it is not asked for a part of the sum")
         number = subject.openers.index(given.party)
-        if (said["list"], said["part"]) != (subject.digest, number):
+        asked = subject.digest, number, len(subject.openers)
+        if (said["list"], said["part"], said["parts"]) != asked:
             raise UpdateRejected("list", "it opens another part, or of another list")
         keys = self._setting.keys
         part = part_of(number, len(subject.openers), len(subject.product))
         numbers = numbers_of(self._content(given, round)[MESSAGES])
         size = part.stop - part.start
         if any(numbers[size:]):
-            raise UpdateRejected("content", "there is something behind the messages of its part")
+            raise UpdateRejected("opened", "there is something behind the messages of its part")
         opening = Opening(tuple(numbers[:size]), tuple(subject.roots[part]))
         transcript = transcript_of(round.domain, given.party, self._setting.terms, keys)
         try:
@@ -310,7 +315,7 @@ def _shares(
 ) -> list[int]:
     """Return decryption shares, once their proof holds for the trainer that gave them."""
     keys = setting.keys
-    number = round.positions("clients")[party] + 1
+    number = round.terms.registered.index(party) + 1
     transcript = transcript_of(round.domain, party, setting.terms, keys)
     try:
         numbers = decode_numbers("shares", keys, bytes_of(arrays, SHARES), len(ciphertexts))

@@ -90,7 +90,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
     def run(self, round: Round, state: ThresholdState) -> tuple[Result, ThresholdState]:
         """Set the keys up once; mask, list, sum, open."""
         terms = self.settings
-        if len(round.clients) != terms.trainers:
+        if len(round.terms.registered) != terms.trainers:
             raise ConfigError(f"{PROTOCOL}: the keys are for {terms.trainers} trainers")
         keys, dealing = self._keys(round)
         count = self.packing.ciphertexts(round.layout.size)
@@ -101,7 +101,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
                 return Result.keep(kept), state
             state = ThresholdState(accepted=accepted)
         masked = round.ask(
-            MaskedPhase(setting), window=self._window(terms.train_window, terms.trainers)
+            MaskedPhase(setting), window=self._window(terms.train_window, len(round.clients))
         )
         if len(masked) < max(terms.floor, terms.quorum):
             return _few("masked updates", len(masked), max(terms.floor, terms.quorum)), state
@@ -135,7 +135,9 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
         """Return who accepted the keys and opened the trial; or why they cannot be used yet."""
         terms, keys = self.settings, setting.keys
         answers = round.ask(
-            KeysPhase(setting), dealing, window=self._window(terms.accept_window, terms.trainers)
+            KeysPhase(setting),
+            dealing,
+            window=self._window(terms.accept_window, len(round.clients)),
         )
         if len(answers) < terms.quorum:
             return (), (
@@ -144,7 +146,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
             )
         trial = [trial_ciphertext(keys)[0]]
         try:
-            roots = combine(keys, trial, _by_number(answers), here())
+            roots = combine(keys, trial, _by_number(round, answers), here())
             check_trial(keys, lift(keys, trial, roots, here()))
         except CryptoError as error:
             return (), f"the trainers' shares do not open the trial: {error}"
@@ -178,7 +180,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
         if len(shares) < terms.threshold:
             return _few("trainers' decryption shares", len(shares), terms.threshold)
         try:
-            roots = combine(keys, listed.product, _by_number(shares), here())
+            roots = combine(keys, listed.product, _by_number(round, shares), here())
         except CryptoError as error:  # proved shares fit, unless the dealer's safe primes are none
             return Result.keep(f"the sum cannot be opened: {error}")
         openers = shares.parties[: setting.count]
@@ -229,9 +231,13 @@ def _entry(answer: Answer[Masked]) -> Entry:
     return Entry(answer.party, value.cid, value.samples, answer.signatures[MASKED.name])
 
 
-def _by_number(answers: Answers[list[int]]) -> dict[int, list[int]]:
-    """Return shares by the number that a trainer has among the keys' trainers."""
-    return {answer.position + 1: answer.value for answer in answers}
+def _by_number(round: Round, answers: Answers[list[int]]) -> dict[int, list[int]]:
+    """Return shares by the number that a trainer has among the keys' trainers, for the whole run.
+
+    Who was excluded by a verdict is a client no longer, and the others keep their numbers.
+    """
+    numbers = {account: at for at, account in enumerate(round.terms.registered, start=1)}
+    return {numbers[answer.party]: answer.value for answer in answers}
 
 
 def _few(what: str, found: int, needed: int) -> Result:

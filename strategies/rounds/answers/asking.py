@@ -19,10 +19,11 @@ from ....ledger_plugins.storage.base import Store
 from ..arrival import ArrivalWindow, Clock, Exchange, exchange
 from ..evidence.documents import Dropped
 from ..evidence.reasons import NOT_ASKED, SILENT, UNAVAILABLE, UNHEARD
-from ..phase import Phase, malformed
+from ..phase import Phase, ProvablyWrong, malformed
 from ..protocol import Protocol
 from ..round import Round
 from ..transport.fetching import Contents, Fetching
+from .faults import anchors_of, fault_of
 from .history import REASON, History, Pins
 from .replies import (
     Arrived,
@@ -101,10 +102,12 @@ class Heard:
     Attributes:
         exchange: who was asked, who replied, and how long it took.
         dropped: the replies that are unusable.
+        faulty: the contents that faults among them name.
     """
 
     exchange: Exchange
     dropped: list[Dropped]
+    faulty: list[bytes]
 
 
 class Asking:
@@ -184,7 +187,8 @@ class Asking:
         settle()
         replies.finish(None if late_contents else began + timeout, settle)
         lasted = round(1000 * (self.way.time.monotonic() - began))
-        return Heard(replace(heard, milliseconds=lasted), replies.unusable())
+        heard = replace(heard, milliseconds=lasted)
+        return Heard(heard, replies.unusable(), list(replies.faulty.values()))
 
     def begins(self, phase: Phase[Any]) -> bool:
         """Tell whether the messages of the strategy inside are for this phase."""
@@ -311,6 +315,8 @@ class _Replies(Generic[T]):
         good: dict[str, Checked[T]],
     ) -> None:
         self.dropped: list[Dropped] = []
+        self.faulty: dict[str, bytes] = {}
+        """Of accounts the content of their one answer that is provably wrong."""
         self.further: list[int] = []
         """Of replies whose contents came later: the milliseconds until they were pulled."""
         self._asking, self._round, self._way = asking, asking.round, asking.way
@@ -422,7 +428,13 @@ class _Replies(Generic[T]):
     def _read(self, arrived: Arrived, asked: Message, stamp: int) -> None:
         node = asked.metadata.dst_node_id
         with malformed(f"the reply of node {node}", self._round):
-            checked = read_reply(arrived, asked.content, self._phase, self._subject, self._round)
+            try:
+                checked = read_reply(
+                    arrived, asked.content, self._phase, self._subject, self._round
+                )
+            except ProvablyWrong as error:
+                error.anchors = anchors_of(arrived, self._phase)
+                raise
             self._asking.bind(node, checked.answer.party, self._good)
         answer = checked.answer
         self._asking.note_named(answer.party)
@@ -434,5 +446,11 @@ class _Replies(Generic[T]):
     def _refuse(self, asked: Message, error: UpdateRejected) -> None:
         if error.reason == REASON and error.party:
             self._asking.note_named(error.party)
-        node = asked.metadata.dst_node_id
-        self.dropped.append(self._asking.drop(node, error.reason, error.detail, error.party))
+        node, party = asked.metadata.dst_node_id, error.party
+        dropped = self._asking.drop(node, error.reason, error.detail, party)
+        if isinstance(error, ProvablyWrong) and party is not None and party not in self.faulty:
+            fault = fault_of(error, self._round)
+            if fault is not None:
+                self.faulty[party] = error.given.content.data
+                dropped = dropped.model_copy(update={"fault": fault})
+        self.dropped.append(dropped)

@@ -1,4 +1,4 @@
-"""How what was signed travels: a transaction of the ledger, or a signature on a statement.
+"""How what was signed travels: a transaction of the ledger, or by itself, or a signed statement.
 
 Whoever reads an answer gets names and values. A batch of statements under one root would be one
 more carrier here, and no phase would notice.
@@ -152,6 +152,21 @@ def _open_transaction(
     return transaction.sender, read_call(signed, transaction, contract, domain)
 
 
+def _open_signed_call(
+    anchor: Anchor, signed: Call | Statement, ledger: Ledger, domain: Domain
+) -> tuple[str, dict[str, Any]]:
+    if not isinstance(signed, Call) or anchor.transaction is None:
+        raise AuditError(f"{signed.name} is not what a signed call carries")
+    try:
+        transaction = decode_transaction(bytes.fromhex(anchor.transaction))
+    except (LedgerError, ValueError) as error:
+        raise AuditError(f"the signed call {signed.name} is none: {error}") from error
+    if transaction.raw.hex() != anchor.transaction:
+        raise AuditError(f"the signed call {signed.name} is not written in its one form")
+    contract = ledger.terms(signed.contract, signed.function).to
+    return transaction.sender, read_call(signed, transaction, contract, domain)
+
+
 def _open_signature(
     anchor: Anchor,
     signed: Call | Statement,
@@ -174,5 +189,13 @@ def _open_signature(
 
 _CARRIERS: dict[
     str, Callable[[Anchor, Call | Statement, Ledger, Domain], tuple[str, dict[str, Any]]]
-] = {"transaction": _open_transaction, "signature": _open_signature}
-_FIELDS = {"transaction": ("transaction",), "signature": ("signature", "values")}
+] = {
+    "transaction": _open_transaction,
+    "signed-call": _open_signed_call,
+    "signature": _open_signature,
+}
+_FIELDS = {
+    "transaction": ("transaction",),
+    "signed-call": ("transaction",),
+    "signature": ("signature", "values"),
+}

@@ -35,6 +35,7 @@ __all__ = [
     "Counted",
     "Dropped",
     "Evidence",
+    "Fault",
     "Late",
     "Measured",
     "PhaseEvidence",
@@ -135,9 +136,10 @@ class Anchor(_Document):
     """How something that was signed is held fast.
 
     Attributes:
-        carrier: "transaction": a transaction of the ledger; "signature": a signed statement.
+        carrier: "transaction": a transaction of the ledger; "signature": a signed statement;
+            "signed-call": a signed transaction itself, on the ledger or not.
         name: the call's or statement's name.
-        transaction: hash of the transaction.
+        transaction: hash of the transaction; of a signed call its bytes, in hexadecimal.
         signature: the 65 bytes in hexadecimal.
         values: the statement's values, bytes in hexadecimal.
     """
@@ -183,6 +185,18 @@ class Late(_Document):
     arrival: Whole
 
 
+class Fault(_Document):
+    """What shows to anybody that an answer is wrong: all that its party signed, and the content.
+
+    Attributes:
+        content: CID of what it holds besides signatures.
+        anchors: of each signature, in the phase's order.
+    """
+
+    content: str
+    anchors: list[Anchor]
+
+
 class Dropped(_Document):
     """An answer, or a missing one, that did not count.
 
@@ -192,6 +206,7 @@ class Dropped(_Document):
         party: the account, when it is known.
         node: Flower's node id, when it is known.
         arrival: as of `Counted`, when the answer was good and only the ledger refused it.
+        fault: what shows that it is wrong; absent where the reason is the aggregator's word.
     """
 
     reason: Words
@@ -199,6 +214,11 @@ class Dropped(_Document):
     party: str | None = None
     node: str | None = None
     arrival: Whole | None = None
+    fault: Fault | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(plain(self), "fault")
 
 
 class Asked(_Document):

@@ -84,6 +84,23 @@ _TABLE = (
         "open what you submitted yourself, for the round it was submitted to",
     ),
     ("content", "the content does not say what was signed", "sign what is sent"),
+    (
+        "keys",
+        "the threshold keys accepted are not the task's",
+        "accept the keys that the task's specification names",
+    ),
+    (
+        "proof",
+        "the masked update's proof does not hold for its account and round",
+        "none for a masked update that is somebody else's, or made by hand",
+    ),
+    (
+        "share",
+        "the decryption shares' proof does not hold",
+        "check the share with `fedledger keys check`",
+    ),
+    ("opened", "the messages are not those of the ciphertexts", "open the part with this library"),
+    ("list", "what was signed is about another list of ciphertexts", "answer what was sent"),
     ("ballot", "the votes are on something else", "answer the message that was sent"),
     (
         "history",

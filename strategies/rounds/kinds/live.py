@@ -87,6 +87,7 @@ class LiveRound(Round):
         )
         silent = [one for one in self._asking.silent(heard) if one.party not in good]
         exchange, dropped = heard.exchange, [*heard.dropped, *silent]
+        put_all(self._way.store, heard.faulty, self._way.time)
         ordered = sorted(good.values(), key=lambda checked: checked.answer.position)
         closes = window.closes(one.answer.arrival for one in ordered) if window else None
         if phase.alike:

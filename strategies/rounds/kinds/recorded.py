@@ -19,10 +19,12 @@ from ....ledger_plugins.contracts import Aggregate
 from ....ledger_plugins.signing import Call
 from ....ledger_plugins.storage.base import Store
 from ....ledger_plugins.storage.cid import cid_of
+from ..answers.faults import Faults, ProvedFault
 from ..answers.history import History, others
 from ..answers.opened import Openings, opened
 from ..answers.replies import check_binding, signatures_in
 from ..answers.standing import called, first_givers, last_seen, standing
+from ..answers.timely import check_window
 from ..arrival import ArrivalWindow
 from ..evidence.carriers import open_anchor
 from ..evidence.checks import Check, CheckFailed, Checks, Outcome, Witness, short
@@ -79,6 +81,8 @@ class RecordedRound(Round):
         self.checks = checks
         self._history = History(ledger, opened_in)
         self._openings = Openings(store, self.domain, sealed=terms.sealed)
+        self.faults: list[ProvedFault] = []
+        """What is provably wrong, as far as the replay has come."""
         self._asked: list[Phase[Any]] = []
         self._closes: float = math.inf
 
@@ -106,6 +110,8 @@ class RecordedRound(Round):
         recorded = self._evidence.phases[at]
         self.phases.append(recorded)
         self._asked.append(phase)
+        shown = Faults(phase, subject, self, self._ledger, self._store, self.checks)
+        self.faults += shown.check(recorded)
         parties = [entry.party for entry in recorded.accepted]
         for party in parties:
             self.checks.true(
@@ -142,7 +148,7 @@ class RecordedRound(Round):
         if self.terms.ledger_clock:
             self._check_ledger_clock(phase, subject, events, window, tolerate)
         elif window is not None:
-            self._check_window(phase, recorded, window)
+            check_window(phase.name, recorded, window, self.checks)
         else:
             said = f"{len(recorded.late)} answers are said to be late, and there is no window"
             self.checks.true("late", not recorded.late, said, where)
@@ -371,26 +377,6 @@ class RecordedRound(Round):
                 f"this ledger, at most {most} may be wrong",
                 Witness(phase=phase.name, step="history"),
             )
-
-    def _check_window(
-        self, phase: Phase[Any], recorded: PhaseEvidence, window: ArrivalWindow
-    ) -> None:
-        dropped = (entry.arrival for entry in recorded.dropped if entry.arrival is not None)
-        closes = window.closes(
-            [
-                *(entry.arrival for entry in recorded.accepted),
-                *(entry.arrival for entry in recorded.late),
-                *dropped,
-            ]
-        )
-        for entry in recorded.accepted:
-            said = f"the answer of {entry.party} counted but came too late"
-            where = Witness(phase.name, entry.party, step="window")
-            self.checks.true("window", entry.arrival <= closes, said, where)
-        for late in recorded.late:
-            said = f"the answer of {late.party} came in time but did not count"
-            where = Witness(phase.name, late.party, step="window")
-            self.checks.true("window", late.arrival > closes, said, where)
 
     def _check_ledger_clock(
         self,

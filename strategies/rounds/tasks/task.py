@@ -422,6 +422,7 @@ def terms_of(task: Task, specification: Specification, ledger: Ledger, store: St
         binding=specification.binding is not None,
         sealed=is_sealed(clock, task.window),
         specification=task.spec,
+        registered=specification.parties["clients"],
         initial=cache(lambda: model_of(store, task.model_cid, layout)),
     )
 

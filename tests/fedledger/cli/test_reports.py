@@ -4,13 +4,16 @@ import importlib
 import json
 
 import pytest
-from support.federation import Federation
+from support.encrypted import EncryptedFederation
+from support.federation import Federation, make_app
 from support.nodes import PASSWORD, keystore
 from support.reporting import LIE, Story
+from support.wrong_trainers import WrongTrainers
 from typer.testing import CliRunner
 
 from fedledger.errors import ConfigError, ContractError
 from fedledger.ledger_plugins import open_ledger
+from fedledger.ledger_plugins.contracts import Bonds, StakeToken
 
 app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 
@@ -86,7 +89,8 @@ def test_what_makes_no_sense_is_said(told, tmp_path):
     cli("show", "abc", fails="there is no report abc")
     cli("list", "--task", 9, fails="UnknownTask")
     cli("settle", "", by="m0", fails="there is no report")
-    cli("accuse", *task, "--kind", "update", by="m0", stored=True, fails="needs --subject")
+    cli("accuse", *task, "--kind", "unqualified", by="m0", stored=True, fails="needs --subject")
+    cli("accuse", *task, "--kind", "update", by="m0", stored=True, fails="shows nothing that any")
     subject = ("--subject", story.members[1].address)
     cli("accuse", *task, *subject, by="m0", stored=True, fails="by its own replay")
     evidence = tmp_path / "evidence.txt"
@@ -97,3 +101,35 @@ def test_what_makes_no_sense_is_said(told, tmp_path):
     cli("decide", made["report"], by="m2", stored=True, fails="say --guilty or --innocent")
     done = cli("decide", made["report"], "--innocent", by="m2", stored=True)
     assert done["verdict"] == "innocent"
+
+
+def test_what_a_trainer_signed_is_reported_from_ledger_and_store_alone(tmp_path, monkeypatch):
+    """The replay finds who signed a proof that is none, a stranger accuses, a member decides."""
+    monkeypatch.setenv("FEDLEDGER_HOME", str(tmp_path))
+    monkeypatch.setenv("FEDLEDGER_ACCOUNT_PASSWORD", PASSWORD)
+    federation = EncryptedFederation(tmp_path, admin=True)
+    wrong = federation.clients[4]
+    WrongTrainers(proof={1: wrong}).use(monkeypatch)
+    federation.run(federation.encrypted(members="clients", quiet=60.0), make_app(), rounds=1)
+    stranger = federation.keys.account("stranger")
+    StakeToken(federation.ledger).mint(federation.server, stranger.address, 5)
+    Bonds(federation.ledger).deposit(stranger, 5)
+    federation.close()
+    keystore(tmp_path, "stranger", stranger)
+    keystore(tmp_path, "m0", federation.keys.account(0))
+    place = ("--ledger", f"local://{tmp_path}/chain.db", "--store", f"file://{tmp_path}/store")
+
+    def cli(*words):
+        done = CliRunner().invoke(app, [*words, *place, "--format", "json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    accuse = ("report", "accuse", "--kind", "update", "--task", "1", "--round", "1")
+    made = cli(*accuse, "--account", "stranger")
+    assert made["subject"] == wrong
+    assert "in phase 'masked' is wrong" in made["finding"]
+    assert cli("report", "decide", made["report"], "--account", "m0")["verdict"] == "guilty"
+    audited = cli("audit")
+    [verdict] = audited["ledgers"][0]["rounds"]
+    assert [one["party"] for one in verdict["faults"]] == [wrong]
+    assert any(wrong in trouble for trouble in audited["summary"]["troubles"])

@@ -38,13 +38,13 @@ class EncryptedFederation(Federation):
 
     def keyring(self, partition: int) -> Keyring:
         """Return what a trainer keeps of threshold keys."""
-        place = simulated_place(self.keys.path, 4242, self.contract, partition)
+        place = simulated_place(self.keys.path, self.ledger.chain_id, self.contract, partition)
         return Keyring.beside(place, EFFECTS.disk, durable=False)
 
     def deal(self) -> DealtKeys:
         """Deal keys to all trainers, and publish them."""
         keys, shares = dealt(self.size, self.threshold)
-        context = context_of(4242, self.contract)
+        context = context_of(self.ledger.chain_id, self.contract)
         recipients = [self.keyring(at).new_key(EFFECTS.entropy) for at in range(self.size)]
         sealed = zip(shares, recipients, strict=True)
         envelopes = tuple(seal_share(share, one, context) for share, one in sealed)

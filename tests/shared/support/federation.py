@@ -94,19 +94,28 @@ def make_app(
 
 @dataclass
 class Federation:
-    """Everything one run needs, on disk under one folder."""
+    """Everything one run needs, on disk under one folder, or on the ledger of a URL.
+
+    With `admin` the aggregator is also the embedded ledger's admin.
+    """
 
     path: Path
     size: int = 7
     byzantine: int = 2
     salts: str = "test"
+    url: str = ""
+    admin: bool = False
     keys: SimulationKeys = field(init=False)
 
     def __post_init__(self) -> None:
         self.keys = SimulationKeys.create(self.path / "simulation.secret")
         self.server = self.keys.account("server")
         self.clients = [self.keys.account(index).address for index in range(self.size)]
-        self.ledger = open_ledger(f"local://{self.path}/chain.db", chain_id=4242)
+        made = {"admin": self.server.address} if self.admin else {}
+        if self.url:
+            self.ledger = open_ledger(self.url)
+        else:
+            self.ledger = open_ledger(f"local://{self.path}/chain.db", chain_id=4242, **made)
         self.store = open_store(f"file://{self.path}/store")
 
     def reopen(self) -> None:

@@ -144,11 +144,11 @@ SHARED = [
 
 OPENED = [
     (changed(MESSAGES, emptied), "opened"),
-    (changed(MESSAGES, flipped), "content"),
+    (changed(MESSAGES, flipped), "opened"),
     (changed(MESSAGES, much_longer), "oversized"),
     (lambda _, answered: saying(answered, part=0), "list"),
     (lambda _, answered: saying(answered, list=bytes(32)), "list"),
-    (changed(MESSAGES, lambda one: np.full_like(one, 255)), "content"),
+    (changed(MESSAGES, lambda one: np.full_like(one, 255)), "opened"),
     (changed(MESSAGES, longer), "arrays"),
     (lambda _, answered: saying(answered, part=2**32 - 1), "list"),
     (unsigned, "cid"),
