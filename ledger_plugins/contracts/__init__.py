@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fedledger.lazy import lazily
 
 if TYPE_CHECKING:
+    from .aggregators.facade import Aggregators
     from .beacon.facade import Beacon
     from .bonds.facade import Bonds
     from .identities.facade import Identities
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregate",
+    "Aggregators",
     "Beacon",
     "Bonds",
     "Checkpoint",
@@ -59,6 +61,7 @@ __getattr__ = lazily(
     __name__,
     {
         "Aggregate": "training_task.records",
+        "Aggregators": "aggregators.facade",
         "Beacon": "beacon.facade",
         "Bonds": "bonds.facade",
         "Checkpoint": "training_task.records",

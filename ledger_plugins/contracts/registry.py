@@ -43,6 +43,7 @@ BUILT_IN = (
     "Reports",
     "Membership",
     "ThresholdKeys",
+    "Aggregators",
 )
 """The contracts that every new chain and deployment has."""
 
@@ -52,6 +53,7 @@ CHAIN_ONLY = ("ContractRegistry",)
 CONTRACTS = Registry(
     "contract",
     {
+        "Aggregators": "fedledger.ledger_plugins.contracts.aggregators:CONTRACT",
         "Beacon": "fedledger.ledger_plugins.contracts.beacon:CONTRACT",
         "Bonds": "fedledger.ledger_plugins.contracts.bonds:CONTRACT",
         "ContractRegistry": "fedledger.ledger_plugins.contracts.contract_registry:CONTRACT",

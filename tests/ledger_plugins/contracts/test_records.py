@@ -16,6 +16,7 @@ from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.addresses import ZERO_ADDRESS
 from fedledger.ledger_plugins.base import CallTerms, Event, Ledger, Receipt, UnsignedTransaction
 from fedledger.ledger_plugins.contracts import StakeToken, TrainingTask, abi
+from fedledger.ledger_plugins.contracts.aggregators import facade as aggregators
 from fedledger.ledger_plugins.contracts.beacon import facade as beacon
 from fedledger.ledger_plugins.contracts.bonds import facade as bonds
 from fedledger.ledger_plugins.contracts.facade import Facade, call_fields, sends
@@ -48,6 +49,7 @@ MODULES = {
     membership.Membership: membership,
     reports.Reports: reports,
     threshold_keys.ThresholdKeys: threshold_keys,
+    aggregators.Aggregators: aggregators,
 }
 BASES = ("ClientChange", "MembersChange")
 VIEWS = {
@@ -64,6 +66,9 @@ VIEWS = {
     "Tally": "getVotes",
     "OnRecord": "keysOf",
     "Acceptance": "acceptance",
+    "TurnTerms": "turnTerms",
+    "TurnsNode": "nodeOf",
+    "Turns": "turnsOf",
 }
 
 

@@ -79,6 +79,7 @@ CALLS = {
     "Membership": "join",
     "Reports": "settle",
     "ThresholdKeys": "acceptKeys",
+    "Aggregators": "joinTurns",
     "Faucet": "draw",
 }
 

@@ -35,6 +35,7 @@ __all__ = [
     "TASKS",
     "TOKEN",
     "TOP",
+    "TURNS",
     "Both",
     "compared",
     "contract_of",
@@ -45,7 +46,7 @@ CID, CID2 = b"\x01\x55\x12\x20" + bytes(32), b"\x01\x55\x12\x20" + b"\x07" * 32
 TOP = (1 << 256) - 1
 TOKEN, TASKS = "StakeToken", "TrainingTask"
 IDENTITIES, BONDS, BEACON, REPORTS = "Identities", "Bonds", "Beacon", "Reports"
-MEMBERSHIP, KEYS = "Membership", "ThresholdKeys"
+MEMBERSHIP, KEYS, TURNS = "Membership", "ThresholdKeys", "Aggregators"
 ADMIN, OWNER, ANN, BOB, EVE = (
     Account.from_key(bytes(31) + bytes([n])).address for n in range(1, 6)
 )
@@ -207,6 +208,7 @@ class Both:
         self.compare_membership(task)
         for who in self.people[1:5]:
             self.view(TASKS, "isMember", task, who)
+        self.compare_turns(task)
 
     def compare_membership(self, task):
         """Compare what accounts were told about taking part in a task."""
@@ -214,6 +216,19 @@ class Both:
         for who in self.people:
             self.view(MEMBERSHIP, "standingOf", task, who)
             self.view(MEMBERSHIP, "acceptedBy", task, who)
+
+    def compare_turns(self, task):
+        """Compare who publishes a task's rounds in turns."""
+        if not self.view(TURNS, "turnTerms", task)[2]:
+            return
+        for name in ("nodesOf", "listedFor", "drawsTaken"):
+            self.view(TURNS, name, task)
+        ended = self.view(TASKS, "getProgress", task)[1]
+        for number in range(max(1, ended - 1), ended + 3):
+            self.view(TURNS, "turnsOf", task, number)
+        for who in self.people[1:5]:
+            self.view(TURNS, "nodeOf", task, who)
+            self.view(TURNS, "missed", task, ended or 1, who)
 
     def compare_keys(self):
         """Compare the keys that dealers published, and which of them trainers accepted."""

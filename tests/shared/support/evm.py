@@ -78,6 +78,8 @@ class EvmBench:
             "stakeToken": self.addresses["StakeToken"],
             "tasks": self.addresses["TrainingTask"],
             "bonds": self.addresses["Bonds"],
+            "beacon": self.addresses["Beacon"],
+            "reports": self.addresses["Reports"],
         }
         for name, address in self.addresses.items():
             assert self._deploy(deployer, name, known) == address
