@@ -31,6 +31,7 @@ from ..rounds.tasks.membership import Changes
 from ..rounds.tasks.task import model_of, read_task, state_after
 from .recount import Recount
 from .reports import TaskReports
+from .turns import TaskTurns
 from .verdicts import ATTESTED, PROVED, ReportVerdict, RoundVerdict
 
 __all__ = ["TaskAudit"]
@@ -68,6 +69,7 @@ class TaskAudit:
         self._recount = Recount(self._contract, task) if rolled_back else None
         self._base: tuple[str, Arrays] | None = None
         self._faults: dict[int, list[ProvedFault]] = {}
+        self._turns = TaskTurns(self._contract, task)
         self._reports = TaskReports(self._contract, task, store)
         self._reports.check_terms(documents.load(Specification, task.spec, store).terms)
 
@@ -163,6 +165,7 @@ class TaskAudit:
         self._reports.check_publisher(published)
         self._check_statement(published, evidence, base_cid, checks)
         opened = self._opened(number)
+        self._turns.check(published, opened, checks)
         recorded = RecordedRound(
             self._changes.terms(self._terms, self.ended[: number - 1]),
             lambda: self._model(base_cid),

@@ -5,7 +5,7 @@ the strategy inside made; the whole round, all of its phases, runs in the second
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -45,6 +45,7 @@ from ..round import Attested, Result
 from ..tasks.halting import terms_from
 from ..tasks.membership import Binding, MembershipRule
 from ..tasks.task import LedgerTask, task_secret
+from ..tasks.turns import await_turn, is_missed
 from ..transport.options import CONTENT_SECONDS, Transport, Transporting
 from .checkpoints import Checkpoints, Keeper, Members, appoint_members, members_of
 from .closing import SECONDS as CLOSING_SECONDS
@@ -304,7 +305,8 @@ class LedgerStrategy(Strategy):
         """Run the round and put it on the ledger.
 
         Where the round ended otherwise meanwhile (`LedgerTask.ended_otherwise`), its answers are
-        void: the task goes on with the model that the ledger has.
+        void: the task goes on with the model that the ledger has. Where several nodes publish in
+        turns, it waits for its own; a round that took longer is run again in the next one.
 
         Raises:
             ConfigError: the account is not the task's aggregator any more, or the task is halted.
@@ -315,14 +317,22 @@ class LedgerStrategy(Strategy):
         if self.task.ended_otherwise(number):
             return self._go_on(server_round), None
         self.task.check_aggregator()
-        try:
-            result, metrics = self._run(number, self._way)
-        except (ContractError, TransactionRefused) as error:
-            if isinstance(error, ContractError) and error.error == "NotAggregator":
-                self.task.check_aggregator()
-            if not self.task.ended_otherwise(number):
-                raise
-            return self._go_on(server_round), None
+        again, found = _copies(self._messages), None
+        while found is None:
+            if not await_turn(self.task, number, self._time):
+                return self._go_on(server_round), None
+            try:
+                found = self._run(number, self._way)
+            except (ContractError, TransactionRefused) as error:
+                if isinstance(error, ContractError) and error.error == "NotAggregator":
+                    self.task.check_aggregator()
+                if self.task.ended_otherwise(number):
+                    return self._go_on(server_round), None
+                if not is_missed(error):
+                    raise
+                logger.warning("round %d was not published in time: %s", number, error)
+                self._messages = again()
+        result, metrics = found
         if result.kept is not None:
             log(INFO, "aggregate_train: model kept: %s", result.kept)
         arrays = self._current if result.model is None else result.model
@@ -406,7 +416,7 @@ class LedgerStrategy(Strategy):
         Raises:
             LedgerUnavailable: they do not come to rest.
         """
-        asked = [(message.metadata, message.content) for message in self._messages]
+        again = _copies(self._messages)
         for _ in range(_TRIES):
             self._metrics = None
             live = self._round(number, way)
@@ -415,10 +425,7 @@ class LedgerStrategy(Strategy):
             if not self.task.other_clients() and stands:
                 return live, result, state
             logger.warning("round %d is another one after a reorganisation: again", number)
-            self._messages = [
-                Message(content, dst_node_id=of.dst_node_id, message_type=of.message_type)
-                for of, content in asked
-            ]
+            self._messages = again()
         raise LedgerUnavailable(f"round {number} changes with each reorganisation")
 
     def _round(self, number: int, way: Way) -> LiveRound | ClockedRound:
@@ -477,3 +484,12 @@ class LedgerStrategy(Strategy):
 
     def _secret(self, purpose: str) -> bytes:
         return task_secret(self.task.account, self.task.ledger, self.task.model_id, purpose)
+
+
+def _copies(messages: Sequence[Message]) -> Callable[[], list[Message]]:
+    """Return what makes messages again, for a round that is run once more."""
+    asked = [(message.metadata, message.content) for message in messages]
+    return lambda: [
+        Message(content, dst_node_id=of.dst_node_id, message_type=of.message_type)
+        for of, content in asked
+    ]

@@ -1,4 +1,4 @@
-"""Who publishes a task's rounds now: an account, or nobody, as the task is halted."""
+"""Who publishes a task's rounds now: an account, nodes in turns, or nobody: the task is halted."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ from ....ledger_plugins.accounts import Account
 from ....ledger_plugins.base import Ledger
 from ....ledger_plugins.contracts import Reports, Task, TrainingTask
 from ..evidence.documents import ReportTerms
+from .turns import check_node, has_turns
 
 __all__ = ["check_aggregator", "halted_by", "open_terms", "terms_from"]
 
@@ -19,10 +20,14 @@ def check_aggregator(contract: TrainingTask, task: Task, account: str) -> None:
     """Check that an account publishes a task's rounds.
 
     Raises:
-        ConfigError: it does not: another one does, or the task is halted and by what.
+        ConfigError: it does not: another one does, or nodes in turns of which it is none, or the
+            task is halted and by what.
     """
     aggregator = contract.roles(task.id).aggregator
     if aggregator == account:
+        return
+    if has_turns(contract.ledger, aggregator):
+        check_node(contract.ledger, task.id, account)
         return
     where = f"task {task.id} ({task.model_id})"
     if (halted := halted_by(contract.ledger, task.id, aggregator)) is not None:

@@ -43,6 +43,7 @@ from .membership import (
     terms_at,
 )
 from .settlement import check_settlement, pay, pay_open, payment_batches, unpaid
+from .turns import has_turns, publication_of
 
 __all__ = [
     "MAX_CLIENTS",
@@ -211,8 +212,8 @@ class LedgerTask:
     def ended_otherwise(self, number: int) -> bool:
         """Tell whether a round ended otherwise; `opened` is then the task as it is now.
 
-        By a rollback; or, where the ledger keeps the clock, as a miner that holds this account has
-        published it.
+        By a rollback; or as another node has published it, in its turn; or, where the ledger keeps
+        the clock, a miner that holds this account.
         """
         task = self.contract.task(self.opened.id)
         if task.current_round < number:
@@ -222,6 +223,8 @@ class LedgerTask:
         if found is not None:
             by = f"{found.votes} members" if found.votes else "its owner"
             said = f"was rolled back to round {found.to_round} by {by}; its updates are void"
+        elif has_turns(self.ledger, self.contract.roles(task.id).aggregator):
+            said = "was published already, by a node whose turn it was"
         elif self.terms.ledger_clock:
             said = "was published already, by a miner that holds this account"
         else:
@@ -288,7 +291,7 @@ class LedgerTask:
         saved = kept(lambda: documents.save(evidence, self.store), time)
         receipt = self._once_over(
             task,
-            lambda: self.contract.publish_aggregate(
+            lambda: publication_of(self.contract, task.id)(
                 self.account,
                 task=task.id,
                 round=round.number,
