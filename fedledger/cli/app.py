@@ -23,6 +23,7 @@ from .reading.audit import audit
 from .reading.listing import listing
 from .reading.show import show
 from .tasks import (
+    aggregators,  # noqa: F401 - adds its commands
     members,  # noqa: F401 - adds its commands to `task`
     rollbacks,  # noqa: F401 - adds its commands
 )
