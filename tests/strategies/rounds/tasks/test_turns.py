@@ -12,9 +12,23 @@ from fedledger.errors import ConfigError, ContractError
 from fedledger.ledger_plugins.contracts import Aggregators, Reports, TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
+from fedledger.strategies.audit.reporting import finding_of
+from fedledger.strategies.rounds.evidence.checks import Outcome
 
 SECONDS = 100
 ROUNDS = 4
+
+
+class Acting(Clock):
+    """Time that passes when somebody waits; the first to do so lets others act meanwhile."""
+
+    act = None
+
+    def sleep(self, seconds):
+        super().sleep(seconds)
+        act, self.act = self.act, None
+        if act is not None:
+            act()
 
 
 class Turning(Federation):
@@ -29,7 +43,7 @@ class Turning(Federation):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.ledger.close()
-        self.clock = Clock(1_800_000_000.0)
+        self.clock = Acting(1_800_000_000.0)
         self.owner = self.keys.account("owner")
         url, admin = f"local://{self.path}/timed.db", self.owner.address
         self.ledger = open_local_ledger(url, clock=self.clock, admin=admin, chain_id=4242)
@@ -45,24 +59,39 @@ class Turning(Federation):
         def stop(*_arguments):
             raise _Ended
 
-        with pytest.raises(_Ended), pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(strategy, "configure_train", stop)
-            self.run(strategy, make_app(), ROUNDS)
+            with pytest.raises(_Ended):
+                self.run(strategy, make_app(), ROUNDS)
         self.nodes.begin(SECONDS)
 
-    def strategy(self, account):
+    def strategy(self, account, **options):
         effects = dataclasses.replace(Effects.real(), clock=self.clock)
-        return self.pofl(account=account, owner=self.owner.address, effects=effects)
+        return self.make(account=account, owner=self.owner.address, effects=effects, **options)
 
-    def until(self, account, last):
+    def make(self, **options):
+        return self.pofl(**options)
+
+    def until(self, account, last, **options):
         """Run the task as a node; it is killed after a round."""
 
         def end(number, _arrays):
-            if number == last:
+            if number >= last:
                 raise _Ended
 
         with pytest.raises(_Ended):
-            self.run(self.strategy(account), make_app(), ROUNDS, evaluate_fn=end)
+            self.run(self.strategy(account, **options), make_app(), ROUNDS, evaluate_fn=end)
+
+    def led(self):
+        """Return who published which round, in which turn."""
+        return [(one.round, one.node, one.turn) for one in self.contract.led(1)]
+
+
+class Plain(Turning):
+    """The same, with Flower's average."""
+
+    def make(self, **options):
+        return self.anchored(**options)
 
 
 class _Ended(BaseException):
@@ -77,6 +106,14 @@ def turning(tmp_path):
     federation.close()
 
 
+@pytest.fixture
+def plain(tmp_path):
+    federation = Plain(tmp_path)
+    federation.begin()
+    yield federation
+    federation.close()
+
+
 def test_another_node_takes_over_from_a_leader_that_is_killed(turning):
     """Its turn over, the next one publishes; the audit computes whose turn each round was."""
     led = []
@@ -86,8 +123,8 @@ def test_another_node_takes_over_from_a_leader_that_is_killed(turning):
         before = turning.clock.now
         turning.until(alive, number)
         assert (turning.clock.now - before > SECONDS - 10) == (alive is second)
-        led.append((alive.address, 1 if alive is second else 0))
-    assert [(one.node, one.turn) for one in turning.contract.led(1)] == led
+        led.append((number, alive.address, 1 if alive is second else 0))
+    assert turning.led() == led
     report = audit_ledger(turning.ledger, turning.store)
     assert report.passed, report.reason
 
@@ -97,3 +134,113 @@ def test_another_node_takes_over_from_a_leader_that_is_killed(turning):
     with pytest.raises(ContractError, match="AlreadyMissed"):
         turning.contract.mark_missed(late, task=1, round=2, node=late.address)
     assert audit_ledger(turning.ledger, turning.store).passed
+
+
+def test_who_waits_goes_on_with_what_another_published(plain):
+    """The next node waits for its turn; the round ends meanwhile, and it has the round's model."""
+    first, second, _ = plain.nodes.order(1)
+    plain.clock.act = lambda: plain.until(first, 1)
+    plain.run(plain.strategy(second), make_app(), ROUNDS)
+    assert plain.tasks.task(1).finished
+    later = (2, 3, 4)
+    assert plain.led() == [
+        (1, first.address, 0),
+        *((number, second.address, plain.nodes.order(number).index(second)) for number in later),
+    ]
+    report = audit_ledger(plain.ledger, plain.store)
+    assert report.passed, report.reason
+
+
+def test_a_round_that_takes_longer_than_the_turn_is_run_again(plain):
+    """Its publication is refused, nobody else came, and it is published in the next own turn."""
+    first = plain.nodes.order(1)[0]
+    late = []
+
+    def measure(number, _arrays):
+        if not late:
+            late.append(number)
+            plain.clock.sleep(SECONDS)
+        return {"rounds": 1.0}
+
+    plain.until(first, 1, measure=measure)
+    assert plain.led() == [(1, first.address, 3)]
+    report = audit_ledger(plain.ledger, plain.store)
+    assert report.passed, report.reason
+
+
+def test_strangers_and_who_lost_its_bond_publish_nothing(plain):
+    """Neither who never joined, the owner included, nor who left; each is told what is missing."""
+    for account in (plain.keys.account("stranger"), plain.owner):
+        with pytest.raises(ConfigError, match=r"by nodes with a bond, and .* has none"):
+            plain.run(plain.strategy(account), make_app(), ROUNDS)
+    first = plain.nodes.order(1)[0]
+    plain.contract.leave_turns(first, task=1)
+    plain.clock.sleep(86_400)
+    plain.contract.leave_turns(first, task=1)
+    assert plain.nodes.free(first) == [80]
+    with pytest.raises(ConfigError, match="has none: `fedledger task aggregators join`"):
+        plain.run(plain.strategy(first), make_app(), ROUNDS)
+
+
+def test_a_halted_task_ends_who_waits_for_its_turn(plain):
+    """As one that is halted does without turns; appointed again, the contract goes on."""
+    first, second, _ = plain.nodes.order(1)
+    halting = plain.ledger.contracts()[Reports.contract].address
+    turns = plain.ledger.contracts()[Aggregators.contract].address
+    plain.clock.act = lambda: plain.tasks.appoint_aggregator(
+        plain.owner, task=1, aggregator=halting
+    )
+    with pytest.raises(ConfigError, match="is halted as its aggregator did not publish"):
+        plain.run(plain.strategy(second), make_app(), ROUNDS)
+    plain.clock.sleep(10 * SECONDS)
+    plain.contract.restart_turns(plain.keys.account("anybody"), task=1)
+    plain.tasks.appoint_aggregator(plain.owner, task=1, aggregator=turns)
+    with pytest.raises(ContractError, match="TurnNotOver"):
+        plain.contract.mark_missed(plain.owner, task=1, round=1, node=first.address)
+    plain.until(first, 1)
+    assert plain.led() == [(1, first.address, 0)]
+    report = audit_ledger(plain.ledger, plain.store)
+    assert report.passed, report.reason
+
+
+def test_a_round_that_its_owner_published_past_the_nodes_fails_the_audit(plain):
+    """The owner may appoint itself; the audit says that it had no turn, in this round alone."""
+    plain.until(plain.nodes.order(1)[0], 1)
+    turns = plain.ledger.contracts()[Aggregators.contract].address
+    plain.tasks.appoint_aggregator(plain.owner, task=1, aggregator=plain.owner.address)
+    plain.until(plain.owner, 2)
+    plain.tasks.appoint_aggregator(plain.owner, task=1, aggregator=turns)
+    plain.until(plain.nodes.order(3)[0], 3)
+    report = audit_ledger(plain.ledger, plain.store)
+    assert [one.passed for one in report.rounds] == [True, False, True]
+    assert "turns: round 2 was published by who had no turn" in (report.reason or "")
+    finding = finding_of(plain.ledger, plain.store, 1, 2)
+    assert (finding.publisher, finding.outcome) == (plain.owner.address, Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("led", lambda one: dataclasses.replace(one, turn=one.turn + 1), "turn: 1 stands there"),
+        ("led", lambda one: dataclasses.replace(one, node="0x" + "1" * 40), "who published in its"),
+        ("draws", lambda one: dataclasses.replace(one, value=b"1" * 32), "value of the draw"),
+        ("draws", lambda one: dataclasses.replace(one, nodes=one.nodes[:2]), "nodes drawn among"),
+        ("lists", lambda one: dataclasses.replace(one, block=one.block + 9), "nodes drawn among"),
+        ("topic", None, "topic of the draw of turns"),
+    ],
+)
+def test_what_a_ledger_says_wrongly_of_turns_fails_the_audit(
+    plain, monkeypatch, name, change, reason
+):
+    """A node of an EVM may say anything: order and turn follow from draw, list and times alone."""
+    plain.until(plain.nodes.order(1)[0], 1)
+    if change is None:
+        monkeypatch.setattr("fedledger.strategies.audit.turns.topic_of", lambda _: bytes(32))
+    else:
+        honest = getattr(Aggregators, name)
+        monkeypatch.setattr(
+            Aggregators, name, lambda self, task: [change(one) for one in honest(self, task)]
+        )
+    report = audit_ledger(plain.ledger, plain.store)
+    assert report.outcome is Outcome.FAILED
+    assert reason in (report.reason or "")
