@@ -42,14 +42,10 @@ interface IAggregators {
     event TurnsRestarted(uint256 indexed task, uint32 round, uint64 since);
 
     /// @notice `node` published the round in the turn with this number from 0.
-    event RoundLed(
-        uint256 indexed task, uint32 indexed round, address indexed node, uint64 turn
-    );
+    event RoundLed(uint256 indexed task, uint32 indexed round, address indexed node, uint64 turn);
 
     /// @notice The first turn of `node` in the round passed, and cost it `lost`.
-    event TurnMissed(
-        uint256 indexed task, uint32 indexed round, address indexed node, uint64 lost
-    );
+    event TurnMissed(uint256 indexed task, uint32 indexed round, address indexed node, uint64 lost);
 
     /// @notice `sender` is not the task's owner.
     error NotTurnsOwner(address sender);
@@ -189,10 +185,7 @@ interface IAggregators {
     /// @notice What is known of a node; zeros where it is none.
     /// @return bond What is left of its bond.
     /// @return leavesAt When it may have it back; 0: it did not say that it leaves.
-    function nodeOf(uint256 task, address node)
-        external
-        view
-        returns (uint64 bond, uint64 leavesAt);
+    function nodeOf(uint256 task, address node) external view returns (uint64 bond, uint64 leavesAt);
 
     /// @notice The nodes that are listed for the next draw, in ascending order.
     function listedFor(uint256 task) external view returns (address[] memory nodes);

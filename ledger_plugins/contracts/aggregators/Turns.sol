@@ -8,13 +8,11 @@ library Turns {
 
     /// @notice Puts the first `size` members of a drawn panel first (Fisher-Yates).
     /// @param nodes Those to choose from, in ascending order; the answer stands in the same array.
-    function order(
-        bytes32 value,
-        uint256 task,
-        uint32 round,
-        address[] memory nodes,
-        uint256 size
-    ) internal pure returns (address[] memory chosen) {
+    function order(bytes32 value, uint256 task, uint32 round, address[] memory nodes, uint256 size)
+        internal
+        pure
+        returns (address[] memory chosen)
+    {
         // The first half of both numbers is zero, as they have 16 bytes each.
         // forge-lint: disable-next-line(unsafe-typecast) - there are not as many tasks
         bytes memory subject = abi.encodePacked(uint128(task), uint128(round));

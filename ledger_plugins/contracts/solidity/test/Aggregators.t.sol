@@ -16,9 +16,7 @@ contract AggregatorsTest is Fixture {
 
     function setUp() public override {
         super.setUp();
-        turns = IAggregators(
-            deploy("aggregators", abi.encode(tasks, bonds, beacon, reports))
-        );
+        turns = IAggregators(deploy("aggregators", abi.encode(tasks, bonds, beacon, reports)));
         vm.startPrank(ADMIN);
         token.grantRole(keccak256("GOVERNOR_ROLE"), address(turns));
         token.grantRole(keccak256("LOCKER_ROLE"), address(turns));
