@@ -8,7 +8,7 @@ from fedledger.effects import Clock
 from fedledger.errors import ConfigError, ContractError
 
 from ....ledger_plugins.base import Ledger, Receipt
-from ....ledger_plugins.contracts import Aggregators, TrainingTask
+from ....ledger_plugins.contracts import Aggregators, Reports, TrainingTask
 
 if TYPE_CHECKING:
     from .task import LedgerTask
@@ -30,12 +30,17 @@ def check_node(ledger: Ledger, task: int, account: str) -> None:
     """Check that an account is a node of a task that is published in turns.
 
     Raises:
-        ConfigError: it has no bond.
+        ConfigError: it has no bond, or no pledge, or was excluded.
     """
+    where = f"task {task} is published in turns by nodes with a bond"
     if not Aggregators(ledger).node(task, account).bond:
+        raise ConfigError(f"{where}, and {account} has none: `fedledger task aggregators join`")
+    reports = Reports(ledger)
+    if any(one.account == account for one in reports.exclusions(task)):
+        raise ConfigError(f"{where}, and a verdict excluded {account} from it")
+    if not reports.pledged(task, account).amount:
         raise ConfigError(
-            f"task {task} is published in turns by nodes with a bond, and {account} has none: "
-            "`fedledger task aggregators join`"
+            f"{where} and a pledge, and {account} has no pledge: `fedledger report pledge`"
         )
 
 

@@ -474,7 +474,7 @@ class SameTurns(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 def test_random_calls(evm):
     """Whatever is called, both have the same nodes, orders, bonds and charges."""
-    run_calls(SameTurns, evm=evm)
+    run_calls(SameTurns, 3, evm=evm)
 
 
 def test_every_error_is_provoked():

@@ -12,8 +12,9 @@ from fedledger.errors import ConfigError, ContractError
 from fedledger.ledger_plugins.contracts import Aggregators, Reports, TrainingTask
 from fedledger.ledger_plugins.local import open_local_ledger
 from fedledger.strategies import audit_ledger
-from fedledger.strategies.audit.reporting import finding_of
+from fedledger.strategies.audit.reporting import accuse_aggregate, finding_of, verdict_on
 from fedledger.strategies.rounds.evidence.checks import Outcome
+from fedledger.strategies.rounds.tasks.task import LedgerTask
 
 SECONDS = 100
 ROUNDS = 4
@@ -180,6 +181,12 @@ def test_strangers_and_who_lost_its_bond_publish_nothing(plain):
     assert plain.nodes.free(first) == [80]
     with pytest.raises(ConfigError, match="has none: `fedledger task aggregators join`"):
         plain.run(plain.strategy(first), make_app(), ROUNDS)
+    second = plain.nodes.order(1)[1]
+    Reports(plain.ledger).unpledge(second, task=1)
+    plain.clock.sleep(604_800)
+    Reports(plain.ledger).unpledge(second, task=1)
+    with pytest.raises(ConfigError, match="has no pledge: `fedledger report pledge`"):
+        plain.run(plain.strategy(second), make_app(), ROUNDS)
 
 
 def test_a_halted_task_ends_who_waits_for_its_turn(plain):
@@ -244,3 +251,35 @@ def test_what_a_ledger_says_wrongly_of_turns_fails_the_audit(
     report = audit_ledger(plain.ledger, plain.store)
     assert report.outcome is Outcome.FAILED
     assert reason in (report.reason or "")
+
+
+def test_a_node_that_lies_in_its_turn_is_convicted_and_the_others_go_on(plain, monkeypatch):
+    """Its pledge answers; it is excluded without a halt, and its later turns pass."""
+    liar, *honest = plain.nodes.order(1)
+    publish = LedgerTask.publish
+
+    def lie(task, round, result, *rest):
+        return publish(task, round, dataclasses.replace(result, rule="median"), *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerTask, "publish", lie)
+        plain.until(liar, 1)
+    report, finding = accuse_aggregate(plain.ledger, plain.store, honest[0], 1, 1)
+    assert finding.publisher == liar.address
+    reports = Reports(plain.ledger)
+    for one in honest:
+        found, why = verdict_on(plain.ledger, plain.store, reports.report(report))
+        assert found, why
+        reports.decide(one, report=report, guilty=True)
+    reports.settle(honest[0], report=report)
+    assert reports.pledged(1, liar.address).amount == 0
+
+    with pytest.raises(ConfigError, match="and a verdict excluded 0x"):
+        plain.run(plain.strategy(liar), make_app(), ROUNDS)
+    for number in range(2, ROUNDS + 1):
+        plain.until(next(one for one in plain.nodes.order(number) if one is not liar), number)
+    assert liar.address not in {node for number, node, _ in plain.led() if number > 1}
+    found = audit_ledger(plain.ledger, plain.store)
+    assert [one.passed for one in found.rounds] == [False] + [True] * (ROUNDS - 1)
+    [judged] = found.reports
+    assert (judged.guilty, judged.follows, judged.wrong) == (True, True, ())
