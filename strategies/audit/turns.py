@@ -5,7 +5,7 @@ draw's value, the order of each round, and by the blocks' times which turn it wa
 """
 
 from ...ledger_plugins.contracts import Aggregate, Aggregators, Beacon, Task, TrainingTask
-from ...ledger_plugins.contracts.aggregators.facade import TurnsDrawn, topic_of
+from ...ledger_plugins.contracts.aggregators.facade import PAUSED, TurnsDrawn, topic_of
 from ...ledger_plugins.contracts.beacon.draws import panel, round_party
 from ..rounds.evidence.carriers import decoded_transaction
 from ..rounds.evidence.checks import Checks
@@ -80,12 +80,14 @@ class TaskTurns:
 
     def _since(self, drawn: TurnsDrawn, published: Aggregate) -> int:
         """Return the time before which no turn of a round began: of its draw, or of a restart."""
-        places = [drawn.place] + [
-            one.place
+        restarts = [
+            one
             for one in self._turns.restarts(self._task.id)
             if drawn.place < one.place < published.place and one.round >= drawn.first_round
         ]
-        return self._time(places[-1][0])
+        if restarts and restarts[-1].since == PAUSED:
+            return PAUSED
+        return self._time(restarts[-1].block if restarts else drawn.block)
 
     def _time(self, block: int) -> int:
         return self._ledger.block(block).timestamp

@@ -97,10 +97,11 @@ def missed(
 @aggregators.command("restart")
 @signed
 def restart(ledger: "Ledger", signer: "Account", *, task: TaskOption) -> "Receipt":
-    """Let the open round's turns begin now, while its task is halted; any account may.
+    """Pause turns while their task is halted, or let them begin again after it; any account may.
 
     So no node is charged for turns in which nobody could publish. The task goes on when its owner
-    or its members appoint the contract again, whose address `show` prints.
+    or its members appoint the contract again, whose address `show` prints. A strategy that waits
+    for its turn then lets turns begin by itself.
     """
     return _turns_of(ledger).restart_turns(signer, task=task)
 

@@ -38,6 +38,9 @@ contract Aggregators is IAggregators {
     /// @inheritdoc IAggregators
     uint64 public constant LEAVE_SECONDS = 86_400;
 
+    /// @dev When the turns of a halted task begin.
+    uint64 private constant PAUSED = type(uint64).max;
+
     ITrainingTask private immutable TASKS;
     IBonds private immutable BONDS;
     IBeacon private immutable BEACON;
@@ -181,10 +184,14 @@ contract Aggregators is IAggregators {
         if (ended == rounds) revert RoundsOver(task);
         Drawn storage drawn = _drawnFor(task, ended + 1);
         (, address aggregator,) = TASKS.getRoles(task);
-        if (aggregator == address(this)) revert TurnsGoOn(task);
-        drawn.since = uint64(block.timestamp);
+        uint64 since = PAUSED;
+        if (aggregator == address(this)) {
+            if (drawn.since != PAUSED) revert TurnsGoOn(task);
+            since = uint64(block.timestamp);
+        }
+        drawn.since = since;
 
-        emit TurnsRestarted(task, ended + 1, drawn.since);
+        emit TurnsRestarted(task, ended + 1, since);
     }
 
     /// @inheritdoc IAggregators

@@ -38,7 +38,8 @@ interface IAggregators {
         address[] nodes
     );
 
-    /// @notice The turns of the open round, in which the task was halted, begin at `since`.
+    /// @notice The turns of the task, which is halted, are paused (`since` is 2^64 - 1), or begin
+    /// again at `since`.
     event TurnsRestarted(uint256 indexed task, uint32 round, uint64 since);
 
     /// @notice `node` published the round in the turn with this number from 0.
@@ -101,7 +102,7 @@ interface IAggregators {
     /// @notice It is the turn of `holder` until `until`, and not that of `sender`.
     error NotItsTurn(address sender, address holder, uint256 until);
 
-    /// @notice This contract publishes the task's rounds: turns go on.
+    /// @notice This contract publishes the task's rounds, and its turns are not paused.
     error TurnsGoOn(uint256 task);
 
     /// @notice `node` has no turn in the round.
@@ -162,8 +163,9 @@ interface IAggregators {
         bytes32[2][] calldata commitments
     ) external;
 
-    /// @notice Lets the open round's turns begin now; anyone may, as long as this contract is not the
-    /// task's aggregator. So nobody is charged for turns in which nobody could publish.
+    /// @notice Pauses turns while this contract is not the task's aggregator; and lets them begin
+    /// again, once it is. Anyone may. So nobody is charged for turns in which nobody could publish.
+    /// While turns are paused each round is its first node's.
     /// @dev UnknownTask, RoundsOver, NotDrawn, TurnsGoOn.
     function restartTurns(uint256 task) external;
 

@@ -9,9 +9,10 @@ from ..facade import Facade, sends
 from ..meanings import Address, Cid, Hash32, Seconds
 from ..records import EventRecord
 from ..training_task.commitments import NO_COMMITMENTS, Commitments
-from .twin import topic_of
+from .twin import PAUSED, topic_of
 
 __all__ = [
+    "PAUSED",
     "Aggregators",
     "NodeJoined",
     "NodesListed",
@@ -86,7 +87,7 @@ class TurnsDrawn(EventRecord):
 
 @dataclass(frozen=True, slots=True)
 class TurnsRestarted(EventRecord):
-    """The open round's turns begin at `since`, as nobody could publish before."""
+    """Turns that are paused, as nobody can publish (`since` is PAUSED), or begin again then."""
 
     event: ClassVar = "TurnsRestarted"
     task: int
@@ -144,7 +145,7 @@ class Turns(NamedTuple):
     Attributes:
         draw: the number of the draw in Beacon.
         begins: turn k lasts until `begins` + (k + 1) · turn_seconds, in block time; 0 where the
-            round is not open.
+            round is not open, PAUSED where turns were paused.
         order: the nodes, turn by turn; then it is the first one's again.
     """
 
@@ -216,7 +217,7 @@ class Aggregators(Facade):
 
     @sends
     def restart_turns(self, account: Account, *, task: int) -> None:
-        """Let the open round's turns begin now, as its task is halted; anyone may."""
+        """Pause turns while the task is halted, or let them begin again; anyone may."""
 
     @sends
     def mark_missed(self, account: Account, *, task: int, round: int, node: Address) -> None:

@@ -17,7 +17,7 @@ from eth_hash.auto import keccak
 from ..twin import Twin
 from .turns import order_of
 
-__all__ = ["LEAVE_SECONDS", "MAX_NODES", "Aggregators", "topic_of"]
+__all__ = ["LEAVE_SECONDS", "MAX_NODES", "PAUSED", "Aggregators", "topic_of"]
 
 MAX_NODES = 32
 """The most nodes of a task (clause L9)."""
@@ -26,13 +26,17 @@ LEAVE_SECONDS = 86_400
 """Seconds between a node's word that it leaves, and its bond."""
 
 
+PAUSED = (1 << 64) - 1
+"""When the turns of a halted task begin, until somebody lets them begin again."""
+
+
 def topic_of(number: int) -> bytes:
     """Return the topic of a task's draw of turns with a number from 1, 32 bytes."""
     return keccak(encode(["string", "uint256"], ["fedledger turns", number]))
 
 
 class Drawn(NamedTuple):
-    """A draw in effect from `first_round` on; its open round's turns begin at `since` earliest."""
+    """A draw in effect from `first_round` on; its turns begin at `since` at the earliest."""
 
     draw: int
     first_round: int
@@ -162,16 +166,19 @@ class Aggregators(Twin):
         )
 
     def restartTurns(self, task: int) -> None:
-        """Let the open round's turns begin now, while this contract cannot publish it."""
+        """Pause the turns of a halted task, or let them begin again."""
         rounds, ended, _, _ = self._progress(task)
         if ended == rounds:
             self.revert("RoundsOver", task=task)
         drawn = self._drawn_for(task, ended + 1)
+        since = PAUSED
         if self._roles(task)[1] == self.address:
-            self.revert("TurnsGoOn", task=task)
-        new = drawn._replace(since=self.now)
+            if drawn.since != PAUSED:
+                self.revert("TurnsGoOn", task=task)
+            since = self.now
+        new = drawn._replace(since=since)
         self._put(task, tuple(new if one == drawn else one for one in self._all_drawn(task)))
-        self.emit("TurnsRestarted", task=task, round=ended + 1, since=self.now)
+        self.emit("TurnsRestarted", task=task, round=ended + 1, since=since)
 
     def markMissed(self, task: int, number: int, node: str) -> None:
         """Charge a node whose first turn in a round passed."""

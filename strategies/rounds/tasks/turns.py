@@ -9,6 +9,7 @@ from fedledger.errors import ConfigError, ContractError
 
 from ....ledger_plugins.base import Ledger, Receipt
 from ....ledger_plugins.contracts import Aggregators, Reports, TrainingTask
+from ....ledger_plugins.contracts.aggregators.facade import PAUSED
 
 if TYPE_CHECKING:
     from .task import LedgerTask
@@ -36,7 +37,7 @@ def check_node(ledger: Ledger, task: int, account: str) -> None:
     if not Aggregators(ledger).node(task, account).bond:
         raise ConfigError(f"{where}, and {account} has none: `fedledger task aggregators join`")
     reports = Reports(ledger)
-    if any(one.account == account for one in reports.exclusions(task)):
+    if reports.excluded(task, account):
         raise ConfigError(f"{where}, and a verdict excluded {account} from it")
     if not reports.pledged(task, account).amount:
         raise ConfigError(
@@ -82,6 +83,9 @@ def await_turn(task: "LedgerTask", number: int, time: Clock) -> bool:
         if task.ended_otherwise(number):
             return False
         turns = Aggregators(ledger).turns(task.opened.id, number)
+        if turns.begins == PAUSED:
+            _restart(task)
+            continue
         seconds = Aggregators(ledger).terms(task.opened.id).turn_seconds
         now = max(time.wall(), ledger.head().timestamp)
         turn = turn_at(int(now), turns.begins, seconds)
@@ -95,6 +99,15 @@ def await_turn(task: "LedgerTask", number: int, time: Clock) -> bool:
         time.sleep(max(0.05, min(left, _LOOKS)))
         task.check_aggregator()
     return True
+
+
+def _restart(task: "LedgerTask") -> None:
+    """Let turns that were paused begin again, unless another node was first."""
+    try:
+        Aggregators(task.ledger).restart_turns(task.account, task=task.opened.id)
+    except ContractError as error:
+        if error.error != "TurnsGoOn":
+            raise
 
 
 def is_missed(error: Exception) -> bool:

@@ -30,7 +30,12 @@ from support.examples import run_calls
 from fedledger.ledger_plugins.addresses import checksum_address
 from fedledger.ledger_plugins.contracts import abi
 from fedledger.ledger_plugins.contracts.aggregators.turns import order_of
-from fedledger.ledger_plugins.contracts.aggregators.twin import LEAVE_SECONDS, MAX_NODES, topic_of
+from fedledger.ledger_plugins.contracts.aggregators.twin import (
+    LEAVE_SECONDS,
+    MAX_NODES,
+    PAUSED,
+    topic_of,
+)
 from fedledger.ledger_plugins.contracts.beacon.draws import panel, round_party
 from fedledger.ledger_plugins.contracts.reports.kinds import kind_name
 
@@ -284,13 +289,37 @@ def test_a_halted_task_takes_no_turns_and_charges_nobody(both):
     refused = both.ask(order[0], *publication(1, 1))
     assert refused == errors(TASKS, "NotAggregator", both.evm.addresses[TURNS])
     both.send(EVE, TURNS, "restartTurns", 1, later=5 * SECONDS)
+    assert both.look("turnsOf", 1, 1)[1] == PAUSED
     refused = both.send(EVE, TURNS, "markMissed", 1, 1, order[0], later=2 * SECONDS)
     assert refused == errors(TURNS, "TurnsHalted", 1, both.evm.addresses[REPORTS])
-    both.run((EVE, "restartTurns", 1), (OWNER, "appointAggregator", 1, both.evm.addresses[TURNS]))
-    refused = both.ask(EVE, "markMissed", 1, 1, order[0])
-    assert refused[1] == "TurnNotOver"
+    both.run((OWNER, "appointAggregator", 1, both.evm.addresses[TURNS]))
+    refused = both.send(EVE, TURNS, "markMissed", 1, 1, order[0], later=9 * SECONDS)
+    assert refused == errors(TURNS, "TurnNotOver", order[0], 0, 0)
+    refused = both.send(order[1], TURNS, *publication(1, 1))
+    assert refused == errors(TURNS, "NotItsTurn", order[1], order[0], PAUSED + SECONDS)
+    both.run((EVE, "restartTurns", 1))
+    assert both.look("turnsOf", 1, 1)[1] == both.evm.now
     assert both.ask(EVE, "restartTurns", 1) == errors(TURNS, "TurnsGoOn", 1)
     assert led(both, order[0])[0][2]["turn"] == 0
+
+
+def test_the_first_node_publishes_while_turns_are_paused(both):
+    """The task goes on without anybody's call; the other nodes are let in by one."""
+    drawn(both)
+    both.run(
+        (OWNER, "appointAggregator", 1, OWNER),
+        (EVE, "restartTurns", 1),
+        (EVE, "restartTurns", 1),
+        (OWNER, "appointAggregator", 1, both.evm.addresses[TURNS]),
+    )
+    for number in (1, 2):
+        first = both.look("turnsOf", 1, number)[2][0]
+        done = both.send(first, TURNS, *publication(1, number), later=5 * SECONDS)
+        assert done[1][0][2]["turn"] == 0
+    both.run((EVE, "restartTurns", 1))
+    second = both.look("turnsOf", 1, 3)[2][1]
+    done = both.send(second, TURNS, *publication(1, 3), later=SECONDS)
+    assert done[1][0][2]["turn"] == 1
 
 
 def test_whom_a_verdict_excluded_publishes_no_more(both):

@@ -199,13 +199,14 @@ def test_a_halted_task_ends_who_waits_for_its_turn(plain):
     )
     with pytest.raises(ConfigError, match="is halted as its aggregator did not publish"):
         plain.run(plain.strategy(second), make_app(), ROUNDS)
-    plain.clock.sleep(10 * SECONDS)
     plain.contract.restart_turns(plain.keys.account("anybody"), task=1)
+    plain.clock.sleep(10 * SECONDS)
     plain.tasks.appoint_aggregator(plain.owner, task=1, aggregator=turns)
+    plain.clock.sleep(2 * SECONDS)
     with pytest.raises(ContractError, match="TurnNotOver"):
         plain.contract.mark_missed(plain.owner, task=1, round=1, node=first.address)
-    plain.until(first, 1)
-    assert plain.led() == [(1, first.address, 0)]
+    plain.until(second, 1)  # lets turns begin again, and waits for its own
+    assert plain.led() == [(1, second.address, 1)]
     report = audit_ledger(plain.ledger, plain.store)
     assert report.passed, report.reason
 
