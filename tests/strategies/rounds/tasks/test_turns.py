@@ -1,6 +1,7 @@
 """Several nodes run one task: whose turn it is publishes, and the next one takes over."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 from support.clock import Clock
@@ -23,7 +24,7 @@ ROUNDS = 4
 class Acting(Clock):
     """Time that passes when somebody waits; the first to do so lets others act meanwhile."""
 
-    act = None
+    act: Callable[[], object] | None = None
 
     def sleep(self, seconds):
         super().sleep(seconds)
@@ -280,7 +281,7 @@ def test_a_node_that_lies_in_its_turn_is_convicted_and_the_others_go_on(plain, m
     for number in range(2, ROUNDS + 1):
         plain.until(next(one for one in plain.nodes.order(number) if one is not liar), number)
     assert liar.address not in {node for number, node, _ in plain.led() if number > 1}
-    found = audit_ledger(plain.ledger, plain.store)
-    assert [one.passed for one in found.rounds] == [False] + [True] * (ROUNDS - 1)
-    [judged] = found.reports
+    audited = audit_ledger(plain.ledger, plain.store)
+    assert [one.passed for one in audited.rounds] == [False] + [True] * (ROUNDS - 1)
+    [judged] = audited.reports
     assert (judged.guilty, judged.follows, judged.wrong) == (True, True, ())
