@@ -245,6 +245,8 @@ def test_views_are_marked():
         *("open", "commit", "fix", "reveal", "provide", "close", "settle"),
         *("setTerms", "pledge", "unpledge", "markLate", "markStalled"),
         *("accuse", "proveEquivocation", "answer", "decide", "expire", "claim"),
+        *("setTurns", "joinTurns", "leaveTurns", "listNodes", "drawTurns", "publishTurn"),
+        *("restartTurns", "markMissed"),
     }
 
 

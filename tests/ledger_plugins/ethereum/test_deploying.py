@@ -151,7 +151,9 @@ def test_a_contract_that_is_not_there_is_named(faucet, chain_url):
         ):
             with pytest.raises(CallError, match=says):
                 attempt()
-        with pytest.raises(CallError, match="unknown contract 'Fawcett': deployed are Beacon"):
+        with pytest.raises(
+            CallError, match="unknown contract 'Fawcett': deployed are Aggregators, Beacon"
+        ):
             ledger.terms("Fawcett", "draw")
 
 
