@@ -192,7 +192,7 @@ def test_a_chain_is_not_opened_without_its_contract(url, ledger, both, monkeypat
     ledger.close()
     with monkeypatch.context() as patch:
         patch.setattr(CONTRACTS, "_entries", {k: CONTRACTS._entries[k] for k in ("StakeToken",)})
-        with pytest.raises(LedgerUnavailable, match="Beacon version 1, which this"):
+        with pytest.raises(LedgerUnavailable, match="Aggregators version 1, which this"):
             open_ledger(url)
     with monkeypatch.context() as patch:
         install(patch, "counter:FIRST")
