@@ -187,7 +187,7 @@ PACKAGES = {
     "fedledger.ledger_plugins.ethereum": "ethereum",
     "fedledger.ledger_plugins.local": "server",
     "fedledger.ledger_plugins.storage": "",
-    "fedledger.strategies": "",
+    "fedledger.strategies": "paillier",
     "fedledger.strategies.aggregation": "",
     "fedledger.strategies.protocols": "",
     "fedledger.strategies.protocols.pofl": "",

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fedledger.errors import ConfigError
 
+from .... import strategies as room
 from ....ledger_plugins.contracts.threshold_keys.terms import PROTOCOL
 from ....strategies import LedgerStrategy
 from .base import Approach, Surroundings
@@ -65,10 +66,8 @@ class EncryptedApproach(Approach):
 
     def build(self, around: Surroundings) -> LedgerStrategy:
         """Return the strategy, with keys dealt for this cell."""
-        from ....strategies import ThresholdPaillier  # noqa: PLC0415 - an extra
-
         count = len(around.clients)
-        return ThresholdPaillier(
+        return room.ThresholdPaillier(  # which needs an extra
             **around.evidence,
             keys=around.deal(count, self._threshold(count), self.key_bits),
             floor=self.floor or None,
