@@ -57,7 +57,8 @@ def test_by_the_store_a_messages_size_does_not_follow_the_models(capsys):
         (one["parameters"], one["transport"]): one for one in json.loads(capsys.readouterr().out)
     }
     for way in ("down", "up"):
-        assert found[30_000, "inline"][way] - found[1000, "inline"][way] == 2 * 4 * 29_000
+        grown = found[30_000, "inline"][way] - found[1000, "inline"][way]
+        assert abs(grown - 2 * 4 * 29_000) < 20  # ids and times differ by a byte now and then
         assert abs(found[30_000, "store"][way] - found[1000, "store"][way]) < 20
         assert found[1000, "store"][way] < 2 * 8000
     assert found[1000, "inline"]["aggregate"] == found[1000, "store"]["aggregate"]

@@ -48,6 +48,7 @@ def spoil(hall):
     return bad
 
 
+@pytest.mark.soak
 def test_each_device_is_told_and_the_others_train(hall):
     """Another key, an open password file, another chain, an older version; a key taken off."""
     [files] = blocks_of("Files")
