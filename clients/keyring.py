@@ -74,6 +74,7 @@ class Keyring(FolderBeside):
 
     def __init__(self, folder: Path, disk: Disk, *, durable: bool = True) -> None:
         super().__init__(folder, disk, durable=durable)
+        self._decoded: dict[bytes, ThresholdKeys] = {}
         self._shares: dict[tuple[bytes, bytes], KeyShare] = {}
 
     def __repr__(self) -> str:
@@ -376,15 +377,15 @@ class Keyring(FolderBeside):
         return found
 
     def _drop(self, digest: bytes) -> None:
+        self._decoded.pop(digest, None)
         self._shares = {at: one for at, one in self._shares.items() if at[0] != digest}
 
     def _keys(self, digest: bytes, found: _Dealt) -> "ThresholdKeys":
         from ..crypto.threshold import ThresholdKeys  # noqa: PLC0415 - an extra
 
-        for (other, _), share in self._shares.items():
-            if other == digest:
-                return share.keys
-        return ThresholdKeys.decode(found.keys)
+        if digest not in self._decoded:
+            self._decoded[digest] = ThresholdKeys.decode(found.keys)
+        return self._decoded[digest]
 
     def _load(self, path: Path) -> bytes | None:
         """Return a file's bytes, or None; AccountError: it cannot be read."""

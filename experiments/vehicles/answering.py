@@ -1,6 +1,7 @@
 """How a vehicle answers: the handlers and the signing of Flower's clients, on its own ledger."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -24,10 +25,12 @@ from ...strategies.following import Turn
 from ...strategies.rounds.answers.replies import check_reply, signing_request
 from ...strategies.rounds.evidence.carriers import read_call
 from ...strategies.rounds.phase import Answer
+from ...strategies.rounds.protocol import Protocol
+from ...strategies.rounds.round import TaskTerms
 from ..run.engines.wire import over_the_wire, set_id, task_identity
 from .app import VehicleApp
 
-__all__ = ["Answering", "AppFailedError", "only_call"]
+__all__ = ["Answering", "AppFailedError", "Followed", "only_call"]
 
 Between = Callable[[Message, Message], Message]
 """Takes what the app was asked and what it replied, and returns what is signed."""
@@ -166,6 +169,21 @@ class Answering:
 
 
 _PLACED = {SEEN, "task", "round"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What is read once of a task that is followed.
+
+    Attributes:
+        terms: what is fixed for it.
+        protocol: the protocol that it runs.
+        answering: makes this client's answers.
+    """
+
+    terms: TaskTerms
+    protocol: Protocol[Any, Any]
+    answering: Answering
 
 
 def only_call(turn: Turn) -> Call:

@@ -6,7 +6,6 @@ asks it; what it has to do follows from the task's protocol (`strategies.followi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,11 @@ from ...ledger_plugins.storage.base import Store
 from ...strategies.following import Moment, Turn, Waiting, subject_of, turn_of
 from ...strategies.rounds.answers.history import History
 from ...strategies.rounds.kinds.mined import MinedRound, grace_of
-from ...strategies.rounds.protocol import Protocol
 from ...strategies.rounds.round import TaskTerms
 from ...strategies.rounds.server.closing import ClosingPhase, confirmed
 from ...strategies.rounds.tasks.membership import terms_at, who_decides
 from ...strategies.rounds.tasks.task import model_of, read_task
-from .answering import Answering, AppFailedError, Between
+from .answering import Answering, AppFailedError, Between, Followed
 from .app import VehicleApp
 from .notes import Note, Tell
 from .outbox import Kept, Outbox
@@ -68,15 +66,6 @@ _LONGEST = 30.0
 
 _AWAITED = (LedgerUnavailable, StoreError, NotChecked)
 """What may be better in a moment: nodes come back, and contents arrive."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """What is read of a task once."""
-
-    terms: TaskTerms
-    protocol: Protocol[Any, Any]
-    answering: Answering
 
 
 class Vehicle:
@@ -139,7 +128,7 @@ class Vehicle:
         address = ledger.terms("TrainingTask", "submitUpdate").to
         folder = place.with_name(f"{place.name}.outbox") / f"{ledger.chain_id}-{address}"
         self._outbox = Outbox(folder, task, effects.disk)
-        self._read: _Task | None = None
+        self._read: Followed | None = None
         self._outcomes = Outcomes(self._contract, store, account.address, self._note)
         self._said: set[tuple[str, object]] = set()
         self._failed: dict[tuple[int, str], int] = {}
@@ -231,7 +220,7 @@ class Vehicle:
         self._looked = head.hash, now
         return False
 
-    def _known(self, task: Task) -> _Task:
+    def _known(self, task: Task) -> Followed:
         """Return what the task's specification says.
 
         Raises:
@@ -257,7 +246,7 @@ class Vehicle:
             answering = Answering(
                 self._app, self._signer, self._ledger, protocol.name, self._between
             )
-            self._read = _Task(terms, protocol, answering)
+            self._read = Followed(terms, protocol, answering)
             number = task.current_round + 1
             self._outcomes.told = task.current_round
             text = f"task {task.id} ({task.model_id}), round {number} of {task.rounds}"
@@ -267,7 +256,7 @@ class Vehicle:
             self._tell_place(task, self._read)
         return self._read
 
-    def _tell_place(self, task: Task, known: _Task) -> None:
+    def _tell_place(self, task: Task, known: Followed) -> None:
         if task.finished or self._place(task, known) is not None:
             return
         how = who_decides(known.terms.membership, task.owner)
@@ -276,7 +265,7 @@ class Vehicle:
 
     # A turn --------------------------------------------------------------------------------
 
-    def _answer(self, turn: Turn, known: _Task) -> None:
+    def _answer(self, turn: Turn, known: Followed) -> None:
         number, phase = turn.round.number, turn.phase.name
         about = subject_of(turn.phase, turn.round, turn.subject)
         try:
@@ -290,7 +279,7 @@ class Vehicle:
         except AccountError as error:  # the journal forbids it: it may be another chain's turn
             self._once("refused", str(error), f"round {number}, {phase}: {error}", round=number)
 
-    def _make(self, turn: Turn, known: _Task, about: str, before: Kept | None) -> Kept | None:
+    def _make(self, turn: Turn, known: Followed, about: str, before: Kept | None) -> Kept | None:
         """Make an answer and keep it; None where the ledger has just this one already."""
         number, phase = turn.round.number, turn.phase.name
         began = self._clock.monotonic()
@@ -327,7 +316,7 @@ class Vehicle:
             )
         return kept
 
-    def _send(self, turn: Turn, known: _Task, kept: Kept) -> None:
+    def _send(self, turn: Turn, known: Followed, kept: Kept) -> None:
         """Send an answer: its content to the store first, then the call to the ledger.
 
         A sealed one waits in place of that until it can be opened (`_open`).
@@ -396,7 +385,7 @@ class Vehicle:
 
     # The end -------------------------------------------------------------------------------
 
-    def _finish(self, task: Task, known: _Task) -> bool:
+    def _finish(self, task: Task, known: Followed) -> bool:
         """Confirm the ledger's history once the last round is settled, and rewards are there."""
         if confirmed(self._ledger, task.id, [self._account.address]):
             if self._outcomes.unpaid and not self._waited_long("paid"):
@@ -417,7 +406,7 @@ class Vehicle:
             return True
         return False
 
-    def _confirm(self, task: Task, known: _Task, number: int) -> None:
+    def _confirm(self, task: Task, known: Followed, number: int) -> None:
         """Confirm the ledger's history.
 
         Raises:
@@ -442,7 +431,7 @@ class Vehicle:
 
     # What time it is -----------------------------------------------------------------------
 
-    def _open(self, known: _Task) -> None:
+    def _open(self, known: Followed) -> None:
         """Open what was submitted sealed, once its window is over."""
         if not known.terms.sealed:
             return
@@ -456,7 +445,7 @@ class Vehicle:
             text = f"round {number}: the update is open, {one.content}"
             self._note("opened", text, round=number, cid=one.content)
 
-    def _knock(self, task: Task, known: _Task, newest: int) -> None:
+    def _knock(self, task: Task, known: Followed, newest: int) -> None:
         """See to it that there is a block after the round's window.
 
         Miners rest where nothing happens, and no client opens or says anything before a block shows
@@ -481,11 +470,11 @@ class Vehicle:
 
     # Inside --------------------------------------------------------------------------------
 
-    def _terms(self, task: Task, known: _Task) -> TaskTerms:
+    def _terms(self, task: Task, known: Followed) -> TaskTerms:
         """Return the terms of the open round: clients may have come and gone."""
         return terms_at(known.terms, self._ledger, self._contract.ended(task.id))
 
-    def _place(self, task: Task, known: _Task) -> int | None:
+    def _place(self, task: Task, known: Followed) -> int | None:
         """Return the account's place in its party's list, or None where it is in none now."""
         who = self._account.address
         lists = [list(one) for one in self._terms(task, known).parties.values()]

@@ -11,7 +11,7 @@ from fedledger.arrays import Arrays, Layout
 
 from ....crypto.paillier import Comb, encrypt
 from ....crypto.paillier.cores import here
-from ....crypto.threshold import prove_plaintexts
+from ....crypto.threshold import ThresholdKeys, prove_plaintexts
 from ....ledger_plugins.contracts.threshold_keys.contents import (
     CIPHERTEXTS,
     PROOF,
@@ -22,17 +22,18 @@ from ....ledger_plugins.contracts.threshold_keys.contents import (
     transcript_of,
 )
 from ....ledger_plugins.contracts.threshold_keys.statements import MASKED
+from ....ledger_plugins.contracts.threshold_keys.terms import ThresholdTerms
 from ....ledger_plugins.contracts.training_task.calls import SUBMIT_UPDATE
-from ...phases import Answered, Asked
+from ...phases import Answered, Asked, PhaseHandler
 from ..training import TrainingHandler
 from .specification import known_of
 
-__all__ = ["MaskedHandler"]
+__all__ = ["MaskedHandler", "Masking"]
 
 logger = logging.getLogger(__name__)
 
 
-class MaskedHandler(TrainingHandler):
+class MaskedHandler(PhaseHandler):
     """Lets the app train, and sends the update's ciphertexts with the proof that it knows them.
 
     What blinds a ciphertext is drawn fresh for each. How values are rounded follows from the
@@ -51,18 +52,29 @@ class MaskedHandler(TrainingHandler):
             InvalidUpdate: the update holds a value that is not finite.
         """
         known = known_of(asked)
-        asked.keyring.kept(known.keys, known.place)  # before anything is trained
-        answered = super().answer(asked)
+        keys, _ = asked.keyring.kept(known.keys, known.place)  # before anything is trained
+        answered = Masking(known.terms, keys).answer(asked)
         if answered.reply.has_error():
             return answered
         call = answered.values[SUBMIT_UPDATE.name]
         stated = {"cid": call["cid"], "samples": call["samples"]}
         return replace(answered, values={**answered.values, MASKED.name: stated})
 
+
+class Masking(TrainingHandler):
+    """Training whose update is masked under a key.
+
+    Args:
+        terms: the task's terms.
+        keys: its threshold key.
+    """
+
+    def __init__(self, terms: ThresholdTerms, keys: ThresholdKeys) -> None:
+        self._terms, self._keys = terms, keys
+
     def form(self, asked: Asked, layout: Layout, before: Arrays, after: Arrays) -> Arrays:
         """Return the ciphertexts of the difference, and their proof."""
-        known = known_of(asked)
-        terms, (keys, _) = known.terms, asked.keyring.kept(known.keys, known.place)
+        terms, keys = self._terms, self._keys
         packing = packing_of(terms)
         update = layout.difference(after, before)
         beyond = int(np.count_nonzero(np.abs(update) > packing.clip))

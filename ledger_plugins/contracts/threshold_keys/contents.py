@@ -22,7 +22,6 @@ from .terms import PROTOCOL, ThresholdTerms
 __all__ = [
     "CIPHERTEXTS",
     "MESSAGES",
-    "PRODUCT",
     "PROOF",
     "ROOTS",
     "SHARES",
@@ -38,8 +37,8 @@ __all__ = [
     "transcript_of",
 ]
 
-CIPHERTEXTS, PROOF, SHARES, MESSAGES = "ciphertexts", "proof", "shares", "messages"
-ROOTS, PRODUCT = "roots", "product"
+CIPHERTEXTS, PROOF, SHARES = "ciphertexts", "proof", "shares"
+ROOTS, MESSAGES = "roots", "messages"
 
 Digits = NDArray[np.uint8]
 

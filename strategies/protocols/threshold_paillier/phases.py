@@ -55,6 +55,7 @@ __all__ = [
     "OpenedPhase",
     "Setting",
     "SharesPhase",
+    "number_of",
 ]
 
 T = TypeVar("T")
@@ -306,6 +307,14 @@ class OpenedPhase(_ThresholdPhase[Opening]):
         return opening
 
 
+def number_of(round: Round, party: str) -> int:
+    """Return the number that a trainer has among the keys' trainers, for the whole run.
+
+    Who was excluded by a verdict is a client no longer, and the others keep their numbers.
+    """
+    return round.terms.registered.index(party) + 1
+
+
 def _shares(
     arrays: Mapping[str, Any],
     ciphertexts: Sequence[int],
@@ -315,7 +324,7 @@ def _shares(
 ) -> list[int]:
     """Return decryption shares, once their proof holds for the trainer that gave them."""
     keys = setting.keys
-    number = round.terms.registered.index(party) + 1
+    number = number_of(round, party)
     transcript = transcript_of(round.domain, party, setting.terms, keys)
     try:
         numbers = decode_numbers("shares", keys, bytes_of(arrays, SHARES), len(ciphertexts))

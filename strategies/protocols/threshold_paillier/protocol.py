@@ -5,6 +5,7 @@ sign before its sum is opened, fresh randomness, and shares that are given for n
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from fedledger.errors import ConfigError, CryptoError
@@ -37,6 +38,7 @@ from .phases import (
     OpenedPhase,
     Setting,
     SharesPhase,
+    number_of,
 )
 
 __all__ = ["RULE", "ThresholdPaillierProtocol", "ThresholdState"]
@@ -103,8 +105,9 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
         masked = round.ask(
             MaskedPhase(setting), window=self._window(terms.train_window, len(round.clients))
         )
-        if len(masked) < max(terms.floor, terms.quorum):
-            return _few("masked updates", len(masked), max(terms.floor, terms.quorum)), state
+        enough = max(terms.floor, terms.quorum)
+        if len(masked) < enough:
+            return _few("masked updates", len(masked), enough), state
         listed = self._listed(round, setting, masked)
         if isinstance(listed, Result):
             return listed, state
@@ -169,7 +172,7 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
         if len(signed) < terms.quorum:
             return _few("signatures of the list", len(signed), terms.quorum)
         signatures = {one.party: one.signatures[LIST.name] for one in signed}
-        return Listed(entries, digest, {}, signatures, product)
+        return replace(listed, contents={}, signatures=signatures)
 
     def _opened(self, round: Round, setting: Setting, listed: Listed) -> Result:
         """Return what comes of a list that may be opened."""
@@ -183,10 +186,10 @@ class ThresholdPaillierProtocol(Protocol[ThresholdTerms, ThresholdState]):
             roots = combine(keys, listed.product, _by_number(round, shares), here())
         except CryptoError as error:  # proved shares fit, unless the dealer's safe primes are none
             return Result.keep(f"the sum cannot be opened: {error}")
-        openers = shares.parties[: setting.count]
         if setting.count <= terms.lifts:
             return self._result(round, listed, lift(keys, listed.product, roots, here()).messages)
-        lifted = Listed(listed.list, listed.digest, {}, {}, listed.product, roots, openers)
+        openers = shares.parties[: setting.count]
+        lifted = replace(listed, roots=roots, openers=openers)
         parts = round.ask(
             OpenedPhase(setting, len(openers)),
             lifted,
@@ -232,12 +235,8 @@ def _entry(answer: Answer[Masked]) -> Entry:
 
 
 def _by_number(round: Round, answers: Answers[list[int]]) -> dict[int, list[int]]:
-    """Return shares by the number that a trainer has among the keys' trainers, for the whole run.
-
-    Who was excluded by a verdict is a client no longer, and the others keep their numbers.
-    """
-    numbers = {account: at for at, account in enumerate(round.terms.registered, start=1)}
-    return {numbers[answer.party]: answer.value for answer in answers}
+    """Return shares by their trainers' numbers."""
+    return {number_of(round, answer.party): answer.value for answer in answers}
 
 
 def _few(what: str, found: int, needed: int) -> Result:

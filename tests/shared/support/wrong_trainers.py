@@ -36,7 +36,7 @@ class WrongTrainers:
         """Let the trainers of this process do so."""
         self._asked: Any = None
         self._seen: dict[int, Any] = {}
-        form = masking.MaskedHandler.form
+        form = masking.Masking.form
 
         def masked(handler: Any, asked: Any, *rest: Any) -> Any:
             made = form(handler, asked, *rest)
@@ -66,7 +66,7 @@ class WrongTrainers:
 
         for handler in (keys.KeysHandler, opening.SharesHandler, opening.OpenedHandler):
             self._note(patch, handler)
-        patch.setattr(masking.MaskedHandler, "form", masked)
+        patch.setattr(masking.Masking, "form", masked)
         patch.setattr(keys, "prove_shares", proved(self.trial))
         patch.setattr(opening, "prove_shares", proved(self.share))
         patch.setattr(opening, "lift", lifted)
