@@ -58,7 +58,8 @@ def test_by_the_store_a_messages_size_does_not_follow_the_models(capsys):
     }
     for way in ("down", "up"):
         grown = found[30_000, "inline"][way] - found[1000, "inline"][way]
-        assert abs(grown - 2 * 4 * 29_000) < 20  # ids and times differ by a byte now and then
+        # Of a signature that begins with zeros the signed call has fewer bytes (RLP).
+        assert abs(grown - 2 * 4 * 29_000) <= {"down": 0, "up": 4}[way]
         assert abs(found[30_000, "store"][way] - found[1000, "store"][way]) < 20
         assert found[1000, "store"][way] < 2 * 8000
     assert found[1000, "inline"]["aggregate"] == found[1000, "store"]["aggregate"]

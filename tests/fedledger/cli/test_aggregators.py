@@ -1,23 +1,19 @@
 """Nodes that publish in turns, by commands, on anvil, where time passes when it is told to."""
 
-import importlib
-import json
 from types import SimpleNamespace
 
 import pytest
 from support.anvil import Anvil
+from support.console import Console
 from support.federation import Federation, make_app
 from support.nodes import PASSWORD, keystore
-from typer.testing import CliRunner
 
-from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.contracts import Aggregators, TrainingTask
 from fedledger.ledger_plugins.ethereum import deploy
 from fedledger.ledger_plugins.money import deposit_all, give
 
-app = importlib.import_module("fedledger.cli.app").app  # `fedledger.cli.app` names both
 ADMIN = Account.from_key(b"\1" * 32)
 ROUNDS, SECONDS = 2, 1000
 GROUP = ("task", "aggregators")
@@ -45,31 +41,16 @@ def place(tmp_path, monkeypatch):
         keystore(tmp_path, "owner", federation.server)
         give(federation.ledger, ADMIN, [one.address for one in people], 100)
         deposit_all(federation.ledger, people, 100)
-        runner = CliRunner()
-
-        def run(*arguments):
-            done = runner.invoke(app, [str(one) for one in arguments], catch_exceptions=True)
-            assert isinstance(done.exception, SystemExit | FedledgerError | None), done.exception
-            return done
-
-        def ask(*arguments):
-            done = run(*arguments, "--ledger", url, "--format", "json")
-            assert done.exit_code == 0, done.exception or done.stderr
-            return json.loads(done.stdout)
-
-        def refused(*arguments):
-            error = run(*arguments, "--ledger", url).exception
-            assert isinstance(error, FedledgerError)
-            return str(error)
+        console = Console(url)
 
         def later(seconds):
             node.rpc("evm_increaseTime", seconds)
             node.rpc("evm_mine")
 
         yield SimpleNamespace(
-            run=run,
-            ask=ask,
-            refused=refused,
+            run=console.run,
+            ask=console.ask,
+            refused=console.refused,
             later=later,
             url=url,
             store=f"file://{tmp_path}/store",

@@ -1,16 +1,15 @@
 """Draws by commands, on anvil, where time passes when it is told to."""
 
 import importlib
-import json
 from types import SimpleNamespace
 
 import pytest
 from support.anvil import Anvil
+from support.console import Console
 from support.federation import Federation, make_app
 from support.nodes import PASSWORD, keystore
 from typer.testing import CliRunner
 
-from fedledger.errors import FedledgerError
 from fedledger.ledger_plugins import open_ledger, open_store
 from fedledger.ledger_plugins.accounts import Account
 from fedledger.ledger_plugins.ethereum import deploy
@@ -41,25 +40,16 @@ def place(tmp_path, monkeypatch):
         members = [one.address for one in people]
         federation.run(federation.pofl(members=members), make_app(), rounds=3)
         federation.close()
-        runner = CliRunner()
-
-        def run(*arguments):
-            done = runner.invoke(app, [str(one) for one in arguments], catch_exceptions=True)
-            assert isinstance(done.exception, SystemExit | FedledgerError | None), done.exception
-            return done
-
-        def ask(*arguments):
-            done = run(*arguments, "--ledger", url, "--format", "json")
-            assert done.exit_code == 0, done.exception or done.stderr
-            return json.loads(done.stdout)
-
-        def refused(*arguments):
-            error = run(*arguments, "--ledger", url).exception
-            assert isinstance(error, FedledgerError)
-            return str(error)
+        console = Console(url)
 
         yield SimpleNamespace(
-            run=run, ask=ask, refused=refused, node=node, url=url, store=store, people=people
+            run=console.run,
+            ask=console.ask,
+            refused=console.refused,
+            node=node,
+            url=url,
+            store=store,
+            people=people,
         )
 
 
